@@ -1,0 +1,30 @@
+# Two commands: `make demo` (everything, end to end) and `make test`. Each installs first if needed.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: install lock demo test lint
+
+install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
+
+$(BIN)/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+lock: install ## requirements.txt from the direct dependencies in pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --extra dev pyproject.toml -o requirements.txt
+
+demo: install ## dvc repro over every stage, then where to look
+	dvc repro
+	python -m pipelines.demo
+
+test: install
+	pytest
+
+lint: install
+	ruff check .
+	ruff format --check .

@@ -1,0 +1,16 @@
+"""Stages and jobs: each file wires r2mrf to DVC, Ray and MLflow, and runs as `python -m pipelines.NAME`."""
+
+import os
+
+# Quiet and offline, also in the processes that are started from here.
+for _name, _value in {
+    "DVC_NO_ANALYTICS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_COLOR_PREFIX": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}.items():
+    os.environ.setdefault(_name, _value)

@@ -1,0 +1,181 @@
+"""The console command `r2mrf`. What a command needs is imported when it runs: `r2mrf --help` is instant."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from pathlib import Path
+
+DONE, SOME_FAILED, COULD_NOT_RUN = 0, 1, 2
+SHOWN = 100  # failures listed one by one
+
+EXAMPLES = """examples:
+  r2mrf map photo.jpg -o map.png              white where the photo is out of focus
+  r2mrf map *.jpg -o maps --overlay           a folder of maps, and each laid over its photo
+  r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run again to go on
+  r2mrf evaluate --maps maps --masks gt --json figures.json
+
+exit status: 0 = done; 1 = done, but some inputs failed (each is listed); 2 = could not run
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    from r2mrf.errors import UserError
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names that are not UTF-8 are printed as they are
+    try:
+        return options.command(options)
+    except UserError as error:
+        print(f"r2mrf: {error}", file=sys.stderr)
+        return COULD_NOT_RUN
+    except OSError as error:  # a file or folder that cannot be made, opened or listed
+        if error.filename is None:
+            raise
+        print(f"r2mrf: {error.filename}: {error.strerror}; mend that, or give another place", file=sys.stderr)
+        return COULD_NOT_RUN
+    except KeyboardInterrupt:
+        print("r2mrf: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def map_photos(options: argparse.Namespace) -> int:
+    """`r2mrf map`: an 8-bit PNG a photo, at its displayed size."""
+    from r2mrf import images
+    from r2mrf.errors import UserError
+    from r2mrf.overlay import overlay
+    from r2mrf.predictor import Predictor
+    from r2mrf.preprocess import to_uint8
+
+    targets = _targets(options.photos, options.output)
+    overlays = [target.with_name(f"{target.stem}-overlay.jpg") for target in targets if options.overlay]
+    _spare_inputs(options.photos, targets + overlays)
+    predictor = Predictor.load(options.model)
+    failures = []
+    for i, (photo, target) in enumerate(zip(options.photos, targets, strict=True)):
+        try:
+            rgb = images.decode(images.read_bytes(photo))
+        except images.ImageError as error:
+            failures.append(f"{photo}: {error}")
+            continue
+        defocus = predictor(rgb)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(images.encode_png(to_uint8(defocus)))
+            if options.overlay:
+                overlays[i].write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
+        except OSError as error:
+            raise UserError(f"{target}: cannot be written ({error.strerror}); give another -o") from None
+        print(target)
+    return _list_failures(failures)
+
+
+def score(options: argparse.Namespace) -> int:
+    """`r2mrf score`: a table of a library."""
+    from pipelines.score import failures, score_library
+    from r2mrf.config import Score
+
+    summary = score_library(options.sources, options.out, options.model, Score(), maps=options.maps)
+    rate = f", {summary['images_per_second']:.1f} photos/s" if summary["images_per_second"] else ""
+    print(f"{options.out}: {summary['ok']} of {summary['total']} photos scored, {summary['failed']} failed{rate}")
+    print(f"table: {options.out / 'scores'}/shard-*-{summary['fingerprint']}.parquet")
+    return _list_failures(failures(options.out, summary["fingerprint"]))
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """`r2mrf evaluate`: anyone's saved maps against masks."""
+    from pipelines.evaluate import compare_folders
+    from pipelines.stage import write_json
+
+    counts, failures = compare_folders(options.maps, options.masks, options.mask_white, options.map_white)
+    summary = counts.summary()
+    write_json(options.json, summary)
+    for name, value in summary.items():
+        print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
+    return _list_failures(failures)
+
+
+def _targets(photos: list[Path], output: Path) -> list[Path]:
+    """Where each photo's map goes: the file given for a single photo, else STEM.png in a folder."""
+    from pipelines.library import SUFFIXES
+    from r2mrf.errors import UserError
+
+    if output.suffix.lower() in SUFFIXES and not output.is_dir():
+        if output.suffix.lower() != ".png":
+            raise UserError(f"{output}: maps are written as PNG: give a .png file, or a folder, to -o")
+        if len(photos) > 1:
+            raise UserError(f"{output} is one file, but {len(photos)} photos are given: give a folder to -o")
+        return [output]
+    targets, taken = [], set()
+    for photo in photos:
+        stem, number = photo.stem, 2
+        while stem.lower() in taken:  # a/x.jpg and b/x.jpg: the second becomes x-2.png
+            stem, number = f"{photo.stem}-{number}", number + 1
+        taken.add(stem.lower())
+        targets.append(output / f"{stem}.png")
+    return targets
+
+
+def _spare_inputs(photos: list[Path], targets: list[Path]) -> None:
+    from r2mrf.errors import UserError
+
+    inputs = {os.path.realpath(photo) for photo in photos}
+    for target in targets:
+        if os.path.realpath(target) in inputs:
+            raise UserError(f"{target} is one of the photos and would be overwritten: give another -o")
+
+
+def _list_failures(failures: list[str]) -> int:
+    for failure in failures[:SHOWN]:
+        print(f"failed: {failure}", file=sys.stderr)
+    if len(failures) > SHOWN:
+        print(f"failed: and {len(failures) - SHOWN} more", file=sys.stderr)
+    return SOME_FAILED if failures else DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="r2mrf",
+        description="Where is a photograph out of focus?",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument("--model", default="lite", help="model folder, models:/NAME@ALIAS, or lite (default)")
+
+    mapping = commands.add_parser("map", parents=[model], help="defocus maps of photos, white = out of focus")
+    mapping.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
+    mapping.add_argument(
+        "-o", "--output", type=Path, default=Path("maps"), metavar="FILE_OR_DIR",
+        help="a .png file for one photo, or a folder for STEM.png (default: maps)",
+    )  # fmt: skip
+    mapping.add_argument("--overlay", action="store_true", help="also write each map laid over its photo")
+    mapping.set_defaults(command=map_photos)
+
+    scoring = commands.add_parser("score", parents=[model], help="a table of a library of photos")
+    scoring.add_argument("sources", nargs="+", metavar="SOURCE", help="folder, photo, or list of paths (.txt)")
+    scoring.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the table goes; run again to go on"
+    )
+    scoring.add_argument("--maps", action="store_true", help="also write the maps, into DIR/maps")
+    scoring.set_defaults(command=score)
+
+    judging = commands.add_parser("evaluate", help="score saved maps against masks of the same stem")
+    judging.add_argument("--maps", type=Path, required=True, metavar="DIR")
+    judging.add_argument("--masks", type=Path, required=True, metavar="DIR")
+    for side in ("mask", "map"):
+        judging.add_argument(
+            f"--{side}-white", choices=("defocus", "focus"), default="defocus", help=f"what white means in the {side}s"
+        )
+    judging.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures go")
+    judging.set_defaults(command=evaluate)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The Ray cluster a stage runs on: the one it was submitted to, or one of its own on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Readers, actors, train workers and their drivers each claim logical CPUs; on a machine with two, a job
+# with several kinds of them would wait for itself for ever.
+ROOM = 8
+
+
+@contextmanager
+def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
+    """Join the cluster that submitted this job (RAY_ADDRESS), else start a local one, and leave it at the end.
+
+    Args:
+        logical_cpus: of a local one: how many tasks of one CPU may run at a time.
+        training: show what workers print, and start the dashboard, without which Ray Train cannot clean up.
+    """
+    import ray
+    from ray.data import DataContext
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # progress is shown by the stages themselves
+    quiet = {"log_to_driver": training, "logging_level": logging.WARNING}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(address="auto", **quiet)
+    else:
+        ray.init(
+            address="local",
+            num_cpus=logical_cpus,
+            include_dashboard=training,
+            object_store_memory=512 * 2**20,
+            **quiet,
+        )
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def cores() -> int:
+    """Processor cores of this machine that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,128 @@
+"""Stage evaluate: figures, curves and pictures of the trained model on the test pairs; and anyone's saved maps.
+
+python -m pipelines.evaluate       # models/r2mrf on data/prepared -> reports/evaluate
+r2mrf evaluate --maps DIR --masks DIR --json FILE
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pipelines import plots
+from pipelines.stage import MODEL, PREPARED, REPORTS, run, write_json
+from r2mrf import images, shards
+from r2mrf.config import Config
+from r2mrf.errors import UserError
+from r2mrf.geometry import resize
+from r2mrf.metrics import HALF, THRESHOLDS, Counts, f_at, f_measure
+from r2mrf.predictor import Predictor
+from r2mrf.preprocess import to_uint8
+
+White = Literal["defocus", "focus"]
+
+
+def evaluate(config: Config) -> None:
+    predictor = Predictor.load(MODEL)
+    try:
+        table = shards.read(PREPARED, "test-*.parquet")
+    except FileNotFoundError as error:
+        raise UserError(str(error)) from None
+    counts, maps, seconds = Counts(), [], 0.0
+    for row in table.to_pylist():
+        photo = images.decode(row["image"])
+        began = time.perf_counter()
+        maps.append(to_uint8(predictor(photo)))
+        seconds += time.perf_counter() - began
+        counts.add(maps[-1], images.decode_mask(row["mask"]))
+    folder = REPORTS / "evaluate"
+    speed = {"photos_per_second": table.num_rows / seconds}
+    write_json(folder / "metrics.json", {**counts.summary(), **speed, "model": predictor.checkpoint.name})
+    write_curves(counts, folder)
+    scores = [f_at(c, HALF) for c in counts.images]
+    _write_photos(table["source_id"].to_pylist(), counts, folder / "photos.csv")
+    chosen = _from_best_to_worst(scores, config.evaluate.gallery)
+    grid = []
+    for i in chosen:
+        row = table.slice(i, 1).to_pylist()[0]
+        pictures = [images.decode(row["image"]), images.decode_mask(row["mask"]), maps[i]]
+        grid.append((f"{row['source_id']}\nF {scores[i]:.3f}", pictures))
+    plots.gallery(grid, ["photo", "mask (white = defocused)", "map"], folder / "gallery.png")
+    for name, value in counts.summary().items():
+        print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
+
+
+def compare_folders(maps: Path, masks: Path, mask_white: White, map_white: White) -> tuple[Counts, list[str]]:
+    """Score saved maps against masks of the same stem.
+
+    Returns:
+        The counts, and a sentence for each file that could not be compared.
+
+    Raises:
+        UserError: a folder is missing, or not a single pair was found.
+    """
+    found, truth = _by_stem(maps), _by_stem(masks)
+    failures = [f"{found[stem]}: no mask of this stem in {masks}" for stem in sorted(found.keys() - truth.keys())]
+    failures += [f"{truth[stem]}: no map of this stem in {maps}" for stem in sorted(truth.keys() - found.keys())]
+    counts = Counts()
+    for stem in sorted(found.keys() & truth.keys()):
+        try:
+            mask = _as_defocus(images.decode_mask(images.read_bytes(truth[stem])), mask_white)
+            defocus = _as_defocus(images.decode_mask(images.read_bytes(found[stem])), map_white)
+        except images.ImageError as error:
+            failures.append(f"{found[stem]} against {truth[stem]}: {error}")
+            continue
+        counts.add(resize(defocus, *mask.shape), mask)
+    if not counts.images:
+        raise UserError(f"no map in {maps} could be compared with a mask in {masks}: " + "; ".join(failures[:3]))
+    return counts, failures
+
+
+def write_curves(counts: Counts, folder: Path) -> None:
+    """Precision, recall and F at the 256 thresholds as CSV and as a picture."""
+    precision, recall = counts.curve()
+    f = f_measure(precision, recall)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "curve.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["threshold", "precision", "recall", "f"])
+        rows.writerows(np.round(np.stack([THRESHOLDS, precision, recall, f], axis=1), 6).tolist())
+    plots.curves(precision, recall, f, folder / "curves.png")
+
+
+def _write_photos(names: list[str], counts: Counts, path: Path) -> None:
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["source_id", "f_05", "mae", "defocused"])
+        for name, c in zip(names, counts.images, strict=True):
+            rows.writerow([name, *(round(v, 6) for v in (f_at(c, HALF), c.absolute_error, c.positive / c.pixels))])
+
+
+def _from_best_to_worst(scores: list[float], number: int) -> list[int]:
+    """Evenly spread over the ranking, best and worst included."""
+    ranking = np.argsort(scores)[::-1]
+    return [int(i) for i in ranking[np.unique(np.linspace(0, len(scores) - 1, number).round().astype(int))]]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the one that holds the pictures")
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            if path.stem in files:
+                raise UserError(f"{files[path.stem]} and {path.name} have the same stem: keep the one that is meant")
+            files[path.stem] = path
+    return files
+
+
+def _as_defocus(pixels: np.ndarray, white: White) -> np.ndarray:
+    return pixels if white == "defocus" else 255 - pixels
+
+
+if __name__ == "__main__":
+    run(evaluate)

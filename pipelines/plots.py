@@ -1,0 +1,68 @@
+"""Pictures where a person would look: curves and grids as PNG files, drawn without a screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+BLUE, ORANGE, GREY = "#2a6f97", "#d97706", "#6b7280"
+
+
+def training_curves(history: list[dict], path: Path) -> None:
+    """Loss, and validation figures where there are some, over the steps."""
+    steps = [row["step"] for row in history]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    left.plot(steps, [row["loss"] for row in history], color=BLUE, marker=".")
+    left.set(title="Training loss", xlabel="step", ylabel="sum of cross-entropies", ylim=(0, None))
+    if "val_f_05" in history[-1]:
+        right.plot(steps, [row["val_f_05"] for row in history], color=BLUE, marker=".", label="F at 0.5")
+        right.plot(steps, [row["val_mae"] for row in history], color=ORANGE, marker=".", label="MAE")
+        right.legend(frameon=False)
+    right.set(title="Photos held back", xlabel="step", ylim=(0, 1))
+    _save(figure, path)
+
+
+def curves(precision: np.ndarray, recall: np.ndarray, f: np.ndarray, path: Path) -> None:
+    """Precision over recall, and F over the threshold."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    left.plot(recall, precision, color=BLUE)
+    left.set(title="Precision and recall", xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
+    right.plot(np.arange(256) / 255, f, color=BLUE)
+    best = int(f.argmax())
+    right.plot(best / 255, f[best], "o", color=ORANGE, label=f"best: {f[best]:.3f} at {best / 255:.2f}")
+    right.legend(frameon=False, loc="lower center")
+    right.set(title="F-measure", xlabel="threshold", ylabel="F (β² = 0.3)", xlim=(0, 1), ylim=(0, 1.01))
+    _save(figure, path)
+
+
+def gallery(rows: list[tuple[str, list[np.ndarray]]], titles: list[str], path: Path) -> None:
+    """A grid: one row a photo, with its caption at the left, one column a title. Greys are 0 … 255."""
+    figure, axes = plt.subplots(
+        len(rows),
+        len(titles),
+        figsize=(2.6 * len(titles), 2.5 * len(rows)),
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, (caption, pictures) in zip(axes, rows, strict=True):
+        for axis, picture in zip(line, pictures, strict=True):
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(caption, fontsize=8)
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=10)
+    _save(figure, path, dpi=90)
+
+
+def _save(figure, path: Path, dpi: int = 110) -> None:
+    for axis in figure.axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25) if axis.lines else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=dpi, metadata={"Software": None})  # same figures, same bytes
+    plt.close(figure)

@@ -1,0 +1,35 @@
+"""What every stage's command does: read params.yaml, run, and turn a user's mistake into one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from r2mrf.config import Config, load
+from r2mrf.errors import UserError
+
+PREPARED, AUGMENTED, MODEL = Path("data/prepared"), Path("data/augmented"), Path("models/r2mrf")
+REPORTS = Path("reports")
+
+
+def run(stage: Callable[[Config], None]) -> None:
+    """Run a stage as a program: exit status 0, or 2 with one line for a user's mistake."""
+    try:
+        stage(load())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def write_json(path: Path, values: object) -> None:
+    """Write whole or not at all, the same bytes for the same values."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,80 @@
+"""MLflow: where runs go, and a run that is found again after a restart."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+from ray.train import UserCallback
+
+from r2mrf.config import Config, Tracking
+
+
+def client(tracking: Tracking) -> MlflowClient:
+    """A client of the tracking server or database; creates the experiment if it is new.
+
+    To be called by the driver before workers log: creating a database twice at once fails.
+    """
+    mlflow.set_tracking_uri(absolute(tracking.uri))
+    found = MlflowClient()
+    if found.get_experiment_by_name(tracking.experiment) is None:
+        # a database on this machine keeps files beside it; a server knows its own store
+        here = Path("mlartifacts").resolve().as_uri() if tracking.uri.startswith("sqlite:") else None
+        found.create_experiment(tracking.experiment, artifact_location=here)
+    return found
+
+
+def absolute(uri: str) -> str:
+    """A database file is named from here, and meant wherever a worker runs."""
+    scheme, _, path = uri.partition(":///")
+    return f"sqlite:///{Path(path).resolve()}" if scheme == "sqlite" else uri
+
+
+def run_for(config: Config, stage: str, fingerprint: str) -> str:
+    """Id of the run with this fingerprint: the one that was interrupted, or a new one."""
+    mlflow_client = client(config.tracking)
+    experiment = mlflow_client.get_experiment_by_name(config.tracking.experiment).experiment_id
+    query = f"tags.stage = '{stage}' and tags.fingerprint = '{fingerprint}' and attributes.status != 'FINISHED'"
+    unfinished = mlflow_client.search_runs([experiment], query, max_results=1)
+    if unfinished:
+        run_id = unfinished[0].info.run_id
+        mlflow_client.update_run(run_id, status="RUNNING")
+        return run_id
+    tags = {"stage": stage, "fingerprint": fingerprint}
+    run = mlflow_client.create_run(experiment, run_name=f"{stage}-{fingerprint[:8]}", tags=tags)
+    for name, value in flat(
+        {"profile": config.profile, "model": config.model.model_dump(), "train": config.train.model_dump()}
+    ):
+        mlflow_client.log_param(run.info.run_id, name, value)
+    return run.info.run_id
+
+
+def flat(values: dict, prefix: str = "") -> list[tuple[str, object]]:
+    """Nested keys joined by dots."""
+    out: list[tuple[str, object]] = []
+    for key, value in values.items():
+        out += flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return out
+
+
+class LogReports(UserCallback):
+    """Logs what training workers report, as it comes; Ray Train calls it in its controller."""
+
+    def __init__(self, tracking: Tracking, run_id: str):
+        self.uri, self.run_id = absolute(tracking.uri), run_id
+
+    def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
+        mlflow.set_tracking_uri(self.uri)
+        values = {name: float(value) for name, value in metrics[0].items()}  # the same from every worker
+        mlflow.MlflowClient().log_batch(
+            self.run_id,
+            [Metric(name, value, int(time.time() * 1000), int(values["step"])) for name, value in values.items()],
+        )
+
+
+def finish(tracking: Tracking, run_id: str, status: str) -> None:
+    """End a run as FINISHED or FAILED."""
+    client(tracking).set_terminated(run_id, status)

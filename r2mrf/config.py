@@ -1,0 +1,175 @@
+"""params.yaml -> one frozen, typed `Config`, checked once at the door.
+
+config = load("params.yaml")
+config.model.steps                      # of the chosen profile
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from r2mrf.errors import UserError
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ConfigError(UserError):
+    """A parameter that cannot be used; the message names the key and the fix."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(Section):
+    source: Literal["synthetic", "cuhk", "dut", "ctcug", "ebd", "pairs"]
+    root: str
+    white: Literal["defocus", "focus"]
+    size: Annotated[int, Field(ge=32)]
+    train: Positive
+    test: Positive
+
+
+class Augment(Section):
+    variants: Positive
+    max_rotation: Annotated[float, Field(ge=0, le=45)]
+    min_scale: Annotated[float, Field(ge=0.5, le=1)]
+
+
+class Model(Section):
+    """Architecture of the network (DESIGN: T = steps, M = width)."""
+
+    backbone: str
+    weights: str = "pretrained"
+    grid_stride: Literal[2, 4] = 4
+    amdf_width: Positive = 48
+    width: Positive = 16
+    steps: Annotated[int, Field(ge=0, le=16)] = 6
+    share_steps: bool = True
+    rrm: bool = True
+    fusion_relu: bool = False
+    input_size: Annotated[int, Field(ge=32, le=4096)] = 320
+
+
+class Train(Section):
+    workers: Positive
+    steps: Positive
+    batch: Positive
+    crop: Annotated[int, Field(ge=32)]
+    optimizer: Literal["sgd", "adamw"]
+    lr: Rate
+    backbone_lr: Rate
+    weight_decay: Rate
+    schedule: Literal["one_cycle", "poly", "cosine"]
+    warmup: Share
+    side_weight: Rate
+    clip_norm: Rate
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    precision: Literal["auto", "fp32", "bf16"]
+    validation: Count
+    report_every: Positive
+    max_failures: Count
+
+    @model_validator(mode="after")
+    def _batch_splits(self) -> Train:
+        if self.batch % self.workers:
+            raise ValueError(f"batch {self.batch} does not split evenly over {self.workers} workers")
+        return self
+
+
+class Profile(Section):
+    model: Model
+    train: Train
+
+
+class Evaluate(Section):
+    gallery: Positive
+
+
+class Registry(Section):
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+
+
+class Score(Section):
+    """Bulk scoring. The defaults serve the command line where there is no params.yaml."""
+
+    source: str = "samples"
+    batch: Positive = 8
+    shard_rows: Positive = 1000
+    actors: Positive = 1
+    max_pixels: Positive = 200_000_000
+    sharp_below: Share = 0.15
+    blurred_above: Share = 0.85
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Score:
+        if self.sharp_below >= self.blurred_above:
+            raise ValueError("sharp_below must be smaller than blurred_above")
+        return self
+
+
+class Tracking(Section):
+    uri: str
+    experiment: str
+
+
+class Config(Section):
+    seed: Count
+    profile: Literal["lite", "paper"]
+    data: Data
+    augment: Augment
+    lite: Profile
+    paper: Profile
+    evaluate: Evaluate
+    registry: Registry
+    score: Score
+    tracking: Tracking
+
+    @property
+    def model(self) -> Model:
+        """Architecture of the chosen profile."""
+        return getattr(self, self.profile).model
+
+    @property
+    def train(self) -> Train:
+        """Training recipe of the chosen profile."""
+        return getattr(self, self.profile).train
+
+
+def load(path: str | Path = "params.yaml") -> Config:
+    """Read and check a parameter file.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, a key is unknown or missing, a value is out of range.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such parameter file; run this where params.yaml lies") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold keys and values")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: " + "; ".join(_sentence(e) for e in error.errors())) from None
+
+
+def _sentence(error: dict) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown parameter {key}: remove it or correct its name"
+    if error["type"] == "missing":
+        return f"parameter {key} is missing: add it"
+    given = "" if isinstance(error["input"], dict) else f" (given: {error['input']!r})"
+    return f"{key}: {error['msg'].removeprefix('Value error, ')}{given}"

@@ -1,0 +1,181 @@
+"""Bytes -> RGB as a person sees it, or an `ImageError`. Every hostile file ends here.
+
+Decided here, once, for training, evaluation and scoring: the file's content counts, not its suffix; EXIF
+orientation is applied; transparency lies over white; 16-bit and float greys are scaled to 8 bits; of an
+animation the first frame is taken; a damaged file is an error, never half a picture (grey filling would
+pass for defocus).
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from r2mrf.errors import UserError
+
+MAX_PIXELS = 200_000_000
+MAX_BYTES = 1 << 30
+MIN_SIDE = 8  # smaller pictures hold nothing that could be in or out of focus
+
+# Others are refused: some have hardly a signature (TGA), some start a program (EPS) or hide a second header (ICNS).
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+# Pillow's own limit is replaced by `max_pixels`, which is checked from the header before any decoding.
+Image.MAX_IMAGE_PIXELS = None
+
+REASONS = {
+    "unreadable": "the file cannot be opened or read",
+    "not_a_file": "a folder, pipe, device or broken link",
+    "empty": "the file has no bytes",
+    "not_an_image": "the bytes are no image format known here",
+    "corrupt": "the image is damaged or cut short",
+    "too_large": "more pixels or bytes than allowed",
+    "too_small": f"a side is shorter than {MIN_SIDE} pixels",
+}
+
+
+class ImageError(UserError):
+    """An image that cannot be used. `reason` is a key of `REASONS`; the message is a sentence."""
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(f"{reason}: {detail or REASONS[reason]}")
+        self.reason, self.detail = reason, detail or REASONS[reason]
+
+    def __reduce__(self):
+        return type(self), (self.reason, self.detail)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Content of a regular file. Pipes and devices are refused, so nothing waits for ever.
+
+    Raises:
+        ImageError: unreadable, not_a_file, empty or too_large.
+    """
+    try:
+        with open(path, "rb", opener=_open_nonblocking) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError("not_a_file")
+            if status.st_size > MAX_BYTES:
+                raise ImageError("too_large", f"{status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+            data = file.read()
+    except IsADirectoryError:
+        raise ImageError("not_a_file") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        reason = "not_a_file" if _is_no_file(path, error) else "unreadable"
+        raise ImageError(reason, getattr(error, "strerror", None) or str(error)) from None
+    if not data:
+        raise ImageError("empty")
+    return data
+
+
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode an image file's bytes.
+
+    Returns:
+        uint8 H×W×3, RGB, at the displayed size (EXIF orientation applied).
+
+    Raises:
+        ImageError: empty, not_an_image, corrupt, too_large or too_small.
+    """
+    if not data:
+        raise ImageError("empty")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which does not matter here
+        image = _open(data)
+        width, height = image.size
+        if width * height > max_pixels:
+            raise ImageError("too_large", f"{width}×{height} pixels; at most {max_pixels:,} are decoded")
+        if min(width, height) < MIN_SIDE:
+            raise ImageError("too_small", f"{width}×{height} pixels; each side must have {MIN_SIDE}")
+        try:
+            image.load()
+            return np.ascontiguousarray(_to_rgb(_upright(image)))
+        except ImageError:
+            raise
+        except MemoryError:
+            raise ImageError("too_large", f"{width}×{height} pixels do not fit into memory") from None
+        except Exception as error:  # decoders of damaged files raise all sorts
+            raise ImageError("corrupt", f"{REASONS['corrupt']} ({error})") from None
+
+
+def load(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """`decode(read_bytes(path))`."""
+    return decode(read_bytes(path), max_pixels)
+
+
+def decode_mask(data: bytes) -> np.ndarray:
+    """Bytes of an annotation or map -> uint8 H×W; colour turns grey, polarity is left as it is.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    return cv2.cvtColor(decode(data), cv2.COLOR_RGB2GRAY)
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """uint8 H×W or RGB H×W×3 -> PNG bytes."""
+    bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".png", bgr)[1].tobytes()
+
+
+def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
+    """uint8 RGB H×W×3 -> JPEG bytes; colour is kept at full resolution."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
+    return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
+
+
+def _open_nonblocking(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # opening a pipe that nobody writes to would block
+
+
+def _is_no_file(path: str | Path, error: Exception) -> bool:
+    """Whether opening failed since the path is a socket, a loop of links or a link to nothing."""
+    number = getattr(error, "errno", None)
+    return number in (errno.ENXIO, errno.ELOOP) or (number == errno.ENOENT and Path(path).is_symlink())
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ImageError("not_an_image") from None
+    except Exception as error:  # a header that lies: struct, overflow, syntax errors
+        raise ImageError("corrupt", f"{REASONS['corrupt']} ({error})") from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        image.getexif()
+    except Exception:  # broken metadata around good pixels: shown as they lie, as viewers do
+        return image
+    return ImageOps.exif_transpose(image)
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode in ("F", "I") or image.mode.startswith("I;16"):
+        return cv2.cvtColor(_grey_to_uint8(np.asarray(image)), cv2.COLOR_GRAY2RGB)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
+
+
+def _grey_to_uint8(grey: np.ndarray) -> np.ndarray:
+    """Deep greys: integers by the range of 16 bits, floats by [0, 1]; those that exceed it, by their own."""
+    values = np.nan_to_num(grey.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    if np.issubdtype(grey.dtype, np.integer):
+        low, high = 0.0, max(values.max(), 65535.0) if values.max() > 255 else 255.0
+    else:
+        low, high = min(values.min(), 0.0), max(values.max(), 1.0)
+    return np.rint((values - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,140 @@
+"""Streaming counts -> MAE, F-measures, PR curve, IoU. Every figure is a pure function of the counts.
+
+The protocol, pinned: positive = defocus; β² = 0.3; masks are binarised at > 0.5; maps are 8-bit, compared at
+the mask's size, never stretched per image; a pixel is predicted at threshold k/255 if its value is >= k.
+
+    precision(no predicted pixel) = 1 if the mask has no defocus either, else 0
+    recall(no defocused pixel in the mask) = 1 if none is predicted either, else 0
+
+so an image without any positive pixel is defined: right if the map says "all sharp", wrong as soon as it does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+BETA2 = 0.3
+THRESHOLDS = np.arange(256) / 255
+HALF = 128  # 8-bit maps: value >= 0.5 means k >= 128
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """Counts of one image, all that its figures need. Arrays have one entry a threshold, 0/255 … 255/255."""
+
+    true_positive: np.ndarray  # int64[256]: defocused pixels predicted at the threshold
+    predicted: np.ndarray  # int64[256]: pixels predicted at the threshold
+    positive: int  # defocused pixels of the mask
+    pixels: int
+    absolute_error: float  # mean |P − G| over the pixels
+    map_mean: float  # of P, in [0, 1]
+
+
+def count(defocus: np.ndarray, mask: np.ndarray) -> ImageCounts:
+    """Count one pair.
+
+    Args:
+        defocus: uint8 H×W, 255 = surely defocused.
+        mask: uint8 H×W, white (> 127) = defocused.
+
+    Raises:
+        ValueError: shapes differ or arrays are not uint8 H×W.
+    """
+    if defocus.shape != mask.shape or defocus.ndim != 2:
+        raise ValueError(f"map {defocus.shape} and mask {mask.shape} must be H×W of one size: resize the map first")
+    if defocus.dtype != np.uint8 or mask.dtype != np.uint8:
+        raise ValueError(f"map ({defocus.dtype}) and mask ({mask.dtype}) must be 8-bit")
+    truth = mask > 127
+    histogram = np.bincount(defocus.ravel(), minlength=256)
+    true_histogram = np.bincount(defocus[truth], minlength=256)
+    values = np.arange(256)
+    # |P − G| is 1 − P on positives, P elsewhere
+    error = (true_histogram * (255 - values) + (histogram - true_histogram) * values).sum() / 255
+    return ImageCounts(
+        true_positive=_from_above(true_histogram),
+        predicted=_from_above(histogram),
+        positive=int(truth.sum()),
+        pixels=mask.size,
+        absolute_error=float(error / mask.size),
+        map_mean=float((histogram * values).sum() / 255 / mask.size),
+    )
+
+
+@dataclass
+class Counts:
+    """Counts of a set of images, added one by one."""
+
+    images: list[ImageCounts] = field(default_factory=list)
+
+    def add(self, defocus: np.ndarray, mask: np.ndarray) -> ImageCounts:
+        self.images.append(count(defocus, mask))
+        return self.images[-1]
+
+    def summary(self) -> dict[str, float | int]:
+        """The pinned figures: mae, f_max, f_adaptive, f_05, iou, with counts of images and of those without defocus.
+
+        Raises:
+            ValueError: no image was added.
+        """
+        if not self.images:
+            raise ValueError("no image was compared: check that maps and masks match")
+        precision, recall = self.curve()
+        return {
+            "mae": float(np.mean([c.absolute_error for c in self.images])),
+            "f_max": float(f_measure(precision, recall).max()),
+            "f_adaptive": float(np.mean([f_adaptive(c) for c in self.images])),
+            "f_05": float(np.mean([f_at(c, HALF) for c in self.images])),
+            "iou": self.iou(),
+            "images": len(self.images),
+            "images_without_defocus": sum(c.positive == 0 for c in self.images),
+        }
+
+    def curve(self) -> tuple[np.ndarray, np.ndarray]:
+        """Image-averaged precision and recall, float64[256] each, at `THRESHOLDS`."""
+        pairs = [precision_recall(c) for c in self.images]
+        return np.mean([p for p, _ in pairs], axis=0), np.mean([r for _, r in pairs], axis=0)
+
+    def iou(self) -> float:
+        """Intersection over union at 0.5, pooled over all pixels; 1 if both are empty."""
+        both = sum(int(c.true_positive[HALF]) for c in self.images)
+        either = sum(int(c.predicted[HALF]) + c.positive for c in self.images) - both
+        return both / either if either else 1.0
+
+
+def precision_recall(counts: ImageCounts) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall of one image at the 256 thresholds, float64[256] each."""
+    precision = np.full(256, float(counts.positive == 0))
+    some = counts.predicted > 0
+    precision[some] = counts.true_positive[some] / counts.predicted[some]
+    if counts.positive:
+        return precision, counts.true_positive / counts.positive
+    return precision, (counts.predicted == 0).astype(float)
+
+
+def f_measure(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+    """F_β with β² = 0.3; 0 where both are 0."""
+    low = BETA2 * precision + recall
+    return np.divide((1 + BETA2) * precision * recall, low, out=np.zeros_like(low), where=low > 0)
+
+
+def f_at(counts: ImageCounts, k: int) -> float:
+    """F_β of one image at threshold k/255."""
+    precision, recall = precision_recall(counts)
+    return float(f_measure(precision[k], recall[k]))
+
+
+def f_adaptive(counts: ImageCounts) -> float:
+    """F_β of one image at 1.5 × the mean of its map, capped at 1.
+
+    A map of nothing but 0 has threshold 0, which every pixel reaches; where the mask has no defocus either, that
+    map is right, and nothing counts as predicted.
+    """
+    k = int(np.ceil(min(1.5 * counts.map_mean, 1.0) * 255 - 1e-9))
+    return f_at(counts, k if counts.positive else max(k, 1))
+
+
+def _from_above(histogram: np.ndarray) -> np.ndarray:
+    """Number of values >= k for each k."""
+    return histogram[::-1].cumsum()[::-1]

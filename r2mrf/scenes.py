@@ -1,0 +1,161 @@
+"""Procedural scenes, photographed: what `data.source: synthetic` trains on. Nothing is downloaded.
+
+A scene is a backdrop, ground or wall that runs in depth, and things that stand before it; each surface is
+painted by dead leaves (occluding shapes of power-law sizes; Lee, Mumford and Huang 2001) and textures. The
+lens is then focused and opened as the kind of scene asks. Lengths are drawn for a side of 320 pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from r2mrf.optics import (
+    DOUBT,
+    FOCUS_COC,
+    Aperture,
+    Camera,
+    Layer,
+    Lens,
+    cats_eye,
+    defocused,
+    disc,
+    expose,
+    polygon,
+)
+from r2mrf.surfaces import FORMS, lamps, log_uniform, noise, palette, roundness, surface
+
+KINDS: dict[str, float] = {  # share of each kind of scene
+    "front": 0.32,  # in focus: the things in front; blurred: what is behind
+    "back": 0.16,  # in focus: the backdrop; blurred: the things in front
+    "ramp": 0.20,  # depth runs, a band of it is in focus
+    "smooth": 0.07,  # smooth things in focus before a busy, blurred backdrop
+    "busy": 0.07,  # busy things in focus before a smooth, blurred backdrop
+    "sharp": 0.10,  # all in focus
+    "blurred": 0.08,  # nothing in focus
+}
+
+_BLUR = (1.2, 12.0)  # radii of the strongest defocus, log-uniform
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A rendered photograph and what is known of it."""
+
+    image: np.ndarray  # uint8 H×W×3, sRGB
+    mask: np.ndarray  # uint8 H×W, 255 = defocused, 0 = in focus, between = doubt
+    coc: np.ndarray  # float32 H×W, radius of the visible surface's circle of confusion, pixels
+    kind: str  # one of KINDS
+    jpeg: bytes  # the camera's file; `image` is its decoded pixels
+
+
+def draw_kind(rng: np.random.Generator) -> str:
+    """A kind of scene, by its share; the first thing that `render_scene` draws."""
+    return str(rng.choice(list(KINDS), p=list(KINDS.values())))
+
+
+def render_scene(seed: int, size: int = 320) -> Photo:
+    """Photograph of `size`×`size` pixels of the scene of that number: same seed and size, same bytes."""
+    if seed < 0 or size < 32:
+        raise ValueError(f"Give a seed of 0 or more and a size of 32 or more, not {seed} and {size}.")
+    rng = np.random.default_rng(seed)
+    kind = draw_kind(rng)
+    layers = _stage(rng, size, kind)
+    lens = _lens(rng, size, kind, layers)
+    exposure = expose(_settled(layers, lens), lens, _aperture(rng))
+    bright = float(np.quantile(exposure.light[::4, ::4].max(2), rng.uniform(0.85, 0.99)))
+    camera = Camera(
+        shot=log_uniform(rng, 3e-5, 2e-3),
+        read=log_uniform(rng, 3e-4, 6e-3),
+        contrast=rng.uniform(0, 0.6),
+        sharpening=max(0.0, rng.uniform(-0.3, 0.9)),
+        quality=int(rng.integers(70, 99)),
+    )
+    gain = rng.uniform(0.55, 1.1) / max(bright, 0.02)
+    image, jpeg = camera.develop(exposure.light * np.float32(gain), rng)
+    mask = np.rint(exposure.defocus * 255).astype(np.uint8)
+    return Photo(image, mask, exposure.coc, kind, jpeg)
+
+
+# The stage: layers and lens.
+
+
+def _stage(rng: np.random.Generator, size: int, kind: str) -> list[Layer]:
+    """Layers, back to front; depths in metres."""
+    near = log_uniform(rng, 0.8, 3)
+    far = near * log_uniform(rng, 1.6, 8)
+    paints = palette(rng)
+    backdrop = surface(rng, size, paints, {"smooth": 1.0, "busy": 0.0}.get(kind, rng.uniform(0, 1.2)))
+    if rng.uniform() < 0.3:
+        lamps(rng, backdrop)
+    layers = [Layer(backdrop, depth=far)]
+    if kind == "ramp" or rng.uniform() < 0.25:
+        layers = _run(rng, size, paints, backdrop, (0.7 * near, far))
+    count = int(rng.integers(0, 3) if kind == "ramp" else rng.integers(1, 4))
+    spread = 0.8 if kind == "ramp" else 0.08
+    for depth in np.sort(near * np.exp(rng.uniform(0, spread, count)))[::-1]:
+        alpha = FORMS[rng.integers(len(FORMS))](rng, size).astype(np.float32) / 255
+        colour = surface(rng, size, palette(rng), {"smooth": 0.0, "busy": 1.0}.get(kind, rng.uniform()))
+        layers.append(Layer(colour * roundness(rng, alpha)[..., None], alpha, float(depth)))
+    return layers
+
+
+def _run(
+    rng: np.random.Generator, size: int, paints: np.ndarray, backdrop: np.ndarray, span: tuple[float, float]
+) -> list[Layer]:
+    """The backdrop as a wall that runs in depth, or with a ground before it that does (1/depth is linear)."""
+    line = np.linspace(0, 1, size, dtype=np.float32)
+    if rng.uniform() < 0.4:
+        tilt = rng.uniform(-0.4, 0.4)
+        near = np.clip(np.abs(rng.integers(2) - line)[None, :] * (1 - abs(tilt)) + tilt * line[:, None], 0, 1)
+        return [Layer(backdrop, depth=1 / (near / span[0] + (1 - near) / span[1]))]
+    horizon = rng.uniform(-0.4, 0.6)
+    near = np.clip((line - horizon) / (1 - horizon), 0, 1)[:, None].repeat(size, 1)
+    colour = surface(rng, size, paints, rng.uniform(0.2, 1), horizon)
+    ridge = size * (horizon + 0.01 * noise(rng, size, 0.8)[0])
+    alpha = np.clip(np.arange(size, dtype=np.float32)[:, None] - ridge, 0, 1)
+    return [Layer(backdrop, depth=span[1]), Layer(colour, alpha, 1 / (near / span[0] + (1 - near) / span[1]))]
+
+
+def _lens(rng: np.random.Generator, size: int, kind: str, layers: list[Layer]) -> Lens:
+    """A lens focused where the kind asks, opened for a drawn amount of the strongest defocus."""
+    near = min(float(np.min(layer.depth)) for layer in layers)
+    far = max(float(np.max(layer.depth)) for layer in layers)
+    share = rng.uniform(0.05, 0.95)
+    focus = {
+        "blurred": near * rng.uniform(0.3, 0.6),
+        "back": far,
+        "ramp": 1 / (share / near + (1 - share) / far),
+    }.get(kind, float(np.mean(layers[-1].depth)))
+    radius = max(log_uniform(rng, *_BLUR) * size / 320, 1.02 * (FOCUS_COC + DOUBT))
+    if kind == "sharp":
+        radius = rng.uniform(0.1, 0.7) * FOCUS_COC
+    lens = Lens(focal=50, f_number=1, focus=focus, pixels_per_mm=size / 36)
+    choose = min if kind == "blurred" else max  # there the weakest defocus must still be one
+    at = choose((near, far), key=lambda depth: abs(float(lens.circle_of_confusion(depth))))
+    return lens.opened(radius, at)
+
+
+def _settled(layers: list[Layer], lens: Lens) -> list[Layer]:
+    """The layers, those flat ones that would lie in doubt as a whole moved to the plane in focus."""
+    settled = []
+    for layer in layers:
+        unsharp = defocused(np.abs(lens.circle_of_confusion(layer.depth)))
+        doubtful = np.ndim(layer.depth) == 0 and 0 < unsharp < 1
+        settled.append(dataclasses.replace(layer, depth=lens.focus) if doubtful else layer)
+    return settled
+
+
+def _aperture(rng: np.random.Generator) -> Aperture:
+    rim = max(0.0, rng.uniform(-0.5, 0.8))
+    turn = rng.uniform(0, 2 * np.pi)
+    form = rng.uniform()
+    if form < 0.3:
+        return partial(polygon, blades=int(rng.integers(5, 10)), rotation=turn, rim=rim)
+    if form < 0.5:
+        shift = rng.uniform(0.2, 0.8)
+        return partial(cats_eye, shift=(shift * np.cos(turn), shift * np.sin(turn)), rim=rim)
+    return partial(disc, rim=rim)

@@ -1,0 +1,65 @@
+"""From an encoded photo to its record, in the two halves that bulk scoring runs apart: read, then look."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from r2mrf import images
+from r2mrf.config import Score
+from r2mrf.focus import Focus, describe, local_contrast
+from r2mrf.predictor import Analysis, Predictor
+from r2mrf.preprocess import Preprocess
+
+VERSION = 1  # raise it when the same photo and model would give another record; it enters every fingerprint
+
+# What a record says of a photo that could not be scored.
+NO_FOCUS = {name: None for name in Focus.__dataclass_fields__}
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """A photo as the network will see it, uint8 S×S×3, and what is known of it before."""
+
+    pixels: np.ndarray
+    width: int
+    height: int
+    content_sha256: str
+    contrast: float  # see focus.local_contrast
+
+
+def shrink(data: bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
+    """Decode and shrink; full-size pixels go no further.
+
+    Raises:
+        images.ImageError: the photo cannot be used.
+    """
+    rgb = images.decode(data, max_pixels)
+    pixels = preprocess.shrink(rgb)
+    return Shrunk(pixels, rgb.shape[1], rgb.shape[0], hashlib.sha256(data).hexdigest(), local_contrast(pixels))
+
+
+def focus_of(analysis: Analysis, width: int, height: int, contrast: float, score: Score) -> Focus:
+    """Record of a photo from the map of its shrunk pixels."""
+    limits = score.sharp_below, score.blurred_above
+    return describe(analysis.defocus, (height, width), analysis.confidence, contrast, *limits)
+
+
+def record(predictor: Predictor, data: bytes, score: Score) -> dict:
+    """All of it for one photo: status, error, size, content hash and the fields of `focus.Focus`."""
+    try:
+        shrunk = shrink(data, predictor.preprocess, score.max_pixels)
+    except images.ImageError as error:
+        return {
+            "status": "failed",
+            "error": str(error),
+            "width": None,
+            "height": None,
+            "content_sha256": None,
+        } | NO_FOCUS
+    analysis = predictor.analyse_batch(shrunk.pixels[None])[0]
+    focus = focus_of(analysis, shrunk.width, shrunk.height, shrunk.contrast, score)
+    facts = {"width": shrunk.width, "height": shrunk.height, "content_sha256": shrunk.content_sha256}
+    return {"status": "ok", "error": None, **facts, **asdict(focus)}

@@ -1,0 +1,136 @@
+"""One training run: network, optimiser, schedule, averaged weights, and their state on disk.
+
+Knows nothing of how many workers there are or who calls it. The state holds everything that the next step
+depends on; batches are a pure function of the step, so a resumed run does what an undisturbed one does.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from r2mrf.checkpoint import Checkpoint
+from r2mrf.config import Config
+from r2mrf.loss import loss_terms
+from r2mrf.metrics import Counts, ImageCounts
+from r2mrf.model import R2MRF
+from r2mrf.optim import AveragedWeights, make_optimizer, set_rate
+from r2mrf.precision import autocast
+from r2mrf.preprocess import Preprocess, to_uint8
+from r2mrf.samples import Batch, whole
+
+TENSORS, FACTS = "state.safetensors", "state.json"
+
+
+class NotFinite(RuntimeError):
+    """The loss or its gradient is not a number any more; the message names step and terms."""
+
+
+class Trainer:
+    """State of a run. `history`: one dict a report, for curves."""
+
+    def __init__(self, config: Config, fingerprint: str, device: torch.device | str = "cpu"):
+        torch.manual_seed(config.seed)
+        self.device = torch.device(device)
+        self.config, self.train = config, config.train
+        self.fingerprint = fingerprint
+        self.network = R2MRF(config.model).to(self.device, memory_format=torch.channels_last)
+        backbone = self.network.backbone
+        self.preprocess = Preprocess(config.model.input_size, backbone.mean, backbone.std)
+        self.optimizer = make_optimizer(self.network, self.train)
+        self.averaged = AveragedWeights(self.network, self.train.ema)
+        self.step = 0
+        self.history: list[dict] = []
+
+    def train_step(self, module: nn.Module, batch: Batch) -> dict[str, float]:
+        """One step on this worker's share of the batch; `module` is the network, or a wrapper that averages
+        gradients over the workers. Returns the loss and its terms.
+
+        Raises:
+            NotFinite: before any weight is changed by it.
+        """
+        self.network.train()
+        rate = set_rate(self.optimizer, self.step, self.train)
+        photos, masks = (x.to(self.device, non_blocking=True) for x in batch)
+        with autocast(self.train.precision, self.device.type):
+            outputs = module(photos)
+        terms = loss_terms(outputs, masks, self.train.side_weight)
+        loss = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm or float("inf"))
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        if not np.isfinite([*values.values(), float(norm)]).all():
+            found = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            raise NotFinite(
+                f"loss not finite at step {self.step}: {found}; gradient norm {float(norm):g}. "
+                "Lower the learning rate (train.lr), set train.clip_norm, or use precision fp32"
+            )
+        self.optimizer.step()
+        self.averaged.update(self.network, self.step)
+        self.step += 1
+        return {"loss": sum(values.values()), "gradient_norm": float(norm), "rate": rate, **values}
+
+    def averaged_network(self) -> R2MRF:
+        """A copy of the network with the averaged weights, in evaluation mode."""
+        network = copy.deepcopy(self.network)
+        network.load_state_dict(self.averaged.values, strict=False)  # buffers are never trained
+        return network.eval()
+
+    def checkpoint(self, training: dict) -> Checkpoint:
+        """What is released: averaged weights with `training` facts."""
+        return Checkpoint(self.averaged_network().cpu(), self.config.model, self.preprocess, training)
+
+    def save(self, folder: Path) -> None:
+        """Write the state into a folder."""
+        tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
+        tensors |= {f"averaged.{key}": value for key, value in self.averaged.values.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items() if value is not None}
+        save_file({key: value.contiguous() for key, value in tensors.items()}, folder / TENSORS)
+        facts = {"fingerprint": self.fingerprint, "step": self.step, "history": self.history}
+        (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Take up a saved state.
+
+        Raises:
+            ValueError: it belongs to another run (other data, parameters or code).
+        """
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        if facts["fingerprint"] != self.fingerprint:
+            raise ValueError(f"{folder} belongs to a run with other data, parameters or code; it is not used")
+        tensors = load_file(folder / TENSORS, device=str(self.device))
+        self.network.load_state_dict(_under(tensors, "network."))
+        self.averaged.values = _under(tensors, "averaged.")
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, "optimizer.").items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.step, self.history = facts["step"], facts["history"]
+
+
+@torch.inference_mode()
+def validate(network: R2MRF, table: pa.Table, rows: range, preprocess: Preprocess, precision: str) -> list[ImageCounts]:
+    """Count pairs (columns image, mask) as `evaluate` does."""
+    counts, device = Counts(), next(network.parameters()).device
+    for start in range(0, len(rows), 8):
+        photos, masks = whole(table, rows[start : start + 8], preprocess)
+        with autocast(precision, device.type):
+            maps = network(photos.to(device)).fused.float().sigmoid()[:, 0].cpu().numpy()
+        for defocus, mask in zip(maps, masks, strict=True):
+            counts.add(to_uint8(preprocess.expand(defocus, *mask.shape)), mask)
+    return counts.images
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

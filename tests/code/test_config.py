@@ -1,0 +1,172 @@
+"""params.yaml -> Config: what is accepted, and the one line that says what is wrong."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from r2mrf.config import Config, ConfigError, load
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+@pytest.fixture(scope="module")
+def values() -> dict:
+    return yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def load_with(values, tmp_path):
+    """Load the repository's parameters with some of them set (dotted name -> value) or, given None, left out."""
+
+    def load_changed(**changes) -> Config:
+        changed = copy.deepcopy(values)
+        for name, value in changes.items():
+            *sections, key = name.split("__")
+            section = changed
+            for part in sections:
+                section = section[part]
+            if value is None:
+                del section[key]
+            else:
+                section[key] = value
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(changed), encoding="utf-8")
+        return load(path)
+
+    return load_changed
+
+
+def message(call, *args, **changes) -> str:
+    with pytest.raises(ConfigError) as caught:
+        call(*args, **changes)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_repository_parameters_load():
+    config = load(PARAMS)
+    assert config.data.train * config.augment.variants == 9664
+
+
+@pytest.mark.parametrize("profile", ["lite", "paper"])
+def test_profile_chooses_model_and_recipe(load_with, values, profile):
+    config = load_with(profile=profile)
+    assert config.model.backbone == values[profile]["model"]["backbone"]
+    assert config.train.steps == values[profile]["train"]["steps"]
+
+
+def test_rate_in_scientific_notation_without_a_point(load_with):
+    # YAML 1.1 reads 1e-3 as a string; `dvc exp run -S lite.train.lr=1e-3` writes just that
+    assert load_with(lite__train__lr="1e-3").train.lr == 1e-3
+
+
+def test_config_is_frozen():
+    config = load(PARAMS)
+    with pytest.raises(ValidationError):
+        config.seed = 1
+    with pytest.raises(ValidationError):
+        config.lite.model.steps = 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", -1),
+        ("profile", "huge"),
+        ("data__source", "imagenet"),
+        ("data__size", 31),
+        ("data__train", 0),
+        ("augment__min_scale", 1.5),
+        ("augment__max_rotation", -1),
+        ("lite__model__steps", 17),
+        ("lite__model__steps", -1),
+        ("lite__model__grid_stride", 3),
+        ("lite__model__width", 0),
+        ("lite__model__input_size", 5000),
+        ("lite__train__ema", 1.0),
+        ("lite__train__lr", -0.1),
+        ("lite__train__lr", float("inf")),
+        ("lite__train__lr", float("nan")),
+        ("lite__train__warmup", 1.1),
+        ("lite__train__optimizer", "adam"),
+        ("paper__train__precision", "fp8"),
+        ("registry__name", "a/b"),
+        ("score__sharp_below", -0.1),
+    ],
+)
+def test_value_out_of_range(load_with, name, value):
+    text = message(load_with, **{name: value})
+    assert name.replace("__", ".") in text
+    assert repr(value) in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", "many"),
+        ("seed", 1.5),
+        ("lite__model__steps", [6]),
+        ("lite__model__rrm", "perhaps"),
+        ("lite__model__backbone", 18),
+        ("lite__train__lr", "fast"),
+        ("score", 3),
+    ],
+)
+def test_value_of_wrong_type(load_with, name, value):
+    assert name.replace("__", ".") in message(load_with, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["lite__model__stepz", "train", "score__max_pixel"])
+def test_unknown_key(load_with, name):
+    text = message(load_with, **{name: 1})
+    assert f"unknown parameter {name.replace('__', '.')}:" in text
+
+
+@pytest.mark.parametrize("name", ["seed", "score", "paper__train__lr", "lite__model__backbone"])
+def test_missing_key(load_with, name):
+    assert f"parameter {name.replace('__', '.')} is missing" in message(load_with, **{name: None})
+
+
+def test_all_mistakes_in_one_message(load_with):
+    text = message(load_with, seed=-1, data__size=1, score__batches=2)
+    assert "seed" in text
+    assert "data.size" in text
+    assert "score.batches" in text
+
+
+def test_batch_must_split_over_workers(load_with):
+    text = message(load_with, lite__train__batch=16, lite__train__workers=3)
+    assert "lite.train" in text
+    assert "batch 16" in text
+    assert "3 workers" in text
+    assert load_with(lite__train__batch=15, lite__train__workers=3).train.workers == 3
+
+
+@pytest.mark.parametrize("limits", [(0.5, 0.5), (0.6, 0.5)])
+def test_verdict_limits_in_order(load_with, limits):
+    text = message(load_with, score__sharp_below=limits[0], score__blurred_above=limits[1])
+    assert "sharp_below" in text
+    assert "blurred_above" in text
+
+
+def test_missing_file(tmp_path):
+    assert "absent.yaml: no such parameter file" in message(load, tmp_path / "absent.yaml")
+
+
+def test_folder_instead_of_file(tmp_path):
+    assert str(tmp_path) in message(load, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"seed: [1, 2\nprofile: lite\n", b"\ttabs: 1", b"- a\n- b\n", b"only words", b"", b"\xff\xfe\xfa", b"a: \x00"],
+    ids=["bracket", "tab", "list", "words", "empty", "not utf-8", "control character"],
+)
+def test_file_without_keys_and_values(tmp_path, content):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    assert str(path) in message(load, path)

@@ -1,0 +1,96 @@
+"""The procedural scenes: reproducible, varied, honest about what is in focus."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+
+from r2mrf.optics import DOUBT, FOCUS_COC
+from r2mrf.scenes import KINDS, Photo, draw_kind, render_scene
+
+SIZE = 128
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Photo]:
+    return [render_scene(seed, SIZE) for seed in range(60)]
+
+
+def test_same_seed_same_bytes_whatever_the_threads() -> None:
+    threads = cv2.getNumThreads()
+    first = render_scene(7)
+    try:
+        cv2.setNumThreads(1)
+        again = render_scene(7)
+    finally:
+        cv2.setNumThreads(threads)
+    assert first.jpeg == again.jpeg and first.kind == again.kind
+    assert (first.image == again.image).all() and (first.mask == again.mask).all()
+    assert (first.coc == again.coc).all()
+
+
+def test_seeds_differ(photos: list[Photo]) -> None:
+    assert len({photo.jpeg for photo in photos}) == len(photos)
+
+
+def test_what_a_photo_is(photos: list[Photo]) -> None:
+    for photo in photos:
+        assert photo.image.shape == (SIZE, SIZE, 3) and photo.image.dtype == np.uint8
+        assert photo.mask.shape == (SIZE, SIZE) and photo.mask.dtype == np.uint8
+        assert photo.coc.shape == (SIZE, SIZE) and photo.coc.dtype == np.float32
+        assert np.isfinite(photo.coc).all() and (photo.coc >= 0).all()
+        decoded = cv2.imdecode(np.frombuffer(photo.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+        assert (decoded == photo.image).all()
+    assert render_scene(0).image.shape == (320, 320, 3)
+
+
+def test_mask_follows_the_circle_of_confusion(photos: list[Photo]) -> None:
+    for photo in photos:
+        assert (photo.coc[photo.mask == 0] <= FOCUS_COC + 0.01).all()
+        assert (photo.coc[photo.mask == 255] >= FOCUS_COC + DOUBT - 0.01).all()
+
+
+def test_sharp_and_blurred_are_so_throughout(photos: list[Photo]) -> None:
+    for photo in photos:
+        if photo.kind == "sharp":
+            assert (photo.mask == 0).all()
+        if photo.kind == "blurred":
+            assert (photo.mask == 255).all()
+    assert {"sharp", "blurred"} <= {photo.kind for photo in photos}
+
+
+def test_kinds_come_in_their_shares() -> None:
+    assert sum(KINDS.values()) == pytest.approx(1)
+    drawn = Counter(draw_kind(np.random.default_rng(seed)) for seed in range(4000))
+    assert set(drawn) == set(KINDS)
+    for kind, share in KINDS.items():
+        assert drawn[kind] / 4000 == pytest.approx(share, abs=0.03)
+
+
+def test_a_photo_is_of_the_kind_its_seed_draws(photos: list[Photo]) -> None:
+    for seed, photo in enumerate(photos):
+        assert photo.kind == draw_kind(np.random.default_rng(seed))
+
+
+def test_both_labels_are_common_and_doubt_is_narrow(photos: list[Photo]) -> None:
+    mask = np.stack([photo.mask for photo in photos])
+    assert 0.3 < (mask == 255).mean() < 0.7
+    assert 0.3 < (mask == 0).mean() < 0.7
+    assert ((mask > 0) & (mask < 255)).mean() < 0.12
+
+
+def test_defocus_takes_detail_away(photos: list[Photo]) -> None:
+    def detail(kind: str) -> float:
+        images = [p.image for p in photos if p.kind == kind]
+        return float(np.median([np.abs(cv2.Laplacian(i, cv2.CV_32F)).mean() for i in images]))
+
+    assert detail("sharp") > 1.5 * detail("blurred")
+
+
+@pytest.mark.parametrize(("seed", "size"), [(-1, 320), (0, 16)])
+def test_what_cannot_be_rendered_is_refused(seed: int, size: int) -> None:
+    with pytest.raises(ValueError, match="Give a seed"):
+        render_scene(seed, size)

@@ -1,0 +1,143 @@
+"""`dvc repro` of every stage, for real, on a tiny configuration: twice, then with a changed parameter."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TINY = {
+    "data": {"size": 64, "train": 5, "test": 3},
+    "lite": {
+        "model": {"amdf_width": 4, "width": 2, "steps": 2, "input_size": 64},
+        "train": {"steps": 4, "batch": 2, "crop": 48, "validation": 1, "report_every": 2},
+    },
+    "evaluate": {"gallery": 3},
+}
+
+
+def merge(values: dict, changes: dict) -> dict:
+    return {
+        key: merge(value, changes.get(key, {})) if isinstance(value, dict) else changes.get(key, value)
+        for key, value in values.items()
+    }
+
+
+class Workspace:
+    """A copy of the project in which commands run as a user would run them."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
+        self.env.pop("MLFLOW_TRACKING_URI", None)
+
+    def run(self, *command: str, status: int = 0) -> str:
+        done = subprocess.run(
+            command, cwd=self.root, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert done.returncode == status, done.stdout[-4000:]
+        return done.stdout
+
+    def set(self, changes: dict) -> None:
+        params = self.root / "params.yaml"
+        params.write_text(yaml.safe_dump(merge(yaml.safe_load(params.read_text()), changes)))
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory) -> Workspace:
+    root = tmp_path_factory.mktemp("repro")
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, tracked.split("\0")):
+        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("reports/train/metrics"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, root / name)
+    space = Workspace(root)
+    space.set(TINY)
+    space.run("git", "init", "-q")
+    space.run("git", "add", "-A")
+    space.run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "start")
+    space.output = space.run("dvc", "repro")
+    return space
+
+
+def test_training_images(workspace):
+    table = pa.concat_tables(map(pq.read_table, sorted((workspace.root / "data/augmented").glob("*.parquet"))))
+    assert table.num_rows == 5 * 16
+    assert table.column_names == ["source_id", "variant", "image", "mask", "transform", "sha256"]
+
+
+def test_figures_and_pictures(workspace):
+    figures = json.loads((workspace.root / "reports/evaluate/metrics.json").read_text())
+    assert {"mae", "f_max", "f_adaptive", "f_05", "iou"} <= figures.keys()
+    assert figures["images"] == 3
+    for picture in ("evaluate/curves", "evaluate/gallery", "train/history"):
+        assert (workspace.root / f"reports/{picture}.png").stat().st_size > 5000
+    assert "mae" in workspace.run("dvc", "metrics", "show")
+
+
+def test_scores_of_real_photographs(workspace):
+    summary = json.loads((workspace.root / "library/summary.json").read_text())
+    assert summary["total"] == summary["ok"] == 7
+    (shard,) = (workspace.root / "library/scores").glob(f"shard-*-{summary['fingerprint']}.parquet")
+    assert {Path(path).name for path in pq.read_table(shard)["path"].to_pylist()} >= {"flower.jpg", "coffee.png"}
+    assert len(list((workspace.root / "library/maps").glob("*.png"))) == 7
+
+
+def test_registered_model_is_the_trained_one(workspace):
+    code = (
+        "from r2mrf import Predictor; from r2mrf.checkpoint import load; "
+        "print(Predictor.load('models:/r2mrf@champion').checkpoint.sha256 == load('models/r2mrf').sha256)"
+    )
+    assert workspace.run("python", "-c", code).split()[-1] == "True"
+
+
+def test_registered_model_serves_image_bytes(workspace):
+    code = (
+        "import mlflow, pandas as pd; mlflow.set_tracking_uri('sqlite:///mlflow.db'); "
+        "from sklearn.datasets import load_sample_images as l; import r2mrf.images as i; "
+        "photo = i.encode_png(l().images[0]); model = mlflow.pyfunc.load_model('models:/r2mrf@challenger'); "
+        "print(model.predict(pd.DataFrame({'image': [photo, b'no photo']})).status.tolist())"
+    )
+    assert workspace.run("python", "-c", code).strip().endswith("['ok', 'failed']")
+
+
+def test_nothing_is_done_twice(workspace):
+    assert "Data and pipelines are up to date" in workspace.run("dvc", "repro")
+    assert "up to date" in workspace.run("dvc", "status")
+
+
+def test_git_sees_only_the_lock_and_small_reports(workspace):
+    changed = {line[3:] for line in workspace.run("git", "status", "--short", "-uall").splitlines()}
+    assert "dvc.lock" in changed
+    assert all(name == "dvc.lock" or name.startswith("reports/") for name in changed), changed
+
+
+def test_a_parameter_reruns_only_what_reads_it(workspace):
+    workspace.set({"score": {"sharp_below": 0.2}})
+    would_run = [line for line in workspace.run("dvc", "repro", "--dry").splitlines() if "Running stage" in line]
+    assert [line.split("'")[1] for line in would_run] == ["score"]
+    workspace.set({"score": {"sharp_below": 0.15}})
+
+
+def test_unknown_parameter_is_one_line(workspace):
+    params = workspace.root / "params.yaml"
+    before = params.read_text()
+    params.write_text(before + "learning_rate: 1\n")
+    said = workspace.run("python", "-m", "pipelines.prepare", status=2)
+    params.write_text(before)
+    assert said == "error: params.yaml: unknown parameter learning_rate: remove it or correct its name\n"
+
+
+def test_missing_data_folder_is_one_line(workspace):
+    workspace.set({"data": {"source": "cuhk", "root": "nowhere"}})
+    said = workspace.run("python", "-m", "pipelines.prepare", status=2)
+    workspace.set({"data": {"source": "synthetic", "root": "data/raw"}})
+    assert said.startswith("error: nowhere: the set cuhk")
+    assert said.count("\n") == 1
