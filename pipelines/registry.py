@@ -23,18 +23,26 @@ def fetch(uri: str) -> Path:
 
     try:
         mlflow.set_tracking_uri(address())
-        folder = Path(mlflow.artifacts.download_artifacts(f"{uri.rstrip('/')}"))
+        folder = Path(mlflow.artifacts.download_artifacts(uri))
+        artifacts = mlflow.models.Model.load(folder).flavors["python_function"]["artifacts"]
+        return folder / artifacts[CHECKPOINT]["path"]
+    except KeyError:
+        raise CheckpointError(f"{uri} is a model of another kind: it holds no r2mrf model folder") from None
     except (MlflowException, OSError) as error:
         raise CheckpointError(
             f"{uri}: {' '.join(str(error).split())[:200]}; registry {address()}: "
             "check the name, or set MLFLOW_TRACKING_URI"
         ) from None
-    return folder / "artifacts" / CHECKPOINT
+
+
+def absolute(uri: str) -> str:
+    """A database file is named from here, and meant wherever a worker runs."""
+    scheme, _, path = uri.partition(":///")
+    return f"sqlite:///{Path(path).resolve()}" if scheme == "sqlite" else uri
 
 
 def address() -> str:
     """Address of the tracking server or database that holds the registry."""
-    from pipelines.tracking import absolute
     from r2mrf.config import ConfigError, load
 
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):

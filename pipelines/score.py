@@ -91,7 +91,7 @@ def _shown(path: str) -> str:
 def _is_own_map(path: str, out: Path) -> bool:
     """Whether a photo found is a map written by an earlier run: `out` may lie inside a source."""
     folder, name = os.path.split(path)
-    return bool(re.fullmatch(r"[0-9a-f]{32}\.png", name)) and Path(folder).resolve() == out.resolve() / "maps"
+    return bool(re.fullmatch(r"[0-9a-f]{32}\.png", name)) and os.path.realpath(folder) == os.path.realpath(out / "maps")
 
 
 def _run(
@@ -100,7 +100,10 @@ def _run(
     """Rows as they come, in any order, with the shard that each belongs to."""
     import ray
 
-    items = [{"path": _shown(path), "file": os.fsencode(path), "shard": first + i // options.shard_rows} for i, path in enumerate(todo)]
+    items = [
+        {"path": _shown(path), "file": os.fsencode(path), "shard": first + i // options.shard_rows}
+        for i, path in enumerate(todo)
+    ]
     scored = (
         ray.data.from_items(items, override_num_blocks=max(len(items) // 32, 1))
         .map(Reader(checkpoint.preprocess, options.max_pixels), num_cpus=1)
@@ -233,7 +236,7 @@ def _last_rate(path: Path, key: str) -> float | None:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return summary["images_per_second"] if summary.get("fingerprint") == key else None
+    return summary.get("images_per_second") if summary.get("fingerprint") == key else None
 
 
 def _progress(total: int, done: int) -> tqdm:

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from ray.train import UserCallback
 
+from pipelines.registry import absolute
 from r2mrf.config import Config, Tracking
 
 
@@ -25,12 +26,6 @@ def client(tracking: Tracking) -> MlflowClient:
         here = Path("mlartifacts").resolve().as_uri() if tracking.uri.startswith("sqlite:") else None
         found.create_experiment(tracking.experiment, artifact_location=here)
     return found
-
-
-def absolute(uri: str) -> str:
-    """A database file is named from here, and meant wherever a worker runs."""
-    scheme, _, path = uri.partition(":///")
-    return f"sqlite:///{Path(path).resolve()}" if scheme == "sqlite" else uri
 
 
 def run_for(config: Config, stage: str, fingerprint: str) -> str:

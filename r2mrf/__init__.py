@@ -1,7 +1,9 @@
 """R²MRF: where is a photograph out of focus?
 
-from r2mrf import Predictor
-defocus = Predictor.load("lite")(rgb)       # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
+    from r2mrf import Predictor
+    defocus = Predictor.load("lite")(rgb)       # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
+
+torch is imported when `Predictor` is first asked for.
 """
 
 __version__ = "0.1.0"

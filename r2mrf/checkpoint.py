@@ -47,6 +47,8 @@ class Checkpoint:
 def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
     """Write a model folder, replacing an older one; if anything fails, the old one stays."""
     folder = Path(folder)
+    if folder.exists() and not (folder / FACTS).is_file():
+        raise CheckpointError(f"{folder} is there and is no model folder: give another name, or move it away")
     folder.parent.mkdir(parents=True, exist_ok=True)
     weights = save_tensors({key: value.contiguous() for key, value in checkpoint.network.state_dict().items()})
     facts = {

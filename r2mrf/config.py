@@ -1,7 +1,9 @@
 """params.yaml -> one frozen, typed `Config`, checked once at the door.
 
-config = load("params.yaml")
-config.model.steps                      # of the chosen profile
+    config = load("params.yaml")
+    config.model.steps                      # of the chosen profile
+
+An unknown key, a missing one, or a value out of range is an error that names it.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ class Score(Section):
     batch: Positive = 8
     shard_rows: Positive = 1000
     actors: Positive = 1
-    max_pixels: Positive = 200_000_000
+    max_pixels: Annotated[int, Field(gt=0, le=178_000_000)] = 178_000_000  # Pillow refuses larger ones itself
     sharp_below: Share = 0.15
     blurred_above: Share = 0.85
 

@@ -12,24 +12,21 @@ import errno
 import io
 import os
 import stat
-import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import simplejpeg
+from PIL import Image, UnidentifiedImageError
 
 from r2mrf.errors import UserError
 
-MAX_PIXELS = 200_000_000
+MAX_PIXELS = 178_000_000  # just below Pillow's own limit, which stays in force
 MAX_BYTES = 1 << 30
 MIN_SIDE = 8  # smaller pictures hold nothing that could be in or out of focus
 
 # Others are refused: some have hardly a signature (TGA), some start a program (EPS) or hide a second header (ICNS).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-
-# Pillow's own limit is replaced by `max_pixels`, which is checked from the header before any decoding.
-Image.MAX_IMAGE_PIXELS = None
 
 REASONS = {
     "unreadable": "the file cannot be opened or read",
@@ -90,23 +87,24 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """
     if not data:
         raise ImageError("empty")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which does not matter here
-        image = _open(data)
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ImageError("too_large", f"{width}×{height} pixels; at most {max_pixels:,} are decoded")
-        if min(width, height) < MIN_SIDE:
-            raise ImageError("too_small", f"{width}×{height} pixels; each side must have {MIN_SIDE}")
-        try:
+    image = _open(data)
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError("too_large", f"{width}×{height} pixels; at most {max_pixels:,} are decoded")
+    if min(width, height) < MIN_SIDE:
+        raise ImageError("too_small", f"{width}×{height} pixels; each side must have {MIN_SIDE}")
+    try:
+        if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+            # libjpeg only warns of damaged pixels, and Pillow keeps that to itself; here it is an error
+            pixels = simplejpeg.decode_jpeg(data, "RGB")
+        else:
             image.load()
-            return np.ascontiguousarray(_to_rgb(_upright(image)))
-        except ImageError:
-            raise
-        except MemoryError:
-            raise ImageError("too_large", f"{width}×{height} pixels do not fit into memory") from None
-        except Exception as error:  # decoders of damaged files raise all sorts
-            raise ImageError("corrupt", f"{REASONS['corrupt']} ({error})") from None
+            pixels = _to_rgb(image)
+        return np.ascontiguousarray(_TURN[_orientation(image)](pixels))
+    except MemoryError:
+        raise ImageError("too_large", f"{width}×{height} pixels do not fit into memory") from None
+    except Exception as error:  # decoders of damaged files raise all sorts
+        raise ImageError("corrupt", f"{REASONS['corrupt']} ({error})") from None
 
 
 def load(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -150,16 +148,32 @@ def _open(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         raise ImageError("not_an_image") from None
+    except Image.DecompressionBombError:
+        raise ImageError("too_large", f"more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # a header that lies: struct, overflow, syntax errors
         raise ImageError("corrupt", f"{REASONS['corrupt']} ({error})") from None
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1 … 8. After loading: Pillow turns TIFFs itself."""
     try:
-        image.getexif()
+        orientation = image.getexif().get(0x0112, 1)
     except Exception:  # broken metadata around good pixels: shown as they lie, as viewers do
-        return image
-    return ImageOps.exif_transpose(image)
+        return 1
+    return orientation if orientation in _TURN else 1
+
+
+# What a viewer does for each EXIF orientation, on H×W×3.
+_TURN = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    8: lambda p: np.rot90(p),
+}
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

@@ -1,7 +1,9 @@
 """Photo in, defocus map out, at the photo's own size.
 
-predictor = Predictor.load("lite")
-defocus = predictor(rgb)                    # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
+    predictor = Predictor.load("lite")
+    defocus = predictor(rgb)                    # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
+
+Models are found by name: released, in a folder, or in a registry.
 """
 
 from __future__ import annotations

@@ -52,8 +52,10 @@ def draw(source_id: str, variant: int, size: tuple[int, int], seed: int, augment
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
     angle = rng.uniform(-augment.max_rotation, augment.max_rotation)
     scale = rng.uniform(augment.min_scale, 1)
+    # the crop is rounded outwards: a corner pixel may still reach over the edge, where it finds the reflection
+    edges = {"border_mode": cv2.BORDER_REFLECT_101, "crop_border": True}
     steps: list[A.BasicTransform] = [
-        A.Rotate((angle, angle), cv2.INTER_CUBIC, mask_interpolation=cv2.INTER_LINEAR, crop_border=True, p=1),
+        A.Rotate((angle, angle), cv2.INTER_CUBIC, mask_interpolation=cv2.INTER_LINEAR, **edges, p=1),
         A.RandomScale((scale - 1, scale - 1), cv2.INTER_AREA, mask_interpolation=cv2.INTER_AREA, p=1),
     ]
     if variant % 2:

@@ -1,0 +1,232 @@
+"""One training run: it learns, it goes on where it stopped, and it stops before a weight is spoilt."""
+
+import copy
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+import yaml
+
+from r2mrf import checkpoint, images
+from r2mrf.config import Config
+from r2mrf.loss import loss_terms
+from r2mrf.metrics import HALF, f_at
+from r2mrf.samples import Batch, Samples, batch_positions
+from r2mrf.trainer import NotFinite, Trainer, validate
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+TERMS = {"fused", "side_0", "side_1", "side_2"}
+
+
+def config(**train) -> Config:
+    values = yaml.safe_load(PARAMS.read_text())
+    values["lite"]["model"] |= {"weights": "random", "amdf_width": 4, "width": 2, "steps": 2, "input_size": 64}
+    values["lite"]["train"] |= {"steps": 6, "batch": 4, "crop": 64, "precision": "fp32", "warmup": 0.0} | train
+    return Config.model_validate(values | {"profile": "lite"})
+
+
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    """Texture that is blurred on the right: the photo, and where it is."""
+    texture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    photo, mask = texture.copy(), np.zeros((64, 64), np.uint8)
+    photo[:, 32:] = cv2.GaussianBlur(texture, (0, 0), 3)[:, 32:]
+    mask[:, 32:] = 255
+    return photo, mask
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    photo, mask = pair()
+    photos = [np.roll(photo, 7 * i, axis=0) for i in range(5)]
+    return pa.table({"image": [images.encode_png(p) for p in photos], "mask": [images.encode_png(mask)] * 5})
+
+
+def run(trainer: Trainer, table: pa.Table, until: int) -> list[dict]:
+    train = trainer.train
+    samples = Samples(table, trainer.preprocess, train.crop, trainer.config.seed)
+    return [
+        trainer.train_step(trainer.network, samples.batch(batch_positions(trainer.step, train.batch)))
+        for _ in range(trainer.step, until)
+    ]
+
+
+def first_batch(trainer: Trainer, table: pa.Table, size: int = 4) -> Batch:
+    return Samples(table, trainer.preprocess, 64, 0).batch(range(size))
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in trainer.network.state_dict().items()}
+
+
+def assert_same(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    different = [name for name in one if not torch.equal(one[name], other[name])]
+    assert different == []
+
+
+# --- learning --------------------------------------------------------------------------------------------
+
+
+def test_learns_one_pair_by_heart(table):
+    one = table.slice(0, 1)
+    steps = 50
+    trainer = Trainer(config(steps=steps, batch=2, optimizer="adamw", lr=1e-2, backbone_lr=1e-3, ema=0.9), "key")
+    losses = [values["loss"] for values in run(trainer, one, steps)]
+    assert np.mean(losses[-5:]) < 0.15 * losses[0]
+    (counts,) = validate(trainer.averaged_network(), one, range(1), trainer.preprocess, "fp32")
+    assert f_at(counts, HALF) > 0.95
+    assert counts.absolute_error < 0.1
+
+
+def test_figures_of_a_step(table):
+    trainer = Trainer(config(schedule="cosine"), "key")
+    values = run(trainer, table, 4)[3]
+    assert values.keys() == {"loss", "gradient_norm", "rate"} | TERMS
+    assert values["loss"] == pytest.approx(sum(values[name] for name in TERMS))
+    assert values["gradient_norm"] > 0
+    assert values["rate"] == pytest.approx(0.5)
+    assert trainer.step == 4
+
+
+def test_same_seed_same_run(table):
+    one, other = Trainer(config(), "key"), Trainer(config(), "key")
+    assert run(one, table, 2) == run(other, table, 2)
+    assert_same(weights(one), weights(other))
+
+
+def test_gradients_of_half_batches_average_to_those_of_the_whole(table):
+    trainer = Trainer(config(), "key")
+    network = trainer.network.train()
+
+    def gradients(batch: Batch) -> list[torch.Tensor]:
+        network.zero_grad()
+        torch.stack(list(loss_terms(network(batch.photos), batch.masks, 0.5).values())).sum().backward()
+        return [p.grad.clone() for p in network.parameters()]
+
+    batch = first_batch(trainer, table)
+    batch.masks[0, :, :40] = 0.5  # doubt, of which one half has more than the other
+    both = gradients(batch)
+    halves = [gradients(Batch(batch.photos[part], batch.masks[part])) for part in (slice(0, 2), slice(2, 4))]
+    for whole, one, other in zip(both, *halves, strict=True):
+        torch.testing.assert_close((one + other) / 2, whole, rtol=1e-3, atol=1e-5 * float(whole.abs().max()) + 1e-7)
+
+
+def test_statistics_of_the_backbone_stay(table):
+    trainer = Trainer(config(), "key")
+    before = {name: value.clone() for name, value in trainer.network.named_buffers()}
+    run(trainer, table, 2)
+    assert_same(before, dict(trainer.network.named_buffers()))
+
+
+# --- going on --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_stopped_anywhere_it_ends_with_the_same_weights(table, tmp_path, optimizer):
+    recipe = config(optimizer=optimizer, ema=0.9, warmup=0.3, schedule="one_cycle")
+    undisturbed = Trainer(recipe, "key")
+    undisturbed.history.append({"step": 0, "loss": 1.5})
+    states = {}
+    for step in range(6):
+        (folder := tmp_path / str(step)).mkdir()
+        undisturbed.save(folder)
+        states[step] = run(undisturbed, table, step + 1)
+    for step in (0, 1, 4):
+        resumed = Trainer(recipe, "key")
+        resumed.load(tmp_path / str(step))
+        assert resumed.step == step
+        assert resumed.history == [{"step": 0, "loss": 1.5}]
+        assert run(resumed, table, 6) == [values for later in range(step, 6) for values in states[later]]
+        assert_same(weights(resumed), weights(undisturbed))
+        assert_same(resumed.averaged.values, undisturbed.averaged.values)
+    assert sorted(path.name for path in (tmp_path / "0").iterdir()) == ["state.json", "state.safetensors"]
+
+
+def test_state_of_another_run_is_refused(table, tmp_path):
+    trainer = Trainer(config(), "key")
+    run(trainer, table, 1)
+    trainer.save(tmp_path)
+    other = Trainer(config(), "another key")
+    before = weights(other)
+    with pytest.raises(ValueError, match="other data, parameters or code") as caught:
+        other.load(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert other.step == 0
+    assert_same(weights(other), before)
+
+
+# --- stopping --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (float("nan"), r"step 2: fused nan, side_0 nan, side_1 nan, side_2 nan; .*Lower the learning rate"),
+        # the backbone's activations cut infinity off; its gradient they do not
+        (float("inf"), r"step 2: fused 0\.\d+, side_0 0\.\d+, .*gradient norm nan\. Lower the learning rate"),
+    ],
+)
+def test_batch_that_is_not_finite(table, value, message):
+    trainer = Trainer(config(optimizer="adamw", ema=0.9), "key")
+    run(trainer, table, 2)
+    batch = first_batch(trainer, table)
+    batch.photos[1, 0, 5, 5] = value
+    before, averaged = weights(trainer), copy.deepcopy(trainer.averaged.values)
+    with pytest.raises(NotFinite, match=message):
+        trainer.train_step(trainer.network, batch)
+    assert_same(weights(trainer), before)
+    assert_same(trainer.averaged.values, averaged)
+    assert trainer.step == 2
+
+
+def test_rate_that_is_far_too_large(table):
+    trainer = Trainer(config(optimizer="sgd", lr=1e30, backbone_lr=1e30, clip_norm=0.0, schedule="poly"), "key")
+    with pytest.raises(NotFinite, match=r"loss not finite at step [1-5]: fused "):
+        run(trainer, table, 6)
+
+
+def test_gradients_are_clipped(table):
+    # plain gradient descent of one step: the weights move by rate times the clipped gradient
+    trainer = Trainer(config(optimizer="sgd", lr=1.0, backbone_lr=1.0, weight_decay=0.0, clip_norm=0.01), "key")
+    before = weights(trainer)
+    (values,) = run(trainer, table, 1)
+    moved = sum(float((value - before[name]).double().square().sum()) for name, value in weights(trainer).items())
+    assert values["gradient_norm"] > 0.1  # as it was before
+    assert moved**0.5 == pytest.approx(0.01, rel=1e-3)
+
+
+# --- what is kept ----------------------------------------------------------------------------------------
+
+
+def test_released_weights_are_the_averaged_ones(table, tmp_path):
+    trainer = Trainer(config(ema=0.9), "key")
+    run(trainer, table, 3)
+    folder = checkpoint.save(tmp_path / "model", trainer.checkpoint({"steps": 3}))
+    released = checkpoint.load(folder)
+    assert released.training == {"steps": 3}
+    assert released.preprocess == trainer.preprocess
+    assert_same({name: p.detach() for name, p in released.network.named_parameters()}, trainer.averaged.values)
+    assert not torch.equal(released.network.fusion.weight, trainer.network.fusion.weight)
+    assert trainer.network.training
+
+
+def test_without_averaging_the_last_weights_are_released(table):
+    trainer = Trainer(config(ema=0.0), "key")
+    run(trainer, table, 2)
+    assert_same(trainer.averaged_network().state_dict(), weights(trainer))
+
+
+def test_validation_counts_at_the_masks_own_size(table):
+    mask = np.zeros((50, 90), np.uint8)
+    mask[:, 45:] = 255
+    photo = np.full((50, 90, 3), 128, np.uint8)
+    wide = pa.table({"image": [images.encode_png(photo)] * 9, "mask": [images.encode_png(mask)] * 9})
+    trainer = Trainer(config(), "key")
+    with torch.no_grad():
+        trainer.averaged.values["fusion.weight"].zero_()
+        trainer.averaged.values["fusion.bias"].fill_(50.0)  # all of it defocused
+    counts = validate(trainer.averaged_network(), wide, range(1, 9), trainer.preprocess, "fp32")
+    assert [(c.pixels, c.positive, c.absolute_error) for c in counts] == [(50 * 90, 50 * 45, 0.5)] * 8
