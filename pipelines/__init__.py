@@ -9,7 +9,7 @@ for _name, _value in {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_COLOR_PREFIX": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }.items():

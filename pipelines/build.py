@@ -1,13 +1,14 @@
 """Builds a folder of Parquet shards with Ray Data, one task a shard.
 
-A shard is named by its job and marked with a fingerprint of all that it is made from: what exists already
-is kept, so a build that was stopped goes on, and any number of workers writes the same bytes.
+A shard is marked with the fingerprint of all that it is made from: what exists already is kept, so a build
+that was stopped goes on, and any number of workers writes the same bytes.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,58 +19,67 @@ from r2mrf import shards
 from r2mrf.errors import UserError
 
 
-def build(
-    folder: Path,
-    jobs: dict[str, dict],
-    rows: Callable[[dict], list[dict]],
-    schema: pa.Schema,
-    fingerprint: str,
-) -> int:
+@dataclass(frozen=True)
+class Job:
+    """One shard: its name, what its rows are made from, how many they must be, and the fingerprint of it all."""
+
+    name: str
+    arguments: object
+    count: int
+    fingerprint: str
+
+
+def build(folder: Path, jobs: list[Job], rows: Callable[[object], list[dict]], schema: pa.Schema) -> int:
     """Make `folder/NAME.parquet` for every job and remove what is not asked for.
 
     Args:
-        jobs: NAME -> JSON-able arguments, with the number of rows to expect under `count`.
-        rows: makes a job's rows; runs on any machine of the cluster.
+        rows: a job's arguments -> its rows; runs on any machine of the cluster.
         schema: of the shards.
-        fingerprint: of all that the rows depend on.
 
     Returns:
         Number of rows in the folder.
+
+    Raises:
+        UserError: `rows` raised one for a job; the shards that were finished before it are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: folder.resolve() / f"{name}.parquet" for name in jobs}
+    paths = {job.name: folder.resolve() / f"{job.name}.parquet" for job in jobs}
     for stray in set(folder.resolve().iterdir()) - set(paths.values()):
         if stray.is_dir() and not stray.is_symlink():
             raise UserError(f"{stray}: a folder among the shards; move it away, only files of this stage belong there")
         stray.unlink()
-    done = {name: shards.rows_written(path, fingerprint) for name, path in paths.items()}
-    todo = [{"name": name, "path": str(paths[name]), **jobs[name]} for name in jobs if done[name] is None]
-    kept = sum(count or 0 for count in done.values())
-    total = kept + sum(job["count"] for job in todo)
-    bar = tqdm(
-        total=total,
-        initial=kept,
-        unit=" rows",
-        desc=folder.name,
-        mininterval=0.5 if sys.stderr.isatty() else 10,
-    )
-    with bar:
+    todo = [job for job in jobs if shards.rows_written(paths[job.name], job.fingerprint) != job.count]
+    total, left = (sum(job.count for job in some) for some in (jobs, todo))
+    seldom = 0.5 if sys.stderr.isatty() else 10  # seconds between two lines of progress
+    with tqdm(total=total, initial=total - left, unit=" rows", desc=folder.name, mininterval=seldom) as bar:
         if todo:
-            for count in _run(todo, rows, schema, fingerprint):
+            for count in _run(todo, paths, rows, schema):
                 bar.update(count)
-        return bar.n
+    return total
 
 
-def _run(todo: list[dict], rows: Callable[[dict], list[dict]], schema: pa.Schema, fingerprint: str) -> Iterator[int]:
-    def write(job: dict) -> dict:
+def _run(todo: list[Job], paths: dict[str, Path], rows: Callable, schema: pa.Schema) -> Iterator[int]:
+    """Number of rows of each shard as it is finished."""
+
+    def write(task: dict) -> dict:
         import cv2
 
         cv2.setNumThreads(1)  # the cores are shared out by Ray, one task each
-        return {"count": shards.write(Path(job["path"]), rows(job), schema, fingerprint)}
+        job = todo[task["index"]]
+        try:
+            made = rows(job.arguments)
+            if len(made) != job.count:
+                raise UserError(f"{paths[job.name]}: {len(made)} rows were made where {job.count} belong")
+            shards.write(paths[job.name], made, schema, job.fingerprint)
+        except UserError as error:  # what Ray makes of an exception is no sentence for a user
+            return {"count": 0, "error": str(error)}
+        return {"count": job.count, "error": ""}
 
     with connect(logical_cpus=cores()):
         import ray
 
-        dataset = ray.data.from_items(todo, override_num_blocks=len(todo)).map(write, num_cpus=1)
-        for result in dataset.iter_rows():
+        tasks = ray.data.from_items([{"index": i} for i in range(len(todo))], override_num_blocks=len(todo))
+        for result in tasks.map(write, num_cpus=1).iter_rows():
+            if result["error"]:
+                raise UserError(result["error"])
             yield result["count"]

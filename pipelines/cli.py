@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import sys
+import traceback
 from pathlib import Path
 
 DONE, SOME_FAILED, COULD_NOT_RUN = 0, 1, 2
@@ -33,26 +34,28 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"r2mrf: {error}", file=sys.stderr)
         return COULD_NOT_RUN
-    except OSError as error:  # a file or folder that cannot be made, opened or listed
-        if error.filename is None:
-            raise
-        print(f"r2mrf: {error.filename}: {error.strerror}; mend that, or give another place", file=sys.stderr)
-        return COULD_NOT_RUN
     except KeyboardInterrupt:
         print("r2mrf: stopped; the same command goes on from here", file=sys.stderr)
         return 130
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:  # a file or folder that cannot be made, opened or listed
+            print(f"r2mrf: {error.filename}: {error.strerror}; mend that, or give another place", file=sys.stderr)
+            return COULD_NOT_RUN
+        traceback.print_exc()  # a bug of ours; not status 1, which means that some inputs failed
+        print("r2mrf: this should not happen; please report it with the lines above", file=sys.stderr)
+        return COULD_NOT_RUN
 
 
 def map_photos(options: argparse.Namespace) -> int:
     """`r2mrf map`: an 8-bit PNG a photo, at its displayed size."""
     from r2mrf import images
-    from r2mrf.errors import UserError
+    from r2mrf.files import whole
     from r2mrf.overlay import overlay
     from r2mrf.predictor import Predictor
     from r2mrf.preprocess import to_uint8
 
     targets = _targets(options.photos, options.output)
-    overlays = [target.with_name(f"{target.stem}-overlay.jpg") for target in targets if options.overlay]
+    overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
     _spare_inputs(options.photos, targets + overlays)
     predictor = Predictor.load(options.model)
     failures = []
@@ -63,13 +66,11 @@ def map_photos(options: argparse.Namespace) -> int:
             failures.append(f"{photo}: {error}")
             continue
         defocus = predictor(rgb)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(images.encode_png(to_uint8(defocus)))
-            if options.overlay:
-                overlays[i].write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
-        except OSError as error:
-            raise UserError(f"{target}: cannot be written ({error.strerror}); give another -o") from None
+        with whole(target) as file:
+            file.write_bytes(images.encode_png(to_uint8(defocus)))
+        if options.overlay:
+            with whole(overlays[i]) as file:
+                file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
         print(target)
     return _list_failures(failures)
 
@@ -101,8 +102,8 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def _targets(photos: list[Path], output: Path) -> list[Path]:
     """Where each photo's map goes: the file given for a single photo, else STEM.png in a folder."""
-    from pipelines.library import SUFFIXES
     from r2mrf.errors import UserError
+    from r2mrf.images import SUFFIXES
 
     if output.suffix.lower() in SUFFIXES and not output.is_dir():
         if output.suffix.lower() != ".png":

@@ -30,7 +30,7 @@ def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
     else:
         ray.init(
             address="local",
-            num_cpus=logical_cpus,
+            num_cpus=max(logical_cpus, cores()),
             include_dashboard=training,
             object_store_memory=512 * 2**20,
             **quiet,
@@ -41,6 +41,13 @@ def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def gpus() -> int:
+    """GPUs of the connected cluster."""
+    import ray
+
+    return int(ray.cluster_resources().get("GPU", 0))
 
 
 def cores() -> int:

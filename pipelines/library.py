@@ -10,23 +10,6 @@ import pyarrow as pa
 from r2mrf import images
 from r2mrf.errors import UserError
 
-# In a folder only these are taken, whatever their content turns out to be; a file list may name anything.
-SUFFIXES = {
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".png",
-    ".tif",
-    ".tiff",
-    ".bmp",
-    ".gif",
-    ".webp",
-    ".avif",
-    ".jp2",
-    ".ppm",
-    ".pgm",
-}
-
 SCORES = pa.schema(
     [
         ("path", pa.string()),
@@ -53,7 +36,7 @@ SCORES = pa.schema(
 
 
 def photos(sources: list[str]) -> list[str]:
-    """Absolute paths of all photos, sorted, each once. `samples` names the photos that installed packages ship.
+    """Absolute paths of all photos, sorted, each once.
 
     Raises:
         UserError: a source does not exist or holds no photo.
@@ -62,18 +45,16 @@ def photos(sources: list[str]) -> list[str]:
     for source in sources:
         paths = list(_photos(source))
         if not paths:
-            raise UserError(f"{source}: no photo in it (looked for {', '.join(sorted(SUFFIXES))})")
+            raise UserError(f"{source}: no photo in it (looked for {', '.join(sorted(images.SUFFIXES))})")
         found.update(os.path.abspath(path) for path in paths)  # noqa: PTH100  (links stay as they are named)
     return sorted(found)
 
 
 def _photos(source: str) -> list[Path]:
     path = Path(source)
-    if source == "samples":
-        return samples()
     if path.is_dir():
         walk = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-        return [p for p in walk if p.suffix.lower() in SUFFIXES]
+        return [p for p in walk if p.suffix.lower() in images.SUFFIXES]  # a list may name anything
     if not path.exists():
         raise UserError(f"{source}: no such folder or file; give a folder of photos, a photo or a list of paths (.txt)")
     if path.suffix.lower() == ".txt":

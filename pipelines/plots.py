@@ -10,6 +10,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from r2mrf import images
+from r2mrf.geometry import resize
+
 BLUE, ORANGE, GREY = "#2a6f97", "#d97706", "#6b7280"
 
 
@@ -66,3 +69,29 @@ def _save(figure, path: Path, dpi: int = 110) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=dpi, metadata={"Software": None})  # same figures, same bytes
     plt.close(figure)
+
+
+def histograms(columns: dict[str, np.ndarray], path: Path) -> None:
+    """One histogram a column that holds any values."""
+    columns = {name: values for name, values in columns.items() if len(values)}
+    figure, axes = plt.subplots(1, len(columns), figsize=(4.5 * len(columns), 3), squeeze=False, layout="constrained")
+    for axis, (name, values) in zip(axes[0], columns.items(), strict=True):
+        axis.hist(values, bins=30, color=BLUE)
+        axis.set(xlabel=name, ylabel="photos")
+    _save(figure, path)
+
+
+def sheet(tiles: list[np.ndarray], across: int, path: Path, side: int = 120) -> None:
+    """A contact sheet: tiles (uint8 H×W or H×W×3) shrunk to `side`×`side`, `across` in a row."""
+    rows = []
+    for start in range(0, len(tiles), across):
+        row = [_tile(tile, side) for tile in tiles[start : start + across]]
+        row += [np.full_like(row[0], 255)] * (across - len(row))
+        rows.append(np.hstack(row))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.encode_png(np.vstack(rows)))
+
+
+def _tile(pixels: np.ndarray, side: int) -> np.ndarray:
+    rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    return np.pad(resize(rgb, side, side), ((2, 2), (2, 2), (0, 0)), constant_values=255)

@@ -10,12 +10,14 @@ Photos that stand in a finished shard are not scored again.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,13 +28,15 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pipelines.cluster import connect, cores
-from pipelines.library import SCORES, photos
+from pipelines.library import SCORES, photos, samples
 from pipelines.stage import MODEL, run, write_json
 from r2mrf import images, scoring
 from r2mrf.checkpoint import Checkpoint, load
 from r2mrf.config import Config, Score
 from r2mrf.errors import UserError
+from r2mrf.files import whole
 from r2mrf.fingerprint import fingerprint
+from r2mrf.precision import resolve
 from r2mrf.predictor import Analysis, Predictor, locate
 from r2mrf.preprocess import Preprocess, to_uint8
 
@@ -40,7 +44,8 @@ LIBRARY = Path("library")  # where the stage leaves its table
 
 
 def score(config: Config) -> None:
-    summary = score_library([config.score.source], LIBRARY, str(MODEL), config.score, maps=True)
+    sources = samples() if config.score.source == "samples" else [config.score.source]
+    summary = score_library([str(source) for source in sources], LIBRARY, str(MODEL), config.score, maps=True)
     print(f"{LIBRARY}: {summary['ok']} photos scored, {summary['failed']} failed")
 
 
@@ -57,30 +62,37 @@ def score_library(sources: list[str], out: Path, model: str, options: Score, map
     (shards := out / "scores").mkdir(parents=True, exist_ok=True)
     if maps:
         (out / "maps").mkdir(exist_ok=True)
-    done = set(_finished(shards, key)["path"].to_pylist())
-    todo = [path for path in paths if _shown(path) not in done]
-    first = 1 + max((int(file.name.split("-")[1]) for file in shards.glob(f"shard-*-{key}.parquet")), default=-1)
     began = time.perf_counter()
-    if todo:
-        with connect(), _progress(len(paths), len(paths) - len(todo)) as bar:
-            rows = _run(
-                todo,
-                first,
-                str(folder.resolve()),
-                checkpoint,
-                options,
-                out.resolve() / "maps" if maps else None,
-            )
-            for number, table in _in_shards(rows, len(todo), first, options.shard_rows, bar):
-                _write(table, shards / f"shard-{number:05d}-{key}.parquet")
-    seconds = time.perf_counter() - began
-    return _summarise(out, key, checkpoint, len(todo) / seconds if todo else None)
+    with _alone(out):
+        done = set(_finished(shards, key)["path"].to_pylist())
+        todo = [path for path in paths if _shown(path) not in done]
+        first = 1 + max((int(file.name.split("-")[1]) for file in shards.glob(f"shard-*-{key}.parquet")), default=-1)
+        if todo:
+            with connect(), _progress(len(paths), len(paths) - len(todo)) as bar:
+                to = out.resolve() / "maps" if maps else None
+                rows = _run(todo, first, folder.resolve(), checkpoint, options, key, to)
+                for number, table in _in_shards(rows, len(todo), first, options.shard_rows, bar):
+                    with whole(shards / f"shard-{number:05d}-{key}.parquet") as temporary:
+                        pq.write_table(table, temporary)
+        seconds = time.perf_counter() - began
+        return _summarise(out, key, checkpoint, len(todo) / seconds if todo else None)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep a second run out of the folder; the lock goes with the process, however it ends."""
+    with (out / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{out}: another run is writing here; wait for its end, or give another --out") from None
+        yield
 
 
 def _fingerprint(checkpoint: Checkpoint, options: Score, maps: bool) -> str:
     """Of all that changes a row; 16 hex digits of it name the shards."""
     numbers = options.model_dump(include={"max_pixels", "sharp_below", "blurred_above"})
-    return fingerprint(checkpoint.sha256, scoring.VERSION, numbers, maps)[:16]
+    return fingerprint(checkpoint.sha256, scoring.VERSION, resolve("auto"), numbers, maps)[:16]
 
 
 def _shown(path: str) -> str:
@@ -95,7 +107,7 @@ def _is_own_map(path: str, out: Path) -> bool:
 
 
 def _run(
-    todo: list[str], first: int, folder: str, checkpoint: Checkpoint, options: Score, maps: Path | None
+    todo: list[str], first: int, folder: Path, checkpoint: Checkpoint, options: Score, key: str, maps: Path | None
 ) -> Iterator[dict]:
     """Rows as they come, in any order, with the shard that each belongs to."""
     import ray
@@ -109,7 +121,7 @@ def _run(
         .map(Reader(checkpoint.preprocess, options.max_pixels), num_cpus=1)
         .map_batches(
             Scorer,
-            fn_constructor_args=(folder, options, maps),
+            fn_constructor_args=(str(folder), checkpoint.sha256, options, key, maps),
             batch_size=options.batch,
             compute=ray.data.ActorPoolStrategy(size=options.actors),
             num_cpus=1,
@@ -141,11 +153,13 @@ class Reader:
 class Scorer:
     """An actor with the network."""
 
-    def __init__(self, folder: str, options: Score, maps: Path | None):
+    def __init__(self, folder: str, sha256: str, options: Score, key: str, maps: Path | None):
         import torch
 
         torch.set_num_threads(max(cores() // options.actors, 1))
-        self.predictor, self.options, self.maps = Predictor.load(folder), options, maps
+        self.predictor, self.options, self.key, self.maps = Predictor.load(folder), options, key, maps
+        if self.predictor.checkpoint.sha256 != sha256:
+            raise UserError(f"{folder} has changed since this job began: start it again")
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list]:
         good = [i for i, error in enumerate(batch["error"]) if not error]
@@ -165,12 +179,11 @@ class Scorer:
         return row | known | asdict(focus) | {"status": "ok", "content_sha256": photo["content_sha256"], "map": name}
 
     def _write_map(self, defocus: np.ndarray, photo: dict) -> str:
-        """Named by content, never by the input's path."""
-        name = f"{photo['content_sha256'][:32]}.png"
+        """Named by the photo's content and the fingerprint, never by the input's path."""
+        name = f"{fingerprint(photo['content_sha256'], self.key)[:32]}.png"
         pixels = to_uint8(self.predictor.preprocess.expand(defocus, photo["height"], photo["width"]))
-        temporary = self.maps / f".{name}.{os.getpid()}"
-        temporary.write_bytes(images.encode_png(pixels))
-        temporary.replace(self.maps / name)
+        with whole(self.maps / name) as temporary:
+            temporary.write_bytes(images.encode_png(pixels))
         return name
 
 
@@ -188,16 +201,9 @@ def _in_shards(rows: Iterator[dict], count: int, first: int, size: int, bar: tqd
         if len(gathered) == min(size, count - (number - first) * size):
             del open_shards[number]
             yield number, pa.Table.from_pylist(sorted(gathered, key=lambda r: r["path"]), schema=SCORES)
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        pq.write_table(table, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror}); mend that and run the command again") from None
+    if open_shards:
+        raise UserError(f"{sum(map(len, open_shards.values()))} photos wait for others of their shard that never came "
+                        "back; run the command again")  # fmt: skip
 
 
 def failures(out: Path, key: str) -> list[str]:
@@ -240,13 +246,8 @@ def _last_rate(path: Path, key: str) -> float | None:
 
 
 def _progress(total: int, done: int) -> tqdm:
-    return tqdm(
-        total=total,
-        initial=done,
-        unit=" photos",
-        desc="score",
-        mininterval=0.5 if sys.stderr.isatty() else 10,
-    )
+    seldom = 0.5 if sys.stderr.isatty() else 10  # seconds between two lines of progress
+    return tqdm(total=total, initial=done, unit=" photos", desc="score", mininterval=seldom)
 
 
 if __name__ == "__main__":

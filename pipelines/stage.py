@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
+from r2mrf.files import whole
 
 PREPARED, AUGMENTED, MODEL = Path("data/prepared"), Path("data/augmented"), Path("models/r2mrf")
 REPORTS = Path("reports")
@@ -28,8 +28,10 @@ def run(stage: Callable[[Config], None]) -> None:
 
 
 def write_json(path: Path, values: object) -> None:
-    """Write whole or not at all, the same bytes for the same values."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """Write whole or not at all, the same bytes for the same values.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 from ray.train import UserCallback
 
 from pipelines.registry import absolute
@@ -62,12 +63,13 @@ class LogReports(UserCallback):
         self.uri, self.run_id = absolute(tracking.uri), run_id
 
     def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
-        mlflow.set_tracking_uri(self.uri)
         values = {name: float(value) for name, value in metrics[0].items()}  # the same from every worker
-        mlflow.MlflowClient().log_batch(
-            self.run_id,
-            [Metric(name, value, int(time.time() * 1000), int(values["step"])) for name, value in values.items()],
-        )
+        now, step = int(time.time() * 1000), int(values["step"])
+        try:
+            mlflow.set_tracking_uri(self.uri)
+            MlflowClient().log_batch(self.run_id, [Metric(name, value, now, step) for name, value in values.items()])
+        except MlflowException as error:  # a server that is away must not end the training
+            print(f"step {step} is not logged: {error}", flush=True)
 
 
 def finish(tracking: Tracking, run_id: str, status: str) -> None:

@@ -12,50 +12,36 @@ import csv
 import shutil
 from pathlib import Path
 
+from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.torch import TorchTrainer
+
 from pipelines import plots, tracking, worker
-from pipelines.cluster import connect
+from pipelines.cluster import ROOM, connect, gpus
 from pipelines.stage import AUGMENTED, MODEL, REPORTS, run, write_json
-from r2mrf import checkpoint
+from r2mrf import checkpoint, shards
 from r2mrf.config import Config
 from r2mrf.errors import UserError
 from r2mrf.fingerprint import fingerprint, of_code, of_files
+from r2mrf.precision import resolve
+from r2mrf.samples import split
 from r2mrf.trainer import Trainer
 
 RUNS = Path("runs")  # states of unfinished runs; they outlive an interrupted stage and are removed at its end
-CODE = (
-    "backbones",
-    "checkpoint",
-    "config",
-    "geometry",
-    "images",
-    "loss",
-    "metrics",
-    "model",
-    "optim",
-    "precision",
-)
-CODE += ("preprocess", "samples", "trainer")
+NO_MATTER = {"workers", "max_failures"}  # these may change between a stop and going on
 
 
 def train(config: Config) -> None:
-    sources = sorted(AUGMENTED.glob("*.parquet"))
-    if not sources:
-        raise UserError(f"{AUGMENTED} holds no training images: run `dvc repro augment` first")
-    used = {"seed": config.seed, "model": config.model.model_dump(), "train": config.train.model_dump()}
-    data = of_files(sources)
-    key = fingerprint(used, data, of_code(*CODE))
+    split(shards.read(AUGMENTED, columns=["source_id", "variant"]), config.train.validation, config.seed)
+    data = fingerprint(of_files(AUGMENTED.glob("*.parquet")))
+    recipe = config.train.model_dump(exclude=NO_MATTER) | {"precision": resolve(config.train.precision)}
+    key = fingerprint(config.seed, config.model.model_dump(), recipe, data, of_code("trainer", "samples"))
     folder = RUNS.resolve() / f"train-{key[:16]}"
     for other in sorted(RUNS.glob("train-*")):
         if other.name != folder.name:
             print(f"{other}: state of a run with other data, parameters or code; not used, and may be deleted")
     trainer = fit(config, key, folder)
-    facts = {
-        "profile": config.profile,
-        "data": fingerprint(data),
-        "source": config.data.source,
-        "fingerprint": key,
-    }
-    facts |= {"seed": config.seed, "steps": trainer.step, "recipe": config.train.model_dump()}
+    facts = {"profile": config.profile, "source": config.data.source, "data": data, "fingerprint": key}
+    facts |= {"seed": config.seed, "steps": trainer.step, "recipe": recipe}
     checkpoint.save(MODEL, trainer.checkpoint(facts))
     report(trainer.history)
     shutil.rmtree(folder)
@@ -65,21 +51,12 @@ def train(config: Config) -> None:
 def fit(config: Config, key: str, folder: Path) -> Trainer:
     """Train to the end, or go on with what lies in `folder`; returns the trainer in its last state."""
     run_id = tracking.run_for(config, "train", key)
-    with connect(training=True):
-        from ray.train import (
-            CheckpointConfig,
-            FailureConfig,
-            LoggingConfig,
-            RunConfig,
-            ScalingConfig,
-            TrainingFailedError,
-        )
-        from ray.train.torch import TorchTrainer
-
+    workers = config.train.workers
+    with connect(logical_cpus=ROOM + workers, training=True):
         ray_trainer = TorchTrainer(
             worker.work,
             train_loop_config={"config": config.model_dump(), "key": key, "data": str(AUGMENTED.resolve())},
-            scaling_config=ScalingConfig(num_workers=config.train.workers, use_gpu=worker.gpus_in_cluster() > 0),
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus() >= workers),
             run_config=RunConfig(
                 name=folder.name,
                 storage_path=str(folder.parent),
@@ -98,10 +75,8 @@ def fit(config: Config, key: str, folder: Path) -> Trainer:
     tracking.finish(config.tracking, run_id, "FAILED" if stopped else "FINISHED")
     if stopped:
         raise UserError(stopped)
-    trainer = Trainer(config, key)
     with result.checkpoint.as_directory() as state:
-        trainer.load(Path(state))
-    return trainer
+        return Trainer(config, key, state=Path(state))
 
 
 def report(history: list[dict]) -> None:

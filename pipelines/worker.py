@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 import torch.distributed as dist
 
 from pipelines.cluster import cores
 from r2mrf import shards
 from r2mrf.config import Config
-from r2mrf.errors import UserError
 from r2mrf.metrics import HALF, f_at
-from r2mrf.samples import Batch, Samples, batch_positions
+from r2mrf.samples import Batch, Samples, batch_positions, split
 from r2mrf.trainer import NotFinite, Trainer, validate
-
-
-def gpus_in_cluster() -> int:
-    import ray
-
-    return int(ray.cluster_resources().get("GPU", 0))
 
 
 def work(arguments: dict) -> dict | None:
@@ -34,15 +28,15 @@ def work(arguments: dict) -> dict | None:
     import ray.train
     from ray.train.torch import get_device, prepare_model
 
+    for chatty in ("ray.train", "timm"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)  # the line of progress says it
     config = Config.model_validate(arguments["config"])
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(max(cores() // context.get_local_world_size(), 1))
-    torch.set_flush_denormal(True)  # denormal numbers slow a processor down many times
-    trainer = Trainer(config, arguments["key"], get_device())
-    if state := ray.train.get_checkpoint():
-        with state.as_directory() as folder:
-            trainer.load(Path(folder))
+    _be_deterministic()
+    with _state() as state:
+        trainer = Trainer(config, arguments["key"], get_device(), state)
     module = prepare_model(trainer.network)  # averages gradients over the workers
     table = shards.read(Path(arguments["data"]), columns=["source_id", "variant", "image", "mask"])
     learn, held_back = split(table, config.train.validation, config.seed)
@@ -58,7 +52,30 @@ def work(arguments: dict) -> dict | None:
         if trainer.step % config.train.report_every == 0 or trainer.step == config.train.steps:
             figures = meter.read() | validation(trainer, held_back, rank, world)
             report(trainer, figures, rank)
+            meter.restart()
     return None
+
+
+@contextmanager
+def _state() -> Iterator[Path | None]:
+    """Folder with the last checkpoint of the run; None if it begins."""
+    import ray.train
+
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        yield None
+    else:
+        with checkpoint.as_directory() as folder:
+            yield Path(folder)
+
+
+def _be_deterministic() -> None:
+    """On a GPU too the same steps give the same weights, at some cost of speed; processors need nothing."""
+    torch.set_flush_denormal(True)  # denormal numbers slow a processor down many times
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
 
 
 def report(trainer: Trainer, figures: dict, rank: int) -> None:
@@ -76,16 +93,6 @@ def report(trainer: Trainer, figures: dict, rank: int) -> None:
             shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if name != "step")
             print(f"step {trainer.step}/{trainer.train.steps}: {shown}, {left:.0f} s left", flush=True)
         ray.train.report(figures, checkpoint=state)
-
-
-def split(table: pa.Table, held_back: int, seed: int) -> tuple[pa.Table, pa.Table]:
-    """Rows to learn from, and the unaltered photos of `held_back` sources, all of whose variants are left out."""
-    sources = sorted(pc.unique(table["source_id"]).to_pylist())
-    if held_back >= len(sources):
-        raise UserError(f"train.validation {held_back} leaves nothing of {len(sources)} pairs to learn from: lower it")
-    chosen = np.random.default_rng([seed, 2]).choice(sources, held_back, replace=False)
-    held = pc.is_in(table["source_id"], pa.array(chosen, pa.string()))
-    return table.filter(pc.invert(held)), table.filter(pc.and_(held, pc.equal(table["variant"], 0)))
 
 
 def prefetch(samples: Samples, config: Config, start: int, rank: int, world: int) -> Iterator[Batch]:
@@ -131,9 +138,10 @@ class Meter:
 
     def __init__(self, batch: int):
         self.batch = batch
-        self._restart()
+        self.restart()
 
-    def _restart(self) -> None:
+    def restart(self) -> None:
+        """Begin anew, after a report: its own time counts neither as learning nor as waiting."""
         self.steps, self.losses, self.fused, self.waiting = 0, 0.0, 0.0, 0.0
         self.began = self.mark = time.perf_counter()
 
@@ -149,11 +157,9 @@ class Meter:
 
     def read(self) -> dict[str, float]:
         seconds = self.mark - self.began
-        figures = {
+        return {
             "loss": self.losses / self.steps,
             "loss_fused": self.fused / self.steps,
             "images_per_second": self.steps * self.batch / seconds,
             "waiting": self.waiting / seconds,
         }
-        self._restart()
-        return figures

@@ -31,12 +31,12 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    source: Literal["synthetic", "cuhk", "dut", "ctcug", "ebd", "pairs"]
+    source: Literal["synthetic", "composite", "cuhk", "dut", "ctcug", "ebd", "pairs"]
     root: str
     white: Literal["defocus", "focus"]
     size: Annotated[int, Field(ge=32)]
-    train: Positive
-    test: Positive
+    train: Annotated[int, Field(gt=0, le=500_000)]
+    test: Annotated[int, Field(gt=0, le=500_000)]
 
 
 class Augment(Section):
@@ -89,6 +89,12 @@ class Train(Section):
 class Profile(Section):
     model: Model
     train: Train
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Profile:
+        if self.train.crop > self.model.input_size:
+            raise ValueError(f"train.crop {self.train.crop} must not exceed model.input_size {self.model.input_size}")
+        return self
 
 
 class Evaluate(Section):

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r2mrf import config, cuhk_split
+from r2mrf.images import SUFFIXES
 from r2mrf.pairs import DataError, Facts, Pair, check_facts, examine, read_pair
 
 __all__ = [
     "SOURCES", "DataError", "Facts", "Pair",
     "check_counts", "check_facts", "check_pairs", "examine", "find_pairs", "match_pairs", "read_pair",
 ]  # fmt: skip
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 @dataclass(frozen=True)

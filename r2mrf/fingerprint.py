@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
+
+# Libraries whose next release may give other pixels or numbers.
+LIBRARIES = ("albumentations", "numpy", "opencv-python", "pillow", "simplejpeg", "timm", "torch")
 
 
 def fingerprint(*parts: object) -> str:
@@ -19,5 +24,27 @@ def of_files(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def of_code(*modules: str) -> dict[str, str]:
-    """SHA-256 of the named modules of r2mrf, so that a changed rule is not mixed with older results."""
-    return of_files(Path(__file__).with_name(f"{module}.py") for module in modules)
+    """SHA-256 of these modules of r2mrf and of all that they import from it, and versions of the libraries."""
+    found: set[Path] = set()
+    todo = [_module(module) for module in modules]
+    while todo:
+        path = todo.pop()
+        if path not in found:
+            found.add(path)
+            todo += _imports(path)
+    return of_files(found) | {name: version(name) for name in LIBRARIES}
+
+
+def _imports(path: Path) -> list[Path]:
+    """Modules of r2mrf that a file imports, anywhere in it."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "r2mrf":
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("r2mrf."):
+            names.append(node.module.removeprefix("r2mrf."))
+    return [_module(name) for name in names if _module(name).is_file()]
+
+
+def _module(name: str) -> Path:
+    return Path(__file__).with_name(f"{name}.py")

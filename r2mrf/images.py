@@ -28,6 +28,9 @@ MIN_SIDE = 8  # smaller pictures hold nothing that could be in or out of focus
 # Others are refused: some have hardly a signature (TGA), some start a program (EPS) or hide a second header (ICNS).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
+# Names under which such files are looked for in folders; what they hold is told by their content.
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif", ".jp2", ".ppm", ".pgm"}
+
 REASONS = {
     "unreadable": "the file cannot be opened or read",
     "not_a_file": "a folder, pipe, device or broken link",

@@ -6,9 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from r2mrf.model import Outputs
-
-# mask values between these are doubtful (edges of annotations, slight blur): not learnt from
-DOUBT = (0.1, 0.9)
+from r2mrf.preprocess import DOUBT
 
 
 def certain(mask: Tensor) -> Tensor:

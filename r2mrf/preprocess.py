@@ -12,6 +12,9 @@ import numpy as np
 
 from r2mrf.geometry import resize
 
+# Of masks in [0, 1]: between these lies doubt (edges of annotations, slight blur), which is not learnt from.
+DOUBT = (0.1, 0.9)
+
 VERSION = 1  # raise it when the same photo would give other numbers; it enters every fingerprint
 
 

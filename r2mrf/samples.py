@@ -8,10 +8,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
 from r2mrf import images
+from r2mrf.errors import UserError
 from r2mrf.geometry import resize
 from r2mrf.preprocess import Preprocess
 
@@ -37,6 +39,20 @@ def row_at(position: int, seed: int, count: int) -> int:
     """Row at a place of the endless sequence; every epoch holds each of the `count` rows once, in a new order."""
     epoch, place = divmod(position, count)
     return int(_order(seed, epoch, count)[place])
+
+
+def split(table: pa.Table, held_back: int, seed: int) -> tuple[pa.Table, pa.Table]:
+    """Rows to learn from, and the unaltered photos of `held_back` sources, all of whose variants are left out.
+
+    Raises:
+        UserError: nothing is left to learn from.
+    """
+    sources = sorted(pc.unique(table["source_id"]).to_pylist())
+    if held_back >= len(sources):
+        raise UserError(f"train.validation {held_back} leaves nothing of {len(sources)} pairs to learn from: lower it")
+    chosen = np.random.default_rng([seed, 2]).choice(sources, held_back, replace=False)
+    held = pc.is_in(table["source_id"], pa.array(chosen, pa.string()))
+    return table.filter(pc.invert(held)), table.filter(pc.and_(held, pc.equal(table["variant"], 0)))
 
 
 class Samples:

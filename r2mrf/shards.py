@@ -6,12 +6,14 @@ to store. Same rows, same bytes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from r2mrf.errors import UserError
+from r2mrf.files import whole
 
 # One row a photo. split: "train" | "test"; kind: what kind of scene, "photo" for real ones; mask: PNG, 255 = defocused.
 PAIRS = pa.schema(
@@ -22,6 +24,9 @@ PAIRS = pa.schema(
         ("image", pa.binary()),
         ("mask", pa.binary()),
         ("sha256", pa.string()),  # of image + mask bytes
+        ("defocused", pa.float64()),  # share of the photo
+        ("doubt", pa.float64()),  # share of it that is neither surely defocused nor surely in focus
+        ("blur_radius", pa.float64()),  # median over what is defocused, pixels; null for photos not rendered here
     ]
 )
 
@@ -43,9 +48,8 @@ _FINGERPRINT = b"r2mrf.fingerprint"
 def write(path: Path, rows: Iterable[dict], schema: pa.Schema, fingerprint: str) -> int:
     """Write a shard whole or not at all; returns its number of rows."""
     table = pa.Table.from_pylist(list(rows), schema=schema.with_metadata({_FINGERPRINT: fingerprint}))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(table, temporary, compression="none", use_dictionary=False, row_group_size=64)
-    temporary.replace(path)
+    with whole(path) as temporary:
+        pq.write_table(table, temporary, compression="none", use_dictionary=False, row_group_size=64)
     return table.num_rows
 
 
@@ -62,9 +66,9 @@ def read(folder: Path, pattern: str = "*.parquet", columns: list[str] | None = N
     """All shards of a folder in the order of their names.
 
     Raises:
-        FileNotFoundError: there are none.
+        UserError: there are none.
     """
     paths = sorted(folder.glob(pattern))
     if not paths:
-        raise FileNotFoundError(f"{folder}/{pattern}: no such files; run `dvc repro` to make them")
+        raise UserError(f"{folder}/{pattern}: no such files; run `dvc repro` to make them")
     return pa.concat_tables([pq.read_table(path, columns=columns) for path in paths])

@@ -34,20 +34,36 @@ class NotFinite(RuntimeError):
 
 
 class Trainer:
-    """State of a run. `history`: one dict a report, for curves."""
+    """State of a run.
 
-    def __init__(self, config: Config, fingerprint: str, device: torch.device | str = "cpu"):
+    Args:
+        config: of the run.
+        fingerprint: of all that the run depends on.
+        device: where the network learns.
+        state: folder that `save` wrote, to go on from; None to begin.
+
+    Attributes:
+        step: steps done. history: one dict a report, for curves.
+
+    Raises:
+        ValueError: the state belongs to another run (other data, parameters or code).
+    """
+
+    def __init__(self, config: Config, fingerprint: str, device: torch.device | str = "cpu", state: Path | None = None):
         torch.manual_seed(config.seed)
         self.device = torch.device(device)
         self.config, self.train = config, config.train
         self.fingerprint = fingerprint
-        self.network = R2MRF(config.model).to(self.device, memory_format=torch.channels_last)
+        model = config.model.model_copy(update={"weights": "random"}) if state else config.model
+        self.network = R2MRF(model).to(self.device, memory_format=torch.channels_last)
         backbone = self.network.backbone
         self.preprocess = Preprocess(config.model.input_size, backbone.mean, backbone.std)
         self.optimizer = make_optimizer(self.network, self.train)
         self.averaged = AveragedWeights(self.network, self.train.ema)
         self.step = 0
         self.history: list[dict] = []
+        if state:
+            self._load(state)
 
     def train_step(self, module: nn.Module, batch: Batch) -> dict[str, float]:
         """One step on this worker's share of the batch; `module` is the network, or a wrapper that averages
@@ -63,6 +79,8 @@ class Trainer:
             outputs = module(photos)
         terms = loss_terms(outputs, masks, self.train.side_weight)
         loss = torch.stack(list(terms.values())).sum()
+        if not loss.isfinite():
+            loss = loss * torch.nan  # so that every worker sees it in the gradient that they share
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm or float("inf"))
@@ -98,16 +116,11 @@ class Trainer:
         facts = {"fingerprint": self.fingerprint, "step": self.step, "history": self.history}
         (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
-    def load(self, folder: Path) -> None:
-        """Take up a saved state.
-
-        Raises:
-            ValueError: it belongs to another run (other data, parameters or code).
-        """
+    def _load(self, folder: Path) -> None:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         if facts["fingerprint"] != self.fingerprint:
             raise ValueError(f"{folder} belongs to a run with other data, parameters or code; it is not used")
-        tensors = load_file(folder / TENSORS, device=str(self.device))
+        tensors = load_file(folder / TENSORS)
         self.network.load_state_dict(_under(tensors, "network."))
         self.averaged.values = _under(tensors, "averaged.")
         state: dict[int, dict[str, Tensor]] = {}

@@ -99,7 +99,7 @@ def test_flat_photo_says_nothing_whatever_the_network_says():
     [
         (b"", "empty"),
         (b"no picture at all", "not_an_image"),
-        (jpeg()[:700], "corrupt"),
+        (jpeg(height=60)[:700], "corrupt"),
         (jpeg(height=7), "too_small"),
         (jpeg(height=101, width=100), "too_large"),
     ],

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from r2mrf import images
+from r2mrf.errors import UserError
 from r2mrf.preprocess import Preprocess
-from r2mrf.samples import Samples, batch_positions, row_at, whole
+from r2mrf.samples import Samples, batch_positions, row_at, split, whole
 
 PLAIN = Preprocess(64, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # a normalised photo is the photo / 255
 
@@ -162,6 +163,36 @@ def test_photos_as_in_use(table):
         np.testing.assert_array_equal(mask, images.decode_mask(table["mask"][i].as_py()))
         seen = PLAIN.shrink(np.dstack([mask] * 3))[..., 0]
         np.testing.assert_allclose(photo[0].numpy() * 255, seen, atol=1e-3)
+
+
+# --- what is held back -----------------------------------------------------------------------------------
+
+
+def variants_of(sources: int) -> pa.Table:
+    names = [f"s{i}" for i in range(sources) for _ in range(3)]
+    return pa.table({"source_id": names, "variant": pa.array([0, 1, 2] * sources, pa.int32())})
+
+
+def test_no_variant_of_a_photo_held_back_is_learnt_from():
+    learn, held = split(variants_of(10), 4, seed=3)
+    assert held["variant"].to_pylist() == [0] * 4
+    chosen = set(held["source_id"].to_pylist())
+    assert len(chosen) == 4
+    assert learn.num_rows == 18
+    assert set(learn["source_id"].to_pylist()) == {f"s{i}" for i in range(10)} - chosen
+    assert split(variants_of(10), 4, seed=3) == (learn, held)
+    assert split(variants_of(10), 4, seed=4) != (learn, held)
+
+
+def test_nothing_held_back():
+    learn, held = split(variants_of(3), 0, seed=3)
+    assert (learn.num_rows, held.num_rows) == (9, 0)
+
+
+@pytest.mark.parametrize("held_back", [3, 4])
+def test_everything_held_back(held_back):
+    with pytest.raises(UserError, match=f"train.validation {held_back} leaves nothing of 3 pairs"):
+        split(variants_of(3), held_back, seed=3)
 
 
 # --- refusals --------------------------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""The data card of a build: counts, shares of defocus and blur radii, and a sheet of pictures to look at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines import plots
+from pipelines.stage import write_json
+from r2mrf import images, shards
+
+SHOWN = 48  # photos on a sheet
+ALL = 16  # variants shown of a pair
+
+
+def pairs_card(prepared: Path, folder: Path) -> None:
+    """`card.json`, `card.png` (histograms) and `sheet.png` (photos beside their masks) of prepared pairs."""
+    table = shards.read(prepared, columns=["split", "kind", "defocused", "doubt", "blur_radius"])
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    defocused, radius = columns["defocused"], columns["blur_radius"]
+    radius = radius[~np.isnan(radius)]
+    card = {
+        "pairs": table.num_rows,
+        "splits": dict(sorted(Counter(columns["split"]).items())),
+        "kinds": dict(sorted(Counter(columns["kind"]).items())),
+        "defocused": _quantiles(defocused),
+        "wholly_in_focus": float((defocused == 0).mean()),
+        "wholly_defocused": float((defocused == 1).mean()),
+        "doubt": float(columns["doubt"].mean()),
+    }
+    if radius.size:  # known of rendered photos only
+        card["blur_radius_pixels"] = _quantiles(radius)
+    write_json(folder / "card.json", card)
+    plots.histograms(
+        {"share of a photo that is defocused": defocused, "median blur radius, pixels": radius}, folder / "card.png"
+    )
+    table = _evenly(shards.read(prepared, columns=["image", "mask"]), SHOWN)
+    tiles = [
+        tile for row in table.to_pylist() for tile in (images.decode(row["image"]), images.decode_mask(row["mask"]))
+    ]
+    plots.sheet(tiles, 12, folder / "sheet.png")
+
+
+def variants_card(augmented: Path, folder: Path) -> None:
+    """`card.json` and `sheet.png` (all variants of some pairs, photos over masks) of the training images."""
+    table = shards.read(augmented, columns=["source_id", "variant", "image", "mask"])
+    per_source = Counter(table["source_id"].to_pylist())
+    sizes = Counter(per_source.values())
+    card = {"training_images": table.num_rows, "sources": len(per_source), "variants_of_each": sorted(sizes)}
+    write_json(folder / "card.json", card)
+    tiles = []
+    for source in list(per_source)[:: max(len(per_source) // 3, 1)][:3]:
+        first = table["source_id"].index(source).as_py()
+        rows = table.slice(first, min(per_source[source], ALL)).to_pylist()
+        tiles += [images.decode(row["image"]) for row in rows] + [images.decode_mask(row["mask"]) for row in rows]
+    plots.sheet(tiles, min(max(sizes), ALL), folder / "sheet.png")
+
+
+def _quantiles(values: np.ndarray) -> dict[str, float]:
+    return {f"{q:.0%}": round(float(np.quantile(values, q)), 4) for q in (0.05, 0.25, 0.5, 0.75, 0.95)}
+
+
+def _evenly(table: pa.Table, number: int) -> pa.Table:
+    return table.take(np.unique(np.linspace(0, table.num_rows - 1, number).astype(int)))

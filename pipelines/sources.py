@@ -1,0 +1,138 @@
+"""What `prepare` can be given: rendered scenes, defocus rendered into sharp photographs, published data sets."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.cluster import cores
+from r2mrf import images
+from r2mrf.composite import find_sharp, is_sharp, render_composite, split_groups
+from r2mrf.config import Config, Data
+from r2mrf.datasets import check_counts, match_pairs
+from r2mrf.fingerprint import fingerprint, of_code
+from r2mrf.pairs import DataError, Pair, check_facts, examine, read_pair
+from r2mrf.preprocess import DOUBT
+from r2mrf.scenes import Photo, render_scene
+
+# A test scene's seed is the run's plus this, so that no scene stands on both sides of the split.
+TEST_SEEDS = 500_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """What there is to prepare.
+
+    `items`: one a pair, JSON-able, with at least its `split`; `row`: item -> row of `shards.PAIRS`, runs on any
+    machine; `rules`: what a row depends on beside its item, JSON-able.
+    """
+
+    items: list[dict]
+    row: Callable[[dict], dict]
+    rules: list
+
+
+def open_source(config: Config) -> Source:
+    """The source that `data.source` names, checked.
+
+    Raises:
+        DataError: it is missing or cannot be used; names every problem.
+    """
+    makers = {"synthetic": _synthetic, "composite": _composite}
+    return makers.get(config.data.source, _published)(config.data, config.seed)
+
+
+def _synthetic(data: Data, seed: int) -> Source:
+    def row(item: dict) -> dict:
+        photo = render_scene(item["seed"], data.size)
+        return _rendered(f"scene-{item['seed']}", item["split"], photo)
+
+    items = [{"split": split, "seed": number} for split, number in _seeds(data, seed)]
+    return Source(items, row, ["synthetic", data.size, of_code("scenes", "shards")])
+
+
+def _composite(data: Data, seed: int) -> Source:
+    found, shapes = find_sharp(Path(data.root))
+    with ThreadPoolExecutor(cores()) as pool:
+        sharp = pool.map(lambda source: is_sharp(images.load(source.image)), found)
+        kept = [source for source, good in zip(found, sharp, strict=True) if good]
+    print(f"{data.root}: {len(kept)} of {len(found)} photos are sharp enough to render defocus into", file=sys.stderr)
+    sides = split_groups(kept, data.test / (data.train + data.test), seed)
+
+    def row(item: dict) -> dict:
+        source = sides[item["split"]][item["index"]]
+        photo = render_composite(source, shapes, item["seed"], data.size)
+        return _rendered(f"{source.id}-{item['seed']}", item["split"], photo)
+
+    items = [
+        {"split": split, "seed": number, "index": number % len(sides[split])} for split, number in _seeds(data, seed)
+    ]
+    files = [source.image for side in sides.values() for source in side] + shapes
+    contents = fingerprint([_sha256(file) for file in files])
+    return Source(items, row, ["composite", data.size, contents, of_code("composite", "shards")])
+
+
+def _published(data: Data, seed: int) -> Source:
+    pairs = {pair.id: pair for pair in _checked(data)}
+
+    def row(item: dict) -> dict:
+        pair = pairs[item["id"]]
+        image, mask = read_pair(pair)
+        return _row(pair.id, pair.split, "photo", image, mask, images.decode_mask(mask), None)
+
+    items = [
+        {"split": p.split, "id": p.id, "white": p.white, "image": _sha256(p.image), "mask": _sha256(p.mask)}
+        for p in pairs.values()
+    ]
+    return Source(items, row, ["published", of_code("pairs", "shards")])
+
+
+def _checked(data: Data) -> list[Pair]:
+    """The set's pairs, all read and judged once before anything is built from them."""
+    pairs, problems = match_pairs(data)
+    with ThreadPoolExecutor(cores()) as pool:
+        facts = [facts for _, _, facts in pool.map(examine, pairs)]
+    errors, warnings = check_facts(facts)
+    for warning in warnings + check_counts(pairs, data.source):
+        print(f"warning: {warning}", file=sys.stderr)
+    if problems + errors:
+        raise DataError(*problems, *errors)
+    return pairs
+
+
+def _seeds(data: Data, seed: int) -> list[tuple[str, int]]:
+    first = seed * 2 * TEST_SEEDS
+    train = [("train", first + i) for i in range(data.train)]
+    return train + [("test", first + TEST_SEEDS + i) for i in range(data.test)]
+
+
+def _rendered(source_id: str, split: str, photo: Photo) -> dict:
+    blurred = photo.coc[photo.mask == 255]
+    radius = float(np.median(blurred)) if blurred.size else None
+    return _row(source_id, split, photo.kind, photo.jpeg, images.encode_png(photo.mask), photo.mask, radius)
+
+
+def _row(
+    source_id: str, split: str, kind: str, image: bytes, mask: bytes, labels: np.ndarray, radius: float | None
+) -> dict:
+    return {
+        "source_id": source_id,
+        "split": split,
+        "kind": kind,
+        "image": image,
+        "mask": mask,
+        "sha256": hashlib.sha256(image + mask).hexdigest(),
+        "defocused": float((labels > 127).mean()),
+        "doubt": float(((labels > 255 * DOUBT[0]) & (labels < 255 * DOUBT[1])).mean()),
+        "blur_radius": radius,
+    }
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,0 +1,312 @@
+"""`r2mrf score`: a library in, a table out; nothing is done twice, and nothing is lost.
+
+Every run that scores starts Ray, so the runs are made once, one after the other, and looked at by many tests.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import save_photo, save_tiny_model
+
+from pipelines.cli import main
+from pipelines.library import photos, samples
+from pipelines.score import score_library
+from r2mrf import Predictor, images, scoring
+from r2mrf.config import Score
+from r2mrf.errors import UserError
+from r2mrf.preprocess import to_uint8
+
+# pinned: name and type, in any order
+PINNED = {
+    **dict.fromkeys(["path", "status", "error", "content_sha256", "verdict", "model", "model_sha256"], pa.string()),
+    **dict.fromkeys(["width", "height", "focus_x0", "focus_y0", "focus_x1", "focus_y1"], pa.int32()),
+    **dict.fromkeys(["blur_fraction", "focus_area", "center_blur", "confidence"], pa.float64()),
+}
+SUMMARY = ["total", "ok", "failed", "images_per_second", "model", "model_sha256", "fingerprint"]
+
+KEPT = 4  # rows of the first six that a kill spares
+
+
+class Run(NamedTuple):
+    status: int
+    out: list[str]
+    err: list[str]
+
+
+class Story(NamedTuple):
+    library: Path
+    out: Path
+    runs: dict[str, Run]
+    files: dict[str, dict[Path, tuple[bytes, int]]]  # content and time of every file below `out` after each run
+
+
+def command(*arguments: object) -> Run:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(list(map(str, arguments)))
+    return Run(status, out.getvalue().splitlines(), err.getvalue().splitlines())
+
+
+def files_of(out: Path) -> dict[Path, tuple[bytes, int]]:
+    found = sorted(path for path in out.rglob("*") if path.is_file())
+    return {path.relative_to(out): (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+
+
+def table_of(files: dict[Path, tuple[bytes, int]], fingerprint: str) -> list[dict]:
+    shards = [content for path, (content, _) in files.items() if path.match(f"scores/shard-*-{fingerprint}.parquet")]
+    return [row for shard in shards for row in pq.read_table(io.BytesIO(shard)).to_pylist()]
+
+
+def summary_of(files: dict[Path, tuple[bytes, int]]) -> dict:
+    return json.loads(files[Path("summary.json")][0])
+
+
+def lose_some(out: Path) -> None:
+    """Leave the table as a run that was killed leaves it: a shard of the first rows, and an unfinished file."""
+    (shard,) = (out / "scores").iterdir()
+    pq.write_table(pq.read_table(shard).slice(0, KEPT), shard)
+    shard.with_name(f".{shard.name}.123").write_bytes(b"PAR1 and no more")
+
+
+@pytest.fixture(scope="module")
+def story(tiny_model, tmp_path_factory) -> Story:
+    """first: scored with maps; again: the same command; grown: a photo came; other: another model."""
+    library = tmp_path_factory.mktemp("library")
+    out = library / "the table"  # inside the library: its maps must not be taken for photos
+    save_photo(library / "a.jpg", (60, 80), seed=1)
+    save_photo(library / "b" / "turned.JPG", (50, 90), seed=2, turn=6)
+    save_photo(library / "b" / "c" / "same.jpg", (60, 80), seed=1)
+    save_photo(library / os.fsdecode(b"caf\xe9.png"), (40, 40), seed=3)
+    (library / "b" / "broken.png").write_text("no picture")
+    (library / "b" / "notes.doc").write_text("not looked at")
+    (library / "dangling.jpg").symlink_to("nowhere")
+    score = ("score", library, "--out", out, "--maps", "--model", tiny_model)
+    runs, files = {"first": command(*score)}, {"first": files_of(out)}
+    runs["again"], files["again"] = command(*score), files_of(out)
+    lose_some(out)
+    save_photo(library / "b" / "new.jpg", (30, 70), seed=4)
+    runs["grown"], files["grown"] = command(*score), files_of(out)
+    model = save_tiny_model(tmp_path_factory.mktemp("other") / "model", seed=1)
+    runs["other"] = command("score", library / "b", "--out", out, "--model", model)
+    files["other"] = files_of(out)
+    return Story(library, out, runs, files)
+
+
+@pytest.fixture(scope="module")
+def rows(story) -> dict[str, dict]:
+    """Rows of the first run by name below the library."""
+    table = table_of(story.files["first"], summary_of(story.files["first"])["fingerprint"])
+    return {row["path"].removeprefix(f"{story.library}/"): row for row in table}
+
+
+# --- the table -------------------------------------------------------------------------------------------
+
+
+def test_pinned_columns(story):
+    shards = [content for path, (content, _) in story.files["other"].items() if path.suffix == ".parquet"]
+    assert len(shards) == 3
+    for shard in shards:
+        schema = pq.read_schema(io.BytesIO(shard))
+        assert {name: schema.field(name).type for name in PINNED} == PINNED
+
+
+def test_one_row_a_photo_whatever_becomes_of_it(rows):
+    good = {"a.jpg", "b/turned.JPG", "b/c/same.jpg", "caf\\xe9.png"}
+    assert set(rows) == good | {"b/broken.png", "dangling.jpg"}
+    assert {name for name, row in rows.items() if row["status"] == "ok"} == good
+    assert {row["status"] for row in rows.values()} == {"ok", "failed"}
+
+
+def test_failed_rows_say_why_and_nothing_else(rows):
+    failed = {name: row for name, row in rows.items() if row["status"] == "failed"}
+    assert failed["b/broken.png"]["error"].startswith("not_an_image: ")
+    assert failed["dangling.jpg"]["error"].startswith("not_a_file: ")
+    for row in failed.values():
+        assert {name for name, value in row.items() if value is not None} == {
+            "path", "status", "error", "model", "model_sha256",
+        }  # fmt: skip
+
+
+def test_numbers_are_those_of_the_network(story, rows, tiny_model):
+    predictor = Predictor.load(tiny_model)
+    for name in ("a.jpg", "b/turned.JPG", "b/c/same.jpg"):
+        expected = scoring.record(predictor, (story.library / name).read_bytes(), Score())
+        for key, value in expected.items():
+            # other photos in a batch change the order in which the processor adds up
+            wanted = pytest.approx(value, abs=0.01) if isinstance(value, float) else value
+            assert rows[name][key] == wanted, (name, key)
+        assert rows[name]["model"] == predictor.checkpoint.name
+        assert rows[name]["model_sha256"] == predictor.checkpoint.sha256
+
+
+def test_size_is_the_displayed_one(rows):
+    assert (rows["b/turned.JPG"]["width"], rows["b/turned.JPG"]["height"]) == (50, 90)
+
+
+def test_maps(story, rows, tiny_model):
+    written = {path.name for path in story.files["first"] if path.parent == Path("maps")}
+    assert written == {row["map"] for row in rows.values() if row["status"] == "ok"}
+    assert len(written) == 3  # two photos are the same file
+    predictor = Predictor.load(tiny_model)
+    for name in ("a.jpg", "b/turned.JPG"):
+        got = images.decode_mask((story.out / "maps" / rows[name]["map"]).read_bytes())
+        expected = to_uint8(predictor(images.load(story.library / name)))
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected.astype(float), atol=3)
+
+
+def test_content_hash_names_the_same_photo(story, rows):
+    content = (story.library / "a.jpg").read_bytes()
+    assert rows["a.jpg"]["content_sha256"] == hashlib.sha256(content).hexdigest()
+    assert rows["b/c/same.jpg"]["content_sha256"] == rows["a.jpg"]["content_sha256"]
+
+
+def test_summary(story, rows):
+    summary = summary_of(story.files["first"])
+    assert list(summary) == SUMMARY
+    assert (summary["total"], summary["ok"], summary["failed"]) == (6, 4, 2)
+    assert summary["images_per_second"] > 0
+    assert {row["model_sha256"] for row in rows.values()} == {summary["model_sha256"]}
+
+
+def test_what_the_command_says(story):
+    status, out, err = story.runs["first"]
+    assert status == 1
+    assert out[0].startswith(f"{story.out}: 4 of 6 photos scored, 2 failed, ")
+    assert "shard-*-" in out[1]
+    failed = [line for line in err if line.startswith("failed: ")]
+    assert [line.split(": ")[1] for line in failed] == [
+        str(story.library / "b" / "broken.png"),
+        str(story.library / "dangling.jpg"),
+    ]
+
+
+# --- running again ---------------------------------------------------------------------------------------
+
+
+def test_again_nothing_is_done_and_no_figure_changes(story):
+    first, again = story.files["first"], story.files["again"]
+    assert {path: content for path, (content, _) in again.items()} == {p: content for p, (content, _) in first.items()}
+    untouched = [path for path in first if path != Path("summary.json")]
+    assert [again[path][1] for path in untouched] == [first[path][1] for path in untouched]
+    assert story.runs["again"].status == 1  # what failed is still told
+    assert "score:" not in "".join(story.runs["again"].err)  # no progress, since nothing ran
+
+
+def test_after_a_kill_the_rest_is_done_and_a_new_photo_added(story):
+    before, after = story.files["again"], story.files["grown"]
+    fingerprint = summary_of(after)["fingerprint"]
+    kept, added = sorted(path for path in after if path.match("shard-*.parquet"))
+    assert kept in before
+    first, rest = (pq.read_table(io.BytesIO(after[path][0])).to_pylist() for path in (kept, added))
+    assert first == table_of(before, fingerprint)[:KEPT]  # untouched
+    lost = [row["path"] for row in table_of(before, fingerprint)[KEPT:]]
+    assert [row["path"] for row in rest] == sorted([*lost, str(story.library / "b" / "new.jpg")])
+    figures = {key: summary_of(after)[key] for key in ("total", "ok", "failed")}
+    assert figures == {"total": 7, "ok": 5, "failed": 2}
+    assert fingerprint == summary_of(before)["fingerprint"]
+
+
+def test_other_model_never_mixes_with_older_rows(story):
+    before, after = story.files["grown"], story.files["other"]
+    assert all(after[path] == before[path] for path in before if path != Path("summary.json"))
+    assert summary_of(after)["fingerprint"] != summary_of(before)["fingerprint"]
+    rows = table_of(after, summary_of(after)["fingerprint"])
+    names = ["broken.png", "c/same.jpg", "new.jpg", "turned.JPG"]
+    assert [row["path"] for row in rows] == [str(story.library / "b" / name) for name in names]
+    assert {row["model_sha256"] for row in rows} == {summary_of(after)["model_sha256"]}
+    assert {row["map"] for row in rows} == {None}
+    assert {key: summary_of(after)[key] for key in ("total", "ok", "failed")} == {"total": 4, "ok": 3, "failed": 1}
+
+
+# --- which photos ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("p/b.jpg", "p/a.PNG", "p/deep/er/c.webp", "elsewhere/d.jpg"):
+        save_photo(tmp_path / name)
+    (tmp_path / "p" / "x.txt").write_text("no list")
+    return tmp_path
+
+
+def test_photos_below_a_folder(here):
+    expected = [str(here / "p" / name) for name in ("a.PNG", "b.jpg", "deep/er/c.webp")]
+    assert photos(["p"]) == photos([str(here / "p"), "p/b.jpg", "p/deep"]) == expected
+
+
+def test_list_of_paths(here):
+    # a list may name anything, relative to itself; as Windows saves it
+    (here / "p" / "list.txt").write_bytes(b"\xef\xbb\xbfb.jpg\r\n\r\n../elsewhere/d.jpg\r\nabsent.raw\r\nb.jpg\r\n")
+    expected = [here / "elsewhere" / "d.jpg", here / "p" / "absent.raw", here / "p" / "b.jpg"]
+    assert photos(["p/list.txt"]) == [str(path) for path in expected]
+
+
+def test_list_with_names_that_are_not_utf8(here):
+    (here / "list.txt").write_bytes(b"caf\xe9.jpg\n")
+    assert photos(["list.txt"]) == [str(here / os.fsdecode(b"caf\xe9.jpg"))]
+
+
+def test_samples_are_real_photos():
+    found = photos([str(path) for path in samples()])
+    assert len(found) >= 6
+    assert all(min(images.load(path).shape[:2]) >= 300 for path in found)
+
+
+# --- could not run ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "parts"),
+    [
+        ("absent", "out", ["absent: no such folder or file"]),
+        ("empty", "out", ["empty: no photo in it", ".jpg"]),
+        ("blank.txt", "out", ["blank.txt: no photo in it"]),
+        ("zero.txt", "out", ["zero.txt: no usable list of paths"]),
+        ("p", "p/x.txt", ["p/x.txt", "Not a directory"]),
+        ("p", "taken", ["taken/scores", "File exists"]),
+    ],
+)
+def test_could_not_run(here, tiny_model, source, out, parts):
+    Path("empty").mkdir()
+    Path("blank.txt").write_text("\n  \n")
+    Path("zero.txt").touch()
+    Path("taken").mkdir()
+    Path("taken/scores").touch()
+    before = sorted(here.rglob("*"))
+    status, printed, err = command("score", source, "--out", out, "--model", tiny_model)
+    assert (status, printed, len(err)) == (2, [], 1)
+    for part in ("r2mrf: ", *parts):
+        assert part in err[0]
+    assert sorted(here.rglob("*")) == before
+
+
+def test_place_of_the_maps_is_taken(here, tiny_model):
+    Path("out").mkdir()
+    Path("out/maps").touch()
+    status, _, err = command("score", "p", "--out", "out", "--maps", "--model", tiny_model)
+    assert (status, len(err)) == (2, 1)
+    assert "out/maps: File exists" in err[0]
+
+
+def test_no_model(here):
+    status, _, err = command("score", "p", "--out", "out", "--model", "no/such/model")
+    assert (status, len(err)) == (2, 1)
+    assert "no/such/model" in err[0]
+    assert not Path("out").exists()
+
+
+def test_one_bad_source_of_several_stops_before_anything_is_scored(here, tiny_model):
+    with pytest.raises(UserError, match="absent: no such folder"):
+        score_library(["p", "absent"], Path("out"), str(tiny_model), Score())
+    assert not Path("out").exists()
