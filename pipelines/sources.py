@@ -49,12 +49,8 @@ def open_source(config: Config) -> Source:
 
 
 def _synthetic(data: Data, seed: int) -> Source:
-    def row(item: dict) -> dict:
-        photo = render_scene(item["seed"], data.size)
-        return _rendered(f"scene-{item['seed']}", item["split"], photo)
-
     items = [{"split": split, "seed": number} for split, number in _seeds(data, seed)]
-    return Source(items, row, ["synthetic", data.size, of_code("scenes", "shards")])
+    return Source(items, lambda item: _scene(item, data.size), ["synthetic", data.size, of_code("scenes", "shards")])
 
 
 def _composite(data: Data, seed: int) -> Source:
@@ -63,19 +59,22 @@ def _composite(data: Data, seed: int) -> Source:
         sharp = pool.map(lambda source: is_sharp(images.load(source.image)), found)
         kept = [source for source, good in zip(found, sharp, strict=True) if good]
     print(f"{data.root}: {len(kept)} of {len(found)} photos are sharp enough to render defocus into", file=sys.stderr)
-    sides = split_groups(kept, data.test / (data.train + data.test), seed)
+    sides = dict(zip(("train", "test"), split_groups(kept, data.test / (data.train + data.test), seed), strict=True))
 
     def row(item: dict) -> dict:
+        if "index" not in item:
+            return _scene(item, data.size)
         source = sides[item["split"]][item["index"]]
         photo = render_composite(source, shapes, item["seed"], data.size)
         return _rendered(f"{source.id}-{item['seed']}", item["split"], photo)
 
     items = [
-        {"split": split, "seed": number, "index": number % len(sides[split])} for split, number in _seeds(data, seed)
+        {"split": split, "seed": number} | ({} if i % 100 < 100 * data.scenes else {"index": i % len(sides[split])})
+        for i, (split, number) in enumerate(_seeds(data, seed))
     ]
     files = [source.image for side in sides.values() for source in side] + shapes
     contents = fingerprint([_sha256(file) for file in files])
-    return Source(items, row, ["composite", data.size, contents, of_code("composite", "shards")])
+    return Source(items, row, ["composite", data.size, contents, of_code("composite", "scenes", "shards")])
 
 
 def _published(data: Data, seed: int) -> Source:
@@ -110,6 +109,10 @@ def _seeds(data: Data, seed: int) -> list[tuple[str, int]]:
     first = seed * 2 * TEST_SEEDS
     train = [("train", first + i) for i in range(data.train)]
     return train + [("test", first + TEST_SEEDS + i) for i in range(data.test)]
+
+
+def _scene(item: dict, size: int) -> dict:
+    return _rendered(f"scene-{item['seed']}", item["split"], render_scene(item["seed"], size))
 
 
 def _rendered(source_id: str, split: str, photo: Photo) -> dict:

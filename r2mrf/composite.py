@@ -376,12 +376,12 @@ def _aperture(rng: np.random.Generator) -> Aperture:
 
 
 def _camera(rng: np.random.Generator, grain: float) -> Camera:
-    """A camera whose noise, over all the picture, is not far below the photo's own `grain`, in grey levels.
+    """A camera whose noise, over all the picture, is about as strong as the photo's own `grain`, in grey levels.
 
     That went away where the photo was blurred: left alone, it would tell focus from defocus.
     """
     tone = 0.2  # light at which sRGB rises by 1.12 a unit of light
-    floor = (rng.uniform(0.5, 1) * grain / 255 / 1.12) ** 2 / tone
+    floor = (rng.uniform(0.6, 1.4) * grain / 255 / 1.12) ** 2 / tone
     return Camera(
         shot=max(floor, log_uniform(rng, 3e-5, 2e-3)),
         read=log_uniform(rng, 3e-4, 6e-3),

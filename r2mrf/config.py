@@ -37,6 +37,7 @@ class Data(Section):
     size: Annotated[int, Field(ge=32)]
     train: Annotated[int, Field(gt=0, le=500_000)]
     test: Annotated[int, Field(gt=0, le=500_000)]
+    scenes: Share
 
 
 class Augment(Section):
