@@ -23,7 +23,8 @@ def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
     import ray
     from ray.data import DataContext
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # progress is shown by the stages themselves
+    for chatty in ("ray.data", "ray._private.authentication"):  # the stages show their progress; tokens are meant
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     quiet = {"log_to_driver": training, "logging_level": logging.WARNING}
     if os.environ.get("RAY_ADDRESS"):
         ray.init(address="auto", **quiet)
