@@ -28,8 +28,7 @@ def work(arguments: dict) -> dict | None:
     import ray.train
     from ray.train.torch import get_device, prepare_model
 
-    for chatty in ("ray.train", "timm"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)  # the line of progress says it
+    logging.disable(logging.INFO)  # the line of progress says it
     config = Config.model_validate(arguments["config"])
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()

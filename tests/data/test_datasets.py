@@ -17,7 +17,8 @@ HEIGHT, WIDTH = 96, 128
 
 
 def data(source: str, root: Path, white: str = "defocus") -> config.Data:
-    return config.Data(source=source, root=str(root), white=white, size=320, train=1, test=1)
+    of_the_project = config.load(Path(__file__).parents[2] / "params.yaml").data
+    return of_the_project.model_copy(update={"source": source, "root": str(root), "white": white})
 
 
 def photo(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:

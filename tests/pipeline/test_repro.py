@@ -1,10 +1,12 @@
 """`dvc repro` of every stage, for real, on a tiny configuration: twice, then with a changed parameter."""
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,6 +73,28 @@ def test_training_images(workspace):
     table = pa.concat_tables(map(pq.read_table, sorted((workspace.root / "data/augmented").glob("*.parquet"))))
     assert table.num_rows == 5 * 16
     assert table.column_names == ["source_id", "variant", "image", "mask", "transform", "sha256"]
+    rows = table.to_pylist()
+    assert sorted(Counter(row["source_id"] for row in rows).values()) == [16] * 5
+    assert all(row["sha256"] == hashlib.sha256(row["image"] + row["mask"]).hexdigest() for row in rows)
+
+
+def test_no_source_stands_on_both_sides(workspace):
+    sides = {}
+    for split, count in (("train", 5), ("test", 3)):
+        paths = sorted((workspace.root / "data/prepared").glob(f"{split}-*.parquet"))
+        table = pa.concat_tables(map(pq.read_table, paths))
+        sides[split] = set(table["source_id"].to_pylist())
+        assert len(sides[split]) == count
+        assert set(table["split"].to_pylist()) == {split}
+    assert not sides["train"] & sides["test"]
+
+
+def test_data_card(workspace):
+    card = json.loads((workspace.root / "reports/prepare/card.json").read_text())
+    assert card["splits"] == {"test": 3, "train": 5}
+    assert json.loads((workspace.root / "reports/augment/card.json").read_text())["training_images"] == 80
+    for picture in ("prepare/card", "prepare/sheet", "augment/sheet"):
+        assert (workspace.root / f"reports/{picture}.png").stat().st_size > 2000
 
 
 def test_figures_and_pictures(workspace):
