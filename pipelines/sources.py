@@ -13,13 +13,14 @@ import numpy as np
 
 from pipelines.cluster import cores
 from r2mrf import images
-from r2mrf.composite import find_sharp, is_sharp, render_composite, split_groups
+from r2mrf.composite import render_composite
 from r2mrf.config import Config, Data
 from r2mrf.datasets import check_counts, match_pairs
 from r2mrf.fingerprint import fingerprint, of_code
 from r2mrf.pairs import DataError, Pair, check_facts, examine, read_pair
 from r2mrf.preprocess import DOUBT
 from r2mrf.scenes import Photo, render_scene
+from r2mrf.sharp import find_sharp, is_sharp, split_groups
 
 # A test scene's seed is the run's plus this, so that no scene stands on both sides of the split.
 TEST_SEEDS = 500_000

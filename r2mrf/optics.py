@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 FOCUS_COC = 0.7  # pixels: a circle of confusion up to this radius counts as in focus,
-DOUBT = 0.5  # and as defocused from this much beyond; between the two nobody can tell
+DOUBT_COC = 0.5  # and as defocused from this much beyond; between the two nobody can tell
 
 _SAMPLES = 8  # sub-samples a pixel and axis that a kernel is averaged from
 _COPIES = 12  # of a surface, each blurred by one radius, are blended at most where its depth runs
@@ -176,7 +176,7 @@ def expose(
     lens: Lens,
     aperture: Aperture = disc,
     focus_coc: float = FOCUS_COC,
-    doubt: float = DOUBT,
+    doubt: float = DOUBT_COC,
 ) -> Exposure:
     """Compose layers, back to front, as the lens sees them.
 
@@ -202,7 +202,7 @@ def expose(
     return Exposure(light, coc, blur)
 
 
-def defocused(radius: np.ndarray, focus_coc: float = FOCUS_COC, doubt: float = DOUBT) -> np.ndarray:
+def defocused(radius: np.ndarray, focus_coc: float = FOCUS_COC, doubt: float = DOUBT_COC) -> np.ndarray:
     """float32: 0 up to a radius of `focus_coc` pixels, 1 from `focus_coc + doubt` on, linear between."""
     if focus_coc < 0 or doubt <= 0:
         raise ValueError("focus_coc is a radius of 0 or more pixels, and doubt a band wider than 0.")

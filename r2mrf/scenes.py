@@ -14,10 +14,11 @@ from functools import partial
 import numpy as np
 
 from r2mrf.optics import (
-    DOUBT,
+    DOUBT_COC,
     FOCUS_COC,
     Aperture,
     Camera,
+    Exposure,
     Layer,
     Lens,
     cats_eye,
@@ -38,7 +39,7 @@ KINDS: dict[str, float] = {  # share of each kind of scene
     "blurred": 0.08,  # nothing in focus
 }
 
-_BLUR = (1.2, 12.0)  # radii of the strongest defocus, log-uniform
+BLUR = (1.2, 12.0)  # radii of the strongest defocus in pixels, log-uniform
 
 
 @dataclass(frozen=True)
@@ -48,36 +49,82 @@ class Photo:
     image: np.ndarray  # uint8 H×W×3, sRGB
     mask: np.ndarray  # uint8 H×W, 255 = defocused, 0 = in focus, between = doubt
     coc: np.ndarray  # float32 H×W, radius of the visible surface's circle of confusion, pixels
-    kind: str  # one of KINDS
+    kind: str  # one of KINDS, or of `composite.KINDS`
     jpeg: bytes  # the camera's file; `image` is its decoded pixels
 
 
-def draw_kind(rng: np.random.Generator) -> str:
-    """A kind of scene, by its share; the first thing that `render_scene` draws."""
-    return str(rng.choice(list(KINDS), p=list(KINDS.values())))
-
-
 def render_scene(seed: int, size: int = 320) -> Photo:
-    """Photograph of `size`×`size` pixels of the scene of that number: same seed and size, same bytes."""
-    if seed < 0 or size < 32:
-        raise ValueError(f"Give a seed of 0 or more and a size of 32 or more, not {seed} and {size}.")
+    """Photograph of `size`×`size` pixels of the scene of that number: same seed and size, same bytes.
+
+    Raises:
+        ValueError: the seed is below 0, or the size below 32.
+    """
+    check_order(seed, size)
     rng = np.random.default_rng(seed)
     kind = draw_kind(rng)
     layers = _stage(rng, size, kind)
     lens = _lens(rng, size, kind, layers)
     exposure = expose(_settled(layers, lens), lens, _aperture(rng))
     bright = float(np.quantile(exposure.light[::4, ::4].max(2), rng.uniform(0.85, 0.99)))
-    camera = Camera(
-        shot=log_uniform(rng, 3e-5, 2e-3),
+    camera = draw_camera(rng, contrast=0.6, sharpening=0.9)
+    return develop(rng, exposure, rng.uniform(0.55, 1.1) / max(bright, 0.02), camera, kind)
+
+
+# What photos of scenes and `composite`'s photos have in common.
+
+
+def check_order(seed: int, size: int) -> None:
+    """ValueError if there is no photo of that number and size."""
+    if seed < 0 or size < 32:
+        raise ValueError(f"Give a seed of 0 or more and a size of 32 or more, not {seed} and {size}.")
+
+
+def draw_kind(rng: np.random.Generator, shares: dict[str, float] = KINDS) -> str:
+    """A kind, by its share of the sum of shares; the first thing that `render_scene` draws."""
+    return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
+
+
+def draw_span(rng: np.random.Generator) -> tuple[float, float]:
+    """Depths (near, far) that a scene spans, in metres."""
+    near = log_uniform(rng, 0.8, 3)
+    return near, near * log_uniform(rng, 1.6, 8)
+
+
+def depth_between(share: float | np.ndarray, near: float, far: float) -> float | np.ndarray:
+    """Depth at a share of the way from `near` to `far` on which 1/depth, hence the circle of confusion, is linear."""
+    return 1 / ((1 - share) / near + share / far)
+
+
+def extremes(layers: list[Layer]) -> tuple[float, float]:
+    """Depths (near, far) of what is nearest and farthest, in metres."""
+    return min(float(np.min(layer.depth)) for layer in layers), max(float(np.max(layer.depth)) for layer in layers)
+
+
+def normal_lens(focus: float, side: int) -> Lens:
+    """A 50 mm lens before a sensor 36 mm wide, `side` pixels, focused at `focus` metres; to be opened as wanted."""
+    return Lens(focal=50, f_number=1, focus=focus, pixels_per_mm=side / 36)
+
+
+def clear_coc(ratio: float = 1.0) -> float:
+    """Radius in pixels at which a circle of confusion `ratio` times smaller is beyond doubt defocused."""
+    return ratio * 1.02 * (FOCUS_COC + DOUBT_COC)  # 2 % to spare
+
+
+def draw_camera(rng: np.random.Generator, contrast: float, sharpening: float, shot: float = 0.0) -> Camera:
+    """A camera of at most that contrast and sharpening, and of at least that shot noise."""
+    return Camera(
+        shot=max(shot, log_uniform(rng, 3e-5, 2e-3)),
         read=log_uniform(rng, 3e-4, 6e-3),
-        contrast=rng.uniform(0, 0.6),
-        sharpening=max(0.0, rng.uniform(-0.3, 0.9)),
+        contrast=rng.uniform(0, contrast),
+        sharpening=max(0.0, rng.uniform(-0.3, sharpening)),  # one in four or so sharpens nothing
         quality=int(rng.integers(70, 99)),
     )
-    gain = rng.uniform(0.55, 1.1) / max(bright, 0.02)
+
+
+def develop(rng: np.random.Generator, exposure: Exposure, gain: float, camera: Camera, kind: str) -> Photo:
+    """The photo that the camera makes of an exposure, its light times `gain`."""
     image, jpeg = camera.develop(exposure.light * np.float32(gain), rng)
-    mask = np.rint(exposure.defocus * 255).astype(np.uint8)
-    return Photo(image, mask, exposure.coc, kind, jpeg)
+    return Photo(image, np.rint(exposure.defocus * 255).astype(np.uint8), exposure.coc, kind, jpeg)
 
 
 # The stage: layers and lens.
@@ -85,8 +132,7 @@ def render_scene(seed: int, size: int = 320) -> Photo:
 
 def _stage(rng: np.random.Generator, size: int, kind: str) -> list[Layer]:
     """Layers, back to front; depths in metres."""
-    near = log_uniform(rng, 0.8, 3)
-    far = near * log_uniform(rng, 1.6, 8)
+    near, far = draw_span(rng)
     paints = palette(rng)
     backdrop = surface(rng, size, paints, {"smooth": 1.0, "busy": 0.0}.get(kind, rng.uniform(0, 1.2)))
     if rng.uniform() < 0.3:
@@ -106,41 +152,44 @@ def _stage(rng: np.random.Generator, size: int, kind: str) -> list[Layer]:
 def _run(
     rng: np.random.Generator, size: int, paints: np.ndarray, backdrop: np.ndarray, span: tuple[float, float]
 ) -> list[Layer]:
-    """The backdrop as a wall that runs in depth, or with a ground before it that does (1/depth is linear)."""
+    """The backdrop as a wall that runs in depth, or with a ground before it that does; `span` = (near, far)."""
     line = np.linspace(0, 1, size, dtype=np.float32)
     if rng.uniform() < 0.4:
         tilt = rng.uniform(-0.4, 0.4)
         near = np.clip(np.abs(rng.integers(2) - line)[None, :] * (1 - abs(tilt)) + tilt * line[:, None], 0, 1)
-        return [Layer(backdrop, depth=1 / (near / span[0] + (1 - near) / span[1]))]
+        return [Layer(backdrop, depth=depth_between(near, *span[::-1]))]
     horizon = rng.uniform(-0.4, 0.6)
     near = np.clip((line - horizon) / (1 - horizon), 0, 1)[:, None].repeat(size, 1)
     colour = surface(rng, size, paints, rng.uniform(0.2, 1), horizon)
     ridge = size * (horizon + 0.01 * noise(rng, size, 0.8)[0])
     alpha = np.clip(np.arange(size, dtype=np.float32)[:, None] - ridge, 0, 1)
-    return [Layer(backdrop, depth=span[1]), Layer(colour, alpha, 1 / (near / span[0] + (1 - near) / span[1]))]
+    return [Layer(backdrop, depth=span[1]), Layer(colour, alpha, depth_between(near, *span[::-1]))]
 
 
 def _lens(rng: np.random.Generator, size: int, kind: str, layers: list[Layer]) -> Lens:
     """A lens focused where the kind asks, opened for a drawn amount of the strongest defocus."""
-    near = min(float(np.min(layer.depth)) for layer in layers)
-    far = max(float(np.max(layer.depth)) for layer in layers)
+    near, far = extremes(layers)
     share = rng.uniform(0.05, 0.95)
     focus = {
         "blurred": near * rng.uniform(0.3, 0.6),
         "back": far,
-        "ramp": 1 / (share / near + (1 - share) / far),
+        "ramp": depth_between(share, far, near),
     }.get(kind, float(np.mean(layers[-1].depth)))
-    radius = max(log_uniform(rng, *_BLUR) * size / 320, 1.02 * (FOCUS_COC + DOUBT))
+    radius = max(log_uniform(rng, *BLUR) * size / 320, clear_coc())
     if kind == "sharp":
         radius = rng.uniform(0.1, 0.7) * FOCUS_COC
-    lens = Lens(focal=50, f_number=1, focus=focus, pixels_per_mm=size / 36)
+    lens = normal_lens(focus, size)
     choose = min if kind == "blurred" else max  # there the weakest defocus must still be one
     at = choose((near, far), key=lambda depth: abs(float(lens.circle_of_confusion(depth))))
     return lens.opened(radius, at)
 
 
 def _settled(layers: list[Layer], lens: Lens) -> list[Layer]:
-    """The layers, those flat ones that would lie in doubt as a whole moved to the plane in focus."""
+    """The layers, those flat ones that would lie in doubt as a whole moved to the plane in focus.
+
+    `composite` opens the lens further instead. Here things stand so close to each other that what is far behind
+    them would be blurred beyond all measure.
+    """
     settled = []
     for layer in layers:
         unsharp = defocused(np.abs(lens.circle_of_confusion(layer.depth)))
@@ -150,6 +199,7 @@ def _settled(layers: list[Layer], lens: Lens) -> list[Layer]:
 
 
 def _aperture(rng: np.random.Generator) -> Aperture:
+    """Round, of blades, or cut by the lens barrel: a scene may be the side of a frame."""
     rim = max(0.0, rng.uniform(-0.5, 0.8))
     turn = rng.uniform(0, 2 * np.pi)
     form = rng.uniform()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from r2mrf.optics import (
-    DOUBT,
+    DOUBT_COC,
     FOCUS_COC,
     Camera,
     Layer,
@@ -185,7 +185,7 @@ def test_mask_follows_the_circle_of_confusion() -> None:
     assert (exposure.defocus[radius >= 1.21] == 1).all()
     between = exposure.defocus[(radius > 0.81) & (radius < 1.19)]
     assert between.size and ((between > 0) & (between < 1)).all()
-    assert defocused(np.array([FOCUS_COC, FOCUS_COC + DOUBT / 2, 99.0])) == pytest.approx([0, 0.5, 1])
+    assert defocused(np.array([FOCUS_COC, FOCUS_COC + DOUBT_COC / 2, 99.0])) == pytest.approx([0, 0.5, 1])
 
 
 def test_srgb_there_and_back() -> None:

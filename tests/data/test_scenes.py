@@ -8,8 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from r2mrf.optics import DOUBT, FOCUS_COC
-from r2mrf.scenes import KINDS, Photo, draw_kind, render_scene
+from r2mrf.optics import DOUBT_COC, FOCUS_COC, Layer, defocused
+from r2mrf.scenes import (
+    KINDS,
+    Photo,
+    clear_coc,
+    depth_between,
+    draw_camera,
+    draw_kind,
+    draw_span,
+    extremes,
+    normal_lens,
+    render_scene,
+)
 
 SIZE = 128
 
@@ -50,7 +61,7 @@ def test_what_a_photo_is(photos: list[Photo]) -> None:
 def test_mask_follows_the_circle_of_confusion(photos: list[Photo]) -> None:
     for photo in photos:
         assert (photo.coc[photo.mask == 0] <= FOCUS_COC + 0.01).all()
-        assert (photo.coc[photo.mask == 255] >= FOCUS_COC + DOUBT - 0.01).all()
+        assert (photo.coc[photo.mask == 255] >= FOCUS_COC + DOUBT_COC - 0.01).all()
 
 
 def test_sharp_and_blurred_are_so_throughout(photos: list[Photo]) -> None:
@@ -94,3 +105,30 @@ def test_defocus_takes_detail_away(photos: list[Photo]) -> None:
 def test_what_cannot_be_rendered_is_refused(seed: int, size: int) -> None:
     with pytest.raises(ValueError, match="Give a seed"):
         render_scene(seed, size)
+
+
+# What `composite` draws with, too.
+
+
+def test_the_circle_of_confusion_is_linear_between_depths() -> None:
+    depth = depth_between(np.linspace(0, 1, 11), 1.5, 6.0)
+    assert depth[[0, -1]] == pytest.approx([1.5, 6.0])
+    steps = np.diff(normal_lens(2.0, SIZE).circle_of_confusion(depth))
+    assert steps == pytest.approx(np.full(10, steps[0]), rel=1e-4)
+
+
+def test_a_clear_circle_of_confusion_is_beyond_doubt() -> None:
+    for ratio in (1.0, 3.7):
+        assert defocused(clear_coc(ratio) / ratio) == 1
+        assert defocused(clear_coc(ratio) / ratio * 0.95) < 1  # and not much more
+
+
+def test_what_is_drawn_keeps_its_bounds() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        near, far = draw_span(rng)
+        assert 0.8 <= near <= 3 and 1.6 * near <= far <= 8 * near
+        camera = draw_camera(rng, contrast=0.1, sharpening=0.2, shot=1e-3)
+        assert 0 <= camera.contrast <= 0.1 and 0 <= camera.sharpening <= 0.2 and camera.shot >= 1e-3
+    running = Layer(np.zeros((2, 2, 3), np.float32), depth=np.array([[2.0, 3.0], [4.0, 9.0]]))
+    assert extremes([running, Layer(running.colour, depth=1.0)]) == (1.0, 9.0)

@@ -2,70 +2,22 @@
 
 import hashlib
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
-
-ROOT = Path(__file__).parents[2]
-TINY = {
-    "data": {"size": 64, "train": 5, "test": 3},
-    "lite": {
-        "model": {"amdf_width": 4, "width": 2, "steps": 2, "input_size": 64},
-        "train": {"steps": 4, "batch": 2, "crop": 48, "validation": 1, "report_every": 2},
-    },
-    "evaluate": {"gallery": 3},
-}
-
-
-def merge(values: dict, changes: dict) -> dict:
-    return {
-        key: merge(value, changes.get(key, {})) if isinstance(value, dict) else changes.get(key, value)
-        for key, value in values.items()
-    }
-
-
-class Workspace:
-    """A copy of the project in which commands run as a user would run them."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        self.env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
-        self.env.pop("MLFLOW_TRACKING_URI", None)
-
-    def run(self, *command: str, status: int = 0) -> str:
-        done = subprocess.run(
-            command, cwd=self.root, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert done.returncode == status, done.stdout[-4000:]
-        return done.stdout
-
-    def set(self, changes: dict) -> None:
-        params = self.root / "params.yaml"
-        params.write_text(yaml.safe_dump(merge(yaml.safe_load(params.read_text()), changes)))
+from workspace import Workspace
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Workspace:
-    root = tmp_path_factory.mktemp("repro")
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, tracked.split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("reports/train/metrics"):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, root / name)
-    space = Workspace(root)
-    space.set(TINY)
+    space = Workspace(tmp_path_factory.mktemp("repro"))
     space.run("git", "init", "-q")
     space.run("git", "add", "-A")
     space.run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "start")
-    space.output = space.run("dvc", "repro")
+    space.run("dvc", "repro")
     return space
 
 
