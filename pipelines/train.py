@@ -68,6 +68,8 @@ def fit(config: Config, key: str, folder: Path) -> Trainer:
         )
         try:
             result = ray_trainer.fit()
+        except SystemExit:  # Ray's answer to Ctrl-C
+            raise KeyboardInterrupt from None
         except TrainingFailedError as error:
             tracking.finish(config.tracking, run_id, "FAILED")
             raise UserError(f"training gave up after {config.train.max_failures} restarts: {error}") from error

@@ -43,32 +43,42 @@ class Run(Workspace):
         self.set({"lite": {"train": {"workers": workers, "steps": STEPS, "report_every": EVERY}}})
         training_images(root / "data/augmented")
 
-    def start(self) -> subprocess.Popen:
-        """`python -m pipelines.train`, with what it says in train.log."""
-        with (self.root / "train.log").open("a") as log:
-            return subprocess.Popen(
-                ["python", "-m", "pipelines.train"], cwd=self.root, env=self.env, stdout=log, stderr=log
-            )
+    def __enter__(self) -> "Run":
+        return self
 
-    def await_step(self, step: int, driver: subprocess.Popen) -> int:
+    def __exit__(self, *error) -> None:
+        self.driver.kill()  # if it still runs: its cluster notices and ends
+        self.driver.wait()
+
+    def start(self) -> None:
+        """`python -m pipelines.train`, with what it says in train.log."""
+        command = ["python", "-m", "pipelines.train"]
+        with (self.root / "train.log").open("a") as log:
+            self.driver = subprocess.Popen(command, cwd=self.root, env=self.env, stdout=log, stderr=log)
+
+    def said(self) -> str:
+        return (self.root / "train.log").read_text()
+
+    def await_step(self, step: int) -> int:
         """Wait until a step is reported; pid of the worker that said so."""
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and driver.poll() is None:
-            if found := re.search(rf"pid=(\d+)\).*step {step}/{STEPS}:", (self.root / "train.log").read_text()):
+        while time.monotonic() < end and self.driver.poll() is None:
+            if found := re.search(rf"pid=(\d+)\).*step {step}/{STEPS}:", self.said()):
                 return int(found[1])
             time.sleep(0.05)
-        raise AssertionError((self.root / "train.log").read_text()[-3000:])
+        raise AssertionError(self.said()[-3000:])
 
-    def finish(self, driver: subprocess.Popen) -> str:
+    def finish(self) -> str:
         """Wait for the end; hash of the weights."""
-        assert driver.wait(2 * PATIENCE) == 0, (self.root / "train.log").read_text()[-3000:]
+        assert self.driver.wait(2 * PATIENCE) == 0, self.said()[-3000:]
         return hashlib.sha256((self.root / "models/r2mrf/model.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> str:
-    run = Run(tmp_path_factory.mktemp("undisturbed"), workers=2)
-    weights = run.finish(run.start())
+    with Run(tmp_path_factory.mktemp("undisturbed"), workers=2) as run:
+        run.start()
+        weights = run.finish()
     assert not list((run.root / "runs").iterdir())  # nothing of a finished run is kept
     history = (run.root / "reports/train/history.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in history] == ["step", *map(str, range(EVERY, STEPS + 1, EVERY))]
@@ -76,46 +86,47 @@ def undisturbed(tmp_path_factory) -> str:
 
 
 def test_worker_killed(tmp_path, undisturbed):
-    run = Run(tmp_path, workers=2)
-    driver = run.start()
-    os.kill(run.await_step(2 * EVERY, driver), signal.SIGKILL)
-    assert run.finish(driver) == undisturbed
+    with Run(tmp_path, workers=2) as run:
+        run.start()
+        os.kill(run.await_step(2 * EVERY), signal.SIGKILL)
+        assert run.finish() == undisturbed
 
 
 def test_driver_killed_then_started_again(tmp_path, undisturbed):
-    run = Run(tmp_path, workers=2)
-    driver = run.start()
-    run.await_step(2 * EVERY, driver)
-    driver.kill()
-    driver.wait()
-    time.sleep(10)  # its cluster notices and ends
-    said_before = (run.root / "train.log").read_text()
-    driver = run.start()
-    assert run.finish(driver) == undisturbed
-    said = (run.root / "train.log").read_text().removeprefix(said_before)
-    assert f"step {EVERY}/{STEPS}:" not in said  # it went on, and did not begin anew
+    with Run(tmp_path, workers=2) as run:
+        run.start()
+        run.await_step(2 * EVERY)
+        run.driver.kill()
+        run.driver.wait()
+        time.sleep(10)  # its cluster notices and ends
+        before = run.said()
+        run.start()
+        assert run.finish() == undisturbed
+        assert f"step {EVERY}/{STEPS}:" not in run.said().removeprefix(before)  # it went on, and did not begin anew
 
 
-def test_other_parameters_do_not_take_up_the_state(tmp_path):
-    run = Run(tmp_path, workers=1)
-    driver = run.start()
-    run.await_step(EVERY, driver)
-    driver.send_signal(signal.SIGINT)
-    assert driver.wait(PATIENCE) == 130
-    (state,) = (run.root / "runs").iterdir()
-    run.set({"seed": 7})
-    run.finish(run.start())
-    assert f"{Path('runs') / state.name}: state of a run with other data" in (run.root / "train.log").read_text()
-    assert state.is_dir()
+def test_interrupted_and_then_other_parameters(tmp_path):
+    with Run(tmp_path, workers=1) as run:
+        run.start()
+        run.await_step(EVERY)
+        run.driver.send_signal(signal.SIGINT)
+        assert run.driver.wait(PATIENCE) == 130
+        assert "stopped; the same command goes on from here" in run.said()
+        (state,) = (run.root / "runs").iterdir()
+        run.set({"seed": 7})
+        run.start()
+        run.finish()
+        assert f"{Path('runs') / state.name}: state of a run with other data" in run.said()
+        assert state.is_dir()
 
 
 def test_loss_that_is_not_finite_ends_the_training_once(tmp_path):
-    run = Run(tmp_path, workers=1)
-    run.set({"lite": {"train": {"lr": 1e30, "backbone_lr": 1e30, "clip_norm": 0.0, "precision": "fp32"}}})
-    assert run.start().wait(PATIENCE) == 2
-    said = (run.root / "train.log").read_text()
-    assert re.search(r"error: loss not finite at step \d+: fused ", said)
-    assert "Traceback" not in said
+    with Run(tmp_path, workers=1) as run:
+        run.set({"lite": {"train": {"lr": 1e30, "backbone_lr": 1e30, "clip_norm": 0.0, "precision": "fp32"}}})
+        run.start()
+        assert run.driver.wait(PATIENCE) == 2
+        assert re.search(r"error: loss not finite at step \d+: fused ", run.said())
+        assert "Traceback" not in run.said()
 
 
 def test_too_many_held_back_is_one_line(tmp_path):
