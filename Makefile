@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install lock demo test lint
+.PHONY: install lock demo test chaos lint
 
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
@@ -24,6 +24,9 @@ demo: install ## dvc repro over every stage, then where to look
 
 test: install
 	pytest
+
+chaos: install ## training that is killed, interrupted and misled, on real processes: some minutes
+	pytest tests/chaos
 
 lint: install
 	ruff check .
