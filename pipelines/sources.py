@@ -20,7 +20,7 @@ from r2mrf.fingerprint import fingerprint, of_code
 from r2mrf.pairs import DataError, Pair, check_facts, examine, read_pair
 from r2mrf.preprocess import DOUBT
 from r2mrf.scenes import Photo, render_scene
-from r2mrf.sharp import find_sharp, is_sharp, split_groups
+from r2mrf.sharp import Sharp, find_sharp, is_sharp, split_groups
 
 # A test scene's seed is the run's plus this, so that no scene stands on both sides of the split.
 TEST_SEEDS = 500_000
@@ -56,9 +56,7 @@ def _synthetic(data: Data, seed: int) -> Source:
 
 def _composite(data: Data, seed: int) -> Source:
     found, shapes = find_sharp(Path(data.root))
-    with ThreadPoolExecutor(cores()) as pool:
-        sharp = pool.map(lambda source: is_sharp(images.load(source.image)), found)
-        kept = [source for source, good in zip(found, sharp, strict=True) if good]
+    kept = _sharp_ones(found)
     print(f"{data.root}: {len(kept)} of {len(found)} photos are sharp enough to render defocus into", file=sys.stderr)
     sides = dict(zip(("train", "test"), split_groups(kept, data.test / (data.train + data.test), seed), strict=True))
 
@@ -73,9 +71,27 @@ def _composite(data: Data, seed: int) -> Source:
         {"split": split, "seed": number} | ({} if i % 100 < 100 * data.scenes else {"index": i % len(sides[split])})
         for i, (split, number) in enumerate(_seeds(data, seed))
     ]
-    files = [source.image for side in sides.values() for source in side] + shapes
+    files = [file for source in kept for file in (source.image, source.objects, source.segments) if file] + shapes
     contents = fingerprint([_sha256(file) for file in files])
     return Source(items, row, ["composite", data.size, contents, of_code("composite", "scenes", "shards")])
+
+
+def _sharp_ones(found: list[Sharp]) -> list[Sharp]:
+    """Those that defocus may be rendered into; all photos that cannot be read are named at once."""
+    problems: list[str] = []
+
+    def good(source: Sharp) -> bool:
+        try:
+            return is_sharp(images.load(source.image))
+        except images.ImageError as error:
+            problems.append(f"{source.image}: no usable photo: {error.detail}. Replace it, or remove it.")
+            return False
+
+    with ThreadPoolExecutor(cores()) as pool:
+        kept = [source for source, keep in zip(found, pool.map(good, found), strict=True) if keep]
+    if problems:
+        raise DataError(*sorted(problems))
+    return kept
 
 
 def _published(data: Data, seed: int) -> Source:

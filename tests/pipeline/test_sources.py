@@ -1,0 +1,125 @@
+"""What `prepare` is given: every source yields rows with labels, and says what is wrong with its files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.sources import Source, open_source
+from r2mrf import config, images, shards
+from r2mrf.config import Config
+from r2mrf.pairs import DataError
+
+SIDE = 96
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+def given(source: str, root: Path, **changes) -> Config:
+    of_the_project = config.load(PARAMS)
+    data = {"source": source, "root": str(root), "size": 64, "train": 6, "test": 3} | changes
+    return of_the_project.model_copy(update={"data": of_the_project.data.model_copy(update=data)})
+
+
+def texture(seed: int) -> np.ndarray:
+    """Sharp: noise of several scales, uint8 SIDE×SIDE×3."""
+    rng = np.random.default_rng(seed)
+    field = np.full((SIDE, SIDE), 120, np.float32)
+    for scale in (1, 2, 4):
+        noise = rng.standard_normal((SIDE // scale + 1, SIDE // scale + 1), np.float32)
+        field += 15 * cv2.resize(noise, (SIDE, SIDE))
+    return np.repeat(field.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def write(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.encode_png(pixels))
+    return path
+
+
+def rows(source: Source) -> list[dict]:
+    return [source.row(item) for item in source.items]
+
+
+def check(made: list[dict]) -> None:
+    """What holds of every source's rows."""
+    for row in made:
+        assert row.keys() == set(shards.PAIRS.names)
+        labels = images.decode_mask(row["mask"])
+        assert images.decode(row["image"]).shape[:2] == labels.shape
+        assert row["defocused"] == pytest.approx((labels > 127).mean())
+    ids = {split: {row["source_id"] for row in made if row["split"] == split} for split in ("train", "test")}
+    assert len(ids["train"]) + len(ids["test"]) == len(made)
+    assert not ids["train"] & ids["test"]
+
+
+def test_scenes(tmp_path):
+    source = open_source(given("synthetic", tmp_path))
+    made = rows(source)
+    check(made)
+    assert [row["split"] for row in made] == ["train"] * 6 + ["test"] * 3
+    assert made == rows(open_source(given("synthetic", tmp_path)))
+
+
+@pytest.fixture
+def sharp(tmp_path) -> Path:
+    for seed in range(6):
+        write(tmp_path / f"sharp/mine/images/photo{seed}.png", texture(seed))
+    return tmp_path
+
+
+def test_composites_and_scenes_are_mixed_and_photos_stay_on_one_side(sharp):
+    made = rows(open_source(given("composite", sharp, train=60, test=60, scenes=0.5)))
+    check(made)
+    sides = {}
+    for split in ("train", "test"):
+        names = [row["source_id"] for row in made if row["split"] == split]
+        sides[split] = {name.rsplit("-", 1)[0] for name in names if not name.startswith("scene-")}
+        assert sides[split]
+    assert not sides["train"] & sides["test"]
+    assert sum(row["source_id"].startswith("scene-") for row in made) == 70  # the first 50 of each 100 items
+
+
+def test_photos_with_defocus_of_their_own_are_left_out(sharp, capsys):
+    write(sharp / "sharp/mine/images/soft.png", cv2.GaussianBlur(texture(9), (0, 0), 3))
+    source = open_source(given("composite", sharp, train=40, scenes=0.0))
+    assert not any("soft" in row["source_id"] for row in rows(source))
+    assert "6 of 7 photos are sharp enough" in capsys.readouterr().err
+
+
+def test_photos_that_cannot_be_read_are_all_named(sharp):
+    for name in ("a.png", "b.png"):
+        (sharp / "sharp/mine/images" / name).write_bytes(b"no photo")
+    with pytest.raises(DataError) as caught:
+        open_source(given("composite", sharp))
+    assert "a.png" in str(caught.value).splitlines()[0]
+    assert "b.png" in str(caught.value).splitlines()[1]
+
+
+def test_what_a_row_depends_on_changes_its_rules(sharp):
+    config = given("composite", sharp)
+    before = open_source(config).rules
+    assert open_source(config).rules == before
+    write(sharp / "sharp/mine/objects/photo0.png", np.full((SIDE, SIDE), 255, np.uint8))
+    assert open_source(config).rules != before
+
+
+def test_published_pairs(tmp_path):
+    for split, count in (("train", 3), ("test", 2)):
+        for i in range(count):
+            photo = texture(10 * len(split) + i)
+            photo[:, :48] = cv2.GaussianBlur(photo, (0, 0), 4)[:, :48]
+            mask = np.zeros((SIDE, SIDE), np.uint8)
+            mask[:, :48] = 255
+            write(tmp_path / split / "image" / f"{i}.png", photo)
+            write(tmp_path / split / "mask" / f"{i}.png", mask)
+    made = rows(open_source(given("pairs", tmp_path)))
+    check(made)
+    assert {row["defocused"] for row in made} == {0.5}
+    assert [row["blur_radius"] for row in made] == [None] * 5
+
+
+def test_inverted_masks_are_refused(tmp_path):
+    test_published_pairs(tmp_path)
+    with pytest.raises(DataError, match="inverted"):
+        open_source(given("pairs", tmp_path, white="focus"))
