@@ -8,6 +8,8 @@ for _name, _value in {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_COLOR_PREFIX": "0",
+    # What is left of a Ray Data job when its cluster is gone must not start another, unasked, while it is cleared away.
+    "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "NO_ALBUMENTATIONS_UPDATE": "1",

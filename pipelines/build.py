@@ -40,7 +40,7 @@ def build(folder: Path, jobs: list[Job], rows: Callable[[object], list[dict]], s
         Number of rows in the folder.
 
     Raises:
-        UserError: `rows` raised one for a job; the shards that were finished before it are kept.
+        UserError: `rows` raised one for some jobs; the other shards are made, and kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {job.name: folder.resolve() / f"{job.name}.parquet" for job in jobs}
@@ -53,13 +53,17 @@ def build(folder: Path, jobs: list[Job], rows: Callable[[object], list[dict]], s
     seldom = 0.5 if sys.stderr.isatty() else 10  # seconds between two lines of progress
     with tqdm(total=total, initial=total - left, unit=" rows", desc=folder.name, mininterval=seldom) as bar:
         if todo:
-            for count in _run(todo, paths, rows, schema):
-                bar.update(count)
+            problems = []
+            for result in _run(todo, paths, rows, schema):
+                bar.update(result["count"])
+                problems += [result["error"]] if result["error"] else []
+            if problems:
+                raise UserError("\n".join(sorted(problems)))
     return total
 
 
-def _run(todo: list[Job], paths: dict[str, Path], rows: Callable, schema: pa.Schema) -> Iterator[int]:
-    """Number of rows of each shard as it is finished."""
+def _run(todo: list[Job], paths: dict[str, Path], rows: Callable, schema: pa.Schema) -> Iterator[dict]:
+    """Of each job as it ends: the number of rows made, and the error if there was one."""
 
     def write(task: dict) -> dict:
         import cv2
@@ -79,7 +83,4 @@ def _run(todo: list[Job], paths: dict[str, Path], rows: Callable, schema: pa.Sch
         import ray
 
         tasks = ray.data.from_items([{"index": i} for i in range(len(todo))], override_num_blocks=len(todo))
-        for result in tasks.map(write, num_cpus=1).iter_rows():
-            if result["error"]:
-                raise UserError(result["error"])
-            yield result["count"]
+        yield from tasks.map(write, num_cpus=1).iter_rows()

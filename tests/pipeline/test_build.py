@@ -85,7 +85,7 @@ def test_finished_folder_costs_nothing(built, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in built.iterdir()} == before
 
 
-def test_other_parameters_remake_all_and_a_failing_job_stops_it(built, tmp_path, monkeypatch):
+def test_other_parameters_remake_all_and_a_failing_job_is_named(built, tmp_path, monkeypatch):
     folder, log = tmp_path / "shards", tmp_path / "log"
     shutil.copytree(built, folder)
     monkeypatch.setattr(module, "cores", lambda: 2)
