@@ -9,6 +9,7 @@ decodes, transforms and encodes, and keeps nothing: no shards, no fingerprints, 
 from __future__ import annotations
 
 import multiprocessing
+import statistics
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ import cv2
 import pyarrow.parquet as pq
 
 from pipelines.augment import build_variants
-from pipelines.cluster import cores
+from pipelines.cluster import connect, cores
 from pipelines.stage import PREPARED
 from r2mrf import shards
 from r2mrf.config import Config, load
@@ -30,18 +31,29 @@ REPEATS = 3
 def main() -> None:
     config = load()
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 604
+    whole, without_start = [], []
     with tempfile.TemporaryDirectory() as folder:
         sources = _sources(Path(folder) / "pairs", wanted)
-        ratios = []
         for repeat in range(REPEATS):
             images, bare = _timed(lambda: _bare(sources, config))
             built, stage = _timed(lambda r=repeat: build_variants(sources, Path(folder) / f"out-{r}", config))
+            _, start = _timed(_start_and_stop)
             assert images == built
-            ratios.append(bare / stage)
-            print(f"bare {images / bare:6.1f} images/s   stage, Ray's start included {built / stage:6.1f} images/s   "
-                  f"ratio {ratios[-1]:.2f}")  # fmt: skip
-    print(f"{images} images on {cores()} cores: stage / bare = {sorted(ratios)[REPEATS // 2]:.2f} "
-          f"({min(ratios):.2f} to {max(ratios):.2f})")  # fmt: skip
+            whole.append(bare / stage)
+            without_start.append(bare / (stage - start))
+            print(f"bare {bare:5.1f} s, stage {stage:5.1f} s, of it Ray's start and stop {start:4.1f} s")
+    print(f"{images} images on {cores()} cores, images a second of the stage over those of the bare loop:")
+    print(f"  with Ray's start and stop     {_spread(whole)}")
+    print(f"  without them                  {_spread(without_start)}")
+
+
+def _start_and_stop() -> int:
+    with connect(logical_cpus=cores()):
+        return 0
+
+
+def _spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def _sources(folder: Path, wanted: int) -> list[Path]:
