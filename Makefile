@@ -14,9 +14,9 @@ $(BIN)/.installed: requirements.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-lock: install ## requirements.txt from the direct dependencies in pyproject.toml
+lock: install ## requirements.txt from pyproject.toml; pins that still fit are kept
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --extra dev pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra dev pyproject.toml -o requirements.txt
 
 demo: install ## dvc repro over every stage, then where to look
 	dvc repro
