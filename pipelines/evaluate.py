@@ -50,7 +50,7 @@ def evaluate(config: Config) -> None:
     plots.gallery(grid, ["photo", "mask (white = defocused)", "map"], folder / "gallery.png")
     for name, value in counts.summary().items():
         print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
-    print(f"{len(maps) / seconds:.1f} photos/s, decoding included")
+    print(f"{len(maps) / seconds:.1f} photos/s, decoding and counting included")
 
 
 def compare_folders(maps: Path, masks: Path, mask_white: White, map_white: White) -> tuple[Counts, list[str]]:
