@@ -55,10 +55,8 @@ def _synthetic(data: Data, seed: int) -> Source:
 
 
 def _composite(data: Data, seed: int) -> Source:
-    found, shapes = find_sharp(Path(data.root))
-    kept = _sharp_ones(found)
-    print(f"{data.root}: {len(kept)} of {len(found)} photos are sharp enough to render defocus into", file=sys.stderr)
-    sides = dict(zip(("train", "test"), split_groups(kept, data.test / (data.train + data.test), seed), strict=True))
+    shapes = find_sharp(Path(data.root))[1]
+    sides = sharp_sides(data, seed)
 
     def row(item: dict) -> dict:
         if "index" not in item:
@@ -71,9 +69,18 @@ def _composite(data: Data, seed: int) -> Source:
         {"split": split, "seed": number} | ({} if i % 100 < 100 * data.scenes else {"index": i % len(sides[split])})
         for i, (split, number) in enumerate(_seeds(data, seed))
     ]
-    files = [file for source in kept for file in (source.image, source.objects, source.segments) if file] + shapes
+    sources = [source for side in sides.values() for source in side]
+    files = [file for source in sources for file in (source.image, source.objects, source.segments) if file] + shapes
     contents = fingerprint([_sha256(file) for file in files])
     return Source(items, row, ["composite", data.size, contents, of_code("composite", "scenes", "shards")])
+
+
+def sharp_sides(data: Data, seed: int) -> dict[str, list[Sharp]]:
+    """Photos below `data.root` that are sharp enough to render defocus into, by split: `train` and `test`."""
+    found, _ = find_sharp(Path(data.root))
+    kept = _sharp_ones(found)
+    print(f"{data.root}: {len(kept)} of {len(found)} photos are sharp enough to render defocus into", file=sys.stderr)
+    return dict(zip(("train", "test"), split_groups(kept, data.test / (data.train + data.test), seed), strict=True))
 
 
 def _sharp_ones(found: list[Sharp]) -> list[Sharp]:

@@ -9,7 +9,6 @@ undisturbed run. The run's name is the fingerprint of data, parameters and code,
 from __future__ import annotations
 
 import csv
-import shutil
 from pathlib import Path
 
 from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError
@@ -18,6 +17,7 @@ from ray.train.torch import TorchTrainer
 from pipelines import plots, tracking, worker
 from pipelines.cluster import ROOM, connect, gpus
 from pipelines.stage import AUGMENTED, MODEL, REPORTS, run, write_json
+from pipelines.states import States
 from r2mrf import checkpoint, shards
 from r2mrf.config import Config
 from r2mrf.errors import UserError
@@ -26,7 +26,6 @@ from r2mrf.precision import resolve
 from r2mrf.samples import split
 from r2mrf.trainer import Trainer
 
-RUNS = Path("runs")  # states of unfinished runs; they outlive an interrupted stage and are removed at its end
 NO_MATTER = {"workers", "max_failures"}  # these may change between a stop and going on
 
 
@@ -35,31 +34,33 @@ def train(config: Config) -> None:
     data = fingerprint(of_files(AUGMENTED.glob("*.parquet")))
     recipe = config.train.model_dump(exclude=NO_MATTER) | {"precision": resolve(config.train.precision)}
     key = fingerprint(config.seed, config.model.model_dump(), recipe, data, of_code("trainer", "samples"))
-    folder = RUNS.resolve() / f"train-{key[:16]}"
-    for other in sorted(RUNS.glob("train-*")):
-        if other.name != folder.name:
-            print(f"{other}: state of a run with other data, parameters or code; not used, and may be deleted")
-    trainer = fit(config, key, folder)
+    states = States(config.tracking.states, f"train-{key[:16]}")
+    for other in states.others():
+        where = f"{config.tracking.states}/{other}"
+        print(f"{where}: state of a run with other data, parameters or code; not used, and may be deleted")
+    trainer = fit(config, key, states)
     facts = {"profile": config.profile, "source": config.data.source, "data": data, "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "recipe": recipe}
     checkpoint.save(MODEL, trainer.checkpoint(facts))
     report(trainer.history)
-    shutil.rmtree(folder)
+    states.remove()
     print(f"{MODEL}: {checkpoint.load(MODEL).name} after {trainer.step} steps")
 
 
-def fit(config: Config, key: str, folder: Path) -> Trainer:
-    """Train to the end, or go on with what lies in `folder`; returns the trainer in its last state."""
+def fit(config: Config, key: str, states: States) -> Trainer:
+    """Train to the end, or go on from the last of `states`; returns the trainer in its last state."""
     run_id = tracking.run_for(config, "train", key)
-    workers = config.train.workers
-    with connect(logical_cpus=ROOM + workers, training=True):
+    arguments = {"config": config.model_dump(), "key": key, "data": str(AUGMENTED.resolve())}
+    arguments |= {"storage": states.storage, "recovered": states.recover()}
+    most = config.train.most_workers
+    with connect(logical_cpus=ROOM + most, training=True):
         ray_trainer = TorchTrainer(
             worker.work,
-            train_loop_config={"config": config.model_dump(), "key": key, "data": str(AUGMENTED.resolve())},
-            scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus() >= workers),
+            train_loop_config=arguments,
+            scaling_config=ScalingConfig(num_workers=config.train.workers, use_gpu=gpus() >= most),
             run_config=RunConfig(
-                name=folder.name,
-                storage_path=str(folder.parent),
+                name=states.name,
+                storage_path=states.storage,
                 failure_config=FailureConfig(max_failures=config.train.max_failures),
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
                 callbacks=[tracking.LogReports(config.tracking, run_id)],

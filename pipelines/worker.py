@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 import torch.distributed as dist
+from pyarrow.fs import FileSystem
 
 from pipelines.cluster import cores
 from r2mrf import shards
@@ -34,7 +35,7 @@ def work(arguments: dict) -> dict | None:
     rank, world = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(max(cores() // context.get_local_world_size(), 1))
     _be_deterministic()
-    with _state() as state:
+    with _state(arguments["storage"], arguments["recovered"]) as state:
         trainer = Trainer(config, arguments["key"], get_device(), state)
     module = prepare_model(trainer.network)  # averages gradients over the workers
     table = shards.read(Path(arguments["data"]), columns=["source_id", "variant", "image", "mask"])
@@ -44,7 +45,7 @@ def work(arguments: dict) -> dict | None:
     for batch in prefetch(samples, config, trainer.step, rank, world):
         meter.waited()
         try:
-            values = trainer.train_step(module, batch)
+            values = trainer.train_step(module, batch, share=len(batch.photos) * world / config.train.batch)
         except NotFinite as error:  # every worker sees the same gradient: all end here
             return {"not_finite": str(error)}
         meter.stepped(values)
@@ -56,11 +57,13 @@ def work(arguments: dict) -> dict | None:
 
 
 @contextmanager
-def _state() -> Iterator[Path | None]:
-    """Folder with the last checkpoint of the run; None if it begins."""
+def _state(storage: str, recovered: str | None) -> Iterator[Path | None]:
+    """Folder with the last checkpoint of the run, or with the one that was recovered; None if the run begins."""
     import ray.train
 
     checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None and recovered:
+        checkpoint = ray.train.Checkpoint(recovered, FileSystem.from_uri(storage)[0])
     if checkpoint is None:
         yield None
     else:

@@ -62,7 +62,7 @@ class Model(Section):
 
 
 class Train(Section):
-    workers: Positive
+    workers: Positive | tuple[Positive, Positive]  # or the fewest and the most, as machines come and go
     steps: Positive
     batch: Positive
     crop: Annotated[int, Field(ge=32)]
@@ -82,9 +82,15 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _batch_splits(self) -> Train:
-        if self.batch % self.workers:
-            raise ValueError(f"batch {self.batch} does not split evenly over {self.workers} workers")
+        if isinstance(self.workers, tuple) and self.workers[0] > self.workers[1]:
+            raise ValueError(f"workers {list(self.workers)}: the fewest come first, then the most")
+        if self.batch < self.most_workers:
+            raise ValueError(f"batch {self.batch} leaves some of {self.most_workers} workers nothing to do")
         return self
+
+    @property
+    def most_workers(self) -> int:
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
 class Profile(Section):
@@ -127,6 +133,7 @@ class Score(Section):
 class Tracking(Section):
     uri: str
     experiment: str
+    states: str
 
 
 class Config(Section):

@@ -7,13 +7,14 @@ depends on; batches are a pure function of the step, so a resumed run does what 
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from r2mrf.checkpoint import Checkpoint
@@ -46,7 +47,7 @@ class Trainer:
         step: steps done. history: one dict a report, for curves.
 
     Raises:
-        ValueError: the state belongs to another run (other data, parameters or code).
+        ValueError: the state is damaged, or belongs to another run (other data, parameters or code).
     """
 
     def __init__(self, config: Config, fingerprint: str, device: torch.device | str = "cpu", state: Path | None = None):
@@ -65,9 +66,10 @@ class Trainer:
         if state:
             self._load(state)
 
-    def train_step(self, module: nn.Module, batch: Batch) -> dict[str, float]:
-        """One step on this worker's share of the batch; `module` is the network, or a wrapper that averages
-        gradients over the workers. Returns the loss and its terms.
+    def train_step(self, module: nn.Module, batch: Batch, share: float = 1.0) -> dict[str, float]:
+        """One step on this worker's part of the batch; `module` is the network, or a wrapper that averages
+        gradients over the workers. `share`: size of this part against the mean of the workers' parts, so that
+        the average is the whole batch's gradient however it is split. Returns the loss and its terms.
 
         Raises:
             NotFinite: before any weight is changed by it.
@@ -77,7 +79,7 @@ class Trainer:
         photos, masks = (x.to(self.device, non_blocking=True) for x in batch)
         with autocast(self.train.precision, self.device.type):
             outputs = module(photos)
-        terms = loss_terms(outputs, masks, self.train.side_weight)
+        terms = {name: share * term for name, term in loss_terms(outputs, masks, self.train.side_weight).items()}
         loss = torch.stack(list(terms.values())).sum()
         if not loss.isfinite():
             loss = loss * torch.nan  # so that every worker sees it in the gradient that they share
@@ -112,15 +114,20 @@ class Trainer:
         tensors |= {f"averaged.{key}": value for key, value in self.averaged.values.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items() if value is not None}
-        save_file({key: value.contiguous() for key, value in tensors.items()}, folder / TENSORS)
+        content = save({key: value.contiguous() for key, value in tensors.items()})
+        (folder / TENSORS).write_bytes(content)
         facts = {"fingerprint": self.fingerprint, "step": self.step, "history": self.history}
+        facts |= {"tensors_sha256": hashlib.sha256(content).hexdigest()}
         (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
     def _load(self, folder: Path) -> None:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         if facts["fingerprint"] != self.fingerprint:
             raise ValueError(f"{folder} belongs to a run with other data, parameters or code; it is not used")
-        tensors = load_file(folder / TENSORS)
+        content = (folder / TENSORS).read_bytes()
+        if hashlib.sha256(content).hexdigest() != facts["tensors_sha256"]:
+            raise ValueError(f"{folder / TENSORS} is damaged: delete {folder}, and training begins anew")
+        tensors = load(content)
         self.network.load_state_dict(_under(tensors, "network."))
         self.averaged.values = _under(tensors, "averaged.")
         state: dict[int, dict[str, Tensor]] = {}

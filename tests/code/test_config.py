@@ -138,12 +138,19 @@ def test_all_mistakes_in_one_message(load_with):
     assert "score.batches" in text
 
 
-def test_batch_must_split_over_workers(load_with):
-    text = message(load_with, lite__train__batch=16, lite__train__workers=3)
+def test_every_worker_has_something_to_do(load_with):
+    text = message(load_with, lite__train__batch=2, lite__train__workers=3)
     assert "lite.train" in text
-    assert "batch 16" in text
+    assert "batch 2" in text
     assert "3 workers" in text
-    assert load_with(lite__train__batch=15, lite__train__workers=3).train.workers == 3
+    assert load_with(lite__train__batch=3, lite__train__workers=3).train.most_workers == 3
+
+
+def test_workers_that_come_and_go(load_with):
+    train = load_with(lite__train__workers=[1, 4]).train
+    assert (train.workers, train.most_workers) == ((1, 4), 4)
+    assert "the fewest come first" in message(load_with, lite__train__workers=[4, 1])
+    assert "lite.train.workers" in message(load_with, lite__train__workers=[0, 1])
 
 
 @pytest.mark.parametrize("limits", [(0.5, 0.5), (0.6, 0.5)])

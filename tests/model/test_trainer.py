@@ -1,6 +1,7 @@
 """One training run: it learns, it goes on where it stopped, and it stops before a weight is spoilt."""
 
 import copy
+import itertools
 from pathlib import Path
 
 import cv2
@@ -114,6 +115,28 @@ def test_gradients_of_half_batches_average_to_those_of_the_whole(table):
         torch.testing.assert_close((one + other) / 2, whole, rtol=1e-3, atol=1e-5 * float(whole.abs().max()) + 1e-7)
 
 
+@pytest.mark.parametrize("parts", [(1, 3), (1, 2, 1)])
+def test_a_batch_may_be_split_unevenly(table, parts):
+    # what workers that come and go do: each one's terms and gradient, averaged, are the whole batch's
+    def step(batch: Batch, share: float) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+        trainer = Trainer(config(optimizer="sgd", clip_norm=0.0), "key")
+        values = trainer.train_step(trainer.network, batch, share)
+        return values, {name: p.grad for name, p in trainer.network.named_parameters()}
+
+    whole = first_batch(Trainer(config(), "key"), table)
+    values, gradients = step(whole, 1.0)
+    bounds = np.cumsum([0, *parts])
+    steps = [
+        step(Batch(*(x[start:stop] for x in whole)), len(parts) * (stop - start) / 4)
+        for start, stop in itertools.pairwise(bounds)
+    ]
+    for name in TERMS:
+        assert np.mean([v[name] for v, _ in steps]) == pytest.approx(values[name], rel=1e-4)
+    for name, gradient in gradients.items():
+        mean = torch.stack([g[name] for _, g in steps]).mean(0)
+        torch.testing.assert_close(mean, gradient, rtol=1e-3, atol=1e-5 * float(gradient.abs().max()) + 1e-7)
+
+
 def test_statistics_of_the_backbone_stay(table):
     trainer = Trainer(config(), "key")
     before = {name: value.clone() for name, value in trainer.network.named_buffers()}
@@ -151,6 +174,17 @@ def test_state_of_another_run_is_refused(table, tmp_path):
     with pytest.raises(ValueError, match="other data, parameters or code") as caught:
         Trainer(config(), "another key", state=tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_damaged_state_is_refused(table, tmp_path):
+    trainer = Trainer(config(), "key")
+    trainer.save(tmp_path)
+    file = tmp_path / "state.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"state\.safetensors is damaged: delete"):
+        Trainer(config(), "key", state=tmp_path)
 
 
 def test_going_on_needs_no_pretrained_weights(table, tmp_path):

@@ -1,0 +1,94 @@
+"""How a model does on real photographs: people's masks, pairs of shots, and photos that are wholly sharp or blurred.
+
+    python -m benchmarks.real --photos PHOTOS [--model lite] [--params released/params.yaml] [--json FILE]
+
+PHOTOS holds the photographs (docs/training.md says which and where they are from). Printed:
+
+    human     photos with masks drawn by people: real/SET/image and gt, white = defocused
+    lytro     each scene shot twice with another focus: real/lytro; pixels of which the masks are unsure are left out
+    sharp     sharp photos never trained on (the test side of the split that --params makes): blur_fraction
+    ladder    the same photos blurred all over by discs of growing radius, in pixels of the network's input
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.sources import sharp_sides
+from r2mrf import config, images
+from r2mrf.metrics import Counts
+from r2mrf.optics import defocus, to_linear, to_srgb
+from r2mrf.predictor import Predictor
+from r2mrf.preprocess import to_uint8
+from r2mrf.sharp import Sharp
+
+CONFIDENT = 64  # of 255: lytro's masks are a vote, and below this they do not count
+RADII = (0, 1, 2, 3, 4, 6, 8, 12)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--model", default="lite")
+    parser.add_argument("--params", default="released/params.yaml")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    predictor = Predictor.load(arguments.model)
+    figures: dict = {"model": predictor.checkpoint.name}
+    figures["human"] = human(predictor, arguments.photos / "real")
+    figures["lytro"] = lytro(predictor, arguments.photos / "real/lytro")
+    data = config.load(arguments.params).data.model_copy(update={"root": str(arguments.photos)})
+    held_out = sharp_sides(data, config.load(arguments.params).seed)["test"]
+    figures |= ladder(predictor, [source for source in held_out if source.segments])  # whole photos, not crops
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(text + "\n")
+
+
+def human(predictor: Predictor, root: Path) -> dict:
+    """Figures of photos with masks that people drew."""
+    counts = Counts()
+    for mask, path in _pairs(sorted(root.glob("*/gt/*.png")), "image"):
+        counts.add(to_uint8(predictor(images.load(path))), mask)
+    return counts.summary()
+
+
+def lytro(predictor: Predictor, root: Path) -> dict:
+    """Figures over the pixels that are surely sharper in one shot than in the other."""
+    counts = Counts()
+    for focused, path in _pairs(sorted((root / "masks").glob("*.png")), "images"):
+        sure = images.decode_mask(images.read_bytes(root / "confidence" / f"{path.stem}.png")) >= CONFIDENT
+        counts.add(to_uint8(predictor(images.load(path)))[sure][None], (255 - focused)[sure][None])
+    return counts.summary()
+
+
+def ladder(predictor: Predictor, sources: list[Sharp]) -> dict:
+    """Median blur_fraction of sharp photos, as they are and blurred all over."""
+    steps: dict[int, list[float]] = {radius: [] for radius in RADII}
+    for source in sources:
+        rgb = images.load(source.image)
+        light = to_linear(rgb)
+        for radius in RADII:
+            scaled = radius * min(rgb.shape[:2]) / predictor.preprocess.size
+            photo = np.rint(to_srgb(defocus(light, scaled)) * 255).astype(np.uint8) if radius else rgb
+            steps[radius].append(float((predictor(photo) >= 0.5).mean()))
+    medians = {f"{radius} px": float(np.median(shares)) for radius, shares in steps.items()}
+    growing = np.mean(np.diff(list(steps.values()), axis=0) >= -0.02)  # steps that go up, or stay
+    return {"photos": len(sources), "sharp": medians.pop("0 px"), "ladder": medians, "steps_that_grow": float(growing)}
+
+
+def _pairs(masks: list[Path], folder: str) -> Iterator[tuple[np.ndarray, Path]]:
+    """Each mask, and the photo of its stem in the folder beside it."""
+    for path in masks:
+        (photo,) = path.parent.with_name(folder).glob(f"{path.stem}.*")
+        yield images.decode_mask(images.read_bytes(path)), photo
+
+
+if __name__ == "__main__":
+    main()
