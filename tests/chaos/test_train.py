@@ -10,13 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from moto.server import ThreadedMotoServer
 from workspace import Workspace
 
+from pipelines.states import LIST
 from r2mrf import images, shards
 from r2mrf.config import Augment
 from r2mrf.variants import variants
 
 STEPS, EVERY = 40, 4
+EPOCH = 24  # steps after which all images were seen a whole number of times: 12 to learn from, 2 a step
 PATIENCE = 180  # seconds in which something must happen on a busy machine
 
 
@@ -38,7 +41,7 @@ def training_images(folder: Path) -> None:
 class Run(Workspace):
     """One training run in a workspace of its own."""
 
-    def __init__(self, root: Path, workers: int):
+    def __init__(self, root: Path, workers: int | list[int]):
         super().__init__(root)
         self.set({"lite": {"train": {"workers": workers, "steps": STEPS, "report_every": EVERY}}})
         training_images(root / "data/augmented")
@@ -58,6 +61,9 @@ class Run(Workspace):
 
     def said(self) -> str:
         return (self.root / "train.log").read_text()
+
+    def states(self) -> set[Path]:
+        return set((self.root / "runs").glob("train-*/checkpoint_*"))
 
     def await_step(self, step: int) -> int:
         """Wait until a step is reported; pid of the worker that said so."""
@@ -85,8 +91,27 @@ def undisturbed(tmp_path_factory) -> str:
     return weights
 
 
-def test_worker_killed(tmp_path, undisturbed):
+@pytest.mark.parametrize("step", [2 * EVERY, EPOCH, STEPS - EVERY], ids=["mid-epoch", "end of an epoch", "last report"])
+def test_worker_killed(tmp_path, undisturbed, step):
     with Run(tmp_path, workers=2) as run:
+        run.start()
+        os.kill(run.await_step(step), signal.SIGKILL)
+        assert run.finish() == undisturbed
+
+
+def test_worker_killed_while_it_writes_its_state(tmp_path, undisturbed):
+    with Run(tmp_path, workers=2) as run:
+        run.start()
+        worker = run.await_step(EVERY)
+        before = run.states()
+        while run.states() == before:  # the folder of the next state appears before what belongs in it
+            time.sleep(0.001)
+        os.kill(worker, signal.SIGKILL)
+        assert run.finish() == undisturbed
+
+
+def test_workers_that_come_and_go(tmp_path, undisturbed):
+    with Run(tmp_path, workers=[1, 2]) as run:  # there is room for both
         run.start()
         os.kill(run.await_step(2 * EVERY), signal.SIGKILL)
         assert run.finish() == undisturbed
@@ -103,6 +128,45 @@ def test_driver_killed_then_started_again(tmp_path, undisturbed):
         run.start()
         assert run.finish() == undisturbed
         assert f"step {EVERY}/{STEPS}:" not in run.said().removeprefix(before)  # it went on, and did not begin anew
+
+
+def test_driver_killed_while_ray_wrote_its_list(tmp_path, undisturbed):
+    with Run(tmp_path, workers=2) as run:
+        run.start()
+        run.await_step(3 * EVERY)
+        run.driver.kill()
+        run.driver.wait()
+        time.sleep(10)
+        (listed,) = (run.root / "runs").glob(f"train-*/{LIST}")
+        listed.write_bytes(listed.read_bytes()[: listed.stat().st_size // 2])
+        before = run.said()
+        run.start()
+        assert run.finish() == undisturbed
+        assert f"step {EVERY}/{STEPS}:" not in run.said().removeprefix(before)
+
+
+def test_states_on_s3(tmp_path, undisturbed):
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        options = f"scheme=http&endpoint_override={host}:{port}&allow_bucket_creation=true&region=us-east-1"
+        with Run(tmp_path, workers=2) as run:
+            run.env |= {"AWS_ACCESS_KEY_ID": "of-a-test", "AWS_SECRET_ACCESS_KEY": "of-a-test"}
+            run.set({"tracking": {"states": f"s3://runs/of/a/team?{options}"}})
+            run.start()
+            os.kill(run.await_step(2 * EVERY), signal.SIGKILL)
+            run.await_step(3 * EVERY)
+            run.driver.kill()
+            run.driver.wait()
+            time.sleep(10)
+            before = run.said()
+            run.start()
+            assert run.finish() == undisturbed
+            assert f"step {EVERY}/{STEPS}:" not in run.said().removeprefix(before)
+            assert not (run.root / "runs").exists()
+    finally:
+        server.stop()
 
 
 def test_interrupted_and_then_other_parameters(tmp_path):

@@ -1,66 +1,117 @@
-"""States of training runs: found again, told from other runs', and recovered when Ray's list of them is damaged."""
+"""States of training runs, on disk and on S3: found again, told apart, recovered when their list is damaged."""
 
 import hashlib
 import json
+import logging
 
 import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow.fs import FileSystem
 
 from pipelines.states import LIST, States
 from r2mrf.errors import UserError
 from r2mrf.trainer import FACTS, TENSORS
 
-
-def write_state(folder, tensors: bytes = b"weights", sha256: str | None = None) -> None:
-    folder.mkdir(parents=True)
-    (folder / TENSORS).write_bytes(tensors)
-    (folder / FACTS).write_text(json.dumps({"tensors_sha256": sha256 or hashlib.sha256(tensors).hexdigest()}))
+RUN = "train-1"
 
 
-def test_nothing_there_yet(tmp_path):
-    states = States(str(tmp_path / "runs"), "train-1")
-    assert states.others() == []
-    assert states.recover() is None
+class Storage:
+    """Where a test's states lie."""
+
+    def __init__(self, address: str):
+        self.address = address
+        self.files, self.root = FileSystem.from_uri(address)
+
+    def write(self, name: str, content: bytes | str) -> None:
+        path = f"{self.root}/{name}"
+        self.files.create_dir(path.rpartition("/")[0])
+        with self.files.open_output_stream(path) as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+
+    def write_state(self, name: str, tensors: bytes = b"weights", sha256: str | None = None) -> str:
+        facts = {"tensors_sha256": sha256 or hashlib.sha256(tensors).hexdigest()}
+        self.write(f"{RUN}/{name}/{TENSORS}", tensors)
+        self.write(f"{RUN}/{name}/{FACTS}", json.dumps(facts))
+        return f"{self.root}/{RUN}/{name}"
+
+    def has(self, name: str) -> bool:
+        return self.files.get_file_info(f"{self.root}/{name}").is_file
+
+    def states(self) -> States:
+        return States(self.address, RUN)
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """Address of a server of our own, with credentials that it takes."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "of-a-test")
+        yield f"scheme=http&endpoint_override={host}:{port}&allow_bucket_creation=true&region=us-east-1"
+    server.stop()
+
+
+@pytest.fixture(params=["disk", "s3"])
+def storage(request, tmp_path) -> Storage:
+    if request.param == "disk":
+        return Storage(str(tmp_path / "runs"))
+    options = request.getfixturevalue("s3")
+    return Storage(f"s3://{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}/of/a/team?{options}")
+
+
+def test_nothing_there_yet(storage):
+    assert storage.states().others() == []
+    assert storage.states().recover() is None
+
+
+def test_other_runs_are_named(storage):
+    for name in (RUN, "train-3", "train-2", "tune-1"):
+        storage.write(f"{name}/{LIST}", "{}")
+    storage.write("train-4", "a file")
+    assert storage.states().others() == ["train-2", "train-3"]
+
+
+def test_a_sound_list_is_left_to_ray(storage):
+    storage.write_state("checkpoint_1")
+    storage.write(f"{RUN}/{LIST}", "{}")
+    assert storage.states().recover() is None
+    assert storage.has(f"{RUN}/{LIST}")
+
+
+@pytest.mark.parametrize("damaged", ["", '{"checkpoint_res'])
+def test_the_last_whole_state_of_a_damaged_list(storage, damaged):
+    storage.write_state("checkpoint_2026-01-01_1")
+    whole = storage.write_state("checkpoint_2026-01-01_2")
+    storage.write_state("checkpoint_2026-01-01_3", sha256="of other bytes")
+    storage.write(f"{RUN}/checkpoint_2026-01-01_4/{TENSORS}", b"weights")
+    storage.write(f"{RUN}/checkpoint_2026-01-01_5/{FACTS}", '{"tens')
+    storage.write(f"{RUN}/{LIST}", damaged)
+    assert storage.states().recover() == whole
+    assert not storage.has(f"{RUN}/{LIST}")
+
+
+def test_a_damaged_list_of_nothing(storage):
+    storage.write(f"{RUN}/{LIST}", "")
+    assert storage.states().recover() is None
+
+
+def test_a_run_that_ended_leaves_nothing(storage):
+    storage.write_state("checkpoint_1")
+    storage.write(f"train-2/{LIST}", "{}")
+    storage.states().remove()
+    assert not storage.has(f"{RUN}/checkpoint_1/{FACTS}")
+    assert storage.states().others() == ["train-2"]
 
 
 def test_a_relative_folder_becomes_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert States("runs", "train-1").storage == str(tmp_path / "runs")
-
-
-def test_other_runs_are_named(tmp_path):
-    for name in ("train-3", "train-1", "train-2", "tune-1"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "train-4").write_text("a file")
-    assert States(str(tmp_path), "train-1").others() == ["train-2", "train-3"]
-
-
-def test_a_sound_list_is_left_to_ray(tmp_path):
-    write_state(tmp_path / "train-1/checkpoint_1")
-    (tmp_path / "train-1" / LIST).write_text("{}")
-    assert States(str(tmp_path), "train-1").recover() is None
-    assert (tmp_path / "train-1" / LIST).read_text() == "{}"
-
-
-@pytest.mark.parametrize("damaged", ["", '{"checkpoint_res'])
-def test_the_last_whole_state_of_a_damaged_list(tmp_path, damaged):
-    run = tmp_path / "train-1"
-    write_state(run / "checkpoint_2026-01-01_1")
-    write_state(run / "checkpoint_2026-01-01_2")
-    write_state(run / "checkpoint_2026-01-01_3", sha256="of other bytes")
-    (run / "checkpoint_2026-01-01_4").mkdir()
-    (run / "checkpoint_2026-01-01_5").mkdir()
-    (run / "checkpoint_2026-01-01_5" / FACTS).write_text('{"tens')
-    (run / LIST).write_text(damaged)
-    assert States(str(tmp_path), "train-1").recover() == str(run / "checkpoint_2026-01-01_2")
-    assert not (run / LIST).exists()
-
-
-def test_a_damaged_list_of_nothing(tmp_path):
-    (tmp_path / "train-1").mkdir()
-    (tmp_path / "train-1" / LIST).write_text("")
-    assert States(str(tmp_path), "train-1").recover() is None
+    assert States("runs", RUN).storage == str(tmp_path / "runs")
 
 
 def test_an_address_that_is_none():
     with pytest.raises(UserError, match=r"tracking\.states gopher://x: .*s3://bucket/prefix"):
-        States("gopher://x", "train-1")
+        States("gopher://x", RUN)
