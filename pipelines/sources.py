@@ -25,6 +25,8 @@ from r2mrf.sharp import Sharp, find_sharp, is_sharp, split_groups
 # A test scene's seed is the run's plus this, so that no scene stands on both sides of the split.
 TEST_SEEDS = 500_000
 
+IMAGES, MASKS = "image", "mask"  # folders of what `python -m pipelines.label` writes
+
 
 @dataclass(frozen=True)
 class Source:
@@ -59,6 +61,8 @@ def _composite(data: Data, seed: int) -> Source:
     sides = sharp_sides(data, seed)
 
     def row(item: dict) -> dict:
+        if "labelled" in item:
+            return _labelled(Path(data.labelled), item["labelled"])
         if "index" not in item:
             return _scene(item, data.size)
         source = sides[item["split"]][item["index"]]
@@ -71,6 +75,9 @@ def _composite(data: Data, seed: int) -> Source:
     ]
     sources = [source for side in sides.values() for source in side]
     files = [file for source in sources for file in (source.image, source.objects, source.segments) if file] + shapes
+    for name in _labelled_names(data.labelled):
+        items.append({"split": "train", "labelled": name})
+        files += [Path(data.labelled, IMAGES, f"{name}.jpg"), Path(data.labelled, MASKS, f"{name}.png")]
     contents = fingerprint([_sha256(file) for file in files])
     return Source(items, row, ["composite", data.size, contents, of_code("composite", "scenes", "shards")])
 
@@ -133,6 +140,19 @@ def _seeds(data: Data, seed: int) -> list[tuple[str, int]]:
     first = seed * 2 * TEST_SEEDS
     train = [("train", first + i) for i in range(data.train)]
     return train + [("test", first + TEST_SEEDS + i) for i in range(data.test)]
+
+
+def _labelled_names(folder: str) -> list[str]:
+    """Names of the pairs that `python -m pipelines.label` wrote; none if no folder is given."""
+    photos, masks = (sorted(path.stem for path in Path(folder, name).glob("*.*")) for name in (IMAGES, MASKS))
+    if folder and (not photos or photos != masks):
+        raise DataError(f"data.labelled {folder}: no whole set of pairs; make it with `python -m pipelines.label`")
+    return photos if folder else []
+
+
+def _labelled(root: Path, name: str) -> dict:
+    image, mask = (root / IMAGES / f"{name}.jpg").read_bytes(), (root / MASKS / f"{name}.png").read_bytes()
+    return _row(name, "train", "labelled", image, mask, images.decode_mask(mask), None)
 
 
 def _scene(item: dict, size: int) -> dict:

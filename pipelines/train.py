@@ -24,7 +24,7 @@ from r2mrf.errors import UserError
 from r2mrf.fingerprint import fingerprint, of_code, of_files
 from r2mrf.precision import resolve
 from r2mrf.samples import split
-from r2mrf.trainer import Trainer
+from r2mrf.trainer import Trainer, starting_point
 
 NO_MATTER = {"workers", "max_failures"}  # these may change between a stop and going on
 
@@ -33,6 +33,8 @@ def train(config: Config) -> None:
     split(shards.read(AUGMENTED, columns=["source_id", "variant"]), config.train.validation, config.seed)
     data = fingerprint(of_files(AUGMENTED.glob("*.parquet")))
     recipe = config.train.model_dump(exclude=NO_MATTER) | {"precision": resolve(config.train.precision)}
+    begun = starting_point(config)
+    recipe["start"] = begun.sha256 if begun else ""
     key = fingerprint(config.seed, config.model.model_dump(), recipe, data, of_code("trainer", "samples"))
     states = States(config.tracking.states, f"train-{key[:16]}")
     for other in states.others():

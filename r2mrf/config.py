@@ -38,6 +38,7 @@ class Data(Section):
     train: Annotated[int, Field(gt=0, le=500_000)]
     test: Annotated[int, Field(gt=0, le=500_000)]
     scenes: Share
+    labelled: str
 
 
 class Augment(Section):
@@ -62,6 +63,7 @@ class Model(Section):
 
 
 class Train(Section):
+    start: str
     workers: Positive | tuple[Positive, Positive]  # or the fewest and the most, as machines come and go
     steps: Positive
     batch: Positive

@@ -17,13 +17,16 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from r2mrf import checkpoint as checkpoints
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Config
+from r2mrf.errors import UserError
 from r2mrf.loss import loss_terms
 from r2mrf.metrics import Counts, ImageCounts
 from r2mrf.model import R2MRF
 from r2mrf.optim import AveragedWeights, make_optimizer, set_rate
 from r2mrf.precision import autocast
+from r2mrf.predictor import locate
 from r2mrf.preprocess import Preprocess, to_uint8
 from r2mrf.samples import Batch, whole
 
@@ -47,6 +50,7 @@ class Trainer:
         step: steps done. history: one dict a report, for curves.
 
     Raises:
+        UserError: `train.start` names no model, or one of another architecture.
         ValueError: the state is damaged, or belongs to another run (other data, parameters or code).
     """
 
@@ -55,8 +59,10 @@ class Trainer:
         self.device = torch.device(device)
         self.config, self.train = config, config.train
         self.fingerprint = fingerprint
+        begun = None if state else starting_point(config)
         model = config.model.model_copy(update={"weights": "random"}) if state else config.model
-        self.network = R2MRF(model).to(self.device, memory_format=torch.channels_last)
+        network = begun.network if begun else R2MRF(model)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
         backbone = self.network.backbone
         self.preprocess = Preprocess(config.model.input_size, backbone.mean, backbone.std)
         self.optimizer = make_optimizer(self.network, self.train)
@@ -137,6 +143,24 @@ class Trainer:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.step, self.history = facts["step"], facts["history"]
+
+
+def starting_point(config: Config) -> Checkpoint | None:
+    """The model that `train.start` names; None if training starts from the backbone's weights.
+
+    Raises:
+        UserError: there is no such model, or its architecture is another.
+    """
+    if not config.train.start:
+        return None
+    begun = checkpoints.load(locate(config.train.start))
+    theirs, ours = (model.model_dump(exclude={"weights"}) for model in (begun.model, config.model))
+    if other := [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if theirs[key] != ours[key]]:
+        raise UserError(
+            f"train.start {config.train.start}: a model with {', '.join(other)}; "
+            f"set {config.profile}.model as it is there, or start from another"
+        )
+    return begun
 
 
 @torch.inference_mode()

@@ -13,6 +13,7 @@ import yaml
 
 from r2mrf import checkpoint, images
 from r2mrf.config import Config
+from r2mrf.errors import UserError
 from r2mrf.loss import loss_terms
 from r2mrf.metrics import HALF, f_at
 from r2mrf.samples import Batch, Samples, batch_positions
@@ -195,6 +196,35 @@ def test_going_on_needs_no_pretrained_weights(table, tmp_path):
     model = config().model.model_copy(update={"weights": "no/such/file.safetensors"})
     elsewhere = config().model_copy(update={"lite": config().lite.model_copy(update={"model": model})})
     assert_same(weights(Trainer(elsewhere, "key", state=tmp_path)), weights(trainer))
+
+
+# --- starting from a model -------------------------------------------------------------------------------
+
+
+def test_starts_from_a_model(table, tmp_path):
+    first = Trainer(config(), "key")
+    run(first, table, 2)
+    folder = checkpoint.save(tmp_path / "model", first.checkpoint({}))
+    trainer = Trainer(config(start=str(folder)), "another key")
+    assert_same(weights(trainer), first.averaged_network().state_dict())
+    assert trainer.step == 0
+    run(trainer, table, 1)
+    with pytest.raises(AssertionError):
+        assert_same(weights(trainer), first.averaged_network().state_dict())
+
+
+def test_model_of_another_architecture_is_no_start(tmp_path):
+    folder = checkpoint.save(tmp_path / "model", Trainer(config(), "key").checkpoint({}))
+    wider = config(start=str(folder))
+    wider = wider.model_copy(
+        update={
+            "lite": wider.lite.model_copy(update={"model": wider.model.model_copy(update={"width": 3, "steps": 1})})
+        }
+    )
+    with pytest.raises(UserError, match=r"width 2 \(here 3\), steps 2 \(here 1\); set lite\.model as it is there"):
+        Trainer(wider, "key")
+    with pytest.raises(UserError, match="no/such/model"):
+        Trainer(config(start="no/such/model"), "key")
 
 
 # --- stopping --------------------------------------------------------------------------------------------

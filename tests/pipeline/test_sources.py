@@ -104,6 +104,33 @@ def test_what_a_row_depends_on_changes_its_rules(sharp):
     assert open_source(config).rules != before
 
 
+def test_labelled_photos_are_trained_on_too(sharp):
+    labelled = sharp / "labelled"
+    labels = np.zeros((SIDE, SIDE), np.uint8)
+    labels[:, 40:] = 128  # doubt
+    labels[:, 60:] = 255
+    for name in ("b", "a"):
+        write(labelled / "image" / f"{name}.jpg", texture(7))
+        write(labelled / "mask" / f"{name}.png", labels)
+    config = given("composite", sharp, labelled=str(labelled))
+    made = rows(open_source(config))
+    check(made)
+    added = [row for row in made if row["kind"] == "labelled"]
+    assert [(row["source_id"], row["split"]) for row in added] == [("a", "train"), ("b", "train")]
+    assert added[0]["doubt"] == pytest.approx(20 / SIDE)
+    before = open_source(config).rules
+    write(labelled / "mask" / "a.png", 255 - labels)
+    assert open_source(config).rules != before
+    (labelled / "mask" / "a.png").unlink()
+    with pytest.raises(DataError, match="no whole set of pairs"):
+        open_source(config)
+
+
+def test_labelled_photos_that_are_not_there(sharp):
+    with pytest.raises(DataError, match=r"python -m pipelines\.label"):
+        open_source(given("composite", sharp, labelled=str(sharp / "nowhere")))
+
+
 def test_published_pairs(tmp_path):
     for split, count in (("train", 3), ("test", 2)):
         for i in range(count):

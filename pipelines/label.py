@@ -1,0 +1,60 @@
+"""Job label: real photos, labelled by a trained model, as further pairs to train on.
+
+    python -m pipelines.label          # photos below data.root, by the model train.start -> data.labelled
+
+`prepare` then adds them to what `composite` renders, and `train` goes on from the model that labelled them. Photos of
+the test side are left out.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipelines.sources import IMAGES, MASKS, sharp_sides
+from pipelines.stage import run
+from r2mrf import images
+from r2mrf.config import Config
+from r2mrf.errors import UserError
+from r2mrf.files import whole
+from r2mrf.labelling import label
+from r2mrf.predictor import Predictor
+from r2mrf.sharp import Sharp, find_sharp
+
+
+def label_photos(config: Config) -> None:
+    if not (config.data.labelled and config.train.start):
+        raise UserError("set data.labelled, the folder to write, and train.start, the model that labels")
+    predictor, folder = Predictor.load(config.train.start), Path(config.data.labelled)
+    sources = _unrendered(config)
+    shutil.rmtree(folder, ignore_errors=True)
+    kept = 0
+    for source in tqdm(sources, unit=" photos", desc="labelled"):
+        if pair := label(predictor, source):
+            name = source.id.replace("/", "-")
+            _write(folder / IMAGES / f"{name}.jpg", images.encode_jpeg(pair[0]))
+            _write(folder / MASKS / f"{name}.png", images.encode_png(pair[1]))
+            kept += 1
+    print(f"{folder}: {kept} of {len(sources)} photos; of the others the model is too unsure")
+
+
+def _unrendered(config: Config) -> list[Sharp]:
+    """Photos to label: whole ones, and of crops those that are not sharp throughout, with defocus of their own.
+
+    The other crops would only say again what composites say.
+    """
+    sides = sharp_sides(config.data, config.seed)
+    tests = {source.group for source in sides["test"]}
+    rendered = {source.id for source in sides["train"] if not source.segments}
+    return [s for s in find_sharp(Path(config.data.root))[0] if s.group not in tests and s.id not in rendered]
+
+
+def _write(path: Path, content: bytes) -> None:
+    with whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
+if __name__ == "__main__":
+    run(label_photos)

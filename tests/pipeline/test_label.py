@@ -1,0 +1,61 @@
+"""The job that labels real photos: which of them it takes, and that what it writes is what `prepare` reads."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from test_sources import given, rows, texture, write
+
+from pipelines import label
+from pipelines.sources import open_source, sharp_sides
+from r2mrf import images
+from r2mrf.config import Config
+from r2mrf.errors import UserError
+from r2mrf.labelling import SURE
+
+
+def asked(root: Path, model: Path, **data) -> Config:
+    config = given("composite", root, **data)
+    train = config.train.model_copy(update={"start": str(model)})
+    return config.model_copy(update={"lite": config.lite.model_copy(update={"train": train})})
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Six sharp crops, two soft ones, three whole photos with segments."""
+    for seed in range(6):
+        write(tmp_path / f"sharp/crops/images/{seed}.png", texture(seed))
+    for seed in (6, 7):
+        write(tmp_path / f"sharp/crops/images/soft{seed}.png", cv2.GaussianBlur(texture(seed), (0, 0), 3))
+    for seed in (8, 9, 10):
+        write(tmp_path / f"sharp/whole/images/{seed}.png", texture(seed))
+        segments = np.repeat(np.arange(2, dtype=np.uint8), 48)[None].repeat(96, 0)
+        write(tmp_path / f"sharp/whole/segments/{seed}.png", segments)
+    return tmp_path
+
+
+def test_labels_whole_photos_and_soft_crops_that_are_not_for_testing(photos, tiny_model, monkeypatch, capsys):
+    monkeypatch.setattr("r2mrf.labelling.SURE", 0.0)  # the untrained model is sure of nothing: take what it says
+    config = asked(photos, tiny_model, labelled=str(photos / "labelled"))
+    label.label_photos(config)
+    tests = {source.id.replace("/", "-") for source in sharp_sides(config.data, config.seed)["test"]}
+    wanted = {"crops-soft6", "crops-soft7", "whole-8", "whole-9", "whole-10"} - tests
+    assert {path.stem for path in (photos / "labelled/image").iterdir()} == wanted
+    assert f"{len(wanted)} of {len(wanted)} photos" in capsys.readouterr().out
+    made = {row["source_id"]: row for row in rows(open_source(config)) if row["kind"] == "labelled"}
+    assert made.keys() == wanted
+    assert images.decode(made["crops-soft6"]["image"]).shape == (64, 64, 3)  # as the network sees it
+
+
+def test_labelling_again_leaves_nothing_of_before(photos, tiny_model):
+    config = asked(photos, tiny_model, labelled=str(photos / "labelled"))
+    write(photos / "labelled/image/stale.jpg", texture(0))
+    label.label_photos(config)
+    assert SURE > 0.6  # so an untrained model labels nothing
+    assert not (photos / "labelled").exists()
+
+
+def test_says_what_it_needs(photos, tiny_model):
+    with pytest.raises(UserError, match=r"set data\.labelled"):
+        label.label_photos(asked(photos, tiny_model))
