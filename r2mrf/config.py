@@ -164,11 +164,24 @@ class Config(Section):
 def load(path: str | Path = "params.yaml") -> Config:
     """Read and check a parameter file.
 
+    A file with `base: OTHER`, a path from where it lies, says only what differs from the other one.
+
     Raises:
         ConfigError: the file is missing or no YAML, a key is unknown or missing, a value is out of range.
     """
+    values = _read(Path(path))
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: " + "; ".join(_sentence(e) for e in error.errors())) from None
+
+
+def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
+    """Values of a file, laid over those of its base."""
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: is its own base")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such parameter file; run this where params.yaml lies") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -177,10 +190,17 @@ def load(path: str | Path = "params.yaml") -> Config:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must hold keys and values")
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: " + "; ".join(_sentence(e) for e in error.errors())) from None
+    if base := values.pop("base", None):
+        return _laid_over(values, _read(path.parent / str(base), (*seen, path.resolve())))
+    return values
+
+
+def _laid_over(values: dict, base: dict) -> dict:
+    merged = dict(base)
+    for key, value in values.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _laid_over(value, base[key]) if both else value
+    return merged
 
 
 def _sentence(error: dict) -> str:

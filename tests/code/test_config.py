@@ -160,6 +160,28 @@ def test_verdict_limits_in_order(load_with, limits):
     assert "blurred_above" in text
 
 
+def test_a_file_that_says_only_what_differs(tmp_path):
+    (tmp_path / "near").mkdir()
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    middle, last = tmp_path / "middle.yaml", tmp_path / "near/last.yaml"
+    middle.write_text("base: params.yaml\nseed: 5\nlite: {train: {steps: 7}}\n")
+    last.write_text("base: ../middle.yaml\nlite: {train: {batch: 3}}\n")
+    given, plain = load(last), load(PARAMS)
+    assert (given.seed, given.train.steps, given.train.batch) == (5, 7, 3)
+    assert given.train.model_copy(update={"steps": plain.train.steps, "batch": plain.train.batch}) == plain.train
+    assert given.paper == plain.paper
+
+
+def test_a_base_that_cannot_be_used(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("base: absent.yaml\n")
+    assert "absent.yaml: no such parameter file" in message(load, path)
+    path.write_text("base: params.yaml\n")
+    assert "is its own base" in message(load, path)
+    path.write_text(f"base: {PARAMS}\nlite: {{train: {{stepz: 7}}}}\n")
+    assert "unknown parameter lite.train.stepz" in message(load, path)
+
+
 def test_missing_file(tmp_path):
     assert "absent.yaml: no such parameter file" in message(load, tmp_path / "absent.yaml")
 
