@@ -83,6 +83,23 @@ def test_learns_one_pair_by_heart(table):
     assert counts.absolute_error < 0.1
 
 
+def test_the_papers_recipe(table):
+    # ResNeXt-101, its own module every step, all cross-entropies with weight 1; SGD with poly rate, no decay of biases
+    values = yaml.safe_load(PARAMS.read_text()) | {"profile": "paper"}
+    values["paper"]["model"] |= {"weights": "random", "amdf_width": 4, "width": 2, "input_size": 64}
+    values["paper"]["train"] |= {"steps": 4, "batch": 2, "crop": 64, "precision": "fp32"}
+    trainer = Trainer(Config.model_validate(values), "key")
+    figures = run(trainer, table, 2)
+    assert figures[0].keys() == {"loss", "gradient_norm", "rate", "fused"} | {f"side_{t}" for t in range(7)}
+    assert [step["rate"] for step in figures] == [1.0, 0.75**0.9]
+    assert figures[0]["side_0"] > 5 * 0.3  # five branches, each about log 2, none of them weighted down
+    optimizer = trainer.optimizer
+    assert isinstance(optimizer, torch.optim.SGD)
+    decay = {p.ndim > 1: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert decay == {True: 5e-4, False: 0.0}
+    assert {(group["momentum"], group["base_lr"]) for group in optimizer.param_groups} == {(0.9, 1e-3)}
+
+
 def test_figures_of_a_step(table):
     trainer = Trainer(config(schedule="cosine"), "key")
     values = run(trainer, table, 4)[3]

@@ -1,0 +1,73 @@
+"""The weights that ship with the package: they are there, they are small, and they see defocus.
+
+On scenes rendered here and on photographs that installed packages ship; none of either was trained on.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.library import samples
+from r2mrf import images
+from r2mrf.metrics import Counts
+from r2mrf.optics import defocus, to_linear, to_srgb
+from r2mrf.predictor import RELEASED, Predictor
+from r2mrf.preprocess import to_uint8
+from r2mrf.scenes import render_scene
+
+LARGEST = 15 * 2**20  # bytes
+SCENES = range(16)  # training renders scenes of far larger numbers
+RADII = (0, 1, 2, 4, 8)  # of discs, in pixels of the network's input
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor.load("lite")
+
+
+def test_are_small_and_say_what_they_are(predictor):
+    files = {path.name for path in (RELEASED / "lite").iterdir()}
+    assert files == {"model.safetensors", "model.json", "README.md"}
+    assert sum(path.stat().st_size for path in (RELEASED / "lite").iterdir()) <= LARGEST
+    card = (RELEASED / "lite" / "README.md").read_text(encoding="utf-8")
+    assert predictor.checkpoint.sha256[:12] in card
+
+
+def test_find_defocus_in_scenes_never_trained_on(predictor):
+    counts = Counts()
+    for number in SCENES:
+        scene = render_scene(number)
+        counts.add(to_uint8(predictor(scene.image)), scene.mask)
+    figures = counts.summary()
+    assert figures["f_05"] >= 0.85
+    assert figures["mae"] <= 0.17
+
+
+def blurred_all_over(rgb: np.ndarray, radius: float) -> np.ndarray:
+    return np.rint(to_srgb(defocus(to_linear(rgb), radius)) * 255).astype(np.uint8) if radius else rgb
+
+
+@pytest.fixture(scope="module")
+def ladder(predictor) -> np.ndarray:
+    """Share of each sample photograph that is found blurred, photos × RADII, at the network's own size."""
+    photos = [cv2.resize(images.load(path), (320, 320), interpolation=cv2.INTER_AREA) for path in samples()]
+    return np.array([[(predictor(blurred_all_over(p, r)) >= 0.5).mean() for r in RADII] for p in photos])
+
+
+def test_more_blur_is_found_the_more_there_is(ladder):
+    assert (np.diff(ladder, axis=1) >= -0.05).all()
+
+
+def test_photos_blurred_all_over_are_found_blurred(ladder):
+    assert np.median(ladder[:, -1]) >= 0.95
+    assert np.median(ladder[:, -2]) >= 0.85
+
+
+def test_one_photo_from_the_command_line(tmp_path, monkeypatch):
+    from pipelines.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["map", str(samples()[0]), "-o", "map.png"]) == 0
+    assert images.decode_mask(Path("map.png").read_bytes()).shape == images.load(samples()[0]).shape[:2]
