@@ -62,7 +62,7 @@ def _composite(data: Data, seed: int) -> Source:
 
     def row(item: dict) -> dict:
         if "labelled" in item:
-            return _labelled(Path(data.labelled), item["labelled"])
+            return _labelled(data.labelled, item["labelled"])
         if "index" not in item:
             return _scene(item, data.size)
         source = sides[item["split"]][item["index"]]
@@ -75,9 +75,7 @@ def _composite(data: Data, seed: int) -> Source:
     ]
     sources = [source for side in sides.values() for source in side]
     files = [file for source in sources for file in (source.image, source.objects, source.segments) if file] + shapes
-    for name in _labelled_names(data.labelled):
-        items.append({"split": "train", "labelled": name})
-        files += [Path(data.labelled, IMAGES, f"{name}.jpg"), Path(data.labelled, MASKS, f"{name}.png")]
+    items += _labelled_items(data.labelled)  # last, so that what was rendered before stays in its shards
     contents = fingerprint([_sha256(file) for file in files])
     return Source(items, row, ["composite", data.size, contents, of_code("composite", "scenes", "shards")])
 
@@ -142,16 +140,23 @@ def _seeds(data: Data, seed: int) -> list[tuple[str, int]]:
     return train + [("test", first + TEST_SEEDS + i) for i in range(data.test)]
 
 
-def _labelled_names(folder: str) -> list[str]:
-    """Names of the pairs that `python -m pipelines.label` wrote; none if no folder is given."""
+def _labelled_items(folder: str) -> list[dict]:
+    """The pairs that `python -m pipelines.label` wrote; none if no folder is given."""
     photos, masks = (sorted(path.stem for path in Path(folder, name).glob("*.*")) for name in (IMAGES, MASKS))
     if folder and (not photos or photos != masks):
         raise DataError(f"data.labelled {folder}: no whole set of pairs; make it with `python -m pipelines.label`")
-    return photos if folder else []
+    return [
+        {"split": "train", "labelled": name} | {file.suffix: _sha256(file) for file in _labelled_files(folder, name)}
+        for name in (photos if folder else [])
+    ]
 
 
-def _labelled(root: Path, name: str) -> dict:
-    image, mask = (root / IMAGES / f"{name}.jpg").read_bytes(), (root / MASKS / f"{name}.png").read_bytes()
+def _labelled_files(folder: str, name: str) -> tuple[Path, Path]:
+    return Path(folder, IMAGES, f"{name}.jpg"), Path(folder, MASKS, f"{name}.png")
+
+
+def _labelled(folder: str, name: str) -> dict:
+    image, mask = (file.read_bytes() for file in _labelled_files(folder, name))
     return _row(name, "train", "labelled", image, mask, images.decode_mask(mask), None)
 
 

@@ -118,9 +118,10 @@ def test_labelled_photos_are_trained_on_too(sharp):
     added = [row for row in made if row["kind"] == "labelled"]
     assert [(row["source_id"], row["split"]) for row in added] == [("a", "train"), ("b", "train")]
     assert added[0]["doubt"] == pytest.approx(20 / SIDE)
-    before = open_source(config).rules
+    before = open_source(config).items
     write(labelled / "mask" / "a.png", 255 - labels)
-    assert open_source(config).rules != before
+    after = open_source(config).items
+    assert [item["labelled"] for item in after if item not in before] == ["a"]  # and nothing is rendered again
     (labelled / "mask" / "a.png").unlink()
     with pytest.raises(DataError, match="no whole set of pairs"):
         open_source(config)
