@@ -30,7 +30,7 @@ chaos: install ## training that is killed, interrupted and misled, on real proce
 
 released: install ## train the released weights anew: hours; docs/training.md says on which photos, and what came of it
 	cd released/rendered && python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
-	cp -r released/rendered/data released/labelled # what is rendered need not be again
+	cp -ru released/rendered/data released/labelled # what is rendered need not be again
 	cd released/labelled && python -m pipelines.label && python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
 	python -m pipelines.release released/labelled/models/r2mrf
 
