@@ -1,0 +1,80 @@
+"""Job release: a trained model becomes the weights that ship with the package.
+
+    python -m pipelines.release MODEL  # a model folder, with the workspace it was trained in -> r2mrf/weights/lite
+
+The maps are made as decided as is best on the workspace's test pairs, which were never trained on: the last layer's
+logits are multiplied by the factor of `FACTORS` with the smallest MAE. Where 0.5 is crossed does not change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipelines.stage import PREPARED
+from r2mrf import checkpoint, images, shards
+from r2mrf.checkpoint import FACTS, WEIGHTS, Checkpoint
+from r2mrf.errors import UserError
+from r2mrf.files import whole
+from r2mrf.metrics import count
+from r2mrf.predictor import RELEASED, Predictor
+from r2mrf.preprocess import to_uint8
+
+FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # beyond, maps would lose their greys, which PR curves are made of
+LARGEST = 15 * 2**20  # bytes
+
+
+def release(model: Path) -> Path:
+    """Write the released weights; returns their folder.
+
+    Raises:
+        UserError: there is no such model, its test pairs are missing, or it is too large to ship.
+    """
+    trained = checkpoint.load(model)
+    factor = best_factor(trained, model.parents[1] / PREPARED)
+    with torch.no_grad():
+        for parameter in trained.network.fusion.parameters():
+            parameter.mul_(factor)
+    facts = trained.training | {"logits_times": factor}
+    folder = RELEASED / "lite"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = checkpoint.save(
+            Path(scratch) / "model", Checkpoint(trained.network, trained.model, trained.preprocess, facts)
+        )
+        if (size := (made / WEIGHTS).stat().st_size) > LARGEST:
+            raise UserError(f"{model}: {size / 2**20:.0f} MB are too many to ship; the limit is {LARGEST / 2**20:.0f}")
+        for name in (WEIGHTS, FACTS):  # the model card beside them is written by people
+            with whole(folder / name) as file:
+                file.write_bytes((made / name).read_bytes())
+    return folder
+
+
+def best_factor(trained: Checkpoint, prepared: Path) -> float:
+    """Of `FACTORS` the one with the smallest MAE on the test pairs in `prepared`."""
+    predictor, errors = Predictor(trained), []
+    for row in shards.read(prepared, "test-*.parquet", columns=["image", "mask"]).to_pylist():
+        p, mask = predictor(images.decode(row["image"])), images.decode_mask(row["mask"])
+        logits = np.log(p.clip(1e-6, 1 - 1e-6) / (1 - p).clip(1e-6, 1))
+        maps = (to_uint8(1 / (1 + np.exp(-factor * logits))) for factor in FACTORS)
+        errors.append([count(defocus, mask).absolute_error for defocus in maps])
+    return FACTORS[int(np.argmin(np.mean(errors, axis=0)))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    try:
+        folder = release(parser.parse_args().model)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    print(f"{folder}: {checkpoint.load(folder).name}; bring the figures of its README.md up to date (docs/training.md)")
+
+
+if __name__ == "__main__":
+    main()

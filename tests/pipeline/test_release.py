@@ -1,0 +1,66 @@
+"""A trained model becomes the released one: as decided as is best on its test pairs, beside the card people wrote."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import save_tiny_model
+
+from pipelines import release
+from pipelines.release import FACTORS
+from r2mrf import checkpoint, images, shards
+from r2mrf.errors import UserError
+from r2mrf.predictor import Predictor
+
+
+def workspace(root: Path, right: float) -> Path:
+    """A model, and test pairs of which its maps have that share of the pixels right."""
+    model = save_tiny_model(root / "models/r2mrf")
+    predictor, rng, rows = Predictor.load(model), np.random.default_rng(0), []
+    for i in range(2):
+        photo = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        truth = (predictor(photo) >= 0.5) ^ (rng.random((64, 64)) >= right)
+        row = {name: None for name in shards.PAIRS.names} | {"source_id": str(i), "split": "test"}
+        rows.append(row | {"image": images.encode_png(photo), "mask": images.encode_png(truth.astype(np.uint8) * 255)})
+    shards.write(root / "data/prepared/test-00000.parquet", rows, shards.PAIRS, "made by a test")
+    return model
+
+
+@pytest.fixture
+def released(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(release, "RELEASED", tmp_path / "weights")
+    (tmp_path / "weights/lite").mkdir(parents=True)
+    (tmp_path / "weights/lite/README.md").write_text("the card")
+    return tmp_path / "weights/lite"
+
+
+@pytest.mark.parametrize(("right", "factor"), [(1.0, FACTORS[-1]), (0.0, FACTORS[0])])
+def test_maps_are_as_decided_as_is_best(tmp_path, released, right, factor):
+    # the more decided the better where they are right, the less where they are wrong
+    model = workspace(tmp_path / "work", right)
+    assert release.release(model) == released
+    before, after = checkpoint.load(model), checkpoint.load(released)
+    assert after.training["logits_times"] == factor
+    x = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(after.network(x).fused, factor * before.network(x).fused)
+        assert torch.equal(after.network(x).sides[-1], before.network(x).sides[-1])
+
+
+def test_the_card_stays(tmp_path, released):
+    release.release(workspace(tmp_path / "work", 1.0))
+    assert {path.name for path in released.iterdir()} == {"README.md", "model.safetensors", "model.json"}
+    assert (released / "README.md").read_text() == "the card"
+
+
+def test_a_model_too_large_to_ship(tmp_path, released, monkeypatch):
+    monkeypatch.setattr(release, "LARGEST", 1000)
+    with pytest.raises(UserError, match="too many to ship"):
+        release.release(workspace(tmp_path / "work", 1.0))
+    assert {path.name for path in released.iterdir()} == {"README.md"}
+
+
+def test_without_its_test_pairs(tmp_path, released):
+    with pytest.raises(UserError, match=r"data/prepared/test-\*\.parquet: no such files"):
+        release.release(save_tiny_model(tmp_path / "models/r2mrf"))
