@@ -1,9 +1,10 @@
 """Job release: a trained model becomes the weights that ship with the package.
 
-    python -m pipelines.release MODEL  # a model folder, with the workspace it was trained in -> r2mrf/weights/lite
+    python -m pipelines.release MODEL [--shift LOGITS]      # -> r2mrf/weights/lite
 
-The maps are made as decided as is best on the workspace's test pairs, which were never trained on: the last layer's
-logits are multiplied by the factor of `FACTORS` with the smallest MAE. Where 0.5 is crossed does not change.
+The maps are calibrated in the last layer. A shift, chosen on real photos by the one who releases (docs/training.md),
+is added to its logits: rendered scenes hold more defocus than photographs do. Then they are multiplied by the factor
+of `FACTORS` with the smallest MAE on the test pairs of the workspace that the model was trained in.
 """
 
 from __future__ import annotations
@@ -29,18 +30,20 @@ FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # beyond, maps would lose their greys, wh
 LARGEST = 15 * 2**20  # bytes
 
 
-def release(model: Path) -> Path:
-    """Write the released weights; returns their folder.
+def release(model: Path, shift: float = 0.0) -> Path:
+    """Write the released weights, `shift` added to their logits; returns their folder.
 
     Raises:
         UserError: there is no such model, its test pairs are missing, or it is too large to ship.
     """
     trained = checkpoint.load(model)
-    factor = best_factor(trained, model.parents[1] / PREPARED)
+    fusion = trained.network.fusion
     with torch.no_grad():
-        for parameter in trained.network.fusion.parameters():
-            parameter.mul_(factor)
-    facts = trained.training | {"logits_times": factor}
+        fusion.bias += shift
+        factor = best_factor(trained, model.parents[1] / PREPARED)
+        fusion.weight *= factor
+        fusion.bias *= factor
+    facts = trained.training | {"logits_shifted": shift, "logits_times": factor}
     folder = RELEASED / "lite"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -68,9 +71,13 @@ def best_factor(trained: Checkpoint, prepared: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="folder models/r2mrf of the workspace it was trained in"
+    )
+    parser.add_argument("--shift", type=float, default=0.0, metavar="LOGITS", help="below 0: less is called defocused")
+    options = parser.parse_args()
     try:
-        folder = release(parser.parse_args().model)
+        folder = release(options.model, options.shift)
     except UserError as error:
         sys.exit(f"error: {error}")
     print(f"{folder}: {checkpoint.load(folder).name}; bring the figures of its README.md up to date (docs/training.md)")

@@ -21,7 +21,6 @@ from r2mrf.focus import certainty
 from r2mrf.precision import autocast
 
 RELEASED = Path(__file__).parent / "weights"
-TRAINED = Path("models/r2mrf")  # where the train stage leaves its model, from the repository's root
 AGREEMENT_STEPS = 3  # last recurrent steps whose agreement makes the confidence
 
 
@@ -81,19 +80,11 @@ def locate(name: str) -> Path:
     """Name of a model -> its folder on this machine.
 
     Raises:
-        CheckpointError: there is none; the message says how to get one.
+        CheckpointError: nothing here resolves such a name.
     """
     scheme, colon, _ = name.partition(":/")
     if colon:
         for resolver in entry_points(group="r2mrf.resolvers", name=scheme):
             return resolver.load()(name)
         raise CheckpointError(f"{name}: nothing installed here resolves {scheme}:/ names; give a model folder")
-    if name != "lite":
-        return Path(name)
-    for folder in (RELEASED / "lite", TRAINED):
-        if (folder / checkpoints.FACTS).is_file():
-            return folder
-    raise CheckpointError(
-        f"no model yet: this release ships no weights, and {TRAINED} does not exist here; "
-        "train one with `dvc repro` (or `make demo`), or give --model FOLDER"
-    )
+    return RELEASED / "lite" if name == "lite" else Path(name)

@@ -17,7 +17,7 @@ from r2mrf.preprocess import to_uint8
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> Path:
-    """Every test runs in a folder of its own, with a release that ships no weights."""
+    """Every test runs in a folder of its own, with weights/ as what the package ships."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(predictor, "RELEASED", tmp_path / "weights")
     return tmp_path
@@ -165,13 +165,6 @@ def test_name_that_is_not_utf8(tiny_model):
 # --- map: could not run ----------------------------------------------------------------------------------
 
 
-def test_no_model_yet(capsys):
-    save_photo(Path("a.jpg"))
-    status = main(["map", "a.jpg"])
-    refused((status, [], capsys.readouterr().err.splitlines()), "no model yet", "dvc repro", "--model")
-    assert not Path("maps").exists()
-
-
 def test_model_that_is_not_there(capsys):
     save_photo(Path("a.jpg"))
     for model in ("no/such/model", "a.jpg", "gopher:/model@x"):
@@ -179,10 +172,10 @@ def test_model_that_is_not_there(capsys):
         refused((status, [], capsys.readouterr().err.splitlines()), model)
 
 
-def test_the_model_trained_here_is_the_default(tiny_model, capsys):
+def test_the_released_model_is_the_default(tiny_model, capsys):
     save_photo(Path("a.jpg"))
-    Path("models").mkdir()
-    Path("models/r2mrf").symlink_to(tiny_model)
+    Path("weights").mkdir()
+    Path("weights/lite").symlink_to(tiny_model)
     assert main(["map", "a.jpg"]) == 0
     assert capsys.readouterr().out == "maps/a.png\n"
 

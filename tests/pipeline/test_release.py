@@ -48,6 +48,17 @@ def test_maps_are_as_decided_as_is_best(tmp_path, released, right, factor):
         assert torch.equal(after.network(x).sides[-1], before.network(x).sides[-1])
 
 
+def test_a_shift_comes_before_the_factor(tmp_path, released):
+    model = workspace(tmp_path / "work", 1.0)
+    release.release(model, shift=-0.5)
+    before, after = checkpoint.load(model), checkpoint.load(released)
+    factor = after.training["logits_times"]
+    assert after.training["logits_shifted"] == -0.5
+    x = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(after.network(x).fused, factor * (before.network(x).fused - 0.5))
+
+
 def test_the_card_stays(tmp_path, released):
     release.release(workspace(tmp_path / "work", 1.0))
     assert {path.name for path in released.iterdir()} == {"README.md", "model.safetensors", "model.json"}
