@@ -37,7 +37,8 @@ def write_csv(rows: list[dict], path: Path) -> None:
 def write_sidecars(rows: list[dict], folder: Path) -> list[str]:
     """STEM.xmp for each photo that was scored, all in `folder`; the second of a name becomes STEM-2.xmp.
 
-    A sidecar holds the verdict as a keyword (`focus:sharp`; also `focus:sharpest of burst`) and the figures under the namespace urn:r2mrf:1#.
+    A sidecar holds the verdict as a keyword (`focus:sharp`, and `focus:sharpest of burst` where it is) and the
+    figures under the namespace urn:r2mrf:1#.
     Sidecars of other programs hold a photographer's work: they are left as they are.
 
     Returns:
