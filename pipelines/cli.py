@@ -209,13 +209,17 @@ def _parser() -> argparse.ArgumentParser:
     scoring.add_argument("--report", action="store_true", help="also write a page to look through it: DIR/report.html")
     scoring.set_defaults(command=score)
 
-    reporting = commands.add_parser("report", help="a page to look through a scored folder; verdicts by other limits")
+    reporting = commands.add_parser(
+        "report",
+        help="a page to look through a scored folder; verdicts by other limits",
+        description="Limits that are not given are those of r2mrf score. Photos are only read.",
+    )
     reporting.add_argument("folder", type=Path, metavar="DIR", help="the --out of r2mrf score")
     reporting.add_argument(
-        "--sharp-below", type=float, metavar="X", help="sharp: a smaller share is out of focus, 0 to 1 (default: 0.15)"
+        "--sharp-below", type=float, metavar="X", help="sharp: a smaller share is out of focus, 0 to 1"
     )
     reporting.add_argument(
-        "--blurred-above", type=float, metavar="Y", help="blurred: a larger share is, 0 to 1 (default: 0.85)"
+        "--blurred-above", type=float, metavar="Y", help="blurred: a larger share is out of focus, 0 to 1"
     )
     reporting.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="where the page goes (default: DIR/report.html)"

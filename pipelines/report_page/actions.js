@@ -89,6 +89,7 @@ addFolders();
 addFailures();
 drawHistogram();
 by("maps").hidden = !data.rows.some(row => row[at.map]);
+by("bursts").hidden = !data.rows.some(row => row[at.burst]);
 const [sharp, blurred] = data.limits.map(percent);
 by("about").append(`${count(data.rows.length)} photos in `, element("bdi", {}, data.root),
   ` · sharp: less than ${sharp} out of focus · blurred: more than ${blurred} · model ${data.model}`);
