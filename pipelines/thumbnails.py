@@ -1,8 +1,10 @@
 """Small pictures of scored photos and of their maps, for the report page.
 
 Each is a file of its own in DIR/thumbnails, named by content: made once, found again by the next report, and
-loaded by the browser only when it is scrolled to. So the page stays small at any number of photos, while its
+loaded by the browser only when it is scrolled to. So the page stays small at any number of photos, while the
 first report of a library takes as long as decoding the photos takes. A run that is stopped goes on where it was.
+They are JPEG and PNG under names (.jfif, .apng) that are not among `images.SUFFIXES`: a scored folder may lie
+inside the library, and the next run must not take them for photos.
 """
 
 from __future__ import annotations
@@ -60,13 +62,13 @@ def make(rows: list[dict], scored: Path) -> set[str]:
 def photo_name(row: dict) -> str | None:
     """File name of a photo's thumbnail. Tables may come from others: what is no hash names no file."""
     sha256 = row["content_sha256"] or ""
-    return f"{sha256[:32]}.jpg" if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
+    return f"{sha256[:32]}.jfif" if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
 
 
 def map_name(row: dict) -> str | None:
     """File name of the small map: the tint, as opaque as the photo is blurred."""
     stem = (row["map"] or "").removesuffix(".png")
-    return f"{stem}-map.png" if re.fullmatch(r"[0-9a-f]+", stem) else None
+    return f"{stem}-map.apng" if re.fullmatch(r"[0-9a-f]+", stem) else None
 
 
 def on_disk(path: str) -> str:

@@ -17,6 +17,7 @@ from PIL import Image
 from pipelines import bursts, exports, score, thumbnails
 from pipelines.bursts import Look
 from pipelines.cli import main
+from pipelines.library import photos
 from pipelines.report import add_pictures, write_page
 from pipelines.scored import Limits, read
 from r2mrf import images
@@ -163,6 +164,15 @@ def test_made_once(here):
     assert len(list((here / "thumbnails").iterdir())) == 2
 
 
+def test_thumbnails_are_no_photos_for_the_next_scoring(here):
+    photo = save_photo(here / "a.jpg")
+    (here / "out" / "maps").mkdir(parents=True)
+    (here / "out" / "maps" / f"{'ab' * 16}.png").write_bytes(images.encode_png(np.zeros((9, 9), np.uint8)))
+    (row,) = pictured(here / "out", [ok(photo, map=f"{'ab' * 16}.png")])
+    assert row["thumbnail"] and row["thumbnail_map"]
+    assert photos([str(here / "out")]) == [str(here / "out" / "maps" / row["map"])]
+
+
 def test_name_that_is_not_utf8(here):
     photo = save_photo(here / "p" / os.fsdecode(b"caf\xe9.jpg"))
     (row,) = pictured(here, [ok(photo) | {"path": f"{here}/p/caf\\xe9.jpg"}])
@@ -182,12 +192,12 @@ def test_table_from_a_stranger_names_no_other_file(here):
 
 
 def test_photos_stay_as_they_are(here, report):
-    photos = [save_scene(here / "p" / f"IMG_{i}.jpg", seed=1, blur=i) for i in range(3)]
-    before = [(photo.read_bytes(), photo.stat().st_mtime_ns) for photo in photos]
-    save_table(here / "out", [ok(photo) for photo in photos])
+    scenes = [save_scene(here / "p" / f"IMG_{i}.jpg", seed=1, blur=i) for i in range(3)]
+    before = [(photo.read_bytes(), photo.stat().st_mtime_ns) for photo in scenes]
+    save_table(here / "out", [ok(photo) for photo in scenes])
     assert report(here / "out", "--csv", "all.csv", "--xmp", "xmp")[0] == 0
-    assert [(photo.read_bytes(), photo.stat().st_mtime_ns) for photo in photos] == before
-    assert sorted(Path("p").iterdir()) == [photo.relative_to(here) for photo in photos]
+    assert [(photo.read_bytes(), photo.stat().st_mtime_ns) for photo in scenes] == before
+    assert sorted(Path("p").iterdir()) == [photo.relative_to(here) for photo in scenes]
 
 
 @pytest.mark.parametrize("option", ["-o", "--csv"])
