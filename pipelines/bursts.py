@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.thumbnails import EXIF, TAKEN
+from r2mrf.errors import UserError
 
 GAP = timedelta(seconds=3)  # EXIF times are whole seconds
 ALIKE = 12  # of 64 bits; photos of different scenes differ in about 32
@@ -37,10 +38,17 @@ class Look:
 
 
 def look(thumbnail: Path) -> Look:
-    """Of a file that `pipelines.thumbnails` has made."""
-    with Image.open(thumbnail) as image:
-        grey = np.asarray(image.convert("L"))
-        taken = image.getexif().get_ifd(EXIF).get(TAKEN)
+    """Of a file that `pipelines.thumbnails` has made.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        with Image.open(thumbnail) as image:
+            grey = np.asarray(image.convert("L"))
+            taken = image.getexif().get_ifd(EXIF).get(TAKEN)
+    except OSError as error:
+        raise UserError(f"{thumbnail}: is damaged ({error}); remove it, and it is made again") from None
     small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
     bits = int.from_bytes(np.packbits(small[:, :-1] > small[:, 1:]).tobytes(), "big")
     return Look(bits, _time(taken))

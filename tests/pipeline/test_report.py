@@ -275,6 +275,17 @@ def test_clock_that_was_never_set(here):
     assert bursts.look(here / "thumbnails" / thumbnails.photo_name(row)).taken is None
 
 
+def test_damaged_thumbnail(here, report):
+    rows = [ok(save_scene(here / "p" / f"{i}.jpg", i)) for i in range(2)]
+    (here / "out" / "thumbnails").mkdir(parents=True)
+    broken = here / "out" / "thumbnails" / thumbnails.photo_name(rows[0])
+    broken.write_bytes(b"no picture")
+    save_table(here / "out", rows)
+    status, _, err = report(here / "out")
+    assert (status, len(err)) == (2, 1)
+    assert f"{broken}: is damaged" in err[0]
+
+
 # --- CSV and XMP -----------------------------------------------------------------------------------------
 
 
