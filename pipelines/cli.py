@@ -8,6 +8,10 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.scored import Scored
 
 DONE, SOME_FAILED, COULD_NOT_RUN = 0, 1, 2
 SHOWN = 100  # failures listed one by one
@@ -16,6 +20,7 @@ EXAMPLES = """examples:
   r2mrf map photo.jpg -o map.png              white where the photo is out of focus
   r2mrf map *.jpg -o maps --overlay           a folder of maps, and each laid over its photo
   r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run again to go on
+  r2mrf report scores --sharp-below 0.1       a page to look through it; other limits, no new run of the network
   r2mrf evaluate --maps maps --masks gt --json figures.json
 
 exit status: 0 = done; 1 = done, but some inputs failed (each is listed); 2 = could not run
@@ -84,7 +89,30 @@ def score(options: argparse.Namespace) -> int:
     rate = f", {summary['images_per_second']:.1f} photos/s" if summary["images_per_second"] else ""
     print(f"{options.out}: {summary['ok']} of {summary['total']} photos scored, {summary['failed']} failed{rate}")
     print(f"table: {options.out / 'scores'}/shard-*-{summary['fingerprint']}.parquet")
+    if options.report:
+        from pipelines.scored import Limits, read
+
+        _write_page(read(options.out, Limits()), options.out / "report.html")
     return _list_failures(failures(options.out, summary["fingerprint"]))
+
+
+def report(options: argparse.Namespace) -> int:
+    """`r2mrf report`: verdicts by any limits, a page, a CSV file, sidecars."""
+    from pipelines import exports
+    from pipelines.report import check_output
+    from pipelines.scored import Limits, read
+
+    given = {"sharp_below": options.sharp_below, "blurred_above": options.blurred_above}
+    scored = read(options.folder, Limits(**{name: limit for name, limit in given.items() if limit is not None}))
+    page = options.output or options.folder / "report.html"
+    for target in (page, options.csv):
+        if target:
+            check_output(scored, target)
+    _write_page(scored, page)
+    if options.csv:
+        exports.write_csv(scored.rows, options.csv)
+        print(f"table: {options.csv}")
+    return _list_failures(exports.write_sidecars(scored.rows, options.xmp) if options.xmp else [])
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -98,6 +126,20 @@ def evaluate(options: argparse.Namespace) -> int:
     for name, value in summary.items():
         print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
     return _list_failures(failures)
+
+
+def _write_page(scored: Scored, page: Path) -> None:
+    from collections import Counter
+
+    from pipelines.report import add_pictures, write_page
+
+    add_pictures(scored)
+    write_page(scored, page)
+    verdicts = Counter(row["verdict"] or "failed" for row in scored.rows)
+    print(f"{scored.folder}: " + ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common()))
+    if gone := sum(row["status"] == "ok" and not row["thumbnail"] for row in scored.rows):
+        print(f"without a picture, since moved, changed or not on this machine: {gone}")
+    print(f"page: {page}")
 
 
 def _targets(photos: list[Path], output: Path) -> list[Path]:
@@ -164,7 +206,29 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, metavar="DIR", help="where the table goes; run again to go on"
     )
     scoring.add_argument("--maps", action="store_true", help="also write the maps, into DIR/maps")
+    scoring.add_argument("--report", action="store_true", help="also write a page to look through it: DIR/report.html")
     scoring.set_defaults(command=score)
+
+    reporting = commands.add_parser(
+        "report",
+        help="a page to look through a scored folder; verdicts by other limits",
+        description="Limits that are not given are those of r2mrf score. Photos are only read.",
+    )
+    reporting.add_argument("folder", type=Path, metavar="DIR", help="the --out of r2mrf score")
+    reporting.add_argument(
+        "--sharp-below", type=float, metavar="X", help="sharp: a smaller share is out of focus, 0 to 1"
+    )
+    reporting.add_argument(
+        "--blurred-above", type=float, metavar="Y", help="blurred: a larger share is out of focus, 0 to 1"
+    )
+    reporting.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="where the page goes (default: DIR/report.html)"
+    )
+    reporting.add_argument("--csv", type=Path, metavar="FILE", help="also write the table as CSV")
+    reporting.add_argument(
+        "--xmp", type=Path, metavar="DIR", help="also write a sidecar a photo, STEM.xmp, into this folder"
+    )
+    reporting.set_defaults(command=report)
 
     judging = commands.add_parser("evaluate", help="score saved maps against masks of the same stem")
     judging.add_argument("--maps", type=Path, required=True, metavar="DIR")

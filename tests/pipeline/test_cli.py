@@ -245,7 +245,7 @@ def test_help_names_what_there_is():
     command = Path(sys.executable).with_name("r2mrf")
     done = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    for part in ("map", "score", "evaluate", "exit status", "examples"):
+    for part in ("map", "score", "report", "evaluate", "exit status", "examples"):
         assert part in done.stdout
 
 

@@ -1,0 +1,95 @@
+// The report page, part 3 of 3: what buttons and keys do.
+
+function saveCsv() {
+  const names = ["path", "verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "width", "height",
+    "burst", "sharpest", "error"];
+  const cells = row => [pathOf(row), row[at.verdict], row[at.blur], row[at.focus], row[at.center],
+    row[at.confidence], row[at.width], row[at.height], row[at.burst], row[at.burst] && row[at.sharpest], errorOf(row)];
+  const quoted = cell => (/[",\r\n]/.test(cell ?? "") ? `"${cell.replaceAll('"', '""')}"` : String(cell ?? ""));
+  const lines = [names, ...shown("applied").map(cells)].map(line => line.map(quoted).join(",") + "\r\n");
+  const url = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
+  element("a", { href: url, download: "photos.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+function toggle(name) {
+  press(by(name), document.body.classList.toggle(name));
+}
+
+// --- one photo, large --------------------------------------------------------------------------------------
+
+const large = { rows: [], place: 0 };
+
+function open(row) {
+  large.rows = shown("applied");
+  show(large.rows.indexOf(row));
+  by("large").showModal();
+}
+
+// The photo itself where it still lies, else its thumbnail.
+function show(place) {
+  if (place < 0 || place >= large.rows.length) return;
+  large.place = place;
+  const row = large.rows[place];
+  const thumbnail = row[at.thumbnail] ? data.thumbnails + row[at.thumbnail] : "";
+  const photo = element("img", { src: address(row) ?? thumbnail, alt: "" });
+  photo.addEventListener("error", () => { if (thumbnail) photo.src = thumbnail; }, { once: true });
+  const frame = element("span", { class: "picture" }, photo);
+  if (row[at.width]) frame.style.aspectRatio = `${row[at.width]} / ${row[at.height]}`;
+  if (row[at.map]) frame.append(element("img", { src: data.thumbnails + row[at.map], alt: "", class: "map" }));
+  const facts = [row[at.verdict], row[at.blur] !== null && `${percent(row[at.blur])} out of focus`, size(row),
+    burst(row).textContent && `burst ${burst(row).textContent}`, errorOf(row)];
+  const caption = element("p", {}, photoName(row), " · ", facts.filter(Boolean).join(" · "));
+  by("large").replaceChildren(frame, caption);
+}
+
+const keys = {
+  g: () => toggle("gallery"),
+  m: () => toggle("maps"),
+  "/": () => by("search").focus(),
+  ArrowLeft: () => turn(-1),
+  ArrowRight: () => turn(1),
+};
+
+function turn(step) {
+  if (by("large").open) show(large.place + step);
+  else table.page(step < 0 ? "previous" : "next").draw("page");
+}
+
+document.addEventListener("keydown", event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
+  if (!keys[event.key]) return;
+  event.preventDefault();
+  keys[event.key]();
+});
+
+let typing;
+by("search").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => table.search(by("search").value).draw(), 150);
+});
+for (const name of ["folder", "bursts"]) {
+  by(name).addEventListener("change", () => {
+    chosen[name] = by(name).value;
+    if (chosen.bursts === "bursts") table.order([[columns.findIndex(column => column.title === "Burst"), "asc"]]);
+    table.draw();
+  });
+}
+for (const name of ["gallery", "maps"]) by(name).addEventListener("click", () => toggle(name));
+by("csv").addEventListener("click", saveCsv);
+by("photos").addEventListener("click", event => {
+  const picture = event.target.closest(".picture");
+  if (picture) open(table.row(picture.closest("tr")).data());
+});
+by("large").addEventListener("click", event => { if (!event.target.closest("a")) by("large").close(); });
+table.on("search", drawHistogram);
+
+addVerdicts();
+addFolders();
+addFailures();
+drawHistogram();
+by("maps").hidden = !data.rows.some(row => row[at.map]);
+by("bursts").hidden = !data.rows.some(row => row[at.burst]);
+const [sharp, blurred] = data.limits.map(percent);
+by("about").append(`${count(data.rows.length)} photos in `, element("bdi", {}, data.root),
+  ` · sharp: less than ${sharp} out of focus · blurred: more than ${blurred} · model ${data.model}`);

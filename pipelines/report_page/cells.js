@@ -1,0 +1,90 @@
+// The report page, part 1 of 3: the rows, and what their cells show. The parts are joined to one script.
+// Names of files come from strangers: they enter the page as text nodes only, never as HTML.
+import { jQuery as $ } from "itables";
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const at = Object.fromEntries(data.fields.map((name, i) => [name, i]));
+const VERDICTS = ["sharp", "partial", "blurred", "flat", "failed"];
+
+const by = id => document.getElementById(id);
+const percent = share => (share === null ? "" : `${(100 * share).toFixed(share > 0 && share < 0.01 ? 1 : 0)} %`);
+const count = number => number.toLocaleString("en");
+const folderOf = row => data.folders[row[at.folder]];
+const pathOf = row => data.root + folderOf(row) + row[at.name];
+const errorOf = row => data.errors[row[at.error]];
+
+function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+// Bytes of a name that are not UTF-8 stand in the table as \xNN.
+function address(row) {
+  const path = pathOf(row);
+  if (!path.startsWith("/")) return null;
+  return "file://" + path.split("/").map(encodeURIComponent).join("/").replace(/%5Cx([0-9a-f]{2})/g, "%$1");
+}
+
+// --- cells -------------------------------------------------------------------------------------------------
+
+function picture(row) {
+  const frame = element("button", { class: "picture", "aria-label": `Show ${row[at.name]} large` });
+  const thumbnail = (name, kind) => element("img", { src: data.thumbnails + name, loading: "lazy", alt: "", class: kind });
+  if (row[at.thumbnail]) frame.append(thumbnail(row[at.thumbnail], "photo"));
+  if (row[at.map]) frame.append(thumbnail(row[at.map], "map"));
+  return frame;
+}
+
+function photoName(row) {
+  const link = element("a", { title: pathOf(row) }, row[at.name]);
+  if (address(row)) link.setAttribute("href", address(row));
+  return element("bdi", {}, link);
+}
+
+function share(value) {
+  if (value === null) return element("span");
+  const bar = element("span", { class: "bar" });
+  bar.style.setProperty("--share", value);
+  return element("span", { class: "share" }, percent(value), bar);
+}
+
+function burst(row) {
+  if (!row[at.burst]) return element("span");
+  const text = `${row[at.burst]}: ${row[at.sharpest] ? "sharpest of" : "one of"} ${row[at.burst_size]}`;
+  return element("span", { class: row[at.sharpest] ? "sharpest" : "" }, text);
+}
+
+// A column: what is sorted and searched by, and what is shown. The library takes text that it searches for HTML
+// if there is an & in it, so that text is escaped.
+function column(title, value, show, options = {}) {
+  const escaped = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
+  const render = (_, type, row) => {
+    if (type === "display") return show(row);
+    return type === "filter" ? escaped(value(row)) : value(row);
+  };
+  const kind = { type: "num", searchable: false, className: `of-${title.toLowerCase().replaceAll(" ", "-")}` };
+  return { title, data: null, render, ...kind, ...options };
+}
+
+const text = { type: "string", searchable: true };
+const spanOf = value => row => element("span", {}, value(row));
+const megapixels = row => (row[at.width] === null ? null : row[at.width] * row[at.height]);
+const size = row => (row[at.width] === null ? "" : `${row[at.width]} × ${row[at.height]}`);
+const columns = [
+  column("Photo", () => "", picture, { orderable: false }),
+  column("Name", row => row[at.name].toLowerCase(), photoName, text),
+  column("Folder", folderOf, row => element("bdi", { title: pathOf(row) }, folderOf(row) || "·"), text),
+  column("Verdict", row => VERDICTS.indexOf(row[at.verdict]),
+    row => element("span", { class: `verdict ${row[at.verdict]}` }, row[at.verdict])),
+  column("Blurred", row => row[at.blur], row => share(row[at.blur])),
+  column("Centre blurred", row => row[at.center], row => share(row[at.center])),
+  column("In focus", row => row[at.focus], row => share(row[at.focus])),
+  column("Confidence", row => row[at.confidence], spanOf(row => percent(row[at.confidence]))),
+  column("Size", megapixels, spanOf(size)),
+  // within a burst the sharpest comes first
+  column("Burst", row => (row[at.burst] ?? 1e9) + (row[at.sharpest] ? 0 : 0.5), burst),
+  column("Error", errorOf, row => element("bdi", {}, errorOf(row)), { ...text, visible: data.errors.some(Boolean) }),
+  column("Failed", row => Number(row[at.verdict] === "failed"), () => "", { visible: false }),
+];

@@ -1,0 +1,428 @@
+"""`r2mrf report`: other verdicts without the network, thumbnails, bursts, CSV and XMP; photos stay as they are."""
+
+import csv
+import json
+import os
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import save_photo
+from library_made_up import FINGERPRINT, HOSTILE, MADE_BY, failed, ok, save_scene, save_table
+from PIL import Image
+
+from pipelines import bursts, exports, score, thumbnails
+from pipelines.bursts import Look
+from pipelines.cli import main
+from pipelines.library import photos
+from pipelines.report import add_pictures, write_page
+from pipelines.scored import Limits, read
+from r2mrf import images
+from r2mrf.overlay import TINT
+
+OURS = "{urn:r2mrf:1#}"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def report(capsys):
+    """`r2mrf report`: exit status, lines of output, lines of errors but for progress."""
+
+    def report(*arguments: object) -> tuple[int, list[str], list[str]]:
+        status = main(["report", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return status, out.splitlines(), [line for line in err.splitlines() if line and "files" not in line]
+
+    return report
+
+
+def verdicts(folder: Path, **limits: float) -> list[str | None]:
+    return [row["verdict"] for row in read(folder, Limits(**limits)).rows]
+
+
+# --- the table and its verdicts --------------------------------------------------------------------------
+
+
+def test_verdicts_by_other_limits(here):
+    rows = [ok(f"/p/{i}.jpg", blur) for i, blur in enumerate((0.1, 0.3, 0.8, 0.9))]
+    save_table(here, [*rows, ok("/p/8.jpg", 0.1, contrast=1.0), failed("/p/9.jpg")])
+    assert verdicts(here) == ["sharp", "partial", "partial", "blurred", "flat", None]
+    assert verdicts(here, sharp_below=0.4) == ["sharp", "sharp", "partial", "blurred", "flat", None]
+    assert verdicts(here, sharp_below=0.0, blurred_above=0.2) == ["partial", *["blurred"] * 3, "flat", None]
+
+
+def test_rows_of_the_run_that_the_summary_names(here):
+    save_table(here, [ok("/p/old.jpg")], fingerprint="aaaa")
+    save_table(here, [ok("/p/b.jpg"), ok("/p/a.jpg")])
+    assert [row["path"] for row in read(here, Limits()).rows] == ["/p/a.jpg", "/p/b.jpg"]
+
+
+def spoil(folder: Path, how: str) -> None:
+    shard, summary = folder / "scores" / f"shard-00000-{FINGERPRINT}.parquet", folder / "summary.json"
+    if how == "no summary":
+        summary.unlink()
+    elif how == "summary cut":
+        summary.write_text('{"total')
+    elif how == "strange fingerprint":
+        summary.write_text(json.dumps({"fingerprint": "../../*"}))
+    elif how == "other fingerprint":
+        summary.write_text(json.dumps({"fingerprint": "beef"}))
+    elif how == "shard cut":
+        shard.write_bytes(shard.read_bytes()[:-9])
+    elif how == "older table":
+        pq.write_table(pq.read_table(shard).drop_columns(["contrast"]), shard)
+
+
+@pytest.mark.parametrize(
+    ("how", "parts"),
+    [
+        ("no summary", ["summary.json: no such file", "r2mrf score"]),
+        ("summary cut", ["summary.json: cannot be read", "score` again"]),
+        ("strange fingerprint", ["summary.json: names no table"]),
+        ("other fingerprint", ["scores: no table of the run"]),
+        ("shard cut", [f"shard-00000-{FINGERPRINT}.parquet: is damaged", "score` again"]),
+        ("older table", [f"shard-00000-{FINGERPRINT}.parquet: has no contrast", "score again"]),
+    ],
+)
+def test_no_usable_table(here, report, how, parts):
+    spoil(save_table(here, [ok("/p/a.jpg"), ok("/p/b.jpg")]), how)
+    status, out, err = report(here)
+    assert (status, out, len(err)) == (2, [], 1)
+    for part in parts:
+        assert part in err[0]
+    assert not (here / "report.html").exists()
+
+
+@pytest.mark.parametrize("limits", [(0.9, 0.8), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1), ("nan", 0.5), (0.1, "nan")])
+def test_limits_that_make_no_sense(here, report, limits):
+    save_table(here, [ok("/p/a.jpg")])
+    status, out, err = report(here, f"--sharp-below={limits[0]}", f"--blurred-above={limits[1]}")
+    assert (status, out, len(err)) == (2, [], 1)
+    assert "give limits from 0 to 1" in err[0]
+
+
+# --- thumbnails ------------------------------------------------------------------------------------------
+
+
+def pictured(folder: Path, rows: list[dict]) -> list[dict]:
+    scored = read(save_table(folder, rows), Limits())
+    add_pictures(scored)
+    return scored.rows
+
+
+def test_thumbnails_are_small_and_turned_as_displayed(here):
+    wide = save_photo(here / "p" / "a.jpg", (300, 900))
+    turned = save_photo(here / "p" / "b.jpg", (300, 900), turn=6)
+    small = save_photo(here / "p" / "c.png", (10, 20))
+    rows = pictured(here, [ok(wide), ok(turned), ok(small)])
+    sizes = [Image.open(here / "thumbnails" / row["thumbnail"]).size for row in rows]
+    assert sizes == [(256, 85), (85, 256), (20, 10)]
+
+
+def test_the_map_becomes_a_tint(here):
+    photo = save_photo(here / "p" / "a.jpg", (20, 40))
+    grey = np.zeros((20, 40), np.uint8)
+    grey[:, 20:] = 255
+    (here / "maps").mkdir()
+    (here / "maps" / "abcd.png").write_bytes(images.encode_png(grey))
+    (row,) = pictured(here, [ok(photo, map="abcd.png")])
+    tint = np.asarray(Image.open(here / "thumbnails" / row["thumbnail_map"]).convert("RGBA"))
+    assert tint.shape == (20, 40, 4)
+    assert (tint[..., :3] == TINT).all()
+    assert (tint[:, :20, 3] == 0).all()
+    assert (tint[:, 20:, 3] == 153).all()  # 0.6 of 255
+
+
+def test_no_thumbnail_where_the_photo_is_gone_changed_or_failed(here, report):
+    changed = save_photo(here / "p" / "changed.jpg", seed=1)
+    rows = [ok(changed), ok(here / "p" / "gone.jpg"), ok("s3://bucket/far.jpg"), failed(here / "p" / "bad.jpg")]
+    save_photo(changed, seed=2)
+    assert [row["thumbnail"] for row in pictured(here, rows)] == [None] * 4
+    status, out, _ = report(here)
+    assert status == 0
+    assert out[1:] == [
+        "without a picture, since moved, changed or not on this machine: 3",
+        f"page: {here / 'report.html'}",
+    ]
+
+
+def test_made_once(here):
+    rows = [ok(save_photo(here / "p" / name, seed=seed)) for seed, name in enumerate(("a.jpg", "b.jpg"))]
+    pictured(here, rows[:1])
+    (first,) = (here / "thumbnails").iterdir()
+    before = first.stat().st_mtime_ns
+    pictured(here, rows)
+    assert first.stat().st_mtime_ns == before
+    assert len(list((here / "thumbnails").iterdir())) == 2
+
+
+def test_thumbnails_are_no_photos_for_the_next_scoring(here):
+    photo = save_photo(here / "a.jpg")
+    (here / "out" / "maps").mkdir(parents=True)
+    (here / "out" / "maps" / f"{'ab' * 16}.png").write_bytes(images.encode_png(np.zeros((9, 9), np.uint8)))
+    (row,) = pictured(here / "out", [ok(photo, map=f"{'ab' * 16}.png")])
+    assert row["thumbnail"] and row["thumbnail_map"]
+    assert photos([str(here / "out")]) == [str(here / "out" / "maps" / row["map"])]
+
+
+def test_name_that_is_not_utf8(here):
+    photo = save_photo(here / "p" / os.fsdecode(b"caf\xe9.jpg"))
+    (row,) = pictured(here, [ok(photo) | {"path": f"{here}/p/caf\\xe9.jpg"}])
+    assert row["thumbnail"]
+
+
+def test_table_from_a_stranger_names_no_other_file(here):
+    photo = save_photo(here / "p" / "a.jpg")
+    rows = [
+        ok(photo, content_sha256="../../evil"),
+        ok(photo, content_sha256=None),
+        ok(f"{photo}3", map="../p/a.jpg"),
+        ok(f"{photo}4", map="/etc/passwd"),
+    ]
+    assert {(row["thumbnail"], row["thumbnail_map"]) for row in pictured(here / "out", rows)} == {(None, None)}
+    assert not list(here.rglob("*evil*"))
+
+
+def test_photos_stay_as_they_are(here, report):
+    scenes = [save_scene(here / "p" / f"IMG_{i}.jpg", seed=1, blur=i) for i in range(3)]
+    before = [(photo.read_bytes(), photo.stat().st_mtime_ns) for photo in scenes]
+    save_table(here / "out", [ok(photo) for photo in scenes])
+    assert report(here / "out", "--csv", "all.csv", "--xmp", "xmp")[0] == 0
+    assert [(photo.read_bytes(), photo.stat().st_mtime_ns) for photo in scenes] == before
+    assert sorted(Path("p").iterdir()) == [photo.relative_to(here) for photo in scenes]
+
+
+@pytest.mark.parametrize("option", ["-o", "--csv"])
+def test_a_photo_is_never_overwritten(here, report, option):
+    photo = save_photo(here / "p" / "a.jpg")
+    (here / "link.csv").symlink_to(photo)
+    save_table(here / "out", [ok(photo)])
+    before = photo.read_bytes()
+    for target in ("p/a.jpg", "link.csv"):
+        status, _, err = report(here / "out", option, target)
+        assert (status, len(err)) == (2, 1)
+        assert "is one of the photos" in err[0]
+    assert photo.read_bytes() == before
+
+
+# --- bursts ----------------------------------------------------------------------------------------------
+
+
+def found(rows: list[dict], looks: dict[str, Look | None] | None = None) -> list[list[str]]:
+    """Names in the bursts; photos whose look is not given all look the same."""
+    names = bursts.find(rows, lambda row: (looks or {}).get(Path(row["path"]).name, Look(0)))
+    return [[Path(row["path"]).name for row in burst] for burst in names]
+
+
+def test_consecutive_names_of_one_folder():
+    names = ["a/IMG_09.jpg", "a/IMG_10.jpg", "a/IMG_12.jpg", "b/IMG_11.jpg", "a/DSC_11.jpg", "a/IMG_11.png", "a/x.jpg"]
+    assert found([ok(f"/p/{name}") for name in names]) == [["IMG_09.jpg", "IMG_10.jpg"]]
+
+
+def test_the_sharpest_comes_first():
+    blurs = {"1.jpg": (0.5, 0.9), "2.jpg": (0.2, 0.4), "3.jpg": (0.2, 0.3)}  # in the middle, as a whole
+    rows = [ok(f"/p/{name}", whole, center_blur=center) for name, (center, whole) in blurs.items()]
+    assert found(rows) == [["3.jpg", "2.jpg", "1.jpg"]]
+
+
+def test_unlike_photos_of_another_size_and_failed_ones_part_a_burst():
+    rows = [ok(f"/p/{i}.jpg", i / 10) for i in range(1, 7)]
+    everyone = ["1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg", "6.jpg"]
+    assert found(rows) == [everyone]
+    assert found(rows, {"4.jpg": Look(2**32 - 1)}) == [everyone[:3], everyone[4:]]
+    assert found(rows, {"4.jpg": None}) == [everyone[:3], everyone[4:]]
+    rows[3] |= {"width": 1}
+    assert found(rows) == [everyone[:3], everyone[4:]]
+    rows[3] = failed("/p/4.jpg")
+    assert found(rows) == [everyone[:3], everyone[4:]]
+
+
+def test_times_part_a_burst_where_both_are_known(here):
+    taken = ["2026:05:01 10:00:00", "2026:05:01 10:00:02", "2026:05:01 10:00:09", "", "2026:05:01 10:00:59"]
+    rows = [ok(save_scene(here / f"{i}.jpg", 1, taken=time)) for i, time in enumerate(taken)]
+    numbers = [row["burst"] for row in pictured(here / "out", rows)]
+    assert numbers == [1, 1, 2, 2, 2]
+
+
+def test_a_burst_is_told_by_its_pictures(here):
+    seeds = [1, 1, 1, 2, 2, 3]
+    rows = [
+        ok(save_scene(here / f"IMG_{i}.jpg", seed, blur=2 * (i % 3)), blur=(i % 3) / 10) for i, seed in enumerate(seeds)
+    ]
+    rows = pictured(here / "out", rows)
+    assert [row["burst"] for row in rows] == [1, 1, 1, 2, 2, None]
+    assert [row["burst_size"] for row in rows] == [3, 3, 3, 2, 2, None]
+    assert [row["sharpest"] for row in rows] == [True, False, False, True, False, None]
+
+
+def test_pictures_are_compared_only_where_names_say_so():
+    asked = []
+    rows = [ok(f"/p/{name}") for name in ("IMG_1.jpg", "IMG_2.jpg", "IMG_7.jpg", "cat.jpg")]
+    bursts.find(rows, lambda row: asked.append(Path(row["path"]).name))
+    assert sorted(asked) == ["IMG_1.jpg", "IMG_2.jpg"]
+
+
+def test_clock_that_was_never_set(here):
+    thumbnails.make([row := ok(save_scene(here / "1.jpg", 1, taken="0000:00:00 00:00:00"))], here)
+    assert bursts.look(here / "thumbnails" / thumbnails.photo_name(row)).taken is None
+
+
+def test_damaged_thumbnail(here, report):
+    rows = [ok(save_scene(here / "p" / f"{i}.jpg", i)) for i in range(2)]
+    (here / "out" / "thumbnails").mkdir(parents=True)
+    broken = here / "out" / "thumbnails" / thumbnails.photo_name(rows[0])
+    broken.write_bytes(b"no picture")
+    save_table(here / "out", rows)
+    status, _, err = report(here / "out")
+    assert (status, len(err)) == (2, 1)
+    assert f"{broken}: is damaged" in err[0]
+
+
+# --- CSV and XMP -----------------------------------------------------------------------------------------
+
+
+def test_csv_holds_all_rows_with_the_new_verdicts(here, report):
+    strange = '/p/a "quoted", with\nline.jpg'
+    save_table(here, [ok(strange, 0.3), failed("/p/b.jpg", "empty: the file has no bytes")])
+    assert report(here, "--sharp-below", "0.4", "--csv", "deep/all.csv")[0] == 0
+    with Path("deep/all.csv").open(encoding="utf-8", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["path"], first["verdict"], float(first["blur_fraction"])) == (strange, "sharp", 0.3)
+    assert (second["status"], second["error"]) == ("failed", "empty: the file has no bytes")
+    assert {second[name] for name in ("verdict", "blur_fraction", "burst", "sharpest")} == {""}
+
+
+def description(path: Path) -> ElementTree.Element:
+    return ElementTree.parse(path).getroot()[0][0]
+
+
+def test_sidecars(here, report):
+    photo = save_photo(here / "p" / "a & b.jpg")
+    save_table(here / "out", [ok(photo, 0.3), failed(here / "p" / "bad.jpg")])
+    assert report(here / "out", "--sharp-below", "0.4", "--xmp", "x/y") == (
+        0, [f"{here / 'out'}: 1 sharp, 1 failed", f"page: {here / 'out' / 'report.html'}"], [],
+    )  # fmt: skip
+    assert list(Path("x/y").iterdir()) == [Path("x/y/a & b.xmp")]
+    about = description(Path("x/y/a & b.xmp"))
+    assert (about.get(f"{OURS}verdict"), float(about.get(f"{OURS}blur_fraction"))) == ("sharp", 0.3)
+    assert about.get(f"{OURS}model_sha256") == MADE_BY["model_sha256"]
+    assert f"{OURS}burst" not in about.attrib
+    assert [word.text for word in about.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")] == ["focus:sharp"]
+
+
+def test_the_sharpest_of_a_burst_has_a_keyword():
+    row = ok("/p/a.jpg") | {"burst": 1, "burst_size": 2, "sharpest": True}
+    assert b"<rdf:li>focus:sharpest of burst</rdf:li>" in exports.sidecar(row)
+
+
+def test_sidecars_of_one_name_are_numbered(here):
+    rows = [row | {"burst": None, "sharpest": None} for row in (ok("/p/a.jpg", 0.1), ok("/q/A.png", 0.2))]
+    for _ in range(2):  # again: the same files
+        assert exports.write_sidecars(rows, here) == []
+        assert sorted(here.iterdir()) == [here / "A-2.xmp", here / "a.xmp"]
+    assert description(here / "A-2.xmp").get(f"{OURS}blur_fraction") == "0.2"
+
+
+def test_sidecars_of_others_stay(here, report):
+    (here / "a.xmp").write_text("<stars>5</stars>")
+    long = "x" * 250
+    save_table(here / "out", [ok("/p/a.jpg"), ok("/p/b.jpg"), ok(f"/p/{long}.jpg")])
+    status, _, err = report(here / "out", "--xmp", here)
+    assert status == 1
+    assert len(err) == 2
+    assert "a.xmp: another program's sidecar, left as it is" in err[0]
+    assert f"{long}.xmp: cannot be written" in err[1]
+    assert (here / "a.xmp").read_text() == "<stars>5</stars>"
+    assert (here / "b.xmp").exists()
+
+
+def test_folder_of_sidecars_cannot_be_made(here, report):
+    save_table(here / "out", [ok("/p/a.jpg")])
+    Path("taken").touch()
+    status, _, err = report(here / "out", "--xmp", "taken")
+    assert (status, len(err)) == (2, 1)
+    assert "taken: cannot be made" in err[0]
+
+
+# --- the page as a file ----------------------------------------------------------------------------------
+
+
+def data_of(page: Path) -> dict:
+    return json.loads(page.read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0])
+
+
+def paths_of(page: Path) -> list[str]:
+    data = data_of(page)
+    return [data["root"] + data["folders"][row[0]] + row[1] for row in data["rows"]]
+
+
+def test_hostile_names_do_not_leave_the_data(here, report):
+    rows = [failed(f"/p/{name}", f"corrupt: {name}") for name in HOSTILE]
+    plain = [failed(f"/p/{i}.jpg") for i in range(len(HOSTILE))]
+    tags = []
+    for name, chosen in (("hostile", rows), ("plain", plain)):
+        save_table(here / name, chosen)
+        assert report(here / name)[0] == 0
+        tags.append((here / name / "report.html").read_text(encoding="utf-8").count("<"))
+    assert tags[0] == tags[1]
+    assert paths_of(here / "hostile" / "report.html") == sorted(f"/p/{name}" for name in HOSTILE)
+
+
+@pytest.mark.parametrize(
+    ("paths", "root"),
+    [
+        (["/a/b/1.jpg", "/a/b/c/2.jpg", "/a/bc/3.jpg"], "/a/"),
+        (["/a/1.jpg"], "/a/"),
+        (["/a/1.jpg", "/b/2.jpg"], "/"),
+        (["/a/1.jpg", "s3://bucket/2.jpg"], ""),
+        (["s3://bucket/x/2.jpg", "s3://bucket/y/3.jpg"], "s3://bucket/"),
+    ],
+)
+def test_folders_below_the_one_that_all_share(here, report, paths, root):
+    report(save_table(here, [ok(path) for path in paths]))
+    assert data_of(here / "report.html")["root"] == root
+    assert paths_of(here / "report.html") == paths
+
+
+def test_thumbnails_are_found_from_where_the_page_is(here, report):
+    save_table(here / "my out", [ok(save_photo(here / "p" / "a.jpg"))])
+    report(here / "my out", "-o", "pages/page.html")
+    assert data_of(Path("pages/page.html"))["thumbnails"] == "../my%20out/thumbnails/"
+
+
+def test_the_same_table_gives_the_same_page(here, report):
+    save_table(here, [ok("/p/a.jpg"), failed("/p/b.jpg")])
+    report(here)
+    first = (here / "report.html").read_bytes()
+    report(here)
+    assert (here / "report.html").read_bytes() == first
+
+
+def test_score_with_report(here, monkeypatch, capsys):
+    def scored(*_: object, **__: object) -> dict:
+        save_table(here / "out", [ok("/p/a.jpg")])
+        return {"total": 1, "ok": 1, "failed": 0, "images_per_second": None, "fingerprint": FINGERPRINT}
+
+    monkeypatch.setattr(score, "score_library", scored)
+    assert main(["score", "p", "--out", str(here / "out"), "--report"]) == 0
+    assert f"page: {here / 'out' / 'report.html'}" in capsys.readouterr().out
+    assert (here / "out" / "report.html").exists()
+
+
+def test_fifty_thousand_rows_take_seconds(here):
+    save_table(here, [ok(f"/p/{i % 50}/IMG_{i:05}.jpg", i % 101 / 100) for i in range(50_000)])
+    began = time.process_time()
+    scored = read(here, Limits())
+    add_pictures(scored)
+    write_page(scored, here / "report.html")
+    assert time.process_time() - began < 60  # of the processor: other work on the machine does not count
+    assert (here / "report.html").stat().st_size < 20e6
+    assert len(data_of(here / "report.html")["rows"]) == 50_000
