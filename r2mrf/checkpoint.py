@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from safetensors.torch import save as save_tensors
 
 from r2mrf.config import Model
 from r2mrf.errors import UserError
+from r2mrf.files import whole_folder
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import Preprocess
 
@@ -49,7 +49,6 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
     folder = Path(folder)
     if folder.exists() and not (folder / FACTS).is_file():
         raise CheckpointError(f"{folder} is there and is no model folder: give another name, or move it away")
-    folder.parent.mkdir(parents=True, exist_ok=True)
     weights = save_tensors({key: value.contiguous() for key, value in checkpoint.network.state_dict().items()})
     facts = {
         "format": 1,
@@ -58,20 +57,9 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
         "training": checkpoint.training,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        new = Path(scratch) / "new"
-        new.mkdir()
+    with whole_folder(folder) as new:
         (new / WEIGHTS).write_bytes(weights)
         (new / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        old = Path(scratch) / "old"
-        if folder.exists():
-            folder.replace(old)
-        try:
-            new.replace(folder)
-        except BaseException:
-            if old.exists():
-                old.replace(folder)
-            raise
     return folder
 
 
