@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   r2mrf map *.jpg -o maps --overlay           a folder of maps, and each laid over its photo
   r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run again to go on
   r2mrf evaluate --maps maps --masks gt --json figures.json
+  r2mrf export --format onnx -o exported      the model for other programs
 
 exit status: 0 = done; 1 = done, but some inputs failed (each is listed); 2 = could not run
 """
@@ -85,6 +86,19 @@ def score(options: argparse.Namespace) -> int:
     print(f"{options.out}: {summary['ok']} of {summary['total']} photos scored, {summary['failed']} failed{rate}")
     print(f"table: {options.out / 'scores'}/shard-*-{summary['fingerprint']}.parquet")
     return _list_failures(failures(options.out, summary["fingerprint"]))
+
+
+def export_model(options: argparse.Namespace) -> int:
+    """`r2mrf export`: the model for other programs."""
+    from r2mrf import checkpoint
+    from r2mrf.export import export
+    from r2mrf.predictor import locate
+
+    facts = export(checkpoint.load(locate(options.model)), options.format, options.output)
+    parity = facts["parity"]
+    print(f"{options.output}: {', '.join(facts['files'])}, model.json; {facts['name']}")
+    print(f"differs from torch by {parity['largest_difference']:.1g} at most (allowed: {parity['tolerance']:g})")
+    return DONE
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -175,6 +189,13 @@ def _parser() -> argparse.ArgumentParser:
         )
     judging.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures go")
     judging.set_defaults(command=evaluate)
+
+    exporting = commands.add_parser("export", parents=[model], help="the model as a graph for other programs")
+    exporting.add_argument("--format", choices=("onnx", "openvino"), required=True)
+    exporting.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder, or an earlier export"
+    )
+    exporting.set_defaults(command=export_model)
     return parser
 
 

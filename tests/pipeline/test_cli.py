@@ -223,6 +223,35 @@ def test_output_that_cannot_be_written(run):
     refused(run("map", "a.jpg", "-o", "out"), "out/a.png: cannot be written (Is a directory)")
 
 
+# --- export ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("form", "written"), [("onnx", ["model.onnx"]), ("openvino", ["model.bin", "model.xml"])])
+def test_export(run, tiny_model, form, written):
+    facts = run("export", "--format", form, "-o", "deep/er")
+    name = Predictor.load(tiny_model).checkpoint.name
+    assert facts[::2] == (0, [])
+    assert facts[1][0] == f"deep/er: {', '.join(written)}, model.json; {name}"
+    assert facts[1][1].startswith("differs from torch by ")
+    assert facts[1][1].endswith(" at most (allowed: 0.001)")
+    assert files("deep/er") == sorted([*written, "model.json"])
+
+
+def test_export_over_something_else(run):
+    save_photo(Path("photos/a.jpg"))
+    refused(run("export", "--format", "onnx", "-o", "photos"), "photos is there and is not an export for onnx")
+    refused(run("export", "--format", "onnx", "-o", "photos/a.jpg"), "a.jpg is there and is not an export for onnx")
+    Path("a").touch()
+    refused(run("export", "--format", "onnx", "-o", "a/b"), "a/b", "give another place")
+    assert files("photos") == ["a.jpg"]
+
+
+def test_export_without_a_model(capsys):
+    status = main(["export", "--format", "onnx", "-o", "out"])
+    refused((status, [], capsys.readouterr().err.splitlines()), "no model yet", "--model")
+    assert not Path("out").exists()
+
+
 # --- the command line itself -----------------------------------------------------------------------------
 
 
@@ -235,6 +264,9 @@ def test_output_that_cannot_be_written(run):
         ["map", "a.jpg", "--colour"],
         ["score", "."],
         ["evaluate", "--maps", "."],
+        ["export", "-o", "out"],
+        ["export", "--format", "onnx"],
+        ["export", "--format", "tflite", "-o", "out"],
         ["evaluate", "--maps", ".", "--masks", ".", "--json", "f", "--mask-white", "blur"],
     ],
     ids=" ".join,
@@ -252,7 +284,7 @@ def test_help_names_what_there_is():
     command = Path(sys.executable).with_name("r2mrf")
     done = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    for part in ("map", "score", "evaluate", "exit status", "examples"):
+    for part in ("map", "score", "evaluate", "export", "exit status", "examples"):
         assert part in done.stdout
 
 
