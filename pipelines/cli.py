@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run again to go on
   r2mrf report scores --sharp-below 0.1       a page to look through it; other limits, no new run of the network
   r2mrf evaluate --maps maps --masks gt --json figures.json
+  r2mrf export --format onnx -o exported      the model for other programs
 
 exit status: 0 = done; 1 = done, but some inputs failed (each is listed); 2 = could not run
 """
@@ -113,6 +114,18 @@ def report(options: argparse.Namespace) -> int:
         exports.write_csv(scored.rows, options.csv)
         print(f"table: {options.csv}")
     return _list_failures(exports.write_sidecars(scored.rows, options.xmp) if options.xmp else [])
+
+
+def export_model(options: argparse.Namespace) -> int:
+    """`r2mrf export`: the model for other programs."""
+    from r2mrf import checkpoint
+    from r2mrf.export import export
+
+    facts = export(checkpoint.load(checkpoint.locate(options.model)), options.format, options.output)
+    parity = facts["parity"]
+    print(f"{options.output}: {', '.join(facts['files'])}, model.json; {facts['name']}")
+    print(f"differs from torch by {parity['largest_difference']:.1g} at most (allowed: {parity['tolerance']:g})")
+    return DONE
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -239,6 +252,13 @@ def _parser() -> argparse.ArgumentParser:
         )
     judging.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures go")
     judging.set_defaults(command=evaluate)
+
+    exporting = commands.add_parser("export", parents=[model], help="the model as a graph for other programs")
+    exporting.add_argument("--format", choices=("onnx", "openvino"), required=True)
+    exporting.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder, or an earlier export"
+    )
+    exporting.set_defaults(command=export_model)
     return parser
 
 

@@ -19,11 +19,11 @@ import torch
 
 from pipelines.stage import PREPARED
 from r2mrf import checkpoint, images, shards
-from r2mrf.checkpoint import FACTS, WEIGHTS, Checkpoint
+from r2mrf.checkpoint import FACTS, RELEASED, WEIGHTS, Checkpoint
 from r2mrf.errors import UserError
 from r2mrf.files import whole
 from r2mrf.metrics import count
-from r2mrf.predictor import RELEASED, Predictor
+from r2mrf.predictor import Predictor
 from r2mrf.preprocess import to_uint8
 
 FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # beyond, maps would lose their greys, which PR curves are made of

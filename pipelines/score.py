@@ -31,13 +31,13 @@ from pipelines.cluster import connect, cores
 from pipelines.library import SCORES, photos, samples
 from pipelines.stage import MODEL, run, write_json
 from r2mrf import images, scoring
-from r2mrf.checkpoint import Checkpoint, load
+from r2mrf.checkpoint import Checkpoint, load, locate
 from r2mrf.config import Config, Score
 from r2mrf.errors import UserError
 from r2mrf.files import whole
 from r2mrf.fingerprint import fingerprint
 from r2mrf.precision import resolve
-from r2mrf.predictor import Analysis, Predictor, locate
+from r2mrf.predictor import Analysis, Predictor
 from r2mrf.preprocess import Preprocess, to_uint8
 
 LIBRARY = Path("library")  # where the stage leaves its table

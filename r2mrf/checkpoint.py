@@ -1,15 +1,15 @@
 """A trained model on disk: a folder with `model.safetensors` (weights) and `model.json` (everything else).
 
 `model.json` holds the architecture, the preprocessing, facts of the training and the SHA-256 of the weights.
-Nothing is unpickled. A folder appears whole or not at all.
+Nothing is unpickled. A folder appears whole or not at all. Models have names: lite (released), a folder, one in a registry.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,10 +19,12 @@ from safetensors.torch import save as save_tensors
 
 from r2mrf.config import Model
 from r2mrf.errors import UserError
+from r2mrf.files import whole_folder
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import Preprocess
 
 WEIGHTS, FACTS = "model.safetensors", "model.json"
+RELEASED = Path(__file__).parent / "weights"
 
 
 class CheckpointError(UserError):
@@ -49,7 +51,6 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
     folder = Path(folder)
     if folder.exists() and not (folder / FACTS).is_file():
         raise CheckpointError(f"{folder} is there and is no model folder: give another name, or move it away")
-    folder.parent.mkdir(parents=True, exist_ok=True)
     weights = save_tensors({key: value.contiguous() for key, value in checkpoint.network.state_dict().items()})
     facts = {
         "format": 1,
@@ -58,20 +59,9 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
         "training": checkpoint.training,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        new = Path(scratch) / "new"
-        new.mkdir()
+    with whole_folder(folder) as new:
         (new / WEIGHTS).write_bytes(weights)
         (new / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        old = Path(scratch) / "old"
-        if folder.exists():
-            folder.replace(old)
-        try:
-            new.replace(folder)
-        except BaseException:
-            if old.exists():
-                old.replace(folder)
-            raise
     return folder
 
 
@@ -98,6 +88,20 @@ def load(folder: str | Path) -> Checkpoint:
             f"{folder} does not fit this release of r2mrf: {' '.join(str(error).split())[:300]}"
         ) from None
     return Checkpoint(network.eval(), model, preprocess, facts.get("training", {}), _identity(facts))
+
+
+def locate(name: str) -> Path:
+    """Name of a model -> its folder on this machine.
+
+    Raises:
+        CheckpointError: nothing here resolves such a name.
+    """
+    scheme, colon, _ = name.partition(":/")
+    if colon:
+        for resolver in entry_points(group="r2mrf.resolvers", name=scheme):
+            return resolver.load()(name)
+        raise CheckpointError(f"{name}: nothing installed here resolves {scheme}:/ names; give a model folder")
+    return RELEASED / "lite" if name == "lite" else Path(name)
 
 
 def _identity(facts: dict) -> str:

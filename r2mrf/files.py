@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,3 +29,23 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it was renamed, or could not be made at all
             temporary.unlink()
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder` to fill; at the end it takes its place, or after an error is removed.
+    If anything fails, what was in `folder` before stays."""
+    folder = folder.absolute()  # so that "." has a name and a parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.replace(old)
+        try:
+            new.replace(folder)
+        except BaseException:
+            if old.exists():
+                old.replace(folder)
+            raise

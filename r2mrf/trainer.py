@@ -26,7 +26,6 @@ from r2mrf.metrics import Counts, ImageCounts
 from r2mrf.model import R2MRF
 from r2mrf.optim import AveragedWeights, make_optimizer, set_rate
 from r2mrf.precision import autocast
-from r2mrf.predictor import locate
 from r2mrf.preprocess import Preprocess, to_uint8
 from r2mrf.samples import Batch, whole
 
@@ -153,7 +152,7 @@ def starting_point(config: Config) -> Checkpoint | None:
     """
     if not config.train.start:
         return None
-    begun = checkpoints.load(locate(config.train.start))
+    begun = checkpoints.load(checkpoints.locate(config.train.start))
     theirs, ours = (model.model_dump(exclude={"weights"}) for model in (begun.model, config.model))
     if other := [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if theirs[key] != ours[key]]:
         raise UserError(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from r2mrf import Predictor, checkpoint, predictor
+from r2mrf import Predictor, checkpoint
 from r2mrf.checkpoint import Checkpoint, CheckpointError
 from r2mrf.config import Model
 from r2mrf.model import R2MRF
@@ -120,7 +120,7 @@ def refused(name) -> str:
 def elsewhere(tmp_path, monkeypatch) -> Path:
     """A folder in which nothing was trained, with a release that ships no weights."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(predictor, "RELEASED", tmp_path / "weights")
+    monkeypatch.setattr(checkpoint, "RELEASED", tmp_path / "weights")
     return tmp_path
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from pipelines.library import samples
 from r2mrf import images
+from r2mrf.checkpoint import RELEASED
 from r2mrf.metrics import Counts
 from r2mrf.optics import defocus, to_linear, to_srgb
-from r2mrf.predictor import RELEASED, Predictor
+from r2mrf.predictor import Predictor
 from r2mrf.preprocess import to_uint8
 from r2mrf.scenes import render_scene
 

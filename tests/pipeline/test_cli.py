@@ -10,7 +10,7 @@ import pytest
 from conftest import save_photo
 
 from pipelines.cli import main
-from r2mrf import Predictor, images, predictor
+from r2mrf import Predictor, checkpoint, images
 from r2mrf.overlay import overlay
 from r2mrf.preprocess import to_uint8
 
@@ -19,7 +19,7 @@ from r2mrf.preprocess import to_uint8
 def here(tmp_path, monkeypatch) -> Path:
     """Every test runs in a folder of its own, with weights/ as what the package ships."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(predictor, "RELEASED", tmp_path / "weights")
+    monkeypatch.setattr(checkpoint, "RELEASED", tmp_path / "weights")
     return tmp_path
 
 
@@ -216,6 +216,35 @@ def test_output_that_cannot_be_written(run):
     refused(run("map", "a.jpg", "-o", "out"), "out/a.png: cannot be written (Is a directory)")
 
 
+# --- export ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("form", "written"), [("onnx", ["model.onnx"]), ("openvino", ["model.bin", "model.xml"])])
+def test_export(run, tiny_model, form, written):
+    facts = run("export", "--format", form, "-o", "deep/er")
+    name = Predictor.load(tiny_model).checkpoint.name
+    assert facts[::2] == (0, [])
+    assert facts[1][0] == f"deep/er: {', '.join(written)}, model.json; {name}"
+    assert facts[1][1].startswith("differs from torch by ")
+    assert facts[1][1].endswith(" at most (allowed: 0.001)")
+    assert files("deep/er") == sorted([*written, "model.json"])
+
+
+def test_export_over_something_else(run):
+    save_photo(Path("photos/a.jpg"))
+    refused(run("export", "--format", "onnx", "-o", "photos"), "photos is there and is not an export for onnx")
+    refused(run("export", "--format", "onnx", "-o", "photos/a.jpg"), "a.jpg is there and is not an export for onnx")
+    Path("a").touch()
+    refused(run("export", "--format", "onnx", "-o", "a/b"), "/a: File exists", "give another place")
+    assert files("photos") == ["a.jpg"]
+
+
+def test_export_without_a_model(capsys):
+    status = main(["export", "--format", "onnx", "-o", "out"])
+    refused((status, [], capsys.readouterr().err.splitlines()), "no model yet", "--model")
+    assert not Path("out").exists()
+
+
 # --- the command line itself -----------------------------------------------------------------------------
 
 
@@ -228,6 +257,9 @@ def test_output_that_cannot_be_written(run):
         ["map", "a.jpg", "--colour"],
         ["score", "."],
         ["evaluate", "--maps", "."],
+        ["export", "-o", "out"],
+        ["export", "--format", "onnx"],
+        ["export", "--format", "tflite", "-o", "out"],
         ["evaluate", "--maps", ".", "--masks", ".", "--json", "f", "--mask-white", "blur"],
     ],
     ids=" ".join,
@@ -245,7 +277,7 @@ def test_help_names_what_there_is():
     command = Path(sys.executable).with_name("r2mrf")
     done = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    for part in ("map", "score", "report", "evaluate", "exit status", "examples"):
+    for part in ("map", "score", "report", "evaluate", "export", "exit status", "examples"):
         assert part in done.stdout
 
 

@@ -1,0 +1,203 @@
+"""What runs the network: torch, ONNX Runtime or OpenVINO behind one call, on the processor.
+
+engine = create("openvino", checkpoint, threads=2)
+defocus, steps = engine(x)              # normalised float32 B×3×S×S -> probabilities
+print(fastest(checkpoint, threads=2))   # "openvino (photos/s: openvino 21.3, torch 17.9, onnx 16.2)"
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from r2mrf.checkpoint import Checkpoint
+from r2mrf.errors import UserError
+from r2mrf.graph import INPUT, OUTPUTS, Graph, to_onnx
+from r2mrf.model import R2MRF
+from r2mrf.precision import autocast, resolve
+
+ENGINES = ("torch", "openvino", "onnx")  # of those that are equally fast, `fastest` takes the first
+TIE = 1.05  # rates that differ by less are equal: the next trial might turn them round
+AGREEMENT = 0.02  # mean difference from torch's maps that bfloat16 explains; an engine further off is wrong
+
+log = logging.getLogger(__name__)
+
+
+class EngineError(UserError):
+    """An engine that cannot be had here; the message says what to do."""
+
+
+class Probabilities(NamedTuple):
+    """Of defocus, float32 in [0, 1]: `defocus` B×S×S; `steps` B×K×h×w, of the last recurrent steps, on the grid."""
+
+    defocus: np.ndarray
+    steps: np.ndarray
+
+
+class Engine(Protocol):
+    """Runs one network. `name` and `precision` (fp32 or bf16) tell apart engines that give other numbers."""
+
+    name: str
+    precision: str
+
+    def __call__(self, x: np.ndarray) -> Probabilities:
+        """`x`: normalised photos, float32 B×3×S×S in any memory layout."""
+
+
+class Torch:
+    """The network itself, under autocast."""
+
+    name = "torch"
+
+    def __init__(self, network: R2MRF, threads: int | None = None):
+        if threads:
+            torch.set_num_threads(threads)  # of the whole process: torch has one pool
+        self.graph, self.precision = Graph(network), resolve("auto")
+
+    @torch.inference_mode()
+    def __call__(self, x: np.ndarray) -> Probabilities:
+        with autocast(self.precision):
+            return Probabilities(*(output.numpy() for output in self.graph(torch.from_numpy(x))))
+
+
+class OnnxRuntime:
+    """`model`: an ONNX file or its content."""
+
+    name, precision = "onnx", "fp32"
+
+    def __init__(self, model: bytes | Path, threads: int | None = None):
+        runtime = package("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads or torch.get_num_threads()
+        options.log_severity_level = 3  # errors only
+        model = model if isinstance(model, bytes) else str(model)
+        self.session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, x: np.ndarray) -> Probabilities:
+        return Probabilities(*self.session.run(OUTPUTS, {INPUT: np.ascontiguousarray(x)}))
+
+
+class OpenVino:
+    """`model`: an ONNX file or its content, or an OpenVINO .xml; `size`: of all photos, where it is known before."""
+
+    name = "openvino"
+
+    def __init__(
+        self, model: bytes | Path, threads: int | None = None, size: int | None = None, precision: str = "auto"
+    ):
+        core = package("openvino").Core()
+        graph = core.read_model(model if isinstance(model, bytes) else str(model))
+        if size:
+            graph.reshape([-1, 3, size, size])
+        settings = {
+            "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
+            "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[resolve(precision)],
+            "PERFORMANCE_HINT": "LATENCY",  # all threads on one batch; the batches come one after the other
+            "ENABLE_CPU_PINNING": False,  # several processes would all pin themselves to the same cores
+        }
+        self.compiled = core.compile_model(graph, "CPU", settings)
+        used = self.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        self.precision = {"f32": "fp32"}.get(used, used)
+
+    def __call__(self, x: np.ndarray) -> Probabilities:
+        outputs = self.compiled(np.ascontiguousarray(x))
+        return Probabilities(*(outputs[name] for name in OUTPUTS))
+
+
+def create(name: str, checkpoint: Checkpoint, threads: int | None = None) -> Engine:
+    """An engine by name: one of `ENGINES`, or `auto` for the fastest (said in the log).
+
+    Args:
+        threads: share of the cores; None: as many as torch has.
+
+    Raises:
+        EngineError: no such engine, or its package is not installed.
+        GraphError: the network cannot be turned into the engine's form.
+    """
+    if name == "torch":
+        return Torch(checkpoint.network, threads)
+    if name == "onnx":
+        return OnnxRuntime(to_onnx(checkpoint.network), threads)
+    if name == "openvino":
+        return OpenVino(to_onnx(checkpoint.network), threads, checkpoint.preprocess.size)
+    if name == "auto":
+        trial = fastest(checkpoint, threads)
+        log.info("engine: %s", trial)
+        return trial.engine
+    raise EngineError(f"no engine {name!r}: use one of {', '.join(ENGINES)}, or auto")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The fastest engine. `rates`: photos a second by name, fastest first; `refused`: name -> why it was not tried."""
+
+    engine: Engine
+    rates: dict[str, float]
+    refused: dict[str, str]
+
+    def __str__(self) -> str:
+        rates = ", ".join(f"{name} {rate:.1f}" for name, rate in self.rates.items())
+        without = f"; without {', '.join(self.refused)}" if self.refused else ""
+        return f"{self.engine.name} (photos/s: {rates}{without})"
+
+
+def fastest(checkpoint: Checkpoint, threads: int | None = None, batch: int = 4, rounds: int = 3) -> Trial:
+    """Time every engine that is installed on a few batches of noise, by turns, and take the fastest.
+
+    Its engine stays; to have the same one in other processes, pass on its name. What differs by less than `TIE`
+    goes by the order of `ENGINES`. An engine whose maps are not torch's is refused, however fast.
+    """
+    size = checkpoint.preprocess.size
+    photos = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
+    x = checkpoint.preprocess.normalise(photos)
+    engines, refused, expected = {}, {}, None
+    for name in ENGINES:
+        try:
+            engine = create(name, checkpoint, threads)
+        except UserError as error:
+            refused[name] = str(error)
+            continue
+        defocus = engine(x).defocus  # the first batch is slower, and not timed
+        expected = defocus if expected is None else expected
+        if np.abs(defocus - expected).mean() <= AGREEMENT:
+            engines[name] = engine
+        else:
+            refused[name] = "its maps are not those of torch"
+    seconds = {name: min(times) for name, times in _time(engines, x, rounds).items()}
+    best = next(name for name in engines if seconds[name] <= TIE * min(seconds.values()))
+    rates = {name: batch / seconds[name] for name in sorted(engines, key=seconds.get)}
+    return Trial(engines[best], rates, refused)
+
+
+def _time(engines: dict[str, Engine], x: np.ndarray, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each batch; by turns, so that what else the machine does falls on all alike."""
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(rounds):
+        for name, engine in engines.items():
+            began = time.perf_counter()
+            engine(x)
+            times[name].append(time.perf_counter() - began)
+    return times
+
+
+def package(name: str) -> ModuleType:
+    """Import an engine's package.
+
+    Raises:
+        EngineError: it is not installed, or cannot be loaded here.
+    """
+    if name == "openvino":
+        sys.modules.setdefault("openvino_telemetry", None)  # else importing it sends usage statistics
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise EngineError(f"{name} cannot be loaded ({error}): `pip install {name}`, or use the engine torch") from None

@@ -1,0 +1,281 @@
+"""One contract for every engine: torch's probabilities, whatever runs the network."""
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from r2mrf import Predictor, checkpoint, engines
+from r2mrf.checkpoint import Checkpoint
+from r2mrf.config import Model
+from r2mrf.engines import ENGINES, Engine, EngineError, Probabilities, create, fastest
+from r2mrf.graph import Graph, GraphError, to_onnx
+from r2mrf.model import R2MRF
+from r2mrf.preprocess import Preprocess
+
+SIDE = 64
+TOLERANCE = {"fp32": 1e-4, "bf16": 0.05}  # of a probability, from torch's in float32
+PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
+
+
+def decided(**changes) -> Checkpoint:
+    """An untrained network whose probabilities lie all over 0 … 1, not about 0.5."""
+    torch.manual_seed(0)
+    values = {"amdf_width": 4, "width": 2, "steps": 3, "input_size": SIDE} | changes
+    model = Model(backbone="tf_efficientnet_lite0", weights="random", **values)
+    network = R2MRF(model).eval()
+    with torch.inference_mode():
+        logits = network(torch.randn(4, 3, SIDE, SIDE)).fused
+    with torch.no_grad():
+        network.fusion.weight *= 3 / logits.std()
+        network.fusion.bias -= 3 * logits.mean() / logits.std()
+    return Checkpoint(network, model, Preprocess(SIDE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), sha256="0" * 64)
+
+
+def noise(batch: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (batch, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+PHOTOS = {
+    "one": noise(1),
+    "three": noise(3, seed=1),
+    "black": np.zeros((1, SIDE, SIDE, 3), np.uint8),
+    "white": np.full((1, SIDE, SIDE, 3), 255, np.uint8),
+}
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    """Threads of torch are the process's: give them back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _written_once():
+    """Each network's graph is written once, however many engines are made of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "to_onnx", cache(to_onnx))
+        yield
+
+
+@pytest.fixture(scope="module")
+def made() -> Checkpoint:
+    return decided()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request, made) -> Engine:
+    return create(request.param, made, threads=1)
+
+
+def reference(made: Checkpoint, photos: np.ndarray) -> Probabilities:
+    """Torch's, in float32."""
+    graph, x = Graph(made.network), torch.from_numpy(made.preprocess.normalise(photos))
+    with torch.inference_mode():
+        return Probabilities(*(output.numpy() for output in graph(x)))
+
+
+# --- the contract ----------------------------------------------------------------------------------------
+
+
+def test_the_reference_says_something(made):
+    defocus = reference(made, PHOTOS["three"]).defocus
+    assert defocus.min() < 0.1
+    assert defocus.max() > 0.9
+
+
+@pytest.mark.parametrize("photos", PHOTOS.values(), ids=PHOTOS)
+def test_probabilities_are_torchs(engine, made, photos):
+    got, expected = engine(made.preprocess.normalise(photos)), reference(made, photos)
+    for ours, theirs in zip(got, expected, strict=True):
+        assert (ours.shape, ours.dtype) == (theirs.shape, np.float32)
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE[engine.precision])
+    assert got.defocus.shape == (len(photos), SIDE, SIDE)
+    assert got.steps.shape == (len(photos), 3, SIDE // 4, SIDE // 4)
+
+
+def test_batches_of_any_size_one_after_the_other(engine, made):
+    for batch in (3, 1, 2):
+        x = made.preprocess.normalise(noise(batch))
+        np.testing.assert_allclose(engine(x).defocus[0], engine(x[:1]).defocus[0], atol=TOLERANCE[engine.precision])
+
+
+def test_memory_layout_changes_nothing(engine, made):
+    x = made.preprocess.normalise(PHOTOS["three"])
+    expected = engine(np.ascontiguousarray(x)).defocus
+    np.testing.assert_allclose(engine(np.asfortranarray(x)).defocus, expected, atol=1e-5)
+    np.testing.assert_allclose(engine(x).defocus, expected, atol=1e-5)
+
+
+def test_what_was_given_out_is_not_written_over(engine, made):
+    first = engine(made.preprocess.normalise(noise(1)))
+    copies = [output.copy() for output in first]
+    engine(made.preprocess.normalise(noise(1, seed=9)))
+    for output, copy in zip(first, copies, strict=True):
+        np.testing.assert_array_equal(output, copy)
+
+
+def test_map_and_confidence_of_a_photo(engine, made):
+    tolerance = TOLERANCE[engine.precision]
+    rgb = np.random.default_rng(2).integers(0, 256, (50, 90, 3), dtype=np.uint8)
+    expected, got = Predictor(made).analyse(rgb), Predictor(made, engine).analyse(rgb)
+    np.testing.assert_allclose(got.defocus, expected.defocus, atol=2 * tolerance)
+    assert got.confidence == pytest.approx(expected.confidence, abs=2 * tolerance)
+
+
+ARCHITECTURES = [
+    {"steps": 0, "grid_stride": 2},
+    {"steps": 1, "rrm": False, "fusion_relu": True},
+    {"steps": 4, "share_steps": False},
+]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_architecture(name, architecture):
+    other = decided(**architecture)
+    got, expected = create(name, other)(other.preprocess.normalise(PHOTOS["one"])), reference(other, PHOTOS["one"])
+    assert got.steps.shape[1] == min(architecture["steps"] + 1, 3)
+    for ours, theirs in zip(got, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=0.05)
+
+
+# --- what an engine is given -----------------------------------------------------------------------------
+
+
+def test_threads_are_kept_to(made):
+    create("torch", made, threads=2)
+    assert torch.get_num_threads() == 2
+    assert create("onnx", made, threads=3).session.get_session_options().intra_op_num_threads == 3
+    assert create("openvino", made, threads=1).compiled.get_property("INFERENCE_NUM_THREADS") == 1
+
+
+def test_without_a_word_as_many_threads_as_torch_has(made):
+    torch.set_num_threads(2)
+    assert create("onnx", made).session.get_session_options().intra_op_num_threads == 2
+    assert create("openvino", made).compiled.get_property("INFERENCE_NUM_THREADS") == 2
+    create("torch", made)
+    assert torch.get_num_threads() == 2
+
+
+def test_processes_do_not_pin_themselves_to_the_same_cores(made):
+    assert create("openvino", made).compiled.get_property("ENABLE_CPU_PINNING") is False
+
+
+def test_openvino_sends_no_statistics(made):
+    create("openvino", made)
+    assert sys.modules["openvino_telemetry"] is None
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_missing_package(monkeypatch, made, name):
+    monkeypatch.setitem(sys.modules, PACKAGES[name], None)
+    with pytest.raises(EngineError, match=f"`pip install {PACKAGES[name]}`, or use the engine torch"):
+        create(name, made)
+
+
+def test_missing_package_onnx(monkeypatch, made):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(GraphError, match="`pip install onnx`, or use the engine torch"):
+        to_onnx(made.network)
+
+
+def test_what_onnx_has_no_word_for():
+    class Odd(torch.nn.Module):
+        def forward(self, x):
+            return torch.special.i0(x.mean(dim=1, keepdim=True))
+
+    network = decided().network
+    network.fusion = Odd()
+    with pytest.raises(GraphError, match="cannot be written as ONNX") as caught:
+        to_onnx(network)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_engine(made):
+    with pytest.raises(EngineError, match="no engine 'tensorrt': use one of torch, openvino, onnx, or auto"):
+        create("tensorrt", made)
+
+
+def test_predictor_by_the_engines_name(tmp_path, made):
+    folder = checkpoint.save(tmp_path / "model", made)
+    assert Predictor.load(folder).engine.name == "torch"
+    predictor = Predictor.load(folder, engine="onnx", threads=1)
+    assert predictor.engine.name == "onnx"
+    assert isinstance(predictor.network, torch.nn.Module)
+    rgb = noise(1)[0]
+    np.testing.assert_allclose(predictor(rgb), Predictor.load(folder)(rgb), atol=TOLERANCE["bf16"])
+
+
+def test_predictor_alone_imports_no_other_engine():
+    code = "import sys, r2mrf.predictor; print(*({'onnx', 'onnxruntime', 'openvino'} & set(sys.modules)))"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+# --- auto ------------------------------------------------------------------------------------------------
+
+
+def pretend(monkeypatch, **seconds: float) -> None:
+    """Let the engines take these times for a batch."""
+    monkeypatch.setattr(engines, "_time", lambda tried, x, rounds: {name: [seconds[name]] for name in tried})
+
+
+def test_auto_measures_and_says_what(made, caplog):
+    with caplog.at_level("INFO"):
+        engine = create("auto", made, threads=1)
+    assert engine.name in ENGINES
+    assert caplog.messages[0].startswith(f"engine: {engine.name} (photos/s: ")
+    for name in ENGINES:
+        assert f"{name} " in caplog.messages[0]
+
+
+def test_trial(made):
+    trial = fastest(made, threads=1, batch=2, rounds=2)
+    assert set(trial.rates) == set(ENGINES)
+    assert list(trial.rates.values()) == sorted(trial.rates.values(), reverse=True)
+    assert min(trial.rates.values()) > 0
+    assert trial.rates[trial.engine.name] >= max(trial.rates.values()) / engines.TIE
+    assert trial.refused == {}
+
+
+def test_the_fastest_is_taken(made, monkeypatch):
+    pretend(monkeypatch, torch=1.0, openvino=0.5, onnx=0.8)
+    trial = fastest(made, batch=4)
+    assert trial.engine.name == "openvino"
+    assert str(trial) == "openvino (photos/s: openvino 8.0, onnx 5.0, torch 4.0)"
+
+
+def test_equals_go_by_order(made, monkeypatch):
+    pretend(monkeypatch, torch=1.0, openvino=0.97, onnx=0.96)
+    assert fastest(made).engine.name == "torch"
+
+
+def test_trial_without_an_engine(made, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    pretend(monkeypatch, torch=1.0, openvino=2.0)
+    trial = fastest(made)
+    assert trial.engine.name == "torch"
+    assert "pip install onnxruntime" in trial.refused["onnx"]
+    assert str(trial).endswith("; without onnx)")
+
+
+def test_fast_but_wrong(made, monkeypatch):
+    class Wrong:
+        name, precision = "openvino", "fp32"
+
+        def __call__(self, x):
+            return Probabilities(*(1 - output for output in reference(made, noise(len(x)))))
+
+    monkeypatch.setattr(engines, "OpenVino", lambda *_: Wrong())
+    pretend(monkeypatch, torch=1.0, openvino=0.1, onnx=0.8)
+    trial = fastest(made)
+    assert trial.engine.name == "onnx"
+    assert trial.refused == {"openvino": "its maps are not those of torch"}

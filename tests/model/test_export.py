@@ -1,0 +1,218 @@
+"""An exported folder: what is in it, that others can use it, and that a bad one never appears."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from r2mrf import Predictor
+from r2mrf import export as exports
+from r2mrf.checkpoint import Checkpoint
+from r2mrf.config import Model
+from r2mrf.engines import package
+from r2mrf.errors import UserError
+from r2mrf.export import FORMATS, ExportError, export
+from r2mrf.graph import to_onnx
+from r2mrf.model import R2MRF
+from r2mrf.preprocess import Preprocess
+
+SIDE = 64
+FILES = {"onnx": ["model.json", "model.onnx"], "openvino": ["model.bin", "model.json", "model.xml"]}
+
+
+def untrained(seed: int = 0) -> Checkpoint:
+    torch.manual_seed(seed)
+    model = Model(backbone="tf_efficientnet_lite0", weights="random", amdf_width=4, width=2, steps=3, input_size=SIDE)
+    network = R2MRF(model).eval()
+    with torch.no_grad():
+        network.fusion.weight *= 100  # away from 0.5
+    preprocess = Preprocess(SIDE, (0.5, 0.45, 0.4), (0.25, 0.2, 0.3))
+    return Checkpoint(network, model, preprocess, {"steps": 7}, sha256=f"{seed}" * 64)
+
+
+@pytest.fixture(scope="module")
+def made() -> Checkpoint:
+    return untrained()
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def form(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, made, form) -> Path:
+    out = tmp_path_factory.mktemp("exports") / "deep" / "er"
+    export(made, form, out)
+    return out
+
+
+def run(folder: Path, form: str, x: np.ndarray) -> dict[str, np.ndarray]:
+    """As another program would: with the runtime and what model.json says, without r2mrf."""
+    facts = json.loads((folder / "model.json").read_text())
+    given, wanted = facts["input"]["name"], list(facts["outputs"])
+    if form == "onnx":
+        session = package("onnxruntime").InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+        return dict(zip(wanted, session.run(wanted, {given: x}), strict=True))
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = package("openvino").Core().compile_model(str(folder / "model.xml"), "CPU", settings)
+    outputs = model({given: x})
+    return {name: outputs[name] for name in wanted}
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- what is written -------------------------------------------------------------------------------------
+
+
+def test_folder_describes_itself(folder, made, form):
+    assert files(folder) == FILES[form]
+    assert files(folder.parent) == ["er"]  # no scratch is left
+    facts = json.loads((folder / "model.json").read_text())
+    assert (facts["export"], facts["name"], facts["sha256"]) == (form, made.name, made.sha256)
+    assert facts["model"]["steps"] == 3
+    assert Preprocess.from_dict(facts["preprocess"]) == made.preprocess
+    assert facts["training"] == {"steps": 7}
+    for name in FILES[form]:
+        if name != "model.json":
+            assert facts["files"].pop(name) == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    assert facts["files"] == {}
+    assert 0 < facts["parity"]["largest_difference"] <= facts["parity"]["tolerance"] == 1e-3
+
+
+def test_nothing_tells_where_it_was_made(folder):
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        for place in (Path(exports.__file__).parent, folder.parent, Path(torch.__file__).parent):
+            assert str(place).encode() not in content
+
+
+@pytest.mark.parametrize(("batch", "size"), [(1, (SIDE, SIDE)), (3, (96, 45))])
+def test_another_program_gets_the_same(folder, made, form, batch, size):
+    rgb = np.random.default_rng(1).integers(0, 256, (batch, *size, 3), dtype=np.uint8)
+    facts = json.loads((folder / "model.json").read_text())["preprocess"]
+    x = ((rgb / 255 - facts["mean"]) / facts["std"]).transpose(0, 3, 1, 2).astype(np.float32)
+    got = run(folder, form, np.ascontiguousarray(x))
+    with torch.inference_mode():
+        outputs = made.network(torch.from_numpy(x))
+        expected = outputs.fused.sigmoid()[:, 0].numpy()
+        last = made.network.fuse(outputs.sides[-1]).sigmoid()[:, 0].numpy()
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(got["defocus"], expected, atol=1e-4)
+    np.testing.assert_allclose(got["steps"][:, -1], last, atol=1e-4)
+
+
+def test_same_model_same_bytes_and_the_model_stays(folder, made, form, tmp_path):
+    rgb = np.random.default_rng(2).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    before = Predictor(made)(rgb)
+    export(made, form, tmp_path / "again")
+    # OpenVINO numbers the nodes of the .xml on and on within a process, and its hash stands in model.json
+    for name in {"onnx": FILES["onnx"], "openvino": ["model.bin"]}[form]:
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+    assert not made.network.training
+    np.testing.assert_array_equal(Predictor(made)(rgb), before)
+
+
+# --- where it may go -------------------------------------------------------------------------------------
+
+
+def test_an_earlier_export_is_replaced(tmp_path, made, form):
+    (tmp_path / "out").mkdir()  # an empty folder is as good as none
+    for model in (untrained(seed=1), made):
+        export(model, form, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "model.json").read_text())["sha256"] == made.sha256
+    assert files(tmp_path) == ["out"]
+
+
+def test_what_is_no_export_is_kept(tmp_path, made):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_text('{"format": 1}')
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "model.json").write_text("[1]")
+    for name in ("photos", "file", "model", "list"):
+        with pytest.raises(ExportError, match=f"{name} is there and is not an export for onnx: give another name"):
+            export(made, "onnx", tmp_path / name)
+    assert files(tmp_path / "photos") == ["a.jpg"]
+    assert files(tmp_path) == ["file", "list", "model", "photos"]
+
+
+def test_an_export_of_the_other_form_is_kept(tmp_path, made):
+    export(made, "onnx", tmp_path / "out")
+    with pytest.raises(ExportError, match="is there and is an export for onnx"):
+        export(made, "openvino", tmp_path / "out")
+    assert files(tmp_path / "out") == FILES["onnx"]
+
+
+# --- what never appears ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["nothing before", "an older export"])
+def place(request, tmp_path) -> Path:
+    """Where an export shall go, for both forms."""
+    if request.param == "an older export":
+        for form in FORMATS:
+            (tmp_path / form).mkdir()
+            (tmp_path / form / "model.json").write_text(json.dumps({"export": form}))
+    return tmp_path
+
+
+def refused(place: Path, made: Checkpoint, form: str) -> str:
+    """Why; nothing has changed."""
+    before = content(place)
+    with pytest.raises((UserError, OSError)) as caught:
+        export(made, form, place / form)
+    assert content(place) == before
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_graph_that_is_not_the_networks(place, made, form, monkeypatch):
+    other = to_onnx(untrained(seed=1).network)
+    monkeypatch.setattr(exports, "to_onnx", lambda _: other)
+    assert "not written, as its probabilities differ from torch's by up to " in refused(place, made, form)
+
+
+def test_graph_that_is_slightly_off(tmp_path, made, monkeypatch):
+    other = untrained()
+    with torch.no_grad():
+        other.network.fusion.bias += 0.02
+    monkeypatch.setattr(exports, "to_onnx", lambda _: to_onnx(other.network))
+    assert "(allowed: 0.001)" in refused(tmp_path, made, "onnx")
+
+
+def test_network_that_gives_no_numbers(tmp_path):
+    broken = untrained()
+    with torch.no_grad():
+        broken.network.fusion.bias.fill_(float("nan"))
+    assert "differ from torch's by up to nan" in refused(tmp_path, broken, "onnx")
+
+
+def test_disk_that_is_full(place, made, monkeypatch):
+    written = Path.write_text
+
+    def write_text(path, *arguments, **options):
+        if path.name == "model.json":
+            raise OSError(28, "No space left on device", str(path))
+        return written(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    assert "No space left" in refused(place, made, "onnx")
+
+
+@pytest.mark.parametrize(("form", "name"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_runtime_that_is_not_installed(place, made, form, name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    assert f"pip install {name}" in refused(place, made, form)
