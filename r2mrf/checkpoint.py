@@ -1,7 +1,7 @@
 """A trained model on disk: a folder with `model.safetensors` (weights) and `model.json` (everything else).
 
 `model.json` holds the architecture, the preprocessing, facts of the training and the SHA-256 of the weights.
-Nothing is unpickled. A folder appears whole or not at all. Models have names: lite (released), a folder, one in a registry.
+Nothing is unpickled. A folder appears whole or not at all. A model is named `lite`, by its folder, or in a registry.
 """
 
 from __future__ import annotations
