@@ -53,7 +53,7 @@ def fit(config: Config, key: str, states: States) -> Trainer:
     """Train to the end, or go on from the last of `states`; returns the trainer in its last state."""
     run_id = tracking.run_for(config, "train", key)
     arguments = {"config": config.model_dump(), "key": key, "data": str(AUGMENTED.resolve())}
-    arguments |= {"storage": states.storage, "recovered": states.recover()}
+    arguments |= {"storage": states.storage, "recovered": states.recover(), "here": str(Path.cwd())}
     most = config.train.most_workers
     with connect(logical_cpus=ROOM + most, training=True):
         ray_trainer = TorchTrainer(

@@ -30,6 +30,8 @@ def work(arguments: dict) -> dict | None:
     from ray.train.torch import get_device, prepare_model
 
     logging.disable(logging.INFO)  # the line of progress says it
+    if Path(arguments["here"]).is_dir():  # paths of params.yaml are meant from where the driver runs, not a worker
+        os.chdir(arguments["here"])
     config = Config.model_validate(arguments["config"])
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()

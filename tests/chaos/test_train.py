@@ -169,6 +169,16 @@ def test_states_on_s3(tmp_path, undisturbed):
         server.stop()
 
 
+def test_starts_from_a_model_in_a_folder_nearby(tmp_path, undisturbed):
+    with Run(tmp_path, workers=2) as run:
+        run.start()
+        assert run.finish() == undisturbed
+        (run.root / "models/r2mrf").rename(run.root / "models/first")
+        run.set({"lite": {"train": {"start": "models/first"}}})
+        run.start()
+        assert run.finish() != undisturbed
+
+
 def test_interrupted_and_then_other_parameters(tmp_path):
     with Run(tmp_path, workers=1) as run:
         run.start()
