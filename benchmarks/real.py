@@ -1,6 +1,6 @@
 """How a model does on real photographs: people's masks, pairs of shots, and photos that are wholly sharp or blurred.
 
-    python -m benchmarks.real --photos PHOTOS [--model lite] [--params released/params.yaml] [--json FILE]
+    python -m benchmarks.real --photos PHOTOS [--model lite] [--params released/rendered/params.yaml] [--json FILE]
 
 PHOTOS holds the photographs (docs/training.md says which and where they are from). Printed:
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--model", default="lite")
-    parser.add_argument("--params", default="released/params.yaml")
+    parser.add_argument("--params", default="released/rendered/params.yaml")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     predictor = Predictor.load(arguments.model)

@@ -42,8 +42,9 @@ def test_find_defocus_in_scenes_never_trained_on(predictor):
         scene = render_scene(number)
         counts.add(to_uint8(predictor(scene.image)), scene.mask)
     figures = counts.summary()
-    assert figures["f_05"] >= 0.85
-    assert figures["mae"] <= 0.17
+    # F of scenes without any defocus is 0 or 1, and of these there are some: what is right is counted in pixels
+    assert figures["mae"] <= 0.13
+    assert figures["iou"] >= 0.75
 
 
 def blurred_all_over(rgb: np.ndarray, radius: float) -> np.ndarray:
