@@ -32,7 +32,7 @@ released: install ## train the released weights anew: hours; docs/training.md sa
 	cd released/rendered && python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
 	cp -ru released/rendered/data released/labelled # what is rendered need not be again
 	cd released/labelled && python -m pipelines.label && python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
-	python -m pipelines.release released/labelled/models/r2mrf
+	python -m pipelines.release released/labelled/models/r2mrf --shift -0.5
 
 lint: install
 	ruff check .

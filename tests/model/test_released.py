@@ -12,6 +12,7 @@ import pytest
 from pipelines.library import samples
 from r2mrf import images
 from r2mrf.checkpoint import RELEASED
+from r2mrf.config import load
 from r2mrf.metrics import Counts
 from r2mrf.optics import defocus, to_linear, to_srgb
 from r2mrf.predictor import Predictor
@@ -34,6 +35,15 @@ def test_are_small_and_say_what_they_are(predictor):
     assert sum(path.stat().st_size for path in (RELEASED / "lite").iterdir()) <= LARGEST
     card = (RELEASED / "lite" / "README.md").read_text(encoding="utf-8")
     assert predictor.checkpoint.sha256[:12] in card
+
+
+def test_are_what_the_parameters_in_released_make(predictor):
+    config = load(Path(__file__).parents[2] / "released/labelled/params.yaml")
+    facts = predictor.checkpoint.training
+    assert predictor.checkpoint.model == config.model.model_copy(update={"weights": "random"})
+    assert (facts["profile"], facts["source"], facts["seed"]) == (config.profile, config.data.source, config.seed)
+    recipe = {name: value for name, value in facts["recipe"].items() if name not in ("start", "precision")}
+    assert recipe == config.train.model_dump(include=set(recipe))
 
 
 def test_find_defocus_in_scenes_never_trained_on(predictor):
