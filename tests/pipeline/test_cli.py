@@ -240,8 +240,8 @@ def test_export_over_something_else(run):
 
 
 def test_export_without_a_model(capsys):
-    status = main(["export", "--format", "onnx", "-o", "out"])
-    refused((status, [], capsys.readouterr().err.splitlines()), "no model yet", "--model")
+    status = main(["export", "--format", "onnx", "-o", "out", "--model", "no/such/model"])
+    refused((status, [], capsys.readouterr().err.splitlines()), "no/such/model", "a model is a folder with")
     assert not Path("out").exists()
 
 
