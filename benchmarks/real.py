@@ -25,7 +25,7 @@ from r2mrf.metrics import Counts
 from r2mrf.optics import defocus, to_linear, to_srgb
 from r2mrf.predictor import Predictor
 from r2mrf.preprocess import to_uint8
-from r2mrf.sharp import Sharp
+from r2mrf.sharp import Sharp, find_sharp
 
 CONFIDENT = 64  # of 255: lytro's masks are a vote, and below this they do not count
 RADII = (0, 1, 2, 3, 4, 6, 8, 12)
@@ -42,8 +42,8 @@ def main() -> None:
     figures: dict = {"model": predictor.checkpoint.name}
     figures["human"] = human(predictor, arguments.photos / "real")
     figures["lytro"] = lytro(predictor, arguments.photos / "real/lytro")
-    data = config.load(arguments.params).data.model_copy(update={"root": str(arguments.photos)})
-    held_out = sharp_sides(data, config.load(arguments.params).seed)["test"]
+    params = config.load(arguments.params)
+    held_out = sharp_sides(find_sharp(arguments.photos)[0], params.data, params.seed)["test"]
     figures |= ladder(predictor, [source for source in held_out if source.segments])  # whole photos, not crops
     text = json.dumps(figures, indent=2)
     print(text)

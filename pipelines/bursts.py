@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from pipelines.thumbnails import EXIF, TAKEN
 from r2mrf.errors import UserError
+from r2mrf.geometry import resize
 
 GAP = timedelta(seconds=3)  # EXIF times are whole seconds
 ALIKE = 12  # of 64 bits; photos of different scenes differ in about 32
@@ -49,7 +49,7 @@ def look(thumbnail: Path) -> Look:
             taken = image.getexif().get_ifd(EXIF).get(TAKEN)
     except OSError as error:
         raise UserError(f"{thumbnail}: is damaged ({error}); remove it, and it is made again") from None
-    small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
+    small = resize(grey, 8, 9)
     bits = int.from_bytes(np.packbits(small[:, :-1] > small[:, 1:]).tobytes(), "big")
     return Look(bits, _time(taken))
 

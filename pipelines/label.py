@@ -45,10 +45,11 @@ def _unrendered(config: Config) -> list[Sharp]:
 
     The other crops would only say again what composites say.
     """
-    sides = sharp_sides(config.data, config.seed)
+    found, _ = find_sharp(Path(config.data.root))
+    sides = sharp_sides(found, config.data, config.seed)
     tests = {source.group for source in sides["test"]}
     rendered = {source.id for source in sides["train"] if not source.segments}
-    return [s for s in find_sharp(Path(config.data.root))[0] if s.group not in tests and s.id not in rendered]
+    return [s for s in found if s.group not in tests and s.id not in rendered]
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -57,8 +57,8 @@ def _synthetic(data: Data, seed: int) -> Source:
 
 
 def _composite(data: Data, seed: int) -> Source:
-    shapes = find_sharp(Path(data.root))[1]
-    sides = sharp_sides(data, seed)
+    found, shapes = find_sharp(Path(data.root))
+    sides = sharp_sides(found, data, seed)
 
     def row(item: dict) -> dict:
         if "labelled" in item:
@@ -80,9 +80,8 @@ def _composite(data: Data, seed: int) -> Source:
     return Source(items, row, ["composite", data.size, contents, of_code("composite", "scenes", "shards")])
 
 
-def sharp_sides(data: Data, seed: int) -> dict[str, list[Sharp]]:
-    """Photos below `data.root` that are sharp enough to render defocus into, by split: `train` and `test`."""
-    found, _ = find_sharp(Path(data.root))
+def sharp_sides(found: list[Sharp], data: Data, seed: int) -> dict[str, list[Sharp]]:
+    """Those of the photos `found` that are sharp enough to render defocus into, by split: `train` and `test`."""
     kept = _sharp_ones(found)
     print(f"{data.root}: {len(kept)} of {len(found)} photos are sharp enough to render defocus into", file=sys.stderr)
     return dict(zip(("train", "test"), split_groups(kept, data.test / (data.train + data.test), seed), strict=True))

@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -27,6 +26,7 @@ from tqdm import tqdm
 from pipelines.cluster import cores
 from r2mrf import images
 from r2mrf.files import whole
+from r2mrf.geometry import resize
 from r2mrf.overlay import TINT
 
 SIDE = 256  # longest side, in pixels
@@ -118,8 +118,7 @@ def _map(folder: Path, maps: Path, name: str, row: dict) -> bool:
 def _shrink(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
     scale = min(SIDE / max(height, width), 1)
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return resize(pixels, max(round(height * scale), 1), max(round(width * scale), 1))
 
 
 def _taken(data: bytes) -> str | None:

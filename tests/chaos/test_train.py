@@ -74,6 +74,19 @@ class Run(Workspace):
             time.sleep(0.05)
         raise AssertionError(self.said()[-3000:])
 
+    def kill(self) -> None:
+        """Kill the driver, and wait until its cluster has noticed and ended."""
+        self.driver.kill()
+        self.driver.wait()
+        time.sleep(10)
+
+    def go_on(self, undisturbed: str) -> None:
+        """Start again: it goes on, does not begin anew, and ends with these weights."""
+        before = self.said()
+        self.start()
+        assert self.finish() == undisturbed
+        assert f"step {EVERY}/{STEPS}:" not in self.said().removeprefix(before)
+
     def finish(self) -> str:
         """Wait for the end; hash of the weights."""
         assert self.driver.wait(2 * PATIENCE) == 0, self.said()[-3000:]
@@ -121,28 +134,18 @@ def test_driver_killed_then_started_again(tmp_path, undisturbed):
     with Run(tmp_path, workers=2) as run:
         run.start()
         run.await_step(2 * EVERY)
-        run.driver.kill()
-        run.driver.wait()
-        time.sleep(10)  # its cluster notices and ends
-        before = run.said()
-        run.start()
-        assert run.finish() == undisturbed
-        assert f"step {EVERY}/{STEPS}:" not in run.said().removeprefix(before)  # it went on, and did not begin anew
+        run.kill()
+        run.go_on(undisturbed)
 
 
 def test_driver_killed_while_ray_wrote_its_list(tmp_path, undisturbed):
     with Run(tmp_path, workers=2) as run:
         run.start()
         run.await_step(3 * EVERY)
-        run.driver.kill()
-        run.driver.wait()
-        time.sleep(10)
+        run.kill()
         (listed,) = (run.root / "runs").glob(f"train-*/{LIST}")
         listed.write_bytes(listed.read_bytes()[: listed.stat().st_size // 2])
-        before = run.said()
-        run.start()
-        assert run.finish() == undisturbed
-        assert f"step {EVERY}/{STEPS}:" not in run.said().removeprefix(before)
+        run.go_on(undisturbed)
 
 
 def test_states_on_s3(tmp_path, undisturbed):
@@ -157,13 +160,8 @@ def test_states_on_s3(tmp_path, undisturbed):
             run.start()
             os.kill(run.await_step(2 * EVERY), signal.SIGKILL)
             run.await_step(3 * EVERY)
-            run.driver.kill()
-            run.driver.wait()
-            time.sleep(10)
-            before = run.said()
-            run.start()
-            assert run.finish() == undisturbed
-            assert f"step {EVERY}/{STEPS}:" not in run.said().removeprefix(before)
+            run.kill()
+            run.go_on(undisturbed)
             assert not (run.root / "runs").exists()
     finally:
         server.stop()

@@ -5,7 +5,6 @@ On scenes rendered here and on photographs that installed packages ship; none of
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ from pipelines.library import samples
 from r2mrf import images
 from r2mrf.checkpoint import RELEASED
 from r2mrf.config import load
+from r2mrf.geometry import resize
 from r2mrf.metrics import Counts
 from r2mrf.optics import defocus, to_linear, to_srgb
 from r2mrf.predictor import Predictor
@@ -64,7 +64,7 @@ def blurred_all_over(rgb: np.ndarray, radius: float) -> np.ndarray:
 @pytest.fixture(scope="module")
 def ladder(predictor) -> np.ndarray:
     """Share of each sample photograph that is found blurred, photos × RADII, at the network's own size."""
-    photos = [cv2.resize(images.load(path), (320, 320), interpolation=cv2.INTER_AREA) for path in samples()]
+    photos = [resize(images.load(path), 320, 320) for path in samples()]
     return np.array([[(predictor(blurred_all_over(p, r)) >= 0.5).mean() for r in RADII] for p in photos])
 
 

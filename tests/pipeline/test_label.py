@@ -13,6 +13,7 @@ from r2mrf import images
 from r2mrf.config import Config
 from r2mrf.errors import UserError
 from r2mrf.labelling import SURE
+from r2mrf.sharp import find_sharp
 
 
 def asked(root: Path, model: Path, **data) -> Config:
@@ -39,7 +40,9 @@ def test_labels_whole_photos_and_soft_crops_that_are_not_for_testing(photos, tin
     monkeypatch.setattr("r2mrf.labelling.SURE", 0.0)  # the untrained model is sure of nothing: take what it says
     config = asked(photos, tiny_model, labelled=str(photos / "labelled"))
     label.label_photos(config)
-    tests = {source.id.replace("/", "-") for source in sharp_sides(config.data, config.seed)["test"]}
+    tests = {
+        source.id.replace("/", "-") for source in sharp_sides(find_sharp(photos)[0], config.data, config.seed)["test"]
+    }
     wanted = {"crops-soft6", "crops-soft7", "whole-8", "whole-9", "whole-10"} - tests
     assert {path.stem for path in (photos / "labelled/image").iterdir()} == wanted
     assert f"{len(wanted)} of {len(wanted)} photos" in capsys.readouterr().out
