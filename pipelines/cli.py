@@ -7,6 +7,8 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,33 +80,38 @@ def map_photos(options: argparse.Namespace) -> int:
             with whole(overlays[i]) as file:
                 file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
         print(target)
-    return _list_failures(failures)
+    return _list_failures(failures, len(failures))
 
 
 def score(options: argparse.Namespace) -> int:
     """`r2mrf score`: a table of a library."""
-    from pipelines.score import failures, score_library
+    from pipelines import score as scores
     from r2mrf.config import Score
 
-    summary = score_library(options.sources, options.out, options.model, Score(), maps=options.maps)
+    chosen = Score(maps=options.maps, engine=options.engine, by_content=options.by_content, retry=options.retry)
+    if options.dry_run:
+        from pipelines.estimate import estimate
+
+        print(estimate(options.sources, options.out, options.model, chosen))
+        return DONE
+    summary = scores.score_library(options.sources, options.out, options.model, chosen)
     rate = f", {summary['images_per_second']:.1f} photos/s" if summary["images_per_second"] else ""
     print(f"{options.out}: {summary['ok']} of {summary['total']} photos scored, {summary['failed']} failed{rate}")
     print(f"table: {options.out / 'scores'}/shard-*-{summary['fingerprint']}.parquet")
     if options.report:
-        from pipelines.scored import Limits, read
+        from pipelines.scored import read
 
-        _write_page(read(options.out, Limits()), options.out / "report.html")
-    return _list_failures(failures(options.out, summary["fingerprint"]))
+        _write_page(read(options.out), options.out / "report.html")
+    return _list_failures(scores.failures(options.out, summary["fingerprint"]), summary["failed"])
 
 
 def report(options: argparse.Namespace) -> int:
     """`r2mrf report`: verdicts by any limits, a page, a CSV file, sidecars."""
     from pipelines import exports
     from pipelines.report import check_output
-    from pipelines.scored import Limits, read
+    from pipelines.scored import read
 
-    given = {"sharp_below": options.sharp_below, "blurred_above": options.blurred_above}
-    scored = read(options.folder, Limits(**{name: limit for name, limit in given.items() if limit is not None}))
+    scored = read(options.folder, options.sharp_below, options.blurred_above)
     page = options.output or options.folder / "report.html"
     for target in (page, options.csv):
         if target:
@@ -113,7 +120,8 @@ def report(options: argparse.Namespace) -> int:
     if options.csv:
         exports.write_csv(scored.rows, options.csv)
         print(f"table: {options.csv}")
-    return _list_failures(exports.write_sidecars(scored.rows, options.xmp) if options.xmp else [])
+    failures = exports.write_sidecars(scored.rows, options.xmp) if options.xmp else []
+    return _list_failures(failures, len(failures))
 
 
 def export_model(options: argparse.Namespace) -> int:
@@ -138,7 +146,7 @@ def evaluate(options: argparse.Namespace) -> int:
     write_json(options.json, summary)
     for name, value in summary.items():
         print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
-    return _list_failures(failures)
+    return _list_failures(failures, len(failures))
 
 
 def _write_page(scored: Scored, page: Path) -> None:
@@ -185,12 +193,12 @@ def _spare_inputs(photos: list[Path], targets: list[Path]) -> None:
             raise UserError(f"{target} is one of the photos and would be overwritten: give another -o")
 
 
-def _list_failures(failures: list[str]) -> int:
-    for failure in failures[:SHOWN]:
+def _list_failures(failures: Iterable[str], number: int) -> int:
+    for failure in islice(failures, SHOWN):
         print(f"failed: {failure}", file=sys.stderr)
-    if len(failures) > SHOWN:
-        print(f"failed: and {len(failures) - SHOWN} more", file=sys.stderr)
-    return SOME_FAILED if failures else DONE
+    if number > SHOWN:
+        print(f"failed: and {number - SHOWN} more", file=sys.stderr)
+    return SOME_FAILED if number else DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -214,18 +222,32 @@ def _parser() -> argparse.ArgumentParser:
     mapping.set_defaults(command=map_photos)
 
     scoring = commands.add_parser("score", parents=[model], help="a table of a library of photos")
-    scoring.add_argument("sources", nargs="+", metavar="SOURCE", help="folder, photo, or list of paths (.txt)")
+    scoring.add_argument(
+        "sources", nargs="+", metavar="SOURCE",
+        help="folder, photo, list of paths (.txt), table with a column of paths or of image bytes (.csv, .parquet), or "
+        "an address of one of these like s3://bucket/photos",
+    )  # fmt: skip
     scoring.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="where the table goes; run again to go on"
     )
     scoring.add_argument("--maps", action="store_true", help="also write the maps, into DIR/maps")
     scoring.add_argument("--report", action="store_true", help="also write a page to look through it: DIR/report.html")
+    scoring.add_argument(
+        "--engine", default="auto", choices=("auto", "torch", "openvino", "onnx"),
+        help="what runs the network; auto (default): what a short trial finds fastest here",
+    )  # fmt: skip
+    scoring.add_argument("--retry", action="store_true", help="score photos that failed before once more")
+    scoring.add_argument(
+        "--by-content", action="store_true",
+        help="photos whose time or size has changed are read, and scored anew only if their content has changed",
+    )  # fmt: skip
+    scoring.add_argument("--dry-run", action="store_true", help="only count the photos and estimate the time")
     scoring.set_defaults(command=score)
 
     reporting = commands.add_parser(
         "report",
         help="a page to look through a scored folder; verdicts by other limits",
-        description="Limits that are not given are those of r2mrf score. Photos are only read.",
+        description="Limits that are not given are those of the run. Photos are only read.",
     )
     reporting.add_argument("folder", type=Path, metavar="DIR", help="the --out of r2mrf score")
     reporting.add_argument(

@@ -51,6 +51,13 @@ def gpus() -> int:
     return int(ray.cluster_resources().get("GPU", 0))
 
 
+def cpus() -> int:
+    """Processor cores of the connected cluster; of this machine, where the cluster is one of its own."""
+    import ray
+
+    return int(ray.cluster_resources().get("CPU", 1)) if os.environ.get("RAY_ADDRESS") else cores()
+
+
 def cores() -> int:
     """Processor cores of this machine that this process may use."""
     return len(os.sched_getaffinity(0))

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from xml.etree import ElementTree
 
-from pipelines.library import SCORES
+from pipelines.ledger import SCORES
 from pipelines.thumbnails import on_disk
 from r2mrf.errors import UserError
 from r2mrf.files import whole

@@ -1,69 +1,117 @@
-"""The photos of a library: folders, file lists and single files -> sorted paths; and the table's schema."""
+"""The photos of a library, one after the other: folders, single photos, lists, tables, here or at an address.
+
+    for photo in Library(["/archive", "s3://bucket/photos", "chosen.parquet"]).photos(): ...
+
+Nothing waits for the whole list: folders are walked in the order of their paths, and ten million photos are
+still being listed while the first of them are scored.
+"""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path, PurePosixPath
 
-import pyarrow as pa
+from pyarrow.fs import FileType
 
+from pipelines import tables
+from pipelines.addresses import Addresses, is_address, shown
+from pipelines.photo import Photo, here, there
 from r2mrf import images
 from r2mrf.errors import UserError
 
-SCORES = pa.schema(
-    [
-        ("path", pa.string()),
-        ("status", pa.string()),  # ok | failed
-        ("error", pa.string()),  # REASON: sentence; see r2mrf.images.REASONS
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("content_sha256", pa.string()),
-        ("blur_fraction", pa.float64()),
-        ("focus_area", pa.float64()),
-        ("focus_x0", pa.int32()),
-        ("focus_y0", pa.int32()),
-        ("focus_x1", pa.int32()),
-        ("focus_y1", pa.int32()),
-        ("center_blur", pa.float64()),
-        ("confidence", pa.float64()),
-        ("verdict", pa.string()),  # sharp | partial | blurred | flat
-        ("contrast", pa.float64()),  # with blur_fraction, all that the verdict needs
-        ("map", pa.string()),  # file below maps/, if maps were asked for
-        ("model", pa.string()),
-        ("model_sha256", pa.string()),
-    ]
-)
+OURS = ("maps", "thumbnails")  # folders of pictures that score and report write, no photos of a library
 
 
-def photos(sources: list[str]) -> list[str]:
-    """Absolute paths of all photos, sorted, each once.
+class Library:
+    """What a user calls a library.
+
+    Args:
+        sources: folders (all photos below), photos, lists of paths (.txt), tables (.csv, .parquet) with a column of
+            paths or of image bytes; each a path or an address.
+        without: folders to pass over; what lies there was written by an earlier run.
+
+    Attributes:
+        names: of the sources, fit to be shown.
 
     Raises:
-        UserError: a source does not exist or holds no photo.
+        UserError: a source does not exist, cannot be read, or holds no photo.
     """
-    found: set[str] = set()
-    for source in sources:
-        paths = list(_photos(source))
-        if not paths:
-            raise UserError(f"{source}: no photo in it (looked for {', '.join(sorted(images.SUFFIXES))})")
-        found.update(os.path.abspath(path) for path in paths)  # noqa: PTH100  (links stay as they are named)
-    return sorted(found)
+
+    def __init__(self, sources: list[str], without: Iterable[Path] = ()):
+        self.addresses = Addresses(sources)
+        self.names = [shown(source) if is_address(source) else _absolute(source) for source in sources]
+        self._without = {os.path.realpath(folder) for folder in without}
+        self._listings = [_begun(source, self._photos(source)) for source in sources]
+
+    def photos(self) -> Iterator[Photo]:
+        """All photos, each once, those of a source in the order of their paths. To be called once."""
+        if len(self._listings) == 1:
+            yield from self._listings[0]
+            return
+        seen: set[str] = set()  # sources may overlap
+        for photo in chain.from_iterable(self._listings):
+            if photo.path not in seen:
+                seen.add(photo.path)
+                yield photo
+
+    def check(self) -> None:
+        """Raises UserError if a source has vanished: a disk that was taken away, a bucket out of reach."""
+        for name in self.names:
+            if is_address(name):
+                self.addresses.facts(name)
+            elif not Path(name).exists() or (Path(name).is_dir() and not any(Path(name).iterdir())):
+                raise UserError(f"{name} is gone: bring it back, and the same command goes on from here")
+
+    def _photos(self, source: str) -> Iterator[Photo]:
+        if is_address(source):
+            yield from self._at_address(source)
+            return
+        path = Path(source)
+        if path.is_dir():
+            yield from self._walk(_absolute(source))
+        elif not path.exists():
+            raise UserError(
+                f"{source}: no such folder or file; give a folder of photos, a photo, a list of paths (.txt), "
+                "a table of them (.csv, .parquet), or an address like s3://bucket/photos"
+            )
+        elif path.suffix.lower() in tables.SUFFIXES:
+            yield from tables.photos(source, self.addresses)
+        else:
+            yield here(_absolute(source))
+
+    def _at_address(self, source: str) -> Iterator[Photo]:
+        facts = self.addresses.facts(source)
+        if facts.type == FileType.Directory:
+            found = (there(address, facts) for address, facts in self.addresses.walk(source))
+            yield from (photo for photo in found if is_photo(photo.path))
+        elif PurePosixPath(shown(source)).suffix.lower() in tables.SUFFIXES:
+            yield from tables.photos(source, self.addresses)
+        else:
+            yield there(shown(source), facts)
+
+    def _walk(self, root: str) -> Iterator[Photo]:
+        """Links to files are followed, links to folders are not: they may lead in a ring."""
+        waiting = [(root, True)]
+        while waiting:
+            path, is_folder = waiting.pop()
+            if not is_folder:
+                yield here(path)
+            elif os.path.realpath(path) not in self._without:
+                try:
+                    with os.scandir(path) as entries:
+                        found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                except OSError:
+                    yield here(path)  # listed, so that it is told that its photos are missing
+                    continue
+                kept = (entry for entry in found if entry[1] or is_photo(entry[0]))
+                waiting += sorted(kept, key=_place, reverse=True)  # the first one is taken first
 
 
-def _photos(source: str) -> list[Path]:
-    path = Path(source)
-    if path.is_dir():
-        walk = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-        return [p for p in walk if p.suffix.lower() in images.SUFFIXES]  # a list may name anything
-    if not path.exists():
-        raise UserError(f"{source}: no such folder or file; give a folder of photos, a photo or a list of paths (.txt)")
-    if path.suffix.lower() == ".txt":
-        try:
-            lines = images.read_bytes(path).removeprefix(b"\xef\xbb\xbf").splitlines()
-        except images.ImageError as error:
-            raise UserError(f"{source}: no usable list of paths: {error.detail}") from None
-        return [path.parent / os.fsdecode(line) for line in lines if line.strip()]
-    return [path]
+def is_photo(path: str) -> bool:
+    """Whether a file found in a folder is taken for a photo; what a user names is taken for one in any case."""
+    return PurePosixPath(path).suffix.lower() in images.SUFFIXES
 
 
 def samples() -> list[Path]:
@@ -78,3 +126,21 @@ def samples() -> list[Path]:
         *(Path(sklearn.datasets.__file__).parent / "images" / name for name in ("china.jpg", "flower.jpg")),
         Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg",
     ]
+
+
+def _begun(source: str, listing: Iterator[Photo]) -> Iterator[Photo]:
+    """The listing, of which the first photo is known to be there."""
+    first = next(listing, None)
+    if first is None:
+        raise UserError(f"{shown(source)}: no photo in it (looked for {', '.join(sorted(images.SUFFIXES))})")
+    return chain([first], listing)
+
+
+def _place(entry: tuple[str, bool]) -> str:
+    """By which entries of a folder are sorted, so that all paths below it come in their order."""
+    path, is_folder = entry
+    return f"{path}/" if is_folder else path
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100  (links stay as they are named)

@@ -10,18 +10,20 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.library import SCORES
+from pipelines.ledger import SCORES
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.focus import verdict
+
+DEFAULT = {name: Score.model_fields[name].default for name in ("sharp_below", "blurred_above")}
 
 
 @dataclass(frozen=True)
 class Limits:
     """Of blur_fraction, 0 … 1: below the first a photo is sharp, above the second blurred."""
 
-    sharp_below: float = Score.model_fields["sharp_below"].default
-    blurred_above: float = Score.model_fields["blurred_above"].default
+    sharp_below: float
+    blurred_above: float
 
     def __post_init__(self):
         if not 0 <= self.sharp_below < self.blurred_above <= 1:
@@ -41,13 +43,17 @@ class Scored:
     rows: list[dict]
 
 
-def read(folder: Path, limits: Limits) -> Scored:
-    """Rows of the run that summary.json names. The network is not needed: verdicts follow from two columns.
+def read(folder: Path, sharp_below: float | None = None, blurred_above: float | None = None) -> Scored:
+    """Rows of the run that summary.json names, with verdicts by these limits, or by those of the run.
+
+    The network is not needed: verdicts follow from two columns.
 
     Raises:
         UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
     """
     summary = _summary(folder / "summary.json")
+    given = {"sharp_below": sharp_below, "blurred_above": blurred_above}
+    limits = Limits(**{name: summary.get(name, DEFAULT[name]) if x is None else x for name, x in given.items()})
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
     rows = [row for file in files for row in _shard(file).to_pylist()]
     if not rows:

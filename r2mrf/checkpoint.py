@@ -72,8 +72,18 @@ def load(folder: str | Path) -> Checkpoint:
         CheckpointError: missing or damaged files, weights that are not the ones that model.json names, an
             architecture or preprocessing that this release does not know.
     """
-    folder = Path(folder)
-    weights, facts = _read(folder, WEIGHTS), _facts(folder)
+    return parse(read(folder), folder)
+
+
+def read(folder: str | Path) -> dict[str, bytes]:
+    """The files of a model folder by name, as `parse` takes them. Raises CheckpointError if one is missing."""
+    return {name: _read(Path(folder), name) for name in (WEIGHTS, FACTS)}
+
+
+def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
+    """`load` of files that were read before; `origin` stands in errors."""
+    folder, weights = Path(origin), files[WEIGHTS]
+    facts = _facts(folder, files[FACTS])
     if hashlib.sha256(weights).hexdigest() != facts.get("weights_sha256"):
         raise CheckpointError(
             f"{folder / WEIGHTS} is not the file that {FACTS} names (SHA-256 differs): get the folder anew"
@@ -120,8 +130,7 @@ def _read(folder: Path, name: str) -> bytes:
         ) from None
 
 
-def _facts(folder: Path) -> dict:
-    content = _read(folder, FACTS)
+def _facts(folder: Path, content: bytes) -> dict:
     try:
         facts = json.loads(content)
     except ValueError:

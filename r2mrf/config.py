@@ -118,9 +118,14 @@ class Score(Section):
     """Bulk scoring. The defaults serve the command line where there is no params.yaml."""
 
     source: str = "samples"
+    maps: bool = False
+    by_content: bool = False
+    retry: bool = False
+    engine: Literal["auto", "torch", "openvino", "onnx"] = "auto"
     batch: Positive = 8
-    shard_rows: Positive = 1000
-    actors: Positive = 1
+    shard_rows: Positive = 500
+    actors: Count = 0
+    seconds: Annotated[float, Field(gt=0, le=3600)] = 60
     max_pixels: Annotated[int, Field(gt=0, le=178_000_000)] = 178_000_000  # Pillow refuses larger ones itself
     sharp_below: Share = 0.15
     blurred_above: Share = 0.85

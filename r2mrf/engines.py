@@ -1,4 +1,4 @@
-"""What runs the network: torch, ONNX Runtime or OpenVINO behind one call, on the processor.
+"""What runs the network: torch, ONNX Runtime or OpenVINO behind one call; torch on a GPU where there is one.
 
 engine = create("openvino", checkpoint, threads=2)
 defocus, steps = engine(x)              # normalised float32 B×3×S×S -> probabilities
@@ -7,6 +7,7 @@ print(fastest(checkpoint, threads=2))   # "openvino (photos/s: openvino 21.3, to
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 import sys
@@ -58,15 +59,18 @@ class Torch:
 
     name = "torch"
 
-    def __init__(self, network: R2MRF, threads: int | None = None):
+    def __init__(self, network: R2MRF, threads: int | None = None, precision: str = "auto"):
         if threads:
             torch.set_num_threads(threads)  # of the whole process: torch has one pool
-        self.graph, self.precision = Graph(network), resolve("auto")
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.precision = resolve(precision, self.device)
+        self.graph = Graph(network if self.device == "cpu" else copy.deepcopy(network).to(self.device))
 
     @torch.inference_mode()
     def __call__(self, x: np.ndarray) -> Probabilities:
-        with autocast(self.precision):
-            return Probabilities(*(output.numpy() for output in self.graph(torch.from_numpy(x))))
+        with autocast(self.precision, self.device):
+            outputs = self.graph(torch.from_numpy(x).to(self.device))
+        return Probabilities(*(output.cpu().numpy() for output in outputs))
 
 
 class OnnxRuntime:
@@ -113,22 +117,23 @@ class OpenVino:
         return Probabilities(*(outputs[name] for name in OUTPUTS))
 
 
-def create(name: str, checkpoint: Checkpoint, threads: int | None = None) -> Engine:
+def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precision: str = "auto") -> Engine:
     """An engine by name: one of `ENGINES`, or `auto` for the fastest (said in the log).
 
     Args:
         threads: share of the cores; None: as many as torch has.
+        precision: fp32, bf16, or auto: what the machine multiplies natively. ONNX Runtime has fp32 only.
 
     Raises:
         EngineError: no such engine, or its package is not installed.
         GraphError: the network cannot be turned into the engine's form.
     """
     if name == "torch":
-        return Torch(checkpoint.network, threads)
+        return Torch(checkpoint.network, threads, precision)
     if name == "onnx":
         return OnnxRuntime(to_onnx(checkpoint.network), threads)
     if name == "openvino":
-        return OpenVino(to_onnx(checkpoint.network), threads, checkpoint.preprocess.size)
+        return OpenVino(to_onnx(checkpoint.network), threads, checkpoint.preprocess.size, precision)
     if name == "auto":
         trial = fastest(checkpoint, threads)
         log.info("engine: %s", trial)

@@ -39,6 +39,8 @@ REASONS = {
     "corrupt": "the image is damaged or cut short",
     "too_large": "more pixels or bytes than allowed",
     "too_small": f"a side is shorter than {MIN_SIDE} pixels",
+    "crashed": "decoding it ends the process that does it",
+    "timeout": "decoding it takes too long",
 }
 
 
@@ -88,6 +90,19 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises:
         ImageError: empty, not_an_image, corrupt, too_large or too_small.
     """
+    return decode_reduced(data, 0, max_pixels)[0]
+
+
+def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, tuple[int, int]]:
+    """Decode for a use that needs no side longer than `least`: JPEGs of camera size are decoded at 1/2, 1/4 or 1/8,
+    as long as both sides keep `least` pixels. 0: at full size.
+
+    Returns:
+        The pixels as `decode` gives them, maybe smaller, and (height, width) as displayed at full size.
+
+    Raises:
+        ImageError: as `decode`.
+    """
     if not data:
         raise ImageError("empty")
     image = _open(data)
@@ -99,11 +114,16 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     try:
         if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
             # libjpeg only warns of damaged pixels, and Pillow keeps that to itself; here it is an error
-            pixels = simplejpeg.decode_jpeg(data, "RGB")
+            factor = max((f for f in (2, 4, 8) if least and min(width, height) >= f * least), default=1)
+            smallest = {"min_width": -(-width // factor), "min_height": -(-height // factor)} if factor > 1 else {}
+            pixels = simplejpeg.decode_jpeg(data, "RGB", **smallest)
         else:
             image.load()
             pixels = _to_rgb(image)
-        return np.ascontiguousarray(_TURN[_orientation(image)](pixels))
+            height, width = pixels.shape[:2]  # Pillow turns TIFFs itself
+        orientation = _orientation(image)
+        pixels = np.ascontiguousarray(_TURN[orientation](pixels))
+        return pixels, (width, height) if orientation in SIDEWAYS else (height, width)
     except MemoryError:
         raise ImageError("too_large", f"{width}×{height} pixels do not fit into memory") from None
     except Exception as error:  # decoders of damaged files raise all sorts
@@ -153,6 +173,8 @@ def _open(data: bytes) -> Image.Image:
         raise ImageError("not_an_image") from None
     except Image.DecompressionBombError:
         raise ImageError("too_large", f"more than {MAX_PIXELS:,} pixels") from None
+    except MemoryError:
+        raise ImageError("too_large", "does not fit into memory") from None
     except Exception as error:  # a header that lies: struct, overflow, syntax errors
         raise ImageError("corrupt", f"{REASONS['corrupt']} ({error})") from None
 
@@ -177,6 +199,7 @@ _TURN = {
     7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
     8: lambda p: np.rot90(p),
 }
+SIDEWAYS = (5, 6, 7, 8)
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from r2mrf import images
 from r2mrf.config import Score
 from r2mrf.focus import Focus, describe, local_contrast
-from r2mrf.predictor import Analysis, Predictor
 from r2mrf.preprocess import Preprocess
 
-VERSION = 1  # raise it when the same photo and model would give another record; it enters every fingerprint
+if TYPE_CHECKING:  # what only reads photos needs no network
+    from r2mrf.predictor import Analysis, Predictor
+
+VERSION = 2  # raise it when the same photo and model would give another record; it enters every fingerprint
+
+# JPEGs may be decoded at a fraction of their size as long as each side keeps this many times the network's input:
+# the rest is an area average, as shrinking is. tests/model/test_released.py holds what that changes in a score.
+REDUCED = 2
 
 # What a record says of a photo that could not be scored.
 NO_FOCUS = {name: None for name in Focus.__dataclass_fields__}
@@ -36,9 +44,19 @@ def shrink(data: bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
     Raises:
         images.ImageError: the photo cannot be used.
     """
-    rgb = images.decode(data, max_pixels)
+    rgb, (height, width) = images.decode_reduced(data, REDUCED * preprocess.size, max_pixels)
     pixels = preprocess.shrink(rgb)
-    return Shrunk(pixels, rgb.shape[1], rgb.shape[0], hashlib.sha256(data).hexdigest(), local_contrast(pixels))
+    return Shrunk(pixels, width, height, hashlib.sha256(data).hexdigest(), local_contrast(pixels))
+
+
+def look(source: str | bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
+    """`shrink` the photo at a path, or its bytes, on one core.
+
+    Raises:
+        images.ImageError: the photo cannot be used.
+    """
+    cv2.setNumThreads(1)
+    return shrink(images.read_bytes(source) if isinstance(source, str) else source, preprocess, max_pixels)
 
 
 def focus_of(analysis: Analysis, width: int, height: int, contrast: float, score: Score) -> Focus:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipelines.library import SCORES
+from pipelines.ledger import SCORES
 
 FINGERPRINT = "0123456789abcdef"
 MADE_BY = {"model": "tiny", "model_sha256": "ab" * 32}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import save_photo
+from tiny import save_photo
 
 from pipelines.cli import main
 from r2mrf import Predictor, checkpoint, images

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import save_tiny_model
+from tiny import save_tiny_model
 
 from pipelines import release
 from pipelines.release import FACTORS

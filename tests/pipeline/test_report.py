@@ -10,16 +10,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import save_photo
 from library_made_up import FINGERPRINT, HOSTILE, MADE_BY, failed, ok, save_scene, save_table
 from PIL import Image
+from tiny import save_photo
 
 from pipelines import bursts, exports, score, thumbnails
 from pipelines.bursts import Look
 from pipelines.cli import main
 from pipelines.library import photos
 from pipelines.report import add_pictures, write_page
-from pipelines.scored import Limits, read
+from pipelines.scored import read
 from r2mrf import images
 from r2mrf.overlay import TINT
 
@@ -45,7 +45,7 @@ def report(capsys):
 
 
 def verdicts(folder: Path, **limits: float) -> list[str | None]:
-    return [row["verdict"] for row in read(folder, Limits(**limits)).rows]
+    return [row["verdict"] for row in read(folder, **limits).rows]
 
 
 # --- the table and its verdicts --------------------------------------------------------------------------
@@ -62,7 +62,7 @@ def test_verdicts_by_other_limits(here):
 def test_rows_of_the_run_that_the_summary_names(here):
     save_table(here, [ok("/p/old.jpg")], fingerprint="aaaa")
     save_table(here, [ok("/p/b.jpg"), ok("/p/a.jpg")])
-    assert [row["path"] for row in read(here, Limits()).rows] == ["/p/a.jpg", "/p/b.jpg"]
+    assert [row["path"] for row in read(here).rows] == ["/p/a.jpg", "/p/b.jpg"]
 
 
 def spoil(folder: Path, how: str) -> None:
@@ -113,7 +113,7 @@ def test_limits_that_make_no_sense(here, report, limits):
 
 
 def pictured(folder: Path, rows: list[dict]) -> list[dict]:
-    scored = read(save_table(folder, rows), Limits())
+    scored = read(save_table(folder, rows))
     add_pictures(scored)
     return scored.rows
 
@@ -420,7 +420,7 @@ def test_score_with_report(here, monkeypatch, capsys):
 def test_fifty_thousand_rows_take_seconds(here):
     save_table(here, [ok(f"/p/{i % 50}/IMG_{i:05}.jpg", i % 101 / 100) for i in range(50_000)])
     began = time.process_time()
-    scored = read(here, Limits())
+    scored = read(here)
     add_pictures(scored)
     write_page(scored, here / "report.html")
     assert time.process_time() - began < 60  # of the processor: other work on the machine does not count

@@ -15,10 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import save_photo, save_tiny_model
+from tiny import save_photo, save_tiny_model
 
 from pipelines.cli import main
-from pipelines.library import photos, samples
 from pipelines.score import score_library
 from r2mrf import Predictor, images, scoring
 from r2mrf.config import Score
@@ -32,8 +31,6 @@ PINNED = {
     **dict.fromkeys(["blur_fraction", "focus_area", "center_blur", "confidence"], pa.float64()),
 }
 SUMMARY = ["total", "ok", "failed", "images_per_second", "model", "model_sha256", "fingerprint"]
-
-KEPT = 4  # rows of the first six that a kill spares
 
 
 class Run(NamedTuple):
@@ -71,9 +68,9 @@ def summary_of(files: dict[Path, tuple[bytes, int]]) -> dict:
 
 
 def lose_some(out: Path) -> None:
-    """Leave the table as a run that was killed leaves it: a shard of the first rows, and an unfinished file."""
+    """Leave the table as a run that was killed leaves it: a shard that is listed and not done, and half a file."""
     (shard,) = (out / "scores").iterdir()
-    pq.write_table(pq.read_table(shard).slice(0, KEPT), shard)
+    shard.unlink()
     shard.with_name(f".{shard.name}.123").write_bytes(b"PAR1 and no more")
 
 
@@ -89,14 +86,14 @@ def story(tiny_model, tmp_path_factory) -> Story:
     (library / "b" / "broken.png").write_text("no picture")
     (library / "b" / "notes.doc").write_text("not looked at")
     (library / "dangling.jpg").symlink_to("nowhere")
-    score = ("score", library, "--out", out, "--maps", "--model", tiny_model)
+    score = ("score", library, "--out", out, "--maps", "--model", tiny_model, "--engine", "torch")
     runs, files = {"first": command(*score)}, {"first": files_of(out)}
     runs["again"], files["again"] = command(*score), files_of(out)
     lose_some(out)
     save_photo(library / "b" / "new.jpg", (30, 70), seed=4)
     runs["grown"], files["grown"] = command(*score), files_of(out)
     model = save_tiny_model(tmp_path_factory.mktemp("other") / "model", seed=1)
-    runs["other"] = command("score", library / "b", "--out", out, "--model", model)
+    runs["other"] = command("score", library / "b", "--out", out, "--model", model, "--engine", "torch")
     files["other"] = files_of(out)
     return Story(library, out, runs, files)
 
@@ -112,7 +109,7 @@ def rows(story) -> dict[str, dict]:
 
 
 def test_pinned_columns(story):
-    shards = [content for path, (content, _) in story.files["other"].items() if path.suffix == ".parquet"]
+    shards = [content for path, (content, _) in story.files["other"].items() if path.match("scores/*.parquet")]
     assert len(shards) == 3
     for shard in shards:
         schema = pq.read_schema(io.BytesIO(shard))
@@ -172,7 +169,7 @@ def test_content_hash_names_the_same_photo(story, rows):
 
 def test_summary(story, rows):
     summary = summary_of(story.files["first"])
-    assert list(summary) == SUMMARY
+    assert set(SUMMARY) <= summary.keys()
     assert (summary["total"], summary["ok"], summary["failed"]) == (6, 4, 2)
     assert summary["images_per_second"] > 0
     assert {row["model_sha256"] for row in rows.values()} == {summary["model_sha256"]}
@@ -204,16 +201,14 @@ def test_again_nothing_is_done_and_no_figure_changes(story):
 
 def test_after_a_kill_the_rest_is_done_and_a_new_photo_added(story):
     before, after = story.files["again"], story.files["grown"]
-    fingerprint = summary_of(after)["fingerprint"]
-    kept, added = sorted(path for path in after if path.match("shard-*.parquet"))
-    assert kept in before
-    first, rest = (pq.read_table(io.BytesIO(after[path][0])).to_pylist() for path in (kept, added))
-    assert first == table_of(before, fingerprint)[:KEPT]  # untouched
-    lost = [row["path"] for row in table_of(before, fingerprint)[KEPT:]]
-    assert [row["path"] for row in rest] == sorted([*lost, str(story.library / "b" / "new.jpg")])
+    redone, added = sorted(path for path in after if path.match("scores/shard-*.parquet"))
+    assert after[redone][0] == before[redone][0]  # byte for byte what it was
+    assert [row["path"] for row in pq.read_table(io.BytesIO(after[added][0])).to_pylist()] == [
+        str(story.library / "b" / "new.jpg")
+    ]
     figures = {key: summary_of(after)[key] for key in ("total", "ok", "failed")}
     assert figures == {"total": 7, "ok": 5, "failed": 2}
-    assert fingerprint == summary_of(before)["fingerprint"]
+    assert summary_of(after)["fingerprint"] == summary_of(before)["fingerprint"]
 
 
 def test_other_model_never_mixes_with_older_rows(story):
@@ -228,39 +223,13 @@ def test_other_model_never_mixes_with_older_rows(story):
     assert {key: summary_of(after)[key] for key in ("total", "ok", "failed")} == {"total": 4, "ok": 3, "failed": 1}
 
 
-# --- which photos ----------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in ("p/b.jpg", "p/a.PNG", "p/deep/er/c.webp", "elsewhere/d.jpg"):
+    for name in ("p/b.jpg", "p/a.PNG"):
         save_photo(tmp_path / name)
     (tmp_path / "p" / "x.txt").write_text("no list")
     return tmp_path
-
-
-def test_photos_below_a_folder(here):
-    expected = [str(here / "p" / name) for name in ("a.PNG", "b.jpg", "deep/er/c.webp")]
-    assert photos(["p"]) == photos([str(here / "p"), "p/b.jpg", "p/deep"]) == expected
-
-
-def test_list_of_paths(here):
-    # a list may name anything, relative to itself; as Windows saves it
-    (here / "p" / "list.txt").write_bytes(b"\xef\xbb\xbfb.jpg\r\n\r\n../elsewhere/d.jpg\r\nabsent.raw\r\nb.jpg\r\n")
-    expected = [here / "elsewhere" / "d.jpg", here / "p" / "absent.raw", here / "p" / "b.jpg"]
-    assert photos(["p/list.txt"]) == [str(path) for path in expected]
-
-
-def test_list_with_names_that_are_not_utf8(here):
-    (here / "list.txt").write_bytes(b"caf\xe9.jpg\n")
-    assert photos(["list.txt"]) == [str(here / os.fsdecode(b"caf\xe9.jpg"))]
-
-
-def test_samples_are_real_photos():
-    found = photos([str(path) for path in samples()])
-    assert len(found) >= 6
-    assert all(min(images.load(path).shape[:2]) >= 300 for path in found)
 
 
 # --- could not run ---------------------------------------------------------------------------------------

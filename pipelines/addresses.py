@@ -1,0 +1,141 @@
+"""Files by path or by address: s3://bucket/key, gs://…, and what else pyarrow or fsspec knows.
+
+    places = Addresses(["s3://bucket/photos?endpoint_override=localhost:9000&scheme=http"])
+    data = places.read("s3://bucket/photos/a.jpg")
+
+What follows `?` in an address given by the user says how to reach it and may hold keys: it is kept for reading,
+and stands in no table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from pyarrow import ArrowException, NativeFile
+from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, FSSpecHandler, PyFileSystem
+
+from r2mrf.errors import UserError
+from r2mrf.images import MAX_BYTES, ImageError
+
+FAILURES = (OSError, ValueError, ArrowException)
+
+
+def is_address(name: str) -> bool:
+    """Whether a source or path is an address, not a path of this machine."""
+    return re.match(r"[a-z][a-z0-9+.-]*://", name) is not None
+
+
+def shown(address: str) -> str:
+    """An address without what may be secret in it."""
+    return re.sub(r"^([a-z0-9+.-]+://)[^/@]*@", r"\1", address.partition("?")[0])
+
+
+class Addresses:
+    """Reads addresses; those in a bucket that one of `sources` names are reached as that source says."""
+
+    def __init__(self, sources: Iterable[str] = ()):
+        self._systems = {_root(source): _system(source) for source in sources if is_address(source)}
+
+    def read(self, address: str) -> bytes:
+        """Content of a file, by an address as `walk` gives them.
+
+        Raises:
+            ImageError: unreadable, not_a_file, empty or too_large.
+        """
+        try:
+            system, path = self._find(address)
+            entry = system.get_file_info(path)
+            if entry.type == FileType.Directory:
+                raise ImageError("not_a_file")
+            if (entry.size or 0) > MAX_BYTES:
+                raise ImageError("too_large", f"{entry.size:,} bytes; at most {MAX_BYTES:,} are read")
+            with system.open_input_stream(path) as file:
+                data = file.read()
+        except ImageError:
+            raise
+        except (UserError, *FAILURES) as error:
+            raise ImageError("unreadable", str(error).splitlines()[0][:200]) from None
+        if not data:
+            raise ImageError("empty")
+        return data
+
+    def open(self, source: str) -> NativeFile:
+        """A file for random access. Raises UserError if it cannot be opened."""
+        try:
+            system, path = self._find(shown(source))
+            return system.open_input_file(path)
+        except FAILURES as error:
+            raise UserError(_refusal(source, error)) from None
+
+    def facts(self, source: str) -> FileInfo:
+        """Kind, size and time of what lies there. Raises UserError if nothing does, or it cannot be reached."""
+        try:
+            system, path = self._find(shown(source))
+            entry = system.get_file_info(path)
+        except FAILURES as error:
+            raise UserError(_refusal(source, error)) from None
+        if entry.type == FileType.NotFound:
+            raise UserError(f"{shown(source)}: no such file or folder there; check the address")
+        return entry
+
+    def walk(self, source: str) -> Iterator[tuple[str, FileInfo]]:
+        """(address, facts) of all files below a folder, in the order of their addresses.
+
+        Raises:
+            UserError: a folder cannot be listed.
+        """
+        root = shown(source).rstrip("/")
+        system, path = self._find(root)
+        waiting = [(root, FileInfo(path, FileType.Directory))]
+        while waiting:
+            address, entry = waiting.pop()
+            if entry.type != FileType.Directory:
+                yield address, entry
+                continue
+            try:
+                found = system.get_file_info(FileSelector(entry.path))
+            except FAILURES as error:
+                raise UserError(_refusal(address, error)) from None
+            named = [(f"{address}/{f.base_name}", f) for f in found]
+            waiting += sorted(named, key=_place, reverse=True)  # the first one is taken first
+
+    def _find(self, address: str) -> tuple[FileSystem, str]:
+        if (root := _root(address)) not in self._systems:
+            self._systems[root] = _system(root)
+        system = self._systems[root]
+        if isinstance(system, PyFileSystem):
+            return system, system.handler.fs._strip_protocol(address)
+        return system, address.partition("://")[2]
+
+
+def _place(named: tuple[str, FileInfo]) -> str:
+    address, entry = named
+    return f"{address}/" if entry.type == FileType.Directory else address
+
+
+def _root(address: str) -> str:
+    scheme, _, rest = shown(address).partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def _system(source: str) -> FileSystem:
+    """What reaches a source: a system of pyarrow's own, else of fsspec's."""
+    scheme, _, rest = source.partition("://")
+    place, _, options = rest.partition("?")
+    try:
+        return FileSystem.from_uri(f"{scheme}://{place.partition('/')[0]}/?{options}")[0]
+    except FAILURES as error:
+        if "unrecognized filesystem type" not in str(error).lower():
+            raise UserError(_refusal(source, error)) from None
+    try:
+        import fsspec
+
+        return PyFileSystem(FSSpecHandler(fsspec.filesystem(scheme)))
+    except (ImportError, *FAILURES) as error:
+        raise UserError(_refusal(source, error)) from None
+
+
+def _refusal(address: str, error: Exception) -> str:
+    cause = " ".join(str(error).split())[:200]
+    return f"{shown(address)}: cannot be reached ({cause}); check the address, and the keys in the environment"

@@ -1,0 +1,240 @@
+"""What is listed and what is done of a library: two files a shard, under the same name.
+
+    DIR/manifest/shard-00012-FINGERPRINT.parquet    photos, fixed once and for all
+    DIR/scores/shard-00012-FINGERPRINT.parquet      their rows; the shard is done when this file exists
+
+Files are written under a temporary name, flushed to the disk and renamed. A row is dropped from the manifest
+first: what scores hold beyond their manifest is a drop that was cut short, and is finished at the next start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.photo import Photo
+from r2mrf.config import Score
+from r2mrf.errors import UserError
+from r2mrf.files import whole
+from r2mrf.focus import verdict
+
+SCORES = pa.schema(
+    [
+        ("path", pa.string()),
+        ("status", pa.string()),  # ok | failed
+        ("error", pa.string()),  # REASON: sentence; see r2mrf.images.REASONS
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("content_sha256", pa.string()),
+        ("blur_fraction", pa.float64()),
+        ("focus_area", pa.float64()),
+        ("focus_x0", pa.int32()),
+        ("focus_y0", pa.int32()),
+        ("focus_x1", pa.int32()),
+        ("focus_y1", pa.int32()),
+        ("center_blur", pa.float64()),
+        ("confidence", pa.float64()),
+        ("verdict", pa.string()),  # sharp | partial | blurred | flat
+        ("contrast", pa.float64()),  # with blur_fraction, all that the verdict needs
+        ("map", pa.string()),  # file below maps/, if maps were asked for
+        ("model", pa.string()),
+        ("model_sha256", pa.string()),
+    ]
+)
+MANIFEST = pa.schema(
+    [
+        ("path", pa.string()),
+        ("file", pa.binary()),
+        ("row", pa.int64()),
+        ("size", pa.int64()),
+        ("mtime", pa.int64()),
+        ("name_hash", pa.uint64()),  # of the path,
+        ("hash", pa.uint64()),  # and of path, size and time: by these a photo is known again
+    ]
+)
+LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
+
+
+class Ledger:
+    """The shards of one fingerprint below `out`.
+
+    Raises:
+        UserError: by any method, if a file cannot be written, or is damaged or missing.
+    """
+
+    def __init__(self, out: Path, fingerprint: str, options: Score):
+        self.fingerprint, self.options = fingerprint, options
+        self._manifest, self._scores = out / "manifest", out / "scores"
+        self._next = 1 + max(self._numbers(self._manifest) + self._numbers(self._scores), default=-1)
+
+    def listed(self) -> list[int]:
+        """Numbers of all shards."""
+        return self._numbers(self._manifest)
+
+    def waiting(self) -> list[int]:
+        """Numbers of shards that are listed and not done."""
+        return sorted(set(self.listed()) - set(self._numbers(self._scores)))
+
+    def add(self, photos: list[Photo]) -> int:
+        """A new shard; returns its number."""
+        number, self._next = self._next, self._next + 1
+        self._write(self._manifest, number, _manifest(photos))
+        return number
+
+    def photos(self, number: int) -> list[Photo]:
+        """The photos of a shard."""
+        table = self._read(self._manifest, number, list(Photo._fields))
+        return [Photo(*facts) for facts in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+
+    def commit(self, number: int, rows: list[dict]) -> None:
+        """The shard is done. `rows`: one a photo, in the order of its photos."""
+        self._write_scores(number, pa.Table.from_pylist(rows, schema=SCORES))
+
+    def drop(self, paths: dict[int, set[str]]) -> None:
+        """Forget photos, shard by shard: they are new when they are listed again."""
+        for number, gone in paths.items():
+            for folder in (self._manifest, self._scores):
+                table = self._read(folder, number)
+                kept = table.filter(pc.invert(pc.is_in(table["path"], pa.array(sorted(gone), pa.string()))))
+                self._write(folder, number, kept)
+
+    def restate(self, number: int, photos: list[Photo]) -> None:
+        """Size and time of photos of a shard are these now."""
+        now = {photo.path: photo for photo in photos}
+        self._write(self._manifest, number, _manifest([now.get(p.path, p) for p in self.photos(number)]))
+
+    def drop_failed(self) -> None:
+        """Forget all photos that failed."""
+        for number in self._numbers(self._scores):
+            table = self._read(self._scores, number, ["path", "status"])
+            if failed := set(table.filter(pc.equal(table["status"], "failed"))["path"].to_pylist()):
+                self.drop({number: failed})
+
+    def contents(self, number: int) -> dict[str, str]:
+        """Path -> SHA-256 of the content of a shard's photos that were scored; none if it is not done."""
+        if number not in self._numbers(self._scores):
+            return {}
+        table = self._read(self._scores, number, ["path", "content_sha256"])
+        return dict(zip(table["path"].to_pylist(), table["content_sha256"].to_pylist(), strict=True))
+
+    def mend(self) -> int:
+        """Finish drops that were cut short, remove damaged scores (they are made anew), and give the verdicts
+        anew where the limits have changed. Returns the number of photos that are done."""
+        listed, done = set(self.listed()), 0
+        for number in self._numbers(self._scores):
+            file = self._file(self._scores, number)
+            if number not in listed:
+                raise UserError(
+                    f"{file}: {self._file(self._manifest, number)} that belongs to it is missing; bring it back, or "
+                    "remove both and have the photos scored again"
+                )
+            try:
+                scores = pq.read_metadata(file)
+            except (OSError, pa.ArrowException):
+                print(f"{file}: damaged; its photos are scored again", file=sys.stderr)
+                file.unlink()
+                continue
+            kept = self._read(self._manifest, number, ["path"])["path"]
+            if scores.num_rows != len(kept):
+                table = self._read(self._scores, number)
+                self._write(self._scores, number, table.filter(pc.is_in(table["path"], kept)))
+            if (scores.metadata or {}).get(LIMITS) != self._limits():
+                self._write_scores(number, self._judged(self._read(self._scores, number)))
+            done += len(kept)
+        return done
+
+    def known(self) -> Known:
+        """All photos that are listed."""
+        tables = [self._read(self._manifest, number, ["name_hash", "hash"]) for number in self.listed()]
+        numbers = [np.full(len(table), number, np.int32) for number, table in zip(self.listed(), tables, strict=True)]
+        table = pa.concat_tables([MANIFEST.empty_table().select(["name_hash", "hash"]), *tables])
+        return Known(table["name_hash"].to_numpy(), table["hash"].to_numpy(), np.concatenate([[], *numbers]))
+
+    def failures(self) -> Iterator[str]:
+        """A sentence for each photo that failed."""
+        for number in self._numbers(self._scores):
+            table = self._read(self._scores, number, ["path", "status", "error"])
+            for row in table.filter(pc.equal(table["status"], "failed")).to_pylist():
+                yield f"{row['path']}: {row['error']}"
+
+    def counts(self) -> dict:
+        """total, ok and failed; photos by verdict; failures by reason."""
+        verdicts, reasons = Counter[str](), Counter[str]()
+        for number in self._numbers(self._scores):
+            table = self._read(self._scores, number, ["verdict", "error"])
+            verdicts.update(filter(None, table["verdict"].to_pylist()))
+            reasons.update(error.partition(":")[0] for error in table["error"].to_pylist() if error)
+        ok, failed = verdicts.total(), reasons.total()
+        counts = {"total": ok + failed, "ok": ok, "failed": failed}
+        return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
+
+    def _limits(self) -> bytes:
+        return f"{self.options.sharp_below!r} {self.options.blurred_above!r}".encode()
+
+    def _judged(self, table: pa.Table) -> pa.Table:
+        limits = self.options.sharp_below, self.options.blurred_above
+        rows = zip(*(table[name].to_pylist() for name in ("status", "blur_fraction", "contrast")), strict=True)
+        verdicts = [verdict(blur, contrast, *limits) if status == "ok" else None for status, blur, contrast in rows]
+        return table.set_column(SCORES.get_field_index("verdict"), "verdict", pa.array(verdicts, pa.string()))
+
+    def _numbers(self, folder: Path) -> list[int]:
+        return sorted(int(file.name.split("-")[1]) for file in folder.glob(f"shard-*-{self.fingerprint}.parquet"))
+
+    def _file(self, folder: Path, number: int) -> Path:
+        return folder / f"shard-{number:05d}-{self.fingerprint}.parquet"
+
+    def _read(self, folder: Path, number: int, columns: list[str] | None = None) -> pa.Table:
+        file = self._file(folder, number)
+        try:
+            return pq.read_table(file, columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{file}: is damaged ({error}); bring it back, or give another --out") from None
+
+    def _write_scores(self, number: int, table: pa.Table) -> None:
+        self._write(self._scores, number, table.replace_schema_metadata({LIMITS: self._limits()}))
+
+    def _write(self, folder: Path, number: int, table: pa.Table) -> None:
+        with whole(self._file(folder, number)) as temporary:
+            pq.write_table(table, temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _manifest(photos: list[Photo]) -> pa.Table:
+    columns = dict(zip(Photo._fields, zip(*photos, strict=True), strict=True))
+    columns |= dict(zip(("name_hash", "hash"), hashes(photos).T, strict=True))
+    return pa.table(columns, schema=MANIFEST)
+
+
+class Known:
+    """Photos that are listed, as sorted hashes: 20 bytes each."""
+
+    def __init__(self, name_hashes: np.ndarray, hashes: np.ndarray, numbers: np.ndarray):
+        order = np.argsort(name_hashes, kind="stable")
+        self._names, self._hashes, self._numbers = (a[order] for a in (name_hashes, hashes, numbers))
+
+    def find(self, photos: list[Photo]) -> Iterator[tuple[Photo, int | None, bool]]:
+        """For each photo the shard that lists its path, if one does, and whether size and time are the same."""
+        wanted = hashes(photos)
+        places = np.searchsorted(self._names, wanted[:, 0])
+        for photo, (name, whole_hash), place in zip(photos, wanted, places, strict=True):
+            if place < len(self._names) and self._names[place] == name:
+                yield photo, int(self._numbers[place]), bool(self._hashes[place] == whole_hash)
+            else:
+                yield photo, None, False
+
+
+def hashes(photos: Iterable[Photo]) -> np.ndarray:
+    """uint64 N×2: of each photo's path, and of its path, size and time."""
+    parts = [(p.path.encode(), f"{p.path}\0{p.size}\0{p.mtime}".encode()) for p in photos]
+    digests = b"".join(hashlib.blake2b(part, digest_size=8).digest() for pair in parts for part in pair)
+    return np.frombuffer(digests, np.uint64).reshape(-1, 2)

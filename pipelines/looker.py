@@ -1,0 +1,44 @@
+"""The network looks at photos that were read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import chain
+
+import numpy as np
+
+from pipelines.job import Job
+from pipelines.reader import Seen
+from r2mrf import engines, scoring
+from r2mrf.predictor import Analysis, Predictor
+
+
+class Looker:
+    """Looks at photos that were read: a row of the table for each, with its small map as `defocus` if maps are
+    asked for."""
+
+    def __init__(self, job: Job, threads: int):
+        loaded = job.checkpoint()
+        self.job = job
+        self.predictor = Predictor(loaded, engines.create(job.engine, loaded, threads, job.precision))
+
+    def __call__(self, seen: list[Seen]) -> list[dict]:
+        pixels = [s.shrunk.pixels for s in seen if s.shrunk]
+        batches = (
+            pixels[start : start + self.job.options.batch] for start in range(0, len(pixels), self.job.options.batch)
+        )
+        analyses = chain.from_iterable(self.predictor.analyse_batch(np.stack(batch)) for batch in batches)
+        return [self._row(s, next(analyses)) if s.shrunk else self._failed(s) for s in seen]
+
+    def _failed(self, seen: Seen) -> dict:
+        return self._base(seen) | {"status": "failed", "error": seen.error}
+
+    def _base(self, seen: Seen) -> dict:
+        return {"path": seen.photo.path, "model": self.job.model, "model_sha256": self.job.sha256}
+
+    def _row(self, seen: Seen, analysis: Analysis) -> dict:
+        known = {name: getattr(seen.shrunk, name) for name in ("width", "height", "contrast")}
+        focus = scoring.focus_of(analysis, **known, score=self.job.options)
+        row = self._base(seen) | known | asdict(focus)
+        row |= {"status": "ok", "content_sha256": seen.shrunk.content_sha256}
+        return row | {"defocus": analysis.defocus} if self.job.options.maps else row

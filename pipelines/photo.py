@@ -1,0 +1,42 @@
+"""A photo that is listed and not yet opened."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from pyarrow.fs import FileInfo
+
+UNKNOWN = -1  # a size or time that nobody told
+
+
+class Photo(NamedTuple):
+    """`path`: as the table of scores holds it; `file`: what is opened, a path or an address, as bytes since not
+    every name is UTF-8; `row`: in a Parquet file of images, else -1; `size`: bytes; `mtime`: nanoseconds since 1970.
+    """
+
+    path: str
+    file: bytes
+    row: int = -1
+    size: int = UNKNOWN
+    mtime: int = UNKNOWN
+
+
+def here(path: str) -> Photo:
+    """A file of this machine, by its absolute path; what is not there is listed too, and fails when it is read."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return Photo(readable(path), os.fsencode(path))
+    return Photo(readable(path), os.fsencode(path), -1, facts.st_size, facts.st_mtime_ns)
+
+
+def there(address: str, facts: FileInfo) -> Photo:
+    """A file at an address."""
+    size = UNKNOWN if facts.size is None else facts.size
+    return Photo(address, address.encode(), -1, size, UNKNOWN if facts.mtime_ns is None else facts.mtime_ns)
+
+
+def readable(path: str) -> str:
+    """A path as text: bytes of a name that are not UTF-8 stand as \\xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,0 +1,95 @@
+"""The work on shards, with Ray Data: read and shrink photos, look at them, paint their maps.
+
+A row of the data set is a chunk, a fixed run of photos of a shard, so that the same photos always make the same
+batches and the same numbers, whatever was killed in between. Full-size pixels never leave the process that
+decodes them; that process is a child of the task's (see `r2mrf.guard`), and what kills it costs one photo.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines import cluster
+from pipelines.job import Job, shares
+from pipelines.photo import Photo
+from pipelines.reader import read
+from r2mrf import images
+from r2mrf.fingerprint import fingerprint
+from r2mrf.preprocess import to_uint8
+
+CHUNK = 32  # photos in a row of the data set: 10 MB when they are shrunk to 320×320
+
+
+def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, list[dict]]]:
+    """Work on shards; yields chunks as they are done, in any order: (shard, place of the first photo, rows).
+
+    Rows have the columns of `ledger.SCORES`, and `png`, the map's file, where maps are asked for.
+    """
+    import ray
+    from ray.data import ActorPoolStrategy, TaskPoolStrategy
+
+    actors, threads = shares(job.options, cpus := cluster.cpus(), cluster.gpus())
+    chunks = [
+        {"shard": number, "place": place, "content": pickle.dumps(photos[place : place + CHUNK])}
+        for number, photos in shards.items()
+        for place in range(0, len(photos), CHUNK)
+    ]
+    shared = ray.put(job)
+    data = ray.data.from_items(chunks, override_num_blocks=min(len(chunks), 4096))
+    data = data.map(functools.partial(_read, shared), num_cpus=1, compute=TaskPoolStrategy(cpus))
+    data = data.map(
+        Actor,
+        fn_constructor_args=(shared, threads),
+        compute=ActorPoolStrategy(size=actors),
+        num_cpus=0.99,  # Ray would do tasks of equal claims in one process, and the network wait for the decoder
+        num_gpus=1 if cluster.gpus() else 0,
+    )
+    if job.options.maps:
+        data = data.map(functools.partial(_paint, shared), num_cpus=1, compute=TaskPoolStrategy(cpus))
+    for batch in data.iter_batches(batch_size=None, batch_format="pyarrow"):
+        for row in batch.to_pylist():
+            yield row["shard"], row["place"], pickle.loads(row["content"])
+
+
+def _read(shared: Any, row: dict) -> dict:
+    return row | {"content": pickle.dumps(read(pickle.loads(row["content"]), _job(shared)))}
+
+
+def _paint(shared: Any, row: dict) -> dict:
+    rows = pickle.loads(row["content"])
+    return row | {"content": pickle.dumps([paint(photo, _job(shared)) for photo in rows])}
+
+
+_jobs: dict[Any, Job] = {}  # of this process: a few megabytes that every task needs
+
+
+def _job(shared: Any) -> Job:
+    import ray
+
+    if shared not in _jobs:
+        _jobs[shared] = ray.get(shared)
+    return _jobs[shared]
+
+
+class Actor:
+    """A copy of the network, on whatever machine."""
+
+    def __init__(self, shared: Any, threads: int):
+        from pipelines.looker import Looker  # only here: torch takes seconds and half a gigabyte
+
+        self.look = Looker(_job(shared), threads)
+
+    def __call__(self, row: dict) -> dict:
+        return row | {"content": pickle.dumps(self.look(pickle.loads(row["content"])))}
+
+
+def paint(row: dict, job: Job) -> dict:
+    """The map of a photo at its own size, as a PNG file named by the photo's content and the fingerprint."""
+    if row["status"] == "failed":
+        return row
+    pixels = to_uint8(job.preprocess.expand(row.pop("defocus"), row["height"], row["width"]))
+    name = f"{fingerprint(row['content_sha256'], job.fingerprint)[:32]}.png"
+    return row | {"map": name, "png": images.encode_png(pixels)}

@@ -1,0 +1,183 @@
+"""Scoring that is killed at any moment and started again ends with the table of a run that nobody disturbed."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from tiny import save_photo, save_tiny_model
+
+PHOTOS, SHARD = 96, 8
+KILLS = 20
+PATIENCE = 300  # seconds in which a run must end on a busy machine
+
+RUN = """
+import sys
+from pathlib import Path
+from pipelines.score import score_library
+from r2mrf.config import Score
+options = Score(engine="torch", shard_rows={shard}, maps=True, batch=4)
+print(score_library([sys.argv[1]], Path(sys.argv[2]), sys.argv[3], options))
+"""
+
+
+class Run:
+    """`r2mrf score` with small shards, in a process of its own."""
+
+    def __init__(self, library: Path, out: Path, model: Path):
+        self.out, self.log = out, out.with_name(f"{out.name}.log")
+        program = RUN.format(shard=SHARD)
+        with self.log.open("ab") as log:
+            self.driver = subprocess.Popen(
+                [sys.executable, "-c", program, library, out, model],
+                cwd=Path(__file__).parents[2], stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def done(self) -> int:
+        """Shards that are done."""
+        return len(list((self.out / "scores").glob("shard-*.parquet")))
+
+    def finish(self) -> dict[str, dict]:
+        """Wait for the end; rows by path."""
+        assert self.driver.wait(PATIENCE) == 0, self.log.read_text()[-3000:]
+        return rows_of(self.out)
+
+    def kill(self, what: str) -> None:
+        """Kill the driver, one of its workers, or all of its Ray, and wait until what is left of it has ended."""
+        try:
+            family = psutil.Process(self.driver.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return
+        workers = [p for p in family if _title(p).startswith("ray::")]
+        if what == "worker" and workers:
+            random.choice(workers).kill()
+            return
+        victims = family if what == "ray" else [self.driver]
+        for victim in victims:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                victim.kill()
+        if what == "ray":
+            self.driver.wait(PATIENCE)
+            assert "Traceback" not in self.log.read_text()
+        psutil.wait_procs(family, timeout=PATIENCE)
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline()[:1])
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
+def rows_of(out: Path) -> dict[str, dict]:
+    rows = [row for file in (out / "scores").glob("shard-*.parquet") for row in pq.read_table(file).to_pylist()]
+    assert len(rows) == len({row["path"] for row in rows})  # each once
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["ok"] + summary["failed"] == summary["total"] == len(rows)
+    return {row["path"]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("library")
+    for i in range(PHOTOS - 2):
+        save_photo(folder / f"{i:03d}.jpg", (60, 80), seed=i)
+    (folder / "bad.jpg").write_text("no photo")
+    (folder / "empty.jpg").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(library, tiny_model, tmp_path_factory) -> dict[str, dict]:
+    rows = Run(library, tmp_path_factory.mktemp("undisturbed") / "out", tiny_model).finish()
+    assert len(rows) == PHOTOS
+    return rows
+
+
+def test_killed_at_random_moments(library, tiny_model, undisturbed, tmp_path):
+    """Drivers, workers and whole Rays, twenty times, over as many new tables as that takes."""
+    dice, kills, tables = random.Random(2020), 0, 0
+    while kills < KILLS:
+        out = tmp_path / f"out{tables}"
+        tables += 1
+        run = Run(library, out, tiny_model)
+        while run.driver.poll() is None and kills < KILLS:
+            # aimed at the shards: kills while Ray starts or stops are a few of the twenty
+            target, until = run.done() + dice.randint(0, 3), time.monotonic() + dice.uniform(2, 12)
+            while run.driver.poll() is None and run.done() < target and time.monotonic() < until:
+                time.sleep(0.02)
+            if run.driver.poll() is not None:
+                break
+            what = dice.choice(["driver", "worker", "ray"])
+            run.kill(what)
+            kills += 1
+            if what != "worker":
+                run = Run(library, out, tiny_model)
+        run.driver.wait(PATIENCE)
+        if run.driver.returncode != 0:  # a worker's death may end a run, never its table
+            run = Run(library, out, tiny_model)
+        assert run.finish() == undisturbed
+        assert {row["map"] for row in undisturbed.values() if row["map"]} == {p.name for p in (out / "maps").iterdir()}
+    print(f"{kills} kills, {tables} tables")
+
+
+def test_two_runs_on_one_folder(library, tiny_model, undisturbed, tmp_path):
+    first = Run(library, tmp_path / "out", tiny_model)
+    while not (tmp_path / "out/.lock").exists():
+        time.sleep(0.02)
+    time.sleep(1)
+    second = Run(library, tmp_path / "out", tiny_model)
+    assert second.driver.wait(PATIENCE) != 0
+    assert "another run is writing here" in second.log.read_text()
+    assert first.finish() == undisturbed
+
+
+def test_interrupted(library, tiny_model, undisturbed, tmp_path):
+    command = [Path(sys.executable).parent / "r2mrf", "score", library, "--out", tmp_path / "out", "--maps"]
+    driver = subprocess.Popen(
+        [*command, "--model", tiny_model, "--engine", "torch"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not list((tmp_path / "out").glob("manifest/*")):
+        time.sleep(0.05)
+    time.sleep(4)
+    began = time.monotonic()
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
+    said = driver.communicate(timeout=PATIENCE)[1]
+    assert driver.returncode == 130
+    assert time.monotonic() - began < 30
+    assert "stopped; the same command goes on from here" in said
+    assert "Traceback" not in said
+
+
+def test_disk_full(library, tiny_model, undisturbed, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", disk]).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        run = Run(library, disk / "out", tiny_model)
+        run.log = tmp_path / "log"
+        assert run.driver.wait(PATIENCE) == 1
+        whole = list((disk / "out/scores").glob("shard-*.parquet"))
+        assert all(len(pq.read_table(file)) == SHARD for file in whole)
+        assert len(whole) < PHOTOS // SHARD
+        subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
+        assert Run(library, disk / "out", tiny_model).finish() == undisturbed
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)

@@ -1,0 +1,238 @@
+"""Which photos a library has, from every kind of source, and in which order."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from moto.server import ThreadedMotoServer
+from tiny import save_photo
+
+from pipelines.addresses import Addresses, shown
+from pipelines.library import Library, samples
+from pipelines.photo import UNKNOWN, Photo
+from r2mrf import images
+from r2mrf.errors import UserError
+
+
+def photos(*sources: object) -> list[str]:
+    return [photo.path for photo in Library([str(source) for source in sources]).photos()]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("p/b.jpg", "p/a.PNG", "p/deep/er/c.webp", "elsewhere/d.jpg"):
+        save_photo(tmp_path / name)
+    (tmp_path / "p" / "x.txt").write_text("no list")
+    return tmp_path
+
+
+# --- folders ---------------------------------------------------------------------------------------------
+
+
+def test_photos_below_a_folder(here):
+    expected = [str(here / "p" / name) for name in ("a.PNG", "b.jpg", "deep/er/c.webp")]
+    assert photos("p") == photos(here / "p", "p/b.jpg", "p/deep") == expected
+
+
+def test_order_is_that_of_the_paths(tmp_path):
+    for name in ("b/z.jpg", "b.jpg", "b-1.jpg", "b/a/1.jpg", "b/a.jpg", "ä.jpg", "B.jpg"):
+        save_photo(tmp_path / name)
+    assert photos(tmp_path) == sorted(photos(tmp_path))
+
+
+def test_size_and_time(here):
+    (photo,) = Library(["elsewhere"]).photos()
+    facts = (here / "elsewhere/d.jpg").stat()
+    assert (photo.size, photo.mtime, photo.row) == (facts.st_size, facts.st_mtime_ns, -1)
+
+
+def test_links_to_files_are_followed_and_rings_are_not(here):
+    (here / "p/link.jpg").symlink_to("b.jpg")
+    (here / "p/ring").symlink_to("..")
+    (here / "p/nowhere.jpg").symlink_to("nothing")
+    assert photos("p") == [str(here / "p" / n) for n in ("a.PNG", "b.jpg", "deep/er/c.webp", "link.jpg", "nowhere.jpg")]
+
+
+def test_folders_of_our_own_are_passed_over(here):
+    save_photo(here / "p/out/maps/1.png")
+    assert str(here / "p/out/maps/1.png") in photos("p")
+    assert len(list(Library(["p"], without=[here / "p/out/maps"]).photos())) == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_folder_that_cannot_be_listed_is_told(here):
+    (here / "p/deep").chmod(0)
+    try:
+        assert str(here / "p/deep") in photos("p")
+    finally:
+        (here / "p/deep").chmod(0o755)
+
+
+def test_a_folder_that_vanishes_while_it_is_listed_is_told(here):
+    library = Library(["p"])
+    listed = library.photos()
+    next(listed)
+    (here / "p/deep/er/c.webp").unlink()
+    (here / "p/deep/er").rmdir()
+    (here / "p/deep").rmdir()
+    assert [photo.path for photo in listed][-1] == str(here / "p/deep")
+
+
+def test_a_source_that_is_gone(here):
+    library = Library(["p"])
+    library.check()
+    (here / "p").rename(here / "q")
+    with pytest.raises(UserError, match="p is gone"):
+        library.check()
+    (here / "p").mkdir()  # a mount point without its disk
+    with pytest.raises(UserError, match="p is gone"):
+        library.check()
+
+
+def test_samples_are_real_photos():
+    assert len(samples()) >= 6
+    assert all(min(images.load(path).shape[:2]) >= 300 for path in samples())
+
+
+# --- lists and tables ------------------------------------------------------------------------------------
+
+
+def test_list_of_paths(here):
+    # a list may name anything, relative to itself; as Windows saves it
+    (here / "p" / "list.txt").write_bytes(b"\xef\xbb\xbfb.jpg\r\n\r\n../elsewhere/d.jpg\r\nabsent.raw\r\nb.jpg\r\n")
+    expected = [here / "elsewhere" / "d.jpg", here / "p" / "absent.raw", here / "p" / "b.jpg"]
+    assert photos("p/list.txt") == [str(path) for path in expected]
+
+
+def test_list_with_names_that_are_not_utf8(here):
+    (here / "list.txt").write_bytes(b"caf\xe9.jpg\n")
+    (photo,) = Library(["list.txt"]).photos()
+    assert (photo.path, photo.file) == (f"{here}/caf\\xe9.jpg", os.fsencode(here) + b"/caf\xe9.jpg")
+
+
+@pytest.mark.parametrize("column", ["path", "file_name", "image"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_table_of_paths(here, suffix, column):
+    table = pa.table({"x": [1, 2, 3, 4], column: ["b.jpg", "/far/c.jpg", None, "b.jpg"]})
+    if suffix == ".csv":
+        pa.csv.write_csv(table, "p/table.csv")
+    else:
+        pq.write_table(table, "p/table.parquet")
+    assert photos(f"p/table{suffix}") == ["/far/c.jpg", f"{here}/p/b.jpg"]
+
+
+def test_size_and_time_of_a_table_are_believed(here):
+    table = pa.table({"path": ["p/b.jpg", "s3://far/c d?.jpg"], "size": [7, 8], "mtime": [9, None]})
+    pq.write_table(table, "table.parquet")
+    assert list(Library(["table.parquet"]).photos()) == [
+        Photo(f"{here}/p/b.jpg", f"{here}/p/b.jpg".encode(), -1, 7, 9),
+        Photo("s3://far/c d?.jpg", b"s3://far/c d?.jpg", -1, 8, UNKNOWN),
+    ]
+
+
+@pytest.mark.parametrize("as_datasets_does", [False, True])
+def test_images_in_a_column(here, as_datasets_does):
+    data = [{"bytes": b"1", "path": "a"}, {"bytes": b"2", "path": "b"}] if as_datasets_does else [b"1", b"2"]
+    pq.write_table(pa.table({"label": [0, 1], "image": data}), "held.parquet")
+    found = list(Library(["held.parquet"]).photos())
+    assert [(photo.path, photo.row) for photo in found] == [(f"{here}/held.parquet#{row}", row) for row in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.csv", b"name,size\nx.jpg,1\n", "has the columns name, size, and none of paths: name it path"),
+        ("a.parquet", b"PAR1 and no more", "a.parquet: no usable table"),
+        ("a.txt", b"", "a.txt: no usable list of paths: the file has no bytes"),
+        ("a.csv", b"path\n", "a.csv: no photo in it"),
+        ("absent", None, "absent: no such folder or file; give a folder"),
+    ],
+)
+def test_sources_that_cannot_be_used(here, name, content, says):
+    if content is not None:
+        Path(name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        Library([name])
+    assert says in str(caught.value)
+
+
+BUCKET = "s3://test:secret@photos"
+
+# --- addresses -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    """A bucket `photos` with a few files; gives the end of an address that reaches it, with `BUCKET` before it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", **keys)
+    client.create_bucket(Bucket="photos")
+    content = save_photo(tmp_path_factory.mktemp("s3") / "a.jpg").read_bytes()
+    for key in ("2024/b.jpg", "2024/a b.jpg", "2024.jpg", "2024/deep/what?.jpg", "notes.doc"):
+        client.put_object(Bucket="photos", Key=key, Body=content)
+    client.put_object(Bucket="photos", Key="list.txt", Body=b"2024/b.jpg\n2024.jpg\n")
+    yield f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    server.stop()
+
+
+def test_photos_in_a_bucket(s3):
+    names = ["2024.jpg", "2024/a b.jpg", "2024/b.jpg", "2024/deep/what?.jpg"]
+    library = Library([f"{BUCKET}{s3}"])
+    found = list(library.photos())
+    assert [photo.path for photo in found] == [f"s3://photos/{name}" for name in names]
+    assert all(photo.size > 0 and photo.mtime > 0 for photo in found)
+    contents = {pickle.loads(pickle.dumps(library.addresses)).read(photo.path) for photo in found}
+    assert len(contents) == 1  # what? is part of a name, not of an address
+    library.check()
+    assert photos(f"{BUCKET}/2024{s3}") == [f"s3://photos/{name}" for name in names[1:]]
+    assert photos(f"{BUCKET}/2024.jpg{s3}") == ["s3://photos/2024.jpg"]
+
+
+def test_list_in_a_bucket(s3):
+    assert photos(f"{BUCKET}/list.txt{s3}") == ["s3://photos/2024.jpg", "s3://photos/2024/b.jpg"]
+
+
+def test_what_is_not_in_a_bucket(s3):
+    with pytest.raises(UserError, match="s3://photos/2025: no such file or folder there"):
+        Library([f"{BUCKET}/2025{s3}"])
+    with pytest.raises(UserError, match="s3://absent"):
+        Library([f"s3://test:secret@absent{s3}"])
+    addresses = Addresses([f"{BUCKET}{s3}"])
+    for address, reason in (("s3://photos/2025.jpg", "unreadable"), ("s3://photos/2024", "not_a_file")):
+        with pytest.raises(images.ImageError) as caught:
+            addresses.read(address)
+        assert caught.value.reason == reason
+
+
+def test_no_key_is_ever_shown(s3):
+    library = Library([f"{BUCKET}{s3}"])
+    told = json.dumps([library.names, [photo.path for photo in library.photos()]])
+    with pytest.raises(UserError) as caught:
+        Library([f"{BUCKET}/2025{s3}"])
+    assert "secret" not in told + str(caught.value)
+    assert shown("s3://key:secret@photos/a.jpg") == "s3://photos/a.jpg"
+
+
+def test_address_of_an_unknown_kind():
+    with pytest.raises(UserError, match="foo://x/y: cannot be reached"):
+        Library(["foo://x/y"])
+
+
+def test_other_address_through_fsspec(here):
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/box/a.jpg", b"1")
+    memory.pipe("/box/in/b.jpg", b"2")
+    library = Library(["memory://box"])
+    assert [photo.path for photo in library.photos()] == ["memory://box/a.jpg", "memory://box/in/b.jpg"]
+    assert library.addresses.read("memory://box/in/b.jpg") == b"2"

@@ -1,0 +1,33 @@
+"""A tiny model, and photos for it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from r2mrf import checkpoint
+from r2mrf.checkpoint import Checkpoint
+from r2mrf.config import Model
+from r2mrf.model import R2MRF
+from r2mrf.preprocess import Preprocess
+
+
+def save_tiny_model(folder: Path, seed: int = 0) -> Path:
+    """An untrained network of a few weights, as a model folder."""
+    torch.manual_seed(seed)
+    tiny = {"amdf_width": 4, "width": 2, "steps": 2, "input_size": 64}
+    model = Model(backbone="tf_efficientnet_lite0", weights="random", **tiny)
+    network = R2MRF(model)
+    preprocess = Preprocess(64, network.backbone.mean, network.backbone.std)
+    return checkpoint.save(folder, Checkpoint(network, model, preprocess))
+
+
+def save_photo(path: Path, size: tuple[int, int] = (60, 80), seed: int = 0, turn: int = 1) -> Path:
+    """Noise of (height, width); `turn`: EXIF orientation, 6 = shown turned by 90°."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, exif=exif)
+    return path
