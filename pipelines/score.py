@@ -30,6 +30,7 @@ from tqdm import tqdm
 from pipelines.cluster import connect, cores
 from pipelines.library import SCORES, photos, samples
 from pipelines.stage import MODEL, run, write_json
+from pipelines.storage import here
 from r2mrf import images, scoring
 from r2mrf.checkpoint import Checkpoint, load, locate
 from r2mrf.config import Config, Score
@@ -45,7 +46,7 @@ LIBRARY = Path("library")  # where the stage leaves its table
 
 def score(config: Config) -> None:
     sources = samples() if config.score.source == "samples" else [config.score.source]
-    summary = score_library([str(source) for source in sources], LIBRARY, str(MODEL), config.score, maps=True)
+    summary = score_library([str(source) for source in sources], LIBRARY, str(here(MODEL)), config.score, maps=True)
     print(f"{LIBRARY}: {summary['ok']} photos scored, {summary['failed']} failed")
 
 
