@@ -24,7 +24,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, NativeFile
+import pyarrow as pa
+from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 
 from r2mrf.errors import UserError
 from r2mrf.files import whole, whole_folder
@@ -60,7 +61,7 @@ class Store:
         found = self._files.get_file_info(FileSelector(self._root, recursive=True, allow_not_found=True))
         return {file.path.removeprefix(f"{self._root}/") for file in found if file.type == FileType.File}
 
-    def open(self, name: str) -> NativeFile:
+    def open(self, name: str) -> pa.NativeFile:
         """A file to read from, at any position."""
         return self._files.open_input_file(f"{self._root}/{name}")
 

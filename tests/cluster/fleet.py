@@ -1,8 +1,9 @@
 """A Ray cluster of real processes on this machine: a head and worker nodes that can be killed one by one.
 
-    with Fleet(tmp_path, nodes=2) as fleet:
+    with Fleet(nodes=2) as fleet:
         job = fleet.submit("python", "-m", "pipelines.train", cwd=project)
         fleet.kill(1)
+        fleet.add()
         assert job.wait() == 0
 
 Only what was started here is ever ended, by pid. Everything listens on loopback and asks for a token.
@@ -11,11 +12,14 @@ Only what was started here is ever ended, by pid. Everything listens on loopback
 import os
 import random
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,16 +27,25 @@ import psutil
 
 PATIENCE = 240  # seconds in which something must happen on a busy machine
 HEAD = "127.0.0.2"
-CPUS = 4  # logical, of each worker node; the head runs drivers only, as on a cluster
+ATTEMPTS = 3
 
 
 class Fleet:
-    """Head and `nodes` worker nodes; `environment` is what all their processes see."""
+    """A head that runs drivers only, and `nodes` machines of `cpus` logical CPUs.
 
-    def __init__(self, root: Path, nodes: int = 2, environment: dict[str, str] | None = None):
-        root.mkdir(parents=True, exist_ok=True)
-        self.root, self.nodes = root, nodes
-        token = root / "token"
+    Args:
+        environment: what all their processes see besides.
+    """
+
+    def __init__(self, nodes: int = 2, cpus: int = 2, environment: dict[str, str] | None = None):
+        self.nodes, self.cpus, self.environment = nodes, cpus, environment or {}
+
+    def __enter__(self) -> "Fleet":
+        self.root = Path(tempfile.mkdtemp(prefix="fleet-"))  # 0700, and short: sockets lie in it
+        self.port, self.dashboard = free_port(), free_port()
+        self.processes: list[subprocess.Popen] = []  # head first
+        self._seen: dict[int, psutil.Process] = {}
+        token = self.root / "token"
         token.touch(mode=0o600)
         token.write_text(secrets.token_hex(32))
         self.env = os.environ | {
@@ -40,22 +53,18 @@ class Fleet:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_prestart_worker_first_driver": "0",  # two cores start one worker at a time,
-            "RAY_agent_register_timeout_ms": "120000",  # and may take longer than Ray waits
-            "RAY_raylet_start_wait_time_s": "120",
+            "RAY_prestart_worker_first_driver": "0",  # two cores start one worker at a time
             "OMP_NUM_THREADS": "1",
-            **(environment or {}),
+            **self.environment,
         }
         self.env.pop("RAY_ADDRESS", None)
-        self.processes: list[subprocess.Popen] = []  # head first
-        self._started: dict[int, psutil.Process] = {}
-
-    def __enter__(self) -> "Fleet":
-        self.port, self.dashboard = free_port(), free_port()
         try:
-            self._start_head()
+            self._start(
+                *("--head", f"--port={self.port}", "--num-cpus=0", f"--ray-client-server-port={free_port()}"),
+                *("--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard}"),
+            )
             for _ in range(self.nodes):
-                self._start_node()
+                self.add()
         except BaseException:
             self.stop()
             raise
@@ -82,6 +91,10 @@ class Fleet:
             )
         return Job(submitted, log)
 
+    def add(self) -> None:
+        """One more machine."""
+        self._start(f"--address={HEAD}:{self.port}", f"--num-cpus={self.cpus}")
+
     def kill(self, number: int) -> None:
         """SIGKILL to all processes of a node; 0 is the head."""
         for process in self._tree(number):
@@ -93,16 +106,25 @@ class Fleet:
         """Number of the node that a process runs on."""
         return next(n for n in range(len(self.processes)) if pid in {p.pid for p in self._tree(n)})
 
+    def node_with(self, name: str) -> int:
+        """Number of a node that runs a process of this name."""
+        return next(n for n in self.machines() if any(name in _title(p) for p in self._tree(n)))
+
+    def machines(self) -> list[int]:
+        """Numbers of the nodes that live, without the head."""
+        return [n for n in range(1, len(self.processes)) if self.processes[n].poll() is None]
+
     def stop(self) -> None:
         """End all that was started, and wait until it is gone."""
         for number in range(len(self.processes)):
             self._tree(number)
-        for process in self._started.values():
+        for process in self._seen.values():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         for process in self.processes:
             process.wait()
-        left = psutil.wait_procs(self._started.values(), timeout=20)[1]
+        left = psutil.wait_procs(self._seen.values(), timeout=20)[1]
+        shutil.rmtree(self.root, ignore_errors=True)
         assert not left, left
 
     def _tree(self, number: int) -> list[psutil.Process]:
@@ -112,50 +134,34 @@ class Fleet:
             tree = [root, *root.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
-        self._started |= {process.pid: process for process in tree}
+        self._seen |= {process.pid: process for process in tree}
         return tree
 
-    def _start_head(self) -> None:
-        self._start(
-            "--head",
-            f"--port={self.port}",
-            "--num-cpus=0",
-            "--dashboard-host=127.0.0.1",
-            f"--dashboard-port={self.dashboard}",
-            f"--ray-client-server-port={free_port()}",
-            f"--temp-dir={self.root / 'ray'}",
-        )
-
-    def _start_node(self) -> None:
-        self._start(f"--address={HEAD}:{self.port}", f"--num-cpus={CPUS}")
-
     def _start(self, *options: str) -> None:
-        command = [
-            *("ray", "start", "--block", "--disable-usage-stats", f"--node-ip-address={self._ip()}", "--num-gpus=0"),
-            *("--object-store-memory=134217728", "--min-worker-port=0", "--max-worker-port=0"),
-            *(f"--dashboard-agent-listen-port={free_port()}", f"--dashboard-agent-grpc-port={free_port()}"),
-            *(f"--runtime-env-agent-port={free_port()}", f"--metrics-export-port={free_port()}"),
-            *options,
+        """Start a node; where the machine is so busy that Ray gives up on itself, once more."""
+        for attempt in range(ATTEMPTS):
+            number, log = len(self.processes), self.root / f"node-{len(self.processes)}.log"
+            with log.open("w") as out:
+                command = ["ray", "start", "--block", *self._settings(number), *options]
+                self.processes.append(subprocess.Popen(command, env=self.env, cwd=self.root, stdout=out, stderr=out))
+            end = time.monotonic() + PATIENCE
+            while self.processes[-1].poll() is None and time.monotonic() < end:
+                if "Ray runtime started" in log.read_text():
+                    return
+                time.sleep(0.2)
+            self.kill(number)
+            self.processes.pop()
+            print(f"node {number}, attempt {attempt + 1}: {log.read_text()[-1000:]}")
+        raise AssertionError(f"node {number} did not start")
+
+    def _settings(self, number: int) -> list[str]:
+        # Not 127.0.0.1, for which Ray takes the machine's public address; a temporary folder each, as machines have.
+        ports = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
+        return [
+            *(f"--node-ip-address=127.0.0.{2 + number}", f"--temp-dir={self.root / f'ray-{number}'}"),
+            *("--disable-usage-stats", "--num-gpus=0", "--object-store-memory=134217728"),
+            *("--min-worker-port=0", "--max-worker-port=0", *(f"--{name}-port={free_port()}" for name in ports)),
         ]
-        with (self.root / f"node-{len(self.processes)}.log").open("w") as log:
-            self.processes.append(subprocess.Popen(command, env=self.env, cwd=self.root, stdout=log, stderr=log))
-        number = len(self.processes) - 1
-        self._await(lambda: "Ray runtime started" in self._said(number), f"node {number} did not start")
-
-    def _ip(self) -> str:
-        """Each node has an address of its own. Not 127.0.0.1, for which Ray takes the machine's public one."""
-        return f"127.0.0.{2 + len(self.processes)}"
-
-    def _said(self, number: int) -> str:
-        return (self.root / f"node-{number}.log").read_text()
-
-    def _await(self, condition, otherwise: str) -> None:
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            ended = [n for n, process in enumerate(self.processes) if process.poll() is not None]
-            if ended or time.monotonic() > end:
-                raise AssertionError(otherwise + "\n" + "\n".join(self._said(n)[-2000:] for n in ended or [0]))
-            time.sleep(0.2)
 
 
 class Job:
@@ -182,12 +188,22 @@ class Job:
 
     def await_text(self, text: str) -> str:
         """Wait until the job has said something; all that it has said."""
+        self.await_that(lambda: text in self.said())
+        return self.said()
+
+    def await_that(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that the job does."""
         end = time.monotonic() + PATIENCE
-        while text not in (said := self.said()):
+        while not condition():
             if self.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"waited for {text!r}\n{said[-4000:]}")
+                raise AssertionError(f"it did not come to that\n{self.said()[-4000:]}")
             time.sleep(0.1)
-        return said
+
+
+def _title(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
 
 
 def free_port() -> int:
