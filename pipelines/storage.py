@@ -67,11 +67,8 @@ class Store:
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy a file to this machine, whole or not at all."""
-        with (
-            whole(target) as path,
-            self._files.open_input_stream(f"{self._root}/{name}") as source,
-            path.open("wb") as out,
-        ):
+        source = self._files.open_input_stream(f"{self._root}/{name}")
+        with source, whole(target) as path, path.open("wb") as out:
             shutil.copyfileobj(source, out, 2**20)
 
     @contextmanager
@@ -83,8 +80,13 @@ class Store:
             return
         with tempfile.TemporaryDirectory() as scratch:
             yield (path := Path(scratch) / "file")
-            with self._files.open_output_stream(f"{self._root}/{name}") as out:  # appears when it is closed
-                out.write(path.read_bytes())
+            try:
+                with self._files.open_output_stream(f"{self._root}/{name}") as out:  # appears when it is closed
+                    out.write(path.read_bytes())
+            except OSError as error:
+                raise UserError(
+                    f"{self.address}: {name} cannot be written ({error}); mend that and run again"
+                ) from None
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,16 @@ compared with those of the same stages run here, without a cluster.
 
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
 from pathlib import Path
 
-import boto3
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from fleet import Fleet, Job
-from moto.server import ThreadedMotoServer
+from object_store import s3_server
 from PIL import Image
 from workspace import Workspace
 
@@ -33,18 +31,8 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def s3():
-    """Settings and environment of a bucket on a server of our own."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    keys = {"AWS_ACCESS_KEY_ID": "of-a-test", "AWS_SECRET_ACCESS_KEY": "of-a-test", "AWS_DEFAULT_REGION": "us-east-1"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in keys.items():
-            patch.setenv(name, value)
-        boto3.client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="team")
-        yield f"scheme=http&endpoint_override={host}:{port}&region=us-east-1"
-    server.stop()
+    with s3_server() as options:
+        yield options
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +154,9 @@ def await_shard(job: Job, out: Path) -> Path:
 
 
 @pytest.mark.parametrize("machine", ["of the network", "of readers"])
-def test_machine_dies_during_score(fleet, there, library, scored, machine):
+def test_machine_dies_during_score(fleet, here, library, scored, machine):
     out = library / machine.replace(" ", "-")
-    job = fleet.submit(*command(library, out.name), cwd=there.root)
+    job = fleet.submit(*command(library, out.name), cwd=here.root)
     await_shard(job, out)
     network = fleet.node_with("MapWorker")
     (other,) = {number for number in fleet.machines() if number != network}
@@ -178,28 +166,28 @@ def test_machine_dies_during_score(fleet, there, library, scored, machine):
     assert same(table(out), scored)
 
 
-def test_head_dies_during_score_and_the_job_is_submitted_again(there, library, scored):
+def test_head_dies_during_score_and_the_job_is_submitted_again(here, library, scored):
     out = library / "headless"
     with Fleet() as first:
-        job = first.submit(*command(library, "headless"), cwd=there.root)
+        job = first.submit(*command(library, "headless"), cwd=here.root)
         shard = await_shard(job, out)
         written = shard.stat().st_mtime_ns
         first.kill(0)
         job.abandon()
     with Fleet() as second:
-        again = second.submit(*command(library, "headless"), cwd=there.root)
+        again = second.submit(*command(library, "headless"), cwd=here.root)
         assert again.wait() == 0, again.said()[-4000:]
     assert shard.stat().st_mtime_ns == written
     assert same(table(out), scored)
 
 
-def test_without_a_token_no_job(fleet, there, tmp_path):
+def test_without_a_token_no_job(fleet, here, tmp_path):
     stranger = tmp_path / "token"
     stranger.write_text("0" * 64)
     fleet_env = fleet.env
     try:
         fleet.env = fleet_env | {"RAY_AUTH_TOKEN_PATH": str(stranger)}
-        job = fleet.submit("python", "-c", "print('let in')", cwd=there.root)
+        job = fleet.submit("python", "-c", "print('let in')", cwd=here.root)
         assert job.wait(120) != 0
         assert "let in" not in job.said().replace("print('let in')", "")
     finally:
