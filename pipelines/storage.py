@@ -27,6 +27,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 
+from pipelines.cluster import in_a_job
 from r2mrf.errors import UserError
 from r2mrf.files import whole, whole_folder
 from r2mrf.fingerprint import fingerprint, of_files
@@ -206,7 +207,7 @@ def exchanged(storage: str) -> Iterator[None]:
         yield
         return
     store = Store(below(storage, "outputs"))
-    if os.environ.get("RAY_ADDRESS"):
+    if in_a_job():
         take(store)
     before = _outputs()
     yield

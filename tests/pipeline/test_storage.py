@@ -140,7 +140,7 @@ def test_back_to_no_storage(storage):
 
 
 def test_a_job_goes_on_where_another_has_ended(storage, tmp_path, monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", "of a cluster")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
     with exchanged(storage):
         make(storage, weights="w")
         Path("reports/train").mkdir(parents=True)
@@ -164,6 +164,12 @@ def test_on_a_laptop_nothing_of_ours_is_replaced_unasked(storage, tmp_path, monk
         assert contents(MODEL) == {"weights": "mine"}
     assert take(Store(below(storage, "outputs"))) == [f"{MODEL}/{RECEIPT}"]
     assert contents(here(MODEL)) == {"weights": "newer"}
+
+
+def test_a_stage_is_not_run_here_by_mistake(storage, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    with pytest.raises(UserError, match="`ray job submit --working-dir"), exchanged(storage):
+        make(storage, weights="w")
 
 
 def test_outputs_go_nowhere_else(storage, tmp_path):
