@@ -218,11 +218,19 @@ def exchanged(storage: str) -> Iterator[None]:
 
 
 def take(store: Store) -> list[str]:
-    """Copy receipts and reports into the project; returns their names."""
+    """Copy receipts and reports into the project; returns their names.
+
+    Raises:
+        UserError: a receipt would come to lie among files that it does not stand for.
+    """
     names = sorted(name for name in store.names() if _is_output(name))
     for name in names:
-        if name.endswith(RECEIPT):
-            shutil.rmtree(Path(name).parent, ignore_errors=True)  # what stood there is what the receipt replaces
+        beside = Path(name).parent
+        if name.endswith(RECEIPT) and beside.is_dir() and any(path.name != RECEIPT for path in beside.iterdir()):
+            raise UserError(
+                f'{beside} was made here, and a receipt would replace it: move it away, or set storage to ""'
+            )
+    for name in names:
         store.fetch(name, Path(name))
     return names
 

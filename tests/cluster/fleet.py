@@ -6,7 +6,7 @@
         fleet.add()
         assert job.wait() == 0
 
-Only what was started here is ever ended, by pid. Everything listens on loopback and asks for a token.
+Only what was started here is ever ended, by pid. Nodes have loopback addresses, and whoever connects must show a token.
 """
 
 import os
@@ -78,14 +78,15 @@ class Fleet:
         """Where jobs are submitted."""
         return f"http://127.0.0.1:{self.dashboard}"
 
-    def submit(self, *command: str, cwd: Path) -> "Job":
-        """`ray job submit --working-dir . -- COMMAND`, which follows the job to its end."""
+    def submit(self, *command: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> "Job":
+        """`ray job submit -- COMMAND`, which follows the job to its end; with a project to send, if one is given."""
         log = self.root / f"job-{time.monotonic_ns()}.log"
+        project = ["--working-dir", "."] if cwd else []
         with log.open("w") as out:
             submitted = subprocess.Popen(
-                ["ray", "job", "submit", "--working-dir", ".", "--", *command],
-                cwd=cwd,
-                env=self.env | {"RAY_ADDRESS": self.address},
+                ["ray", "job", "submit", *project, "--", *command],
+                cwd=cwd or self.root,
+                env=self.env | {"RAY_ADDRESS": self.address} | (environment or {}),
                 stdout=out,
                 stderr=out,
             )

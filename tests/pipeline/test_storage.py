@@ -162,6 +162,9 @@ def test_on_a_laptop_nothing_of_ours_is_replaced_unasked(storage, tmp_path, monk
     (MODEL / "weights").write_text("mine")
     with exchanged(storage):
         assert contents(MODEL) == {"weights": "mine"}
+    with pytest.raises(UserError, match="models/r2mrf was made here"):
+        take(Store(below(storage, "outputs")))
+    shutil.rmtree(MODEL)
     assert take(Store(below(storage, "outputs"))) == [f"{MODEL}/{RECEIPT}"]
     assert contents(here(MODEL)) == {"weights": "newer"}
 
