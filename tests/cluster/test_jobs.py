@@ -83,7 +83,7 @@ def test_jobs_make_the_same_data(here, there):
     there.run("git", "init", "-q")
     there.run("dvc", "commit", "--force", "prepare", "augment")
     assert there.run("dvc", "repro", "augment").count("didn't change, skipping") == 2
-    for name in ("data/prepared", "data/augmented"):  # the next job does without
+    for name in ("data/prepared", "data/augmented"):  # the next jobs do without
         shutil.rmtree(there.root / name)
 
 
@@ -93,19 +93,36 @@ def await_worker(job: Job, step: int) -> int:
     return int(re.search(rf"pid=(\d+).*step {step}/{STEPS}:", said)[1])
 
 
-def test_machine_dies_during_train(fleet, here, there):
+@pytest.fixture(scope="module")
+def trained(fleet, there) -> Workspace:
+    """Trained by a job, during which a machine has died."""
     job = fleet.submit("python", "-m", "pipelines.train", cwd=there.root)
     fleet.kill(fleet.node_of(await_worker(job, 2 * EVERY)))
     fleet.add()
     assert job.wait() == 0, job.said()[-4000:]
-    there.run("python", "-m", "pipelines.storage")
-    receipt = json.loads((there.root / "models/r2mrf" / RECEIPT).read_text())
+    return there
+
+
+def test_machine_dies_during_train(here, trained):
+    trained.run("python", "-m", "pipelines.storage")
+    receipt = json.loads((trained.root / "models/r2mrf" / RECEIPT).read_text())
     weights = "model.safetensors"
     assert receipt["files"][weights] == content(here.root / "models/r2mrf")[weights]
-    assert (there.root / "reports/train/metrics.json").is_file()
+    assert (trained.root / "reports/train/metrics.json").is_file()
 
 
 # Here belongs test_machine_dies_during_tune, when there is a stage tune.
+
+
+def test_the_other_stages_find_what_jobs_have_left(fleet, trained):
+    for stage in ("evaluate", "register", "score"):
+        job = fleet.submit("python", "-m", f"pipelines.{stage}", cwd=trained.root)
+        assert job.wait() == 0, job.said()[-4000:]
+    assert "7 photos scored, 0 failed" in job.said()
+    shutil.rmtree(trained.root / "reports")
+    trained.run("python", "-m", "pipelines.storage")
+    model = json.loads((trained.root / "reports/evaluate/metrics.json").read_text())["model"]
+    assert json.loads((trained.root / "reports/register/metrics.json").read_text())["model"] == model
 
 
 @pytest.fixture(scope="module")
