@@ -219,7 +219,7 @@ def test_pods_run_the_image_without_root_and_mounts_have_volumes(name):
         assert {mount["name"] for mount in container["volumeMounts"]} <= {volume["name"] for volume in pod["volumes"]}
         paths = [mount["mountPath"] for mount in container["volumeMounts"]]
         assert f"{home}/params.yaml" in paths
-        assert all(path.startswith((f"{home}/", "/dev/shm")) for path in paths)
+        assert all(path.startswith((f"{home}/", "/home/r2mrf/", "/dev/shm")) for path in paths)
         assert container["resources"]["requests"] == container["resources"]["limits"]
 
 
