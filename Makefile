@@ -28,7 +28,7 @@ test: install
 chaos: install ## training that is killed, interrupted and misled, on real processes: some minutes
 	pytest tests/chaos
 
-cluster: install ## stages as jobs of a cluster of real processes, whose machines are killed: a quarter of an hour
+cluster: install ## stages as jobs of a cluster of real processes, whose machines are killed: ten minutes and more
 	pytest tests/cluster
 
 released: install ## train the released weights anew: hours; docs/training.md says on which photos, and what came of it

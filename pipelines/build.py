@@ -15,7 +15,8 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from pipelines.cluster import connect, cores
-from pipelines.storage import Store, below, leave_receipt
+from pipelines.storage import leave_receipt
+from pipelines.store import Store, below
 from r2mrf import shards
 from r2mrf.errors import UserError
 from r2mrf.fingerprint import fingerprint

@@ -10,7 +10,8 @@ from object_store import s3_server
 
 from pipelines import build as module
 from pipelines.build import Job, build
-from pipelines.storage import RECEIPT, Store, below, exchanged, folder, here, making, take
+from pipelines.storage import RECEIPT, exchanged, folder, here, making, take
+from pipelines.store import Store, below
 from r2mrf import shards
 from r2mrf.errors import UserError
 
