@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from pipelines.augment import build_variants
 from pipelines.cluster import connect, cores
 from pipelines.stage import PREPARED
+from pipelines.storage import Folder
 from r2mrf import shards
 from r2mrf.config import Config, load
 from r2mrf.variants import variants
@@ -36,7 +37,9 @@ def main() -> None:
         sources = _sources(Path(folder) / "pairs", wanted)
         for repeat in range(REPEATS):
             images, bare = _timed(lambda: _bare(sources, config))
-            built, stage = _timed(lambda r=repeat: build_variants(sources, Path(folder) / f"out-{r}", config))
+            built, stage = _timed(
+                lambda r=repeat: build_variants(Folder(sources[0].parent, None), Path(folder) / f"out-{r}", config)
+            )
             _, start = _timed(_start_and_stop)
             assert images == built
             whole.append(bare / stage)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pipelines.build import Job, build
 from pipelines.card import variants_card
 from pipelines.stage import AUGMENTED, PREPARED, REPORTS, run
+from pipelines.storage import Folder, folder, here
 from r2mrf import shards
 from r2mrf.config import Config
 from r2mrf.errors import UserError
@@ -21,35 +22,36 @@ from r2mrf.fingerprint import fingerprint, of_code, of_files
 
 
 def augment(config: Config) -> None:
-    sources = sorted(PREPARED.glob("train-*.parquet"))
-    if not sources:
+    pairs = folder(PREPARED)
+    if not list(pairs.here().glob("train-*.parquet")):
         raise UserError(f"{PREPARED} holds no training pairs: run `dvc repro prepare` first")
-    count = build_variants(sources, AUGMENTED, config)
-    variants_card(AUGMENTED, REPORTS / "augment")
+    count = build_variants(pairs, AUGMENTED, config)
+    variants_card(here(AUGMENTED), REPORTS / "augment")
     print(f"{AUGMENTED}: {count} training images of {count // config.augment.variants} pairs")
 
 
-def build_variants(sources: list[Path], folder: Path, config: Config) -> int:
-    """Variants of all pairs in `sources` (shards of pairs) into `folder`; returns their number."""
+def build_variants(sources: Folder, target: Path, config: Config) -> int:
+    """Variants of all training pairs in `sources` into `target`; returns their number."""
     options, seed = config.augment, config.seed
+    paths = sorted(sources.here().glob("train-*.parquet"))
 
-    def rows(source: str) -> list[dict]:
+    def rows(name: str) -> list[dict]:
         from r2mrf.variants import variants  # albumentations takes a second to import
 
-        pairs = pq.read_table(source, columns=["source_id", "image", "mask"]).to_pylist()
+        pairs = pq.read_table(sources.here() / name, columns=["source_id", "image", "mask"]).to_pylist()
         return [row for p in pairs for row in variants(p["source_id"], p["image"], p["mask"], seed, options)]
 
-    contents, rules = of_files(sources), [seed, options.model_dump(), of_code("variants", "shards")]
+    contents, rules = of_files(paths), [seed, options.model_dump(), of_code("variants", "shards")]
     jobs = [
         Job(
             name=path.stem,
-            arguments=str(path.resolve()),
+            arguments=path.name,
             count=pq.read_metadata(path).num_rows * options.variants,
             fingerprint=fingerprint(contents[path.name], rules),
         )
-        for path in sources
+        for path in paths
     ]
-    return build(folder, jobs, rows, shards.VARIANTS)
+    return build(target, jobs, rows, shards.VARIANTS, config.storage)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,11 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from pipelines.cluster import connect, cores
+from pipelines.storage import leave_receipt
+from pipelines.store import Store, below
 from r2mrf import shards
 from r2mrf.errors import UserError
+from r2mrf.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,12 @@ class Job:
     fingerprint: str
 
 
-def build(folder: Path, jobs: list[Job], rows: Callable[[object], list[dict]], schema: pa.Schema) -> int:
+def build(
+    folder: Path, jobs: list[Job], rows: Callable[[object], list[dict]], schema: pa.Schema, storage: str = ""
+) -> int:
     """Make `folder/NAME.parquet` for every job and remove what is not asked for.
+
+    With a storage the shards are made there, in a place of their own for each make, and a receipt in `folder`.
 
     Args:
         rows: a job's arguments -> its rows; runs on any machine of the cluster.
@@ -42,27 +49,48 @@ def build(folder: Path, jobs: list[Job], rows: Callable[[object], list[dict]], s
     Raises:
         UserError: `rows` raised one for some jobs; the other shards are made, and kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {job.name: folder.resolve() / f"{job.name}.parquet" for job in jobs}
-    for stray in set(folder.resolve().iterdir()) - set(paths.values()):
-        if stray.is_dir() and not stray.is_symlink():
-            raise UserError(f"{stray}: a folder among the shards; move it away, only files of this stage belong there")
-        stray.unlink()
-    todo = [job for job in jobs if shards.rows_written(paths[job.name], job.fingerprint) != job.count]
+    if storage:
+        make = fingerprint([(job.name, job.fingerprint) for job in jobs])
+        store = Store(below(storage, folder.as_posix(), make[:16]))
+    else:
+        store = Store(str(folder))
+        _remove_strays(folder, {f"{job.name}.parquet" for job in jobs})
+    todo = [job for job in jobs if _rows_in(store, job) != job.count]
     total, left = (sum(job.count for job in some) for some in (jobs, todo))
     seldom = 0.5 if sys.stderr.isatty() else 10  # seconds between two lines of progress
     with tqdm(total=total, initial=total - left, unit=" rows", desc=folder.name, mininterval=seldom) as bar:
         if todo:
             problems = []
-            for result in _run(todo, paths, rows, schema):
+            for result in _run(todo, store.address, rows, schema):
                 bar.update(result["count"])
                 problems += [result["error"]] if result["error"] else []
             if problems:
                 raise UserError("\n".join(sorted(problems)))
+    if storage:
+        leave_receipt(folder, store, [f"{job.name}.parquet" for job in jobs], total)
     return total
 
 
-def _run(todo: list[Job], paths: dict[str, Path], rows: Callable, schema: pa.Schema) -> Iterator[dict]:
+def _remove_strays(folder: Path, names: set[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for stray in folder.resolve().iterdir():
+        if stray.name in names:
+            continue
+        if stray.is_dir() and not stray.is_symlink():
+            raise UserError(f"{stray}: a folder among the shards; move it away, only files of this stage belong there")
+        stray.unlink()
+
+
+def _rows_in(store: Store, job: Job) -> int | None:
+    """Rows of the job's shard, if it is there and of this make."""
+    try:
+        with store.open(f"{job.name}.parquet") as file:
+            return shards.rows_written(file, job.fingerprint)
+    except OSError:
+        return None
+
+
+def _run(todo: list[Job], address: str, rows: Callable, schema: pa.Schema) -> Iterator[dict]:
     """Of each job as it ends: the number of rows made, and the error if there was one."""
 
     def write(task: dict) -> dict:
@@ -73,8 +101,9 @@ def _run(todo: list[Job], paths: dict[str, Path], rows: Callable, schema: pa.Sch
         try:
             made = rows(job.arguments)
             if len(made) != job.count:
-                raise UserError(f"{paths[job.name]}: {len(made)} rows were made where {job.count} belong")
-            shards.write(paths[job.name], made, schema, job.fingerprint)
+                raise UserError(f"{job.name}: {len(made)} rows were made where {job.count} belong")
+            with Store(address).writing(f"{job.name}.parquet") as path:
+                shards.write(path, made, schema, job.fingerprint)
         except UserError as error:  # what Ray makes of an exception is no sentence for a user
             return {"count": 0, "error": str(error)}
         return {"count": job.count, "error": ""}

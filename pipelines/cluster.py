@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from r2mrf.errors import UserError
+
 # Readers, actors, train workers and their drivers each claim logical CPUs; on a machine with two, a job
 # with several kinds of them would wait for itself for ever.
 ROOM = 8
@@ -26,7 +28,7 @@ def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
     for chatty in ("ray.data", "ray._private.authentication"):  # the stages show their progress; tokens are meant
         logging.getLogger(chatty).setLevel(logging.ERROR)
     quiet = {"log_to_driver": training, "logging_level": logging.WARNING}
-    if os.environ.get("RAY_ADDRESS"):
+    if in_a_job():
         ray.init(address="auto", **quiet)
     else:
         ray.init(
@@ -44,6 +46,21 @@ def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
         ray.shutdown()
 
 
+def in_a_job() -> bool:
+    """Whether this process belongs to a job of a cluster, which RAY_ADDRESS then names.
+
+    Raises:
+        UserError: RAY_ADDRESS is the address for submitting jobs.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    if "://" in address:
+        raise UserError(
+            f"RAY_ADDRESS {address} is where jobs are submitted: `ray job submit --working-dir . -- COMMAND` runs this "
+            "there; unset RAY_ADDRESS to run it here"
+        )
+    return bool(address)
+
+
 def gpus() -> int:
     """GPUs of the connected cluster."""
     import ray
@@ -55,7 +72,7 @@ def cpus() -> int:
     """Processor cores of the connected cluster; of this machine, where the cluster is one of its own."""
     import ray
 
-    return int(ray.cluster_resources().get("CPU", 1)) if os.environ.get("RAY_ADDRESS") else cores()
+    return int(ray.cluster_resources().get("CPU", 1)) if in_a_job() else cores()
 
 
 def cores() -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipelines import plots
 from pipelines.stage import MODEL, PREPARED, REPORTS, run, write_json
+from pipelines.storage import here
 from r2mrf import images, shards
 from r2mrf.config import Config
 from r2mrf.errors import UserError
@@ -28,8 +29,8 @@ White = Literal["defocus", "focus"]
 
 
 def evaluate(config: Config) -> None:
-    predictor = Predictor.load(MODEL)
-    table = shards.read(PREPARED, "test-*.parquet")
+    predictor = Predictor.load(here(MODEL))
+    table = shards.read(here(PREPARED), "test-*.parquet")
     counts, maps, began = Counts(), [], time.perf_counter()
     for row in table.to_pylist():
         maps.append(to_uint8(predictor(images.decode(row["image"]))))

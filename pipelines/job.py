@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.addresses import Addresses
-from pipelines.cluster import cores
+from pipelines.cluster import cores, in_a_job
 from pipelines.stage import write_json
 from r2mrf import scoring
 from r2mrf.config import Score
@@ -95,7 +94,7 @@ def decided(job: Job, out: Path) -> Job:
     job = recorded(job, out)
     if job.engine != "auto":
         return job
-    if os.environ.get("RAY_ADDRESS"):
+    if in_a_job():
         return replace(job, engine="torch")
     from r2mrf import engines
 

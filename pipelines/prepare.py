@@ -12,6 +12,7 @@ from pipelines.build import Job, build
 from pipelines.card import pairs_card
 from pipelines.sources import Source, open_source
 from pipelines.stage import PREPARED, REPORTS, run
+from pipelines.storage import here
 from r2mrf import shards
 from r2mrf.config import Config
 from r2mrf.errors import UserError
@@ -31,8 +32,8 @@ def prepare(config: Config) -> None:
     def rows(items: list[dict]) -> list[dict]:
         return [source.row(item) for item in items]
 
-    count = build(PREPARED, list(_jobs(source)), rows, shards.PAIRS)
-    pairs_card(PREPARED, REPORTS / "prepare")
+    count = build(PREPARED, list(_jobs(source)), rows, shards.PAIRS, config.storage)
+    pairs_card(here(PREPARED), REPORTS / "prepare")
     print(f"{PREPARED}: {count} pairs")
 
 

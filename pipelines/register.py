@@ -20,6 +20,7 @@ from mlflow.types import ColSpec, Schema
 from pipelines import serving, tracking
 from pipelines.registry import CHECKPOINT
 from pipelines.stage import MODEL, REPORTS, run, write_json
+from pipelines.storage import here
 from r2mrf import checkpoint, images
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Config
@@ -33,7 +34,7 @@ NEEDED = {  # what the registered model imports, to be pinned as here
 
 
 def register(config: Config) -> None:
-    trained = checkpoint.load(MODEL)
+    trained = checkpoint.load(here(MODEL))
     figures = _figures(trained)
     client, name = tracking.client(config.tracking), config.registry.name
     version = _known(client, name, trained) or _log(config, trained, figures)
@@ -75,7 +76,7 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=serving.__file__,
-            artifacts={CHECKPOINT: str(MODEL)},
+            artifacts={CHECKPOINT: str(here(MODEL))},
             code_paths=["r2mrf"],
             signature=_signature(),
             input_example=pd.DataFrame({"image": [images.encode_png(np.full((64, 64, 3), 128, np.uint8))]}),

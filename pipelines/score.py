@@ -28,6 +28,7 @@ from pipelines.ledger import Ledger
 from pipelines.library import OURS, Library, samples
 from pipelines.listing import MOST, Listing
 from pipelines.stage import MODEL, run, write_json
+from pipelines.storage import here
 from r2mrf.config import Config, Score
 from r2mrf.errors import UserError
 from r2mrf.files import whole
@@ -37,7 +38,7 @@ LIBRARY = Path("library")  # where the stage leaves its table
 
 def score(config: Config) -> None:
     sources = samples() if config.score.source == "samples" else [config.score.source]
-    summary = score_library([str(source) for source in sources], LIBRARY, str(MODEL), config.score)
+    summary = score_library([str(source) for source in sources], LIBRARY, str(here(MODEL)), config.score)
     print(f"{LIBRARY}: {summary['ok']} photos scored, {summary['failed']} failed")
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pipelines.storage import exchanged
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
 from r2mrf.files import whole
@@ -18,7 +19,9 @@ REPORTS = Path("reports")
 def run(stage: Callable[[Config], None]) -> None:
     """Run a stage as a program: exit status 0, or 2 with one line for a user's mistake."""
     try:
-        stage(load())
+        config = load()
+        with exchanged(config.storage):
+            stage(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -18,6 +18,7 @@ from pipelines import plots, tracking, worker
 from pipelines.cluster import ROOM, connect, gpus
 from pipelines.stage import AUGMENTED, MODEL, REPORTS, run, write_json
 from pipelines.states import States
+from pipelines.storage import folder, here, making
 from r2mrf import checkpoint, shards
 from r2mrf.config import Config
 from r2mrf.errors import UserError
@@ -30,8 +31,9 @@ NO_MATTER = {"workers", "max_failures"}  # these may change between a stop and g
 
 
 def train(config: Config) -> None:
-    split(shards.read(AUGMENTED, columns=["source_id", "variant"]), config.train.validation, config.seed)
-    data = fingerprint(of_files(AUGMENTED.glob("*.parquet")))
+    images = here(AUGMENTED)
+    split(shards.read(images, columns=["source_id", "variant"]), config.train.validation, config.seed)
+    data = fingerprint(of_files(images.glob("*.parquet")))
     recipe = config.train.model_dump(exclude=NO_MATTER) | {"precision": resolve(config.train.precision)}
     begun = starting_point(config)
     recipe["start"] = begun.sha256 if begun else ""
@@ -43,16 +45,17 @@ def train(config: Config) -> None:
     trainer = fit(config, key, states)
     facts = {"profile": config.profile, "source": config.data.source, "data": data, "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "recipe": recipe}
-    checkpoint.save(MODEL, trainer.checkpoint(facts))
+    with making(MODEL, config.storage) as target:
+        checkpoint.save(target, trainer.checkpoint(facts))
     report(trainer.history)
     states.remove()
-    print(f"{MODEL}: {checkpoint.load(MODEL).name} after {trainer.step} steps")
+    print(f"{MODEL}: {checkpoint.load(here(MODEL)).name} after {trainer.step} steps")
 
 
 def fit(config: Config, key: str, states: States) -> Trainer:
     """Train to the end, or go on from the last of `states`; returns the trainer in its last state."""
     run_id = tracking.run_for(config, "train", key)
-    arguments = {"config": config.model_dump(), "key": key, "data": str(AUGMENTED.resolve())}
+    arguments = {"config": config.model_dump(), "key": key, "data": folder(AUGMENTED)}
     arguments |= {"storage": states.storage, "recovered": states.recover(), "here": str(Path.cwd())}
     most = config.train.most_workers
     with connect(logical_cpus=ROOM + most, training=True):

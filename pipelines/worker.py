@@ -40,7 +40,7 @@ def work(arguments: dict) -> dict | None:
     with _state(arguments["storage"], arguments["recovered"]) as state:
         trainer = Trainer(config, arguments["key"], get_device(), state)
     module = prepare_model(trainer.network)  # averages gradients over the workers
-    table = shards.read(Path(arguments["data"]), columns=["source_id", "variant", "image", "mask"])
+    table = shards.read(arguments["data"].here(), columns=["source_id", "variant", "image", "mask"])
     learn, held_back = split(table, config.train.validation, config.seed)
     samples = Samples(learn, trainer.preprocess, config.train.crop, config.seed)
     meter = Meter(config.train.batch)

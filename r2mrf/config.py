@@ -145,6 +145,7 @@ class Tracking(Section):
 
 class Config(Section):
     seed: Count
+    storage: str
     profile: Literal["lite", "paper"]
     data: Data
     augment: Augment

@@ -53,11 +53,11 @@ def write(path: Path, rows: Iterable[dict], schema: pa.Schema, fingerprint: str)
     return table.num_rows
 
 
-def rows_written(path: Path, fingerprint: str) -> int | None:
+def rows_written(shard: Path | pa.NativeFile, fingerprint: str) -> int | None:
     """Rows of a shard that was made from exactly this; None if it is missing, damaged or of another make."""
     try:
-        found = pq.read_schema(path).metadata or {}
-        return pq.read_metadata(path).num_rows if found.get(_FINGERPRINT) == fingerprint.encode() else None
+        found = pq.read_metadata(shard)
+        return found.num_rows if (found.metadata or {}).get(_FINGERPRINT) == fingerprint.encode() else None
     except (OSError, pa.ArrowInvalid):
         return None
 

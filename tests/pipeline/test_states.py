@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import logging
 
 import pytest
-from moto.server import ThreadedMotoServer
+from object_store import s3_server
 from pyarrow.fs import FileSystem
 
 from pipelines.states import LIST, States
@@ -43,16 +42,8 @@ class Storage:
 
 @pytest.fixture(scope="module")
 def s3():
-    """Address of a server of our own, with credentials that it takes."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "of-a-test")
-        yield f"scheme=http&endpoint_override={host}:{port}&allow_bucket_creation=true&region=us-east-1"
-    server.stop()
+    with s3_server() as options:
+        yield options
 
 
 @pytest.fixture(params=["disk", "s3"])

@@ -1,0 +1,80 @@
+"""Files below an address: a folder that all machines of a cluster see, or s3://bucket/prefix.
+
+store = Store("s3://bucket/prefix")
+with store.writing("name") as path: ...     # a file of this machine, which then stands in the store
+store.fetch("name", Path("here"))
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
+
+from r2mrf.errors import UserError
+from r2mrf.files import whole
+
+
+class Store:
+    """Files below an address.
+
+    Attributes:
+        address: a path or s3://…, as Ray Train and pyarrow take it.
+
+    Raises:
+        UserError: there is no such storage, or the address holds a password.
+    """
+
+    def __init__(self, address: str):
+        self.address = address if "://" in address else str(Path(address).resolve())
+        if "@" in self.address.partition("://")[2].partition("/")[0]:
+            raise UserError("storage: an address must not hold a password; set AWS_ACCESS_KEY_ID and its like instead")
+        try:
+            self._files, self._root = FileSystem.from_uri(self.address)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"storage {address}: {error}; give a folder, or an address like s3://bucket/prefix"
+            ) from None
+
+    def names(self) -> set[str]:
+        """Of all files, from here, however deep."""
+        found = self._files.get_file_info(FileSelector(self._root, recursive=True, allow_not_found=True))
+        return {file.path.removeprefix(f"{self._root}/") for file in found if file.type == FileType.File}
+
+    def open(self, name: str) -> pa.NativeFile:
+        """A file to read from, at any position."""
+        return self._files.open_input_file(f"{self._root}/{name}")
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Copy a file to this machine, whole or not at all."""
+        source = self._files.open_input_stream(f"{self._root}/{name}")
+        with source, whole(target) as path, path.open("wb") as out:
+            shutil.copyfileobj(source, out, 2**20)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """A file of this machine to write to; at the end it stands in the store, whole."""
+        if isinstance(self._files, LocalFileSystem):
+            with whole(Path(self._root) / name) as path:
+                yield path
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            yield (path := Path(scratch) / "file")
+            try:
+                with self._files.open_output_stream(f"{self._root}/{name}") as out:  # appears when it is closed
+                    out.write(path.read_bytes())
+            except OSError as error:
+                raise UserError(
+                    f"{self.address}: {name} cannot be written ({error}); mend that and run again"
+                ) from None
+
+
+def below(storage: str, *names: str) -> str:
+    """Address of something in a storage; what follows a question mark stays at the end."""
+    base, mark, options = storage.partition("?")
+    return "/".join([base.rstrip("/"), *names]) + mark + options
