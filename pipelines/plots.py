@@ -43,6 +43,18 @@ def curves(precision: np.ndarray, recall: np.ndarray, f: np.ndarray, path: Path)
     _save(figure, path)
 
 
+def over_steps(rows: list[dict], figures: tuple[str, str], chosen: int, path: Path) -> None:
+    """F and MAE, the two names in `figures`, over the recurrent steps; `chosen` is marked."""
+    rows = sorted(rows, key=lambda row: row["steps"])
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for axis, name, title, color in zip(axes, figures, ("F at 0.5", "MAE"), (BLUE, ORANGE), strict=True):
+        axis.plot([row["steps"] for row in rows], [row[name] for row in rows], ".", color=color)
+        axis.axvline(chosen, color=GREY, linestyle=":", label=f"T = {chosen}")
+        axis.legend(frameon=False)
+        axis.set(title=title, xlabel="recurrent steps T", xticks=sorted({row["steps"] for row in rows}))
+    _save(figure, path)
+
+
 def gallery(rows: list[tuple[str, list[np.ndarray]]], titles: list[str], path: Path) -> None:
     """A grid: one row a photo, with its caption at the left, one column a title. Greys are 0 … 255."""
     figure, axes = plt.subplots(

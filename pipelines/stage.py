@@ -13,6 +13,7 @@ from r2mrf.files import whole
 
 PREPARED, AUGMENTED, MODEL = Path("data/prepared"), Path("data/augmented"), Path("models/r2mrf")
 REPORTS = Path("reports")
+CHOSEN_STEPS = REPORTS / "tune" / "steps.json"
 
 
 def run(stage: Callable[[Config], None]) -> None:
@@ -25,6 +26,24 @@ def run(stage: Callable[[Config], None]) -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+def decided(config: Config) -> Config:
+    """With the number of recurrent steps that `tune` has chosen, where params.yaml leaves it to that.
+
+    Raises:
+        UserError: it has not chosen yet.
+    """
+    if config.model.steps != "auto":
+        return config
+    try:
+        chosen = json.loads(CHOSEN_STEPS.read_text(encoding="utf-8"))["steps"]
+    except (OSError, ValueError, KeyError):
+        raise UserError(
+            f"{config.profile}.model.steps is auto, and {CHOSEN_STEPS} does not say what was chosen: "
+            "run `dvc repro tune`, or give a number"
+        ) from None
+    return config.but(model={"steps": chosen})
 
 
 def write_json(path: Path, values: object) -> None:
