@@ -10,10 +10,12 @@ from pathlib import Path
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
 from r2mrf.files import whole
+from r2mrf.fingerprint import fingerprint, of_files
 
 PREPARED, AUGMENTED, MODEL = Path("data/prepared"), Path("data/augmented"), Path("models/r2mrf")
 REPORTS = Path("reports")
 CHOSEN_STEPS = REPORTS / "tune" / "steps.json"
+NO_MATTER = {"workers", "max_failures"}  # of a training recipe: may change between a stop and going on
 
 
 def run(stage: Callable[[Config], None]) -> None:
@@ -26,6 +28,11 @@ def run(stage: Callable[[Config], None]) -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+def fingerprint_of(shards: Path) -> str:
+    """Of the Parquet files of a folder."""
+    return fingerprint(of_files(shards.glob("*.parquet")))
 
 
 def decided(config: Config) -> Config:

@@ -24,23 +24,21 @@ from ray.train.torch import TorchTrainer
 
 from pipelines import plots, tracking, worker
 from pipelines.cluster import ROOM, connect, gpus
-from pipelines.stage import AUGMENTED, MODEL, REPORTS, decided, run, write_json
+from pipelines.stage import AUGMENTED, MODEL, NO_MATTER, REPORTS, decided, fingerprint_of, run, write_json
 from pipelines.states import States
 from r2mrf import checkpoint, shards
 from r2mrf.config import Config
 from r2mrf.errors import UserError
-from r2mrf.fingerprint import fingerprint, of_code, of_files
+from r2mrf.fingerprint import fingerprint, of_code
 from r2mrf.precision import resolve
 from r2mrf.samples import split
 from r2mrf.trainer import Trainer, starting_point
-
-NO_MATTER = {"workers", "max_failures"}  # these may change between a stop and going on
 
 
 def train(config: Config) -> None:
     config = decided(config)
     split(shards.read(AUGMENTED, columns=["source_id", "variant"]), config.train.validation, config.seed)
-    data = training_data()
+    data = fingerprint_of(AUGMENTED)
     recipe = recipe_of(config)
     key = run_key(config, data)
     states = States(config.tracking.states, f"train-{key[:16]}")
@@ -54,11 +52,6 @@ def train(config: Config) -> None:
     report(trainer.history)
     states.remove()
     print(f"{MODEL}: {checkpoint.load(MODEL).name} after {trainer.step} steps")
-
-
-def training_data() -> str:
-    """Fingerprint of the training images."""
-    return fingerprint(of_files(AUGMENTED.glob("*.parquet")))
 
 
 def recipe_of(config: Config) -> dict:

@@ -22,9 +22,9 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from pipelines import plots, tracking
 from pipelines.cluster import ROOM, connect
-from pipelines.stage import AUGMENTED, CHOSEN_STEPS, run, write_json
+from pipelines.stage import AUGMENTED, CHOSEN_STEPS, fingerprint_of, run, write_json
 from pipelines.states import States
-from pipelines.train import run_key, training_data, training_run
+from pipelines.train import run_key, training_run
 from r2mrf import shards
 from r2mrf.config import Config
 from r2mrf.cost import cost_of
@@ -40,9 +40,9 @@ COARSE = "val_f_05_coarse"
 
 def tune(config: Config) -> None:
     split(shards.read(AUGMENTED, columns=["source_id", "variant"]), config.tune.validation, config.seed)
-    data = training_data()
+    data = fingerprint_of(AUGMENTED)
     trials = {name: (values, run_key(of_trial(config, values), data)) for name, values in candidates(config).items()}
-    key = fingerprint(config.tune.model_dump(exclude={"at_once", "tolerance"}), trials)
+    key = fingerprint(config.tune.model_dump(exclude={"at_once"}), trials)
     home = States(config.tracking.states, f"tune-{key[:16]}")
     parent = tracking.run_for(config, "tune", key)
     runs = {
@@ -203,12 +203,8 @@ def report(rows: list[dict], chosen: dict, tolerance: float) -> None:
         table = csv.DictWriter(file, rows[0].keys())
         table.writeheader()
         table.writerows(rows)
-    plots.over_steps(
-        [entry for entry in rows if entry["status"] == "finished"],
-        ("val_f_05", "val_mae"),
-        chosen["steps"],
-        CHOSEN_STEPS.with_name("trials.png"),
-    )
+    finished = [entry for entry in rows if entry["status"] == "finished"]
+    plots.over_steps(finished, "val_f_05", "val_mae", CHOSEN_STEPS.with_name("trials.png"), chosen["steps"])
 
 
 if __name__ == "__main__":
