@@ -59,7 +59,8 @@ def ablate(config: Config, named: list[str] | None = None) -> None:
     missing = sum(line["status"] != "measured" for line in table)
     print(f"{FOLDER}/table.md: {len(table) - missing} rows measured, {missing} not run")
     if missing and not named:
-        print(f"ablate.minutes is {config.ablate.minutes:g}: `dvc exp run -S ablate.minutes=240 ablate` runs more of them")
+        given = f"ablate.minutes is {config.ablate.minutes:g}"
+        print(f"{given}: `dvc exp run -S ablate.minutes=240 ablate` runs more of them")
 
 
 def _affordable(row: Row, spent: float, minutes: float) -> bool:
@@ -188,8 +189,8 @@ def markdown(table: list[dict]) -> str:
 
 def draw(every: list[Row], keys: dict[str, str], found: dict[str, dict]) -> None:
     """Losses with and without RRM, and F and MAE over T; empty where nothing was run."""
-    named = {"full": "with RRM", "no_rrm": "without RRM"}
-    plots.losses({said: found[keys[n]]["history"] for n, said in named.items() if keys[n] in found}, FOLDER / "loss.png")
+    compared = {"with RRM": keys["full"], "without RRM": keys["no_rrm"]}
+    plots.losses({name: found[key]["history"] for name, key in compared.items() if key in found}, FOLDER / "loss.png")
     over_t = [found[keys[row.name]] for row in every if row.name.startswith("T") and keys[row.name] in found]
     points = [{"steps": line["steps"], **line["figures"]["fused"]} for line in over_t]
     plots.over_steps(points, "f_05", "mae", FOLDER / "steps.png")

@@ -40,8 +40,9 @@ def evaluate(config: Config) -> None:
     counts, folder = network.counts, REPORTS / "evaluate"
     made_of = {"model": predictor.checkpoint.name, "test_set": fingerprint(table["sha256"].to_pylist())}
     write_json(folder / "metrics.json", counts.summary() | made_of)
-    write_curve(counts, folder / "curve.csv")
-    plots.curves({method.name: method.counts.curve() for method in methods}, folder / "curves.png")
+    curves = {method.name: _curve(method.counts) for method in methods}
+    _write_curve(curves[network.name], folder / "curve.csv")
+    plots.curves(curves, folder / "curves.png")
     comparison.write(methods, folder / "comparison.csv")
     scores = [f_at(c, HALF) for c in counts.images]
     _write_photos(table["source_id"].to_pylist(), counts, folder / "photos.csv")
@@ -85,14 +86,17 @@ def compare_folders(maps: Path, masks: Path, mask_white: White, map_white: White
     return counts, failures
 
 
-def write_curve(counts: Counts, path: Path) -> None:
+def _curve(counts: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision, recall and F at the 256 thresholds."""
     precision, recall = counts.curve()
-    columns = [THRESHOLDS, precision, recall, f_measure(precision, recall)]
+    return precision, recall, f_measure(precision, recall)
+
+
+def _write_curve(curve: tuple[np.ndarray, np.ndarray, np.ndarray], path: Path) -> None:
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["threshold", "precision", "recall", "f"])
-        rows.writerows(np.round(np.stack(columns, axis=1), 6).tolist())
+        rows.writerows(np.round(np.stack([THRESHOLDS, *curve], axis=1), 6).tolist())
 
 
 def _write_photos(names: list[str], counts: Counts, path: Path) -> None:

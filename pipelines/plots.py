@@ -12,7 +12,6 @@ import numpy as np
 
 from r2mrf import images
 from r2mrf.geometry import resize
-from r2mrf.metrics import f_measure
 
 BLUE, ORANGE, GREY = "#2a6f97", "#d97706", "#6b7280"
 COLORS = (BLUE, ORANGE, "#15803d", "#9333ea", GREY)  # of several curves
@@ -32,11 +31,10 @@ def training_curves(history: list[dict], path: Path) -> None:
     _save(figure, path)
 
 
-def curves(methods: dict[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
-    """Precision over recall, and F over the threshold; of each method's name, its (precision, recall)."""
+def curves(methods: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], path: Path) -> None:
+    """Precision over recall, and F over the threshold; of each method's name, its (precision, recall, F)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-    for (name, (precision, recall)), color in zip(methods.items(), COLORS, strict=False):
-        f = f_measure(precision, recall)
+    for (name, (precision, recall, f)), color in zip(methods.items(), COLORS, strict=False):
         best = int(f.argmax())
         left.plot(recall, precision, color=color)
         right.plot(np.arange(256) / 255, f, color=color, label=f"{name}: {f[best]:.3f} at {best / 255:.2f}")
