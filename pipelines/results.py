@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -43,25 +44,23 @@ def page(config: Config) -> str:
     templates = Environment(
         loader=FileSystemLoader(folder), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    ablation = _csv(REPORTS / "ablate/table.csv")
+    ablation, comparison = _csv(REPORTS / "ablate/table.csv"), _csv(REPORTS / "evaluate/comparison.csv")
     rows = {row["row"]: row for row in ablation}
-    return (
-        templates.get_template("results.md.j2").render(
-            comparison=_csv(REPORTS / "evaluate/comparison.csv"),
-            test=_json(REPORTS / "evaluate/metrics.json"),
-            source=config.data.source,
-            tuned=_json(CHOSEN_STEPS),
-            ablation=ablation,
-            refinement=against(rows, "full", ["no_rrm"]),
-            fusion=against(rows, "full", [f"O{branch}" for branch in range(1, 6)]),
-            over_steps=over_steps(rows),
-            backbones=against(rows, "resnext101", ["vgg16", "densenet161"]),
-            timing=_csv(REPORTS / "timing/table.csv"),
-            published=yaml.safe_load(PUBLISHED.read_text(encoding="utf-8")),
-            pictures=_pictures(),
-        )
-        + "\n"
+    text = templates.get_template("results.md.j2").render(
+        comparison=comparison,
+        rival=max(comparison[1:], key=lambda row: float(row["f_05"]), default=None),
+        source=config.data.source,
+        tuned=_json(CHOSEN_STEPS),
+        ablation=ablation,
+        refinement=against(rows, "full", ["no_rrm"]),
+        fusion=against(rows, "full", [f"O{branch}" for branch in range(1, 6)]),
+        over_steps=over_steps(rows),
+        backbones=against(rows, "resnext101", ["vgg16", "densenet161"]),
+        timing=_csv(REPORTS / "timing/table.csv"),
+        published=yaml.safe_load(PUBLISHED.read_text(encoding="utf-8")),
+        pictures=_pictures(),
     )
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:

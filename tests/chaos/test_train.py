@@ -21,7 +21,9 @@ PATIENCE = 180  # seconds in which something must happen on a busy machine
 
 
 class Run(Workspace):
-    """One training run in a workspace of its own."""
+    """One training run in a workspace of its own; or one of another stage."""
+
+    stage = "train"
 
     def __init__(self, root: Path, workers: int | list[int]):
         super().__init__(root)
@@ -36,13 +38,13 @@ class Run(Workspace):
         self.driver.wait()
 
     def start(self) -> None:
-        """`python -m pipelines.train`, with what it says in train.log."""
-        command = ["python", "-m", "pipelines.train"]
-        with (self.root / "train.log").open("a") as log:
+        """`python -m pipelines.STAGE`, with what it says in driver.log."""
+        command = ["python", "-m", f"pipelines.{self.stage}"]
+        with (self.root / "driver.log").open("a") as log:
             self.driver = subprocess.Popen(command, cwd=self.root, env=self.env, stdout=log, stderr=log)
 
     def said(self) -> str:
-        return (self.root / "train.log").read_text()
+        return (self.root / "driver.log").read_text()
 
     def states(self) -> set[Path]:
         return set((self.root / "runs").glob("train-*/checkpoint_*"))
