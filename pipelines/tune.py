@@ -94,21 +94,22 @@ def search(config: Config, trials: dict, home: States, runs: dict[str, str]) -> 
     trainable = ray_tune.with_resources(ray_tune.with_parameters(trial, given=given), {"cpu": 0.01})
     folder = f"{home.root}/{home.name}"
     if Tuner.can_restore(folder, storage_filesystem=home.files):
-        tuner = Tuner.restore(folder, trainable, resume_unfinished=True, storage_filesystem=home.files)
-    else:
-        at_once = TuneConfig(
-            metric=COARSE, mode="max", scheduler=scheduler(config), max_concurrent_trials=config.tune.at_once
+        tuner = Tuner.restore(
+            folder, trainable, resume_unfinished=True, resume_errored=True, storage_filesystem=home.files
         )
-        place = RunConfig(name=home.name, storage_path=home.root, storage_filesystem=home.files, verbose=0)
+    else:
         tuner = Tuner(
             trainable,
             param_space={"name": ray_tune.grid_search(list(trials))},
-            tune_config=at_once,
-            run_config=place,
+            tune_config=TuneConfig(
+                metric=COARSE, mode="max", scheduler=scheduler(config), max_concurrent_trials=config.tune.at_once
+            ),
+            run_config=RunConfig(name=home.name, storage_path=home.root, storage_filesystem=home.files, verbose=0),
         )
-    results = tuner.fit()
-    if results.num_terminated + results.num_errors < len(trials):  # Tune's answer to Ctrl-C
-        raise KeyboardInterrupt
+    try:
+        results = tuner.fit()
+    except SystemExit:  # Ray's answer to Ctrl-C
+        raise KeyboardInterrupt from None
     return {end.config["name"]: (end.metrics or {}) | {"error": end.error} for end in results}
 
 
