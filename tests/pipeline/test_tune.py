@@ -10,7 +10,7 @@ from planted import BEST, plain_figures, plant
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from workspace import Workspace
 
-from pipelines import stage
+from pipelines import stage, tune
 from pipelines.tune import candidates, choose, coarsened, of_trial, scheduler
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
@@ -104,6 +104,27 @@ def test_nobody_is_stopped_at_the_end():
 
 def test_without_a_shorter_grace_there_is_no_early_stopping():
     assert isinstance(scheduler(config(budget=20, grace=20)), FIFOScheduler)
+
+
+def test_what_became_of_each_trial_is_written_down(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = config(budget=20, grace=20)
+    reported = {"val_f_05": 0.5, "val_mae": 0.2, "loss": 1.5, "images_per_second": 9.0, "error": None}
+    ends = {
+        "steps_1": reported | {"step": 20},
+        "steps_2": reported | {"step": 10},
+        "steps_3": {"error": RuntimeError("loss not finite\nat step 3")},
+    }
+    every = candidates(given)
+    rows = [tune.row(given, name, every[name], end) for name, end in ends.items()]
+    assert [entry["status"] for entry in rows] == ["finished", "stopped", "failed: loss not finite at step 3"]
+    assert rows[0]["gmacs"] < rows[1]["gmacs"] < rows[2]["gmacs"]
+    tune.report(rows, choose(rows, 0.01), 0.01)
+    found = json.loads(Path("reports/tune/steps.json").read_text())
+    assert (found["steps"], found["trials"]) == (1, rows)
+    with Path("reports/tune/trials.csv").open(newline="") as file:
+        assert [line["trained_steps"] for line in csv.DictReader(file)] == ["20", "10", "0"]
+    assert Path("reports/tune/trials.png").stat().st_size > 5000
 
 
 @pytest.fixture
