@@ -88,8 +88,6 @@ def test_config_is_frozen():
         ("lite__model__width", 0),
         ("lite__model__input_size", 5000),
         ("lite__model__steps", "automatic"),
-        ("tune__steps", ()),
-        ("tune__grid_stride", (3,)),
         ("tune__tolerance", 0.0),
         ("tune__reduction", 1.0),
         ("ablate__minutes", -1.0),
@@ -120,6 +118,9 @@ def test_value_out_of_range(load_with, name, value):
         ("lite__model__rrm", "perhaps"),
         ("lite__model__backbone", 18),
         ("lite__train__lr", "fast"),
+        ("tune__steps", []),
+        ("tune__steps", 6),
+        ("tune__grid_stride", [3]),
         ("score", 3),
     ],
 )
