@@ -14,7 +14,6 @@ for _name, _value in {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # by default each start and end of a run waits for several times 2 s
     "RAY_AIR_NEW_OUTPUT": "0",  # the other one prints tables, however it is asked not to
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would call a trial that Ctrl-C has stopped a trial that has ended
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow has the curves
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a trial that has ended is known as such a second later, for when the driver dies
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "NO_ALBUMENTATIONS_UPDATE": "1",
