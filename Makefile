@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install lock demo test chaos cluster lint released
+.PHONY: install lock demo test chaos cluster lint results released
 
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
@@ -30,6 +30,9 @@ chaos: install ## training that is killed, interrupted and misled, on real proce
 
 cluster: install ## stages as jobs of a cluster of real processes, whose machines are killed: ten minutes and more
 	pytest tests/cluster
+
+results: install ## docs/results.md from what has been measured (docs/experiments.md says by what)
+	python -m pipelines.results
 
 released: install ## train the released weights anew: hours; docs/training.md says on which photos, and what came of it
 	cd released/rendered && python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train

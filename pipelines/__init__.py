@@ -11,6 +11,10 @@ for _name, _value in {
     # What is left of a Ray Data job when its cluster is gone must not start another, unasked, while it is cleared away.
     "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # by default each start and end of a run waits for several times 2 s
+    "RAY_AIR_NEW_OUTPUT": "0",  # the other one prints tables, however it is asked not to
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would call a trial that Ctrl-C has stopped a trial that has ended
+    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a trial that has ended is known as such a second later, for when the driver dies
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }.items():

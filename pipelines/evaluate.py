@@ -1,4 +1,5 @@
-"""Stage evaluate: figures, curves and pictures of the trained model on the test pairs; and anyone's saved maps.
+"""Stage evaluate: figures, curves and pictures of the trained model on the test pairs, with baselines beside it; and
+anyone's saved maps.
 
 python -m pipelines.evaluate       # models/r2mrf on data/prepared -> reports/evaluate
 r2mrf evaluate --maps DIR --masks DIR --json FILE
@@ -7,13 +8,13 @@ r2mrf evaluate --maps DIR --masks DIR --json FILE
 from __future__ import annotations
 
 import csv
-import time
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from pipelines import plots
+from pipelines import comparison, plots
+from pipelines.comparison import Method
 from pipelines.stage import MODEL, PREPARED, REPORTS, run, write_json
 from pipelines.storage import here
 from r2mrf import images, shards
@@ -23,7 +24,6 @@ from r2mrf.fingerprint import fingerprint
 from r2mrf.geometry import resize
 from r2mrf.metrics import HALF, THRESHOLDS, Counts, f_at, f_measure
 from r2mrf.predictor import Predictor
-from r2mrf.preprocess import to_uint8
 
 White = Literal["defocus", "focus"]
 
@@ -31,15 +31,20 @@ White = Literal["defocus", "focus"]
 def evaluate(config: Config) -> None:
     predictor = Predictor.load(here(MODEL))
     table = shards.read(here(PREPARED), "test-*.parquet")
-    counts, maps, began = Counts(), [], time.perf_counter()
+    network = Method("R²MRF", predictor.checkpoint.name, predictor)
+    methods = [network, *comparison.fitted_baselines(config, predictor.preprocess.size)]
+    maps = []
     for row in table.to_pylist():
-        maps.append(to_uint8(predictor(images.decode(row["image"]))))
-        counts.add(maps[-1], images.decode_mask(row["mask"]))
-    seconds = time.perf_counter() - began
-    folder = REPORTS / "evaluate"
+        rgb, mask = images.decode(row["image"]), images.decode_mask(row["mask"])
+        ours, *_ = (method.add(rgb, mask) for method in methods)
+        maps.append(ours)
+    counts, folder = network.counts, REPORTS / "evaluate"
     made_of = {"model": predictor.checkpoint.name, "test_set": fingerprint(table["sha256"].to_pylist())}
     write_json(folder / "metrics.json", counts.summary() | made_of)
-    write_curves(counts, folder)
+    curves = {method.name: _curve(method.counts) for method in methods}
+    _write_curve(curves[network.name], folder / "curve.csv")
+    plots.curves(curves, folder / "curves.png")
+    comparison.write(methods, folder / "comparison.csv")
     scores = [f_at(c, HALF) for c in counts.images]
     _write_photos(table["source_id"].to_pylist(), counts, folder / "photos.csv")
     chosen = _from_best_to_worst(scores, config.evaluate.gallery)
@@ -51,7 +56,9 @@ def evaluate(config: Config) -> None:
     plots.gallery(grid, ["photo", "mask (white = defocused)", "map"], folder / "gallery.png")
     for name, value in counts.summary().items():
         print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
-    print(f"{len(maps) / seconds:.1f} photos/s, decoding and counting included")
+    for row in (method.row() for method in methods):
+        figures = f"F {row['f_05']:.3f}, MAE {row['mae']:.3f}, IoU {row['iou']:.3f}"
+        print(f"{row['method']:24} {figures}, {row['seconds_a_photo']:.3g} s a photo")
 
 
 def compare_folders(maps: Path, masks: Path, mask_white: White, map_white: White) -> tuple[Counts, list[str]]:
@@ -80,16 +87,17 @@ def compare_folders(maps: Path, masks: Path, mask_white: White, map_white: White
     return counts, failures
 
 
-def write_curves(counts: Counts, folder: Path) -> None:
-    """Precision, recall and F at the 256 thresholds as CSV and as a picture."""
+def _curve(counts: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Precision, recall and F at the 256 thresholds."""
     precision, recall = counts.curve()
-    f = f_measure(precision, recall)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "curve.csv").open("w", newline="") as file:
+    return precision, recall, f_measure(precision, recall)
+
+
+def _write_curve(curve: tuple[np.ndarray, np.ndarray, np.ndarray], path: Path) -> None:
+    with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["threshold", "precision", "recall", "f"])
-        rows.writerows(np.round(np.stack([THRESHOLDS, precision, recall, f], axis=1), 6).tolist())
-    plots.curves(precision, recall, f, folder / "curves.png")
+        rows.writerows(np.round(np.stack([THRESHOLDS, *curve], axis=1), 6).tolist())
 
 
 def _write_photos(names: list[str], counts: Counts, path: Path) -> None:

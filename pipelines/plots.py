@@ -14,6 +14,7 @@ from r2mrf import images
 from r2mrf.geometry import resize
 
 BLUE, ORANGE, GREY = "#2a6f97", "#d97706", "#6b7280"
+COLORS = (BLUE, ORANGE, "#15803d", "#9333ea", GREY)  # of several curves
 
 
 def training_curves(history: list[dict], path: Path) -> None:
@@ -30,16 +31,41 @@ def training_curves(history: list[dict], path: Path) -> None:
     _save(figure, path)
 
 
-def curves(precision: np.ndarray, recall: np.ndarray, f: np.ndarray, path: Path) -> None:
-    """Precision over recall, and F over the threshold."""
+def curves(methods: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], path: Path) -> None:
+    """Precision over recall, and F over the threshold; of each method's name, its (precision, recall, F)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-    left.plot(recall, precision, color=BLUE)
+    for (name, (precision, recall, f)), color in zip(methods.items(), COLORS, strict=False):
+        best = int(f.argmax())
+        left.plot(recall, precision, color=color)
+        right.plot(np.arange(256) / 255, f, color=color, label=f"{name}: {f[best]:.3f} at {best / 255:.2f}")
+        right.plot(best / 255, f[best], "o", color=color, markersize=4)
     left.set(title="Precision and recall", xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
-    right.plot(np.arange(256) / 255, f, color=BLUE)
-    best = int(f.argmax())
-    right.plot(best / 255, f[best], "o", color=ORANGE, label=f"best: {f[best]:.3f} at {best / 255:.2f}")
-    right.legend(frameon=False, loc="lower center")
+    right.legend(frameon=False, loc="lower center", fontsize=8)
     right.set(title="F-measure", xlabel="threshold", ylabel="F (β² = 0.3)", xlim=(0, 1), ylim=(0, 1.01))
+    _save(figure, path)
+
+
+def over_steps(rows: list[dict], f: str, mae: str, path: Path, chosen: int | None = None) -> None:
+    """F and MAE of rows, under these names, over their recurrent steps; `chosen` is marked."""
+    rows = sorted(rows, key=lambda row: row["steps"])
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for axis, name, title, color in zip(axes, (f, mae), ("F at 0.5", "MAE"), (BLUE, ORANGE), strict=True):
+        axis.plot([row["steps"] for row in rows], [row[name] for row in rows], "o", color=color)
+        axis.set(title=title, xlabel="recurrent steps T", xticks=sorted({row["steps"] for row in rows}))
+        if chosen is not None:
+            axis.axvline(chosen, color=GREY, linestyle=":", label=f"T = {chosen}")
+            axis.legend(frameon=False)
+    _save(figure, path)
+
+
+def losses(runs: dict[str, list[dict]], path: Path) -> None:
+    """Training losses of several runs, name -> history: of everything that is learnt from, and of the fused map."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for axis, name, title in zip(axes, ("loss", "loss_fused"), ("Training loss", "of the fused map"), strict=True):
+        for (run, history), color in zip(runs.items(), COLORS, strict=False):
+            axis.plot([row["step"] for row in history], [row[name] for row in history], ".-", color=color, label=run)
+        axis.set(title=title, xlabel="step", ylabel="cross-entropy", ylim=(0, None))
+        axis.legend(frameon=False) if runs else None
     _save(figure, path)
 
 

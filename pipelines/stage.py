@@ -7,13 +7,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.storage import exchanged
+from pipelines.storage import exchanged, here
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
 from r2mrf.files import whole
+from r2mrf.fingerprint import fingerprint, of_files
 
 PREPARED, AUGMENTED, MODEL = Path("data/prepared"), Path("data/augmented"), Path("models/r2mrf")
 REPORTS = Path("reports")
+CHOSEN_STEPS = REPORTS / "tune" / "steps.json"
+NO_MATTER = {"workers", "max_failures"}  # of a training recipe: may change between a stop and going on
 
 
 def run(stage: Callable[[Config], None]) -> None:
@@ -28,6 +31,29 @@ def run(stage: Callable[[Config], None]) -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+def fingerprint_of(shards: Path) -> str:
+    """Of the Parquet files of a folder."""
+    return fingerprint(of_files(here(shards).glob("*.parquet")))
+
+
+def decided(config: Config) -> Config:
+    """With the number of recurrent steps that `tune` has chosen, where params.yaml leaves it to that.
+
+    Raises:
+        UserError: it has not chosen yet.
+    """
+    if config.model.steps != "auto":
+        return config
+    try:
+        chosen = json.loads(CHOSEN_STEPS.read_text(encoding="utf-8"))["steps"]
+    except (OSError, ValueError, KeyError):
+        raise UserError(
+            f"{config.profile}.model.steps is auto, and {CHOSEN_STEPS} does not say what was chosen: "
+            "run `dvc repro tune`, or give a number"
+        ) from None
+    return config.but(model={"steps": chosen})
 
 
 def write_json(path: Path, values: object) -> None:

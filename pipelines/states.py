@@ -27,6 +27,7 @@ class States:
 
     Attributes:
         storage: absolute path or address, for Ray Train.
+        files, root: the same as a file system and a path in it, for Ray Tune.
 
     Raises:
         UserError: there is no such storage.
@@ -36,16 +37,16 @@ class States:
         self.storage = storage if "://" in storage else str(Path(storage).resolve())
         self.name = name
         try:
-            self._files, self._root = FileSystem.from_uri(self.storage)
+            self.files, self.root = FileSystem.from_uri(self.storage)
         except (OSError, ValueError) as error:
             raise UserError(
                 f"tracking.states {storage}: {error}; give a folder, or an address like s3://bucket/prefix"
             ) from None
-        self._folder = f"{self._root}/{name}"
+        self._folder = f"{self.root}/{name}"
 
     def others(self) -> list[str]:
         """Names of other runs whose states lie here."""
-        entries = self._files.get_file_info(FileSelector(self._root, allow_not_found=True))
+        entries = self.files.get_file_info(FileSelector(self.root, allow_not_found=True))
         names = (entry.base_name for entry in entries if entry.type == FileType.Directory)
         return sorted(name for name in names if name.startswith("train-") and name != self.name)
 
@@ -54,21 +55,21 @@ class States:
 
         None where the list is sound, or where there is nothing to go on from.
         """
-        entry = self._files.get_file_info(f"{self._folder}/{LIST}")
+        entry = self.files.get_file_info(f"{self._folder}/{LIST}")
         if entry.type == FileType.NotFound:
             return None
         try:
             json.loads(self._read(entry.path))
             return None
         except ValueError:
-            self._files.delete_file(entry.path)
-        folders = self._files.get_file_info(FileSelector(self._folder))
+            self.files.delete_file(entry.path)
+        folders = self.files.get_file_info(FileSelector(self._folder))
         newest = sorted((f.path for f in folders if f.base_name.startswith("checkpoint_")), reverse=True)
         return next((path for path in newest if self._is_whole(path)), None)
 
     def remove(self) -> None:
         """Delete the run's states."""
-        self._files.delete_dir(self._folder)
+        self.files.delete_dir(self._folder)
 
     def _is_whole(self, path: str) -> bool:
         try:
@@ -78,5 +79,5 @@ class States:
             return False
 
     def _read(self, path: str) -> bytes:
-        with self._files.open_input_stream(path) as file:
+        with self.files.open_input_stream(path) as file:
             return file.read()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from ray.train import UserCallback
 
 from pipelines.registry import absolute
@@ -29,8 +30,8 @@ def client(tracking: Tracking) -> MlflowClient:
     return found
 
 
-def run_for(config: Config, stage: str, fingerprint: str) -> str:
-    """Id of the run with this fingerprint: the one that was interrupted, or a new one."""
+def run_for(config: Config, stage: str, fingerprint: str, parent: str | None = None) -> str:
+    """Id of the run with this fingerprint: the one that was interrupted, or a new one, below `parent` if given."""
     mlflow_client = client(config.tracking)
     experiment = mlflow_client.get_experiment_by_name(config.tracking.experiment).experiment_id
     query = f"tags.stage = '{stage}' and tags.fingerprint = '{fingerprint}' and attributes.status != 'FINISHED'"
@@ -39,12 +40,10 @@ def run_for(config: Config, stage: str, fingerprint: str) -> str:
         run_id = unfinished[0].info.run_id
         mlflow_client.update_run(run_id, status="RUNNING")
         return run_id
-    tags = {"stage": stage, "fingerprint": fingerprint}
+    tags = {"stage": stage, "fingerprint": fingerprint} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
     run = mlflow_client.create_run(experiment, run_name=f"{stage}-{fingerprint[:8]}", tags=tags)
-    for name, value in flat(
-        {"profile": config.profile, "model": config.model.model_dump(), "train": config.train.model_dump()}
-    ):
-        mlflow_client.log_param(run.info.run_id, name, value)
+    values = {"profile": config.profile, "model": config.model.model_dump(), "train": config.train.model_dump()}
+    mlflow_client.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in flat(values)])
     return run.info.run_id
 
 

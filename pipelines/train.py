@@ -11,33 +11,37 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train import (
+    CheckpointConfig,
+    FailureConfig,
+    LoggingConfig,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+    UserCallback,
+)
 from ray.train.torch import TorchTrainer
 
 from pipelines import plots, tracking, worker
 from pipelines.cluster import ROOM, connect, gpus
-from pipelines.stage import AUGMENTED, MODEL, REPORTS, run, write_json
+from pipelines.stage import AUGMENTED, MODEL, NO_MATTER, REPORTS, decided, fingerprint_of, run, write_json
 from pipelines.states import States
 from pipelines.storage import folder, here, making
 from r2mrf import checkpoint, shards
 from r2mrf.config import Config
 from r2mrf.errors import UserError
-from r2mrf.fingerprint import fingerprint, of_code, of_files
+from r2mrf.fingerprint import fingerprint, of_code
 from r2mrf.precision import resolve
 from r2mrf.samples import split
 from r2mrf.trainer import Trainer, starting_point
 
-NO_MATTER = {"workers", "max_failures"}  # these may change between a stop and going on
-
 
 def train(config: Config) -> None:
-    images = here(AUGMENTED)
-    split(shards.read(images, columns=["source_id", "variant"]), config.train.validation, config.seed)
-    data = fingerprint(of_files(images.glob("*.parquet")))
-    recipe = config.train.model_dump(exclude=NO_MATTER) | {"precision": resolve(config.train.precision)}
-    begun = starting_point(config)
-    recipe["start"] = begun.sha256 if begun else ""
-    key = fingerprint(config.seed, config.model.model_dump(), recipe, data, of_code("trainer", "samples"))
+    config = decided(config)
+    split(shards.read(here(AUGMENTED), columns=["source_id", "variant"]), config.train.validation, config.seed)
+    data = fingerprint_of(AUGMENTED)
+    recipe = recipe_of(config)
+    key = run_key(config, data)
     states = States(config.tracking.states, f"train-{key[:16]}")
     for other in states.others():
         where = f"{config.tracking.states}/{other}"
@@ -52,28 +56,28 @@ def train(config: Config) -> None:
     print(f"{MODEL}: {checkpoint.load(here(MODEL)).name} after {trainer.step} steps")
 
 
-def fit(config: Config, key: str, states: States) -> Trainer:
-    """Train to the end, or go on from the last of `states`; returns the trainer in its last state."""
-    run_id = tracking.run_for(config, "train", key)
-    arguments = {"config": config.model_dump(), "key": key, "data": folder(AUGMENTED)}
-    arguments |= {"storage": states.storage, "recovered": states.recover(), "here": str(Path.cwd())}
-    most = config.train.most_workers
-    with connect(logical_cpus=ROOM + most, training=True):
-        ray_trainer = TorchTrainer(
-            worker.work,
-            train_loop_config=arguments,
-            scaling_config=ScalingConfig(num_workers=config.train.workers, use_gpu=gpus() >= most),
-            run_config=RunConfig(
-                name=states.name,
-                storage_path=states.storage,
-                failure_config=FailureConfig(max_failures=config.train.max_failures),
-                checkpoint_config=CheckpointConfig(num_to_keep=2),
-                callbacks=[tracking.LogReports(config.tracking, run_id)],
-                logging_config=LoggingConfig(log_level="ERROR"),
-            ),
-        )
+def recipe_of(config: Config) -> dict:
+    """The values of `train` that change a weight, as they are meant on this machine."""
+    begun = starting_point(config)
+    recipe = config.train.model_dump(exclude=NO_MATTER) | {"precision": resolve(config.train.precision)}
+    return recipe | {"start": begun.sha256 if begun else ""}
+
+
+def run_key(config: Config, data: str) -> str:
+    """Fingerprint of all that a training run depends on."""
+    model = config.model.model_dump()
+    return fingerprint(config.seed, model, recipe_of(config), data, of_code("trainer", "samples"))
+
+
+def fit(config: Config, key: str, states: States, stage: str = "train") -> Trainer:
+    """Train to the end, or go on from the last of `states`; returns the trainer in its last state.
+
+    `stage`: that trains, by which MLflow tells its runs apart.
+    """
+    run_id = tracking.run_for(config, stage, key)
+    with connect(logical_cpus=ROOM + config.train.most_workers, training=True):
         try:
-            result = ray_trainer.fit()
+            result = training_run(config, key, states, [tracking.LogReports(config.tracking, run_id)]).fit()
         except SystemExit:  # Ray's answer to Ctrl-C
             raise KeyboardInterrupt from None
         except TrainingFailedError as error:
@@ -85,6 +89,25 @@ def fit(config: Config, key: str, states: States) -> Trainer:
         raise UserError(stopped)
     with result.checkpoint.as_directory() as state:
         return Trainer(config, key, state=Path(state))
+
+
+def training_run(config: Config, key: str, states: States, callbacks: list[UserCallback]) -> TorchTrainer:
+    """A run on the connected cluster, to `fit`: from the last of `states`, or from the start."""
+    arguments = {"config": config.model_dump(), "key": key, "data": folder(AUGMENTED)}
+    arguments |= {"storage": states.storage, "recovered": states.recover(), "here": str(Path.cwd())}
+    return TorchTrainer(
+        worker.work,
+        train_loop_config=arguments,
+        scaling_config=ScalingConfig(num_workers=config.train.workers, use_gpu=gpus() >= config.train.most_workers),
+        run_config=RunConfig(
+            name=states.name,
+            storage_path=states.storage,
+            failure_config=FailureConfig(max_failures=config.train.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+            callbacks=callbacks,
+            logging_config=LoggingConfig(log_level="ERROR"),
+        ),
+    )
 
 
 def report(history: list[dict]) -> None:

@@ -20,6 +20,7 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Steps = Annotated[int, Field(ge=0, le=16)]  # recurrent ones, T
 
 
 class ConfigError(UserError):
@@ -55,7 +56,7 @@ class Model(Section):
     grid_stride: Literal[2, 4] = 4
     amdf_width: Positive = 48
     width: Positive = 16
-    steps: Annotated[int, Field(ge=0, le=16)] = 6
+    steps: Literal["auto"] | Steps = 6  # auto: what the stage tune has chosen; no network is built from it
     share_steps: bool = True
     rrm: bool = True
     fusion_relu: bool = False
@@ -106,8 +107,37 @@ class Profile(Section):
         return self
 
 
+class Tune(Section):
+    """The search for the number of recurrent steps. Lists may name values of the profile to try as well."""
+
+    steps: Annotated[tuple[Steps, ...], Field(min_length=1)]
+    width: tuple[Positive, ...]
+    grid_stride: tuple[Literal[2, 4], ...]
+    share_steps: tuple[bool, ...]
+    budget: Positive
+    grace: Positive
+    reduction: Annotated[float, Field(gt=1)]
+    crop: Annotated[int, Field(ge=32)]
+    validation: Positive
+    report_every: Positive
+    tolerance: Annotated[float, Field(gt=0, le=1)]
+    at_once: Positive
+
+    @model_validator(mode="after")
+    def _grace_fits(self) -> Tune:
+        if self.grace > self.budget:
+            raise ValueError(f"grace {self.grace} must not exceed budget {self.budget}")
+        return self
+
+
+class Ablate(Section):
+    minutes: Rate
+    steps: Positive
+
+
 class Evaluate(Section):
     gallery: Positive
+    baseline_pairs: Annotated[int, Field(ge=2)]
 
 
 class Registry(Section):
@@ -151,6 +181,8 @@ class Config(Section):
     augment: Augment
     lite: Profile
     paper: Profile
+    tune: Tune
+    ablate: Ablate
     evaluate: Evaluate
     registry: Registry
     score: Score
@@ -166,6 +198,17 @@ class Config(Section):
         """Training recipe of the chosen profile."""
         return getattr(self, self.profile).train
 
+    def but(self, model: dict | None = None, train: dict | None = None) -> Config:
+        """The same with other values in the chosen profile.
+
+        Raises:
+            ConfigError: they do not fit it.
+        """
+        values = self.model_dump()
+        values[self.profile]["model"] |= model or {}
+        values[self.profile]["train"] |= train or {}
+        return _checked(values, "other values")
+
 
 def load(path: str | Path = "params.yaml") -> Config:
     """Read and check a parameter file.
@@ -175,11 +218,14 @@ def load(path: str | Path = "params.yaml") -> Config:
     Raises:
         ConfigError: the file is missing or no YAML, a key is unknown or missing, a value is out of range.
     """
-    values = _read(Path(path))
+    return _checked(_read(Path(path)), str(path))
+
+
+def _checked(values: dict, where: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{path}: " + "; ".join(_sentence(e) for e in error.errors())) from None
+        raise ConfigError(f"{where}: " + "; ".join(_sentence(e) for e in error.errors())) from None
 
 
 def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:

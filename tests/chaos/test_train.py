@@ -8,38 +8,22 @@ import subprocess
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
+from planted import training_images
 from workspace import Workspace
 
 from pipelines.states import LIST
-from r2mrf import images, shards
-from r2mrf.config import Augment
-from r2mrf.variants import variants
 
 STEPS, EVERY = 40, 4
 EPOCH = 24  # steps after which all images were seen a whole number of times: 12 to learn from, 2 a step
 PATIENCE = 180  # seconds in which something must happen on a busy machine
 
 
-def training_images(folder: Path) -> None:
-    """Four sources and their variants: noise, blurred in one half."""
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    rows = []
-    for source in range(4):
-        photo = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        photo[:, :32] = photo[:, :32].mean((0, 1))
-        mask = np.zeros((64, 64), np.uint8)
-        mask[:, :32] = 255
-        options = Augment(variants=4, max_rotation=5, min_scale=0.9)
-        rows += variants(f"source-{source}", images.encode_jpeg(photo), images.encode_png(mask), 0, options)
-    shards.write(folder / "train-00000.parquet", rows, shards.VARIANTS, "made by a test")
-
-
 class Run(Workspace):
-    """One training run in a workspace of its own."""
+    """One training run in a workspace of its own; or one of another stage."""
+
+    stage = "train"
 
     def __init__(self, root: Path, workers: int | list[int]):
         super().__init__(root)
@@ -54,13 +38,13 @@ class Run(Workspace):
         self.driver.wait()
 
     def start(self) -> None:
-        """`python -m pipelines.train`, with what it says in train.log."""
-        command = ["python", "-m", "pipelines.train"]
-        with (self.root / "train.log").open("a") as log:
+        """`python -m pipelines.STAGE`, with what it says in driver.log."""
+        command = ["python", "-m", f"pipelines.{self.stage}"]
+        with (self.root / "driver.log").open("a") as log:
             self.driver = subprocess.Popen(command, cwd=self.root, env=self.env, stdout=log, stderr=log)
 
     def said(self) -> str:
-        return (self.root / "train.log").read_text()
+        return (self.root / "driver.log").read_text()
 
     def states(self) -> set[Path]:
         return set((self.root / "runs").glob("train-*/checkpoint_*"))

@@ -87,6 +87,11 @@ def test_config_is_frozen():
         ("lite__model__grid_stride", 3),
         ("lite__model__width", 0),
         ("lite__model__input_size", 5000),
+        ("lite__model__steps", "automatic"),
+        ("tune__tolerance", 0.0),
+        ("tune__reduction", 1.0),
+        ("ablate__minutes", -1.0),
+        ("evaluate__baseline_pairs", 1),
         ("lite__train__ema", 1.0),
         ("lite__train__lr", -0.1),
         ("lite__train__lr", float("inf")),
@@ -113,6 +118,9 @@ def test_value_out_of_range(load_with, name, value):
         ("lite__model__rrm", "perhaps"),
         ("lite__model__backbone", 18),
         ("lite__train__lr", "fast"),
+        ("tune__steps", []),
+        ("tune__steps", 6),
+        ("tune__grid_stride", [3]),
         ("score", 3),
     ],
 )
@@ -158,6 +166,29 @@ def test_verdict_limits_in_order(load_with, limits):
     text = message(load_with, score__sharp_below=limits[0], score__blurred_above=limits[1])
     assert "sharp_below" in text
     assert "blurred_above" in text
+
+
+def test_steps_that_are_left_to_tune(load_with):
+    assert load_with(lite__model__steps="auto").model.steps == "auto"
+
+
+def test_no_trial_is_stopped_after_its_end(load_with):
+    assert "grace 30 must not exceed budget 20" in message(load_with, tune__budget=20, tune__grace=30)
+
+
+@pytest.mark.parametrize("profile", ["lite", "paper"])
+def test_other_values_in_the_chosen_profile(load_with, profile):
+    given = load_with(profile=profile)
+    changed = given.but(model={"steps": 3}, train={"crop": 64})
+    assert (changed.model.steps, changed.train.crop) == (3, 64)
+    assert changed.but(model={"steps": given.model.steps}, train={"crop": given.train.crop}) == given
+    assert given.but() == given
+
+
+def test_other_values_are_checked(load_with):
+    assert "lite.train.crop" in message(load_with().but, train={"crop": 8})
+    assert "must not exceed model.input_size" in message(load_with().but, train={"crop": 400})
+    assert "unknown parameter lite.model.stepz" in message(load_with().but, model={"stepz": 8})
 
 
 def test_a_file_that_says_only_what_differs(tmp_path):

@@ -1,5 +1,6 @@
 """`dvc repro` of every stage, for real, on a tiny configuration: twice, then with a changed parameter."""
 
+import csv
 import hashlib
 import json
 from collections import Counter
@@ -56,6 +57,31 @@ def test_figures_and_pictures(workspace):
     for picture in ("evaluate/curves", "evaluate/gallery", "train/history"):
         assert (workspace.root / f"reports/{picture}.png").stat().st_size > 5000
     assert "mae" in workspace.run("dvc", "metrics", "show")
+
+
+def test_chosen_steps(workspace):
+    chosen = json.loads((workspace.root / "reports/tune/steps.json").read_text())
+    assert chosen["steps"] in (1, 2)
+    assert [(trial["steps"], trial["status"]) for trial in chosen["trials"]] == [(1, "finished"), (2, "finished")]
+    assert (workspace.root / "reports/tune/trials.png").stat().st_size > 5000
+    # params.yaml names a number, and that is what was trained
+    assert "-T2-" in json.loads((workspace.root / "reports/evaluate/metrics.json").read_text())["model"]
+
+
+def test_methods_side_by_side(workspace):
+    with (workspace.root / "reports/evaluate/comparison.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == ["R²MRF", "Laplacian energy", "gradient energy", "high frequencies"]
+    assert {row["photos"] for row in rows} == {"3"}
+    assert all(0 <= float(row["f_05"]) <= 1 and float(row["seconds_a_photo"]) > 0 for row in rows)
+    figures = json.loads((workspace.root / "reports/evaluate/metrics.json").read_text())
+    assert float(rows[0]["mae"]) == pytest.approx(figures["mae"], abs=1e-4)
+
+
+def test_ablation_without_a_budget_trains_nothing(workspace):
+    assert not list((workspace.root / "reports/ablate/rows").iterdir())
+    table = (workspace.root / "reports/ablate/table.md").read_text()
+    assert "not run: `python -m pipelines.ablate no_rrm`" in table
 
 
 def test_scores_of_real_photographs(workspace):
@@ -117,3 +143,16 @@ def test_missing_data_folder_is_one_line(workspace):
     workspace.set({"data": {"source": "synthetic", "root": "data/raw"}})
     assert said.startswith("error: nowhere: the set cuhk")
     assert said.count("\n") == 1
+
+
+def test_a_row_of_the_ablation_is_trained_and_measured(workspace):
+    workspace.run("python", "-m", "pipelines.ablate", "T1")
+    (file,) = (workspace.root / "reports/ablate/rows").iterdir()
+    row = json.loads(file.read_text())
+    assert (row["steps"], row["training_steps"], row["figures"]["O5"]["images"]) == (1, 4, 3)
+    assert [report["step"] for report in row["history"]] == [2, 4]
+    assert row["seconds"] > 0
+    assert (
+        "| T1 |" in workspace.run("dvc", "repro", "ablate") + (workspace.root / "reports/ablate/table.md").read_text()
+    )
+    assert json.loads(file.read_text()) == row

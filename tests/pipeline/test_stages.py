@@ -41,7 +41,7 @@ def leaves(values: dict, prefix: str = "") -> set[str]:
 
 
 def test_pinned_stages_are_there():
-    assert list(STAGES) == ["prepare", "augment", "train", "evaluate", "register", "score"]
+    assert list(STAGES) == ["prepare", "augment", "tune", "train", "evaluate", "register", "score", "ablate"]
 
 
 @pytest.mark.parametrize("name", STAGES)

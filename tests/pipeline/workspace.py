@@ -15,7 +15,9 @@ TINY = {
         "model": {"amdf_width": 4, "width": 2, "steps": 2, "input_size": 64},
         "train": {"steps": 4, "batch": 2, "crop": 48, "validation": 1, "report_every": 2},
     },
-    "evaluate": {"gallery": 3},
+    "tune": {"steps": [1, 2], "budget": 2, "grace": 2, "crop": 48, "validation": 1, "report_every": 1},
+    "ablate": {"steps": 4},
+    "evaluate": {"gallery": 3, "baseline_pairs": 4},
 }
 
 

@@ -1,0 +1,222 @@
+"""Stage ablate: the paper's ablations, sections 5.1 to 5.4, within a budget of training time.
+
+    dvc exp run -S ablate.minutes=240 ablate      # rows until 240 minutes of training are spent
+    python -m pipelines.ablate T3 no_rrm          # these rows, whatever the budget
+    dvc repro ablate                              # the table of what has been measured
+
+Writes reports/ablate: table.csv, table.md, loss.png (with and without RRM), steps.png (F and MAE over T), and in rows/
+what was measured of each. A row is done once: its file bears the fingerprint of data, parameters and code. What was
+stopped goes on from its last checkpoint. Rows of the profile paper need a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+from pipelines import plots
+from pipelines.ablation import Row, rows
+from pipelines.stage import AUGMENTED, PREPARED, REPORTS, decided, fingerprint_of, run, write_json
+from pipelines.storage import here
+from r2mrf.config import Config
+from r2mrf.errors import UserError
+
+FOLDER = REPORTS / "ablate"
+FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")
+FACTS = ("profile", "backbone", "steps", "data", "training_steps", "epochs", "seconds", "device")
+BRANCHES = tuple(f"O{branch}" for branch in range(1, 6))
+
+
+def ablate(config: Config, named: list[str] | None = None) -> None:
+    config = decided(config)
+    every = rows(config)
+    if unknown := set(named or ()) - {row.name for row in every}:
+        known = ", ".join(row.name for row in every)
+        raise UserError(f"no row {', '.join(sorted(unknown))}: the rows are {known}")
+    data = [fingerprint_of(AUGMENTED), fingerprint_of(PREPARED)]
+    keys = {row.name: row.key(config, data) for row in every}
+    (FOLDER / "rows").mkdir(parents=True, exist_ok=True)
+    found = {key: figures for key in keys.values() if (figures := _measured(key))}
+    reasons = {}
+    for row in every:
+        key = keys[row.name]
+        spent = sum(figures["seconds"] for figures in found.values())
+        if key in found or not (row.name in named if named else _affordable(row, spent, config.ablate.minutes)):
+            continue
+        try:
+            found[key] = measure_row(row, config, key)
+        except UserError as error:
+            if named:
+                raise
+            reasons[row.name] = str(error)
+            print(f"{row.name}: {error}")
+            continue
+        write_json(_file(key), found[key])
+    table = tabulate(every, {row.name: found[keys[row.name]] for row in every if keys[row.name] in found}, reasons)
+    write(table)
+    draw(every, keys, found)
+    missing = sum(line["status"] != "measured" for line in table)
+    print(f"{FOLDER}/table.md: {len(table) - missing} rows measured, {missing} not run")
+    if missing and not named:
+        given = f"ablate.minutes is {config.ablate.minutes:g}"
+        print(f"{given}: `dvc exp run -S ablate.minutes=240 ablate` runs more of them")
+
+
+def _affordable(row: Row, spent: float, minutes: float) -> bool:
+    if row.needs_gpu:
+        import torch
+
+        return spent < 60 * minutes and torch.cuda.is_available()
+    return spent < 60 * minutes
+
+
+def measure_row(row: Row, config: Config, key: str) -> dict:
+    """Train a row's network, or go on with it, and measure it on the test pairs."""
+    from pipelines.states import States
+    from pipelines.train import fit
+    from r2mrf import shards
+    from r2mrf.cost import cost_of
+
+    ours = row.config(config)
+    print(f"{row.name}: {row.what}; {ours.train.steps} steps of {ours.train.batch}")
+    states = States(config.tracking.states, f"ablate-{key[:16]}")
+    trainer = fit(ours, key, states, "ablate")
+    counts = branch_counts(trainer)
+    images = shards.read(here(AUGMENTED), columns=["variant"]).num_rows
+    parameters, macs = cost_of(ours.model)
+    figures = {name: count.summary() for name, count in counts.items()}
+    states.remove()
+    return {
+        "fingerprint": key,
+        "profile": row.profile,
+        "backbone": ours.model.backbone,
+        "steps": ours.model.steps,
+        "data": f"{ours.data.source}, {images} training images, {figures['fused']['images']} test pairs",
+        "training_steps": ours.train.steps,
+        "epochs": round(ours.train.steps * ours.train.batch / images, 3),
+        "seconds": round(_seconds(trainer.history, ours.train.batch), 1),
+        "device": _device(),
+        "parameters": parameters,
+        "gmacs": round(macs / 1e9, 4),
+        "figures": figures,
+        "history": trainer.history,
+    }
+
+
+def branch_counts(trainer) -> dict:
+    """Counts on the test pairs of the fused map, and of each branch's own output after its last step, O1 … O5."""
+    import torch
+
+    from r2mrf import images, shards
+    from r2mrf.metrics import Counts
+    from r2mrf.precision import autocast, resolve
+    from r2mrf.preprocess import to_uint8
+
+    network, preprocess = trainer.averaged_network().cpu(), trainer.preprocess
+    counts = {name: Counts() for name in ("fused", *BRANCHES)}
+    for pair in shards.read(here(PREPARED), "test-*.parquet", columns=["image", "mask"]).to_pylist():
+        rgb, mask = images.decode(pair["image"]), images.decode_mask(pair["mask"])
+        x = torch.from_numpy(preprocess.normalise(preprocess.shrink(rgb)[None])).contiguous(
+            memory_format=torch.channels_last
+        )
+        with torch.inference_mode(), autocast(resolve("auto")):
+            outputs = network(x)
+        for name, logits in zip(counts, [outputs.fused[0, 0], *outputs.sides[-1][0]], strict=True):
+            defocus = preprocess.expand(logits.float().sigmoid().numpy(), *mask.shape)
+            counts[name].add(to_uint8(defocus), mask)
+    return counts
+
+
+def _seconds(history: list[dict], batch: int) -> float:
+    """Of training alone, also if it was stopped and went on elsewhere."""
+    before = [0, *(report["step"] for report in history)]
+    return sum(
+        (now["step"] - last) * batch / now["images_per_second"] for last, now in zip(before, history, strict=False)
+    )
+
+
+def _device() -> str:
+    import torch
+
+    from pipelines.cluster import cores
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{cores()} processor cores"
+
+
+def tabulate(every: list[Row], measured: dict[str, dict], reasons: dict[str, str]) -> list[dict]:
+    """Lines of the table, one a row, and one for each branch's own output in the network as it is."""
+    lines = []
+    for row in every:
+        found = measured.get(row.name)
+        lines.append(_line(row.name, row.what, row, found, "fused", reasons.get(row.name)))
+        if row.name == "full":
+            for branch in BRANCHES:
+                what = f"output of branch {branch[1]} alone, of the same network"
+                lines.append(_line(branch, what, row, found, branch, reasons.get(row.name)))
+    return lines
+
+
+def _line(name: str, what: str, row: Row, found: dict | None, output: str, reason: str | None) -> dict:
+    line = {"row": name, "what": what, "status": "measured" if found else "not run"}
+    if not found:
+        because = reason or ("needs a GPU" if row.needs_gpu else "beyond the budget")
+        blank = dict.fromkeys((*FIGURES, "parameters", "gmacs", *FACTS), "")
+        return line | blank | {"profile": row.profile, "command": f"{row.command} ({because})"}
+    figures = {figure: round(found["figures"][output][figure], 4) for figure in FIGURES}
+    return line | figures | {name: found[name] for name in ("parameters", "gmacs", *FACTS)} | {"command": row.command}
+
+
+def write(table: list[dict]) -> None:
+    """The table as CSV and Markdown."""
+    with (FOLDER / "table.csv").open("w", newline="") as file:
+        lines = csv.DictWriter(file, table[0].keys())
+        lines.writeheader()
+        lines.writerows(table)
+    (FOLDER / "table.md").write_text(markdown(table), encoding="utf-8")
+
+
+def markdown(table: list[dict]) -> str:
+    shown = [name for name in table[0] if name != "command"]
+    lines = [" | ".join(shown), " | ".join("---" for _ in shown)]
+    for line in table:
+        cells = [str(line[name]) for name in shown]
+        if line["status"] == "not run":
+            cells[shown.index("status")] = f"not run: `{line['command'].partition(' (')[0]}`"
+        lines.append(" | ".join(cells))
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def draw(every: list[Row], keys: dict[str, str], found: dict[str, dict]) -> None:
+    """Losses with and without RRM, and F and MAE over T; empty where nothing was run."""
+    compared = {"with RRM": keys["full"], "without RRM": keys["no_rrm"]}
+    plots.losses({name: found[key]["history"] for name, key in compared.items() if key in found}, FOLDER / "loss.png")
+    over_t = [found[keys[row.name]] for row in every if row.name.startswith("T") and keys[row.name] in found]
+    points = [{"steps": line["steps"], **line["figures"]["fused"]} for line in over_t]
+    plots.over_steps(points, "f_05", "mae", FOLDER / "steps.png")
+
+
+def _measured(key: str) -> dict | None:
+    try:
+        found = json.loads(_file(key).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise UserError(f"{_file(key)} is damaged: delete it, and the row is measured anew") from None
+    return found if found.get("fingerprint") == key else None
+
+
+def _file(key: str) -> Path:
+    return FOLDER / "rows" / f"{key[:16]}.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="measure these, whatever the budget")
+    named = parser.parse_args().rows
+    run(lambda config: ablate(config, named))
+
+
+if __name__ == "__main__":
+    main()

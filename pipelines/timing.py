@@ -1,0 +1,117 @@
+"""Job timing: seconds a photo by its size, profile, engine and threads; parameters and multiply-accumulates.
+
+    python -m pipelines.timing [--sizes 320x320 640x480] [--threads 1 2] [--rounds 5]     # -> reports/timing/table.csv
+
+From decoded pixels to the map at the photo's own size, as `r2mrf map` does it, one photo after the other; the median
+of several. Weights do not change the speed: they are random. On a machine that is busy with other things the figures
+mean nothing, so the load is written down with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.cluster import cores
+from pipelines.stage import REPORTS, decided, run
+from r2mrf.checkpoint import Checkpoint
+from r2mrf.config import Config, Model
+from r2mrf.cost import cost_of
+from r2mrf.engines import ENGINES, create
+from r2mrf.errors import UserError
+from r2mrf.files import whole
+from r2mrf.model import R2MRF
+from r2mrf.predictor import Predictor
+from r2mrf.preprocess import Preprocess
+
+TABLE = REPORTS / "timing" / "table.csv"
+SIZES = ("320x320", "640x480", "1632x1224", "4000x3000", "6000x4000")  # 0.1, 0.3, 2, 12 and 24 megapixels
+PROFILES = ("lite", "paper")
+
+
+def timing(config: Config, sizes: list[str], threads: list[int], rounds: int) -> None:
+    photos = {size: _photo(size) for size in sizes}
+    rows = []
+    for profile in PROFILES:
+        model = decided(config.model_copy(update={"profile": profile})).model
+        for row in measure(profile, model, photos, threads, rounds):
+            rows.append(row)
+            print(", ".join(f"{name} {value}" for name, value in row.items() if value != ""))
+    with whole(TABLE) as temporary, temporary.open("w", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys())
+        table.writeheader()
+        table.writerows(rows)
+
+
+def measure(
+    profile: str, model: Model, photos: dict[str, np.ndarray], threads: list[int], rounds: int
+) -> Iterator[dict]:
+    """Rows of one profile."""
+    checkpoint = untrained(model)
+    parameters, macs = cost_of(model)
+    known = {"profile": profile, "parameters": parameters, "gmacs": round(macs / 1e9, 4)}
+    for engine in ENGINES:
+        for count in threads:
+            row = known | {"engine": engine, "precision": "", "threads": count}
+            try:
+                predictor = Predictor(checkpoint, create(engine, checkpoint, count))
+            except UserError as error:
+                yield row | {"size": "", "seconds": "", "load": "", "machine": _machine(), "note": str(error)}
+                continue
+            row["precision"] = predictor.engine.precision
+            for size, photo in photos.items():
+                seconds = f"{_median_seconds(predictor, photo, rounds):.4g}"
+                load = round(os.getloadavg()[0], 1)
+                yield row | {"size": size, "seconds": seconds, "load": load, "machine": _machine(), "note": ""}
+
+
+def untrained(model: Model) -> Checkpoint:
+    """The architecture with random weights, ready to predict."""
+    model = model.model_copy(update={"weights": "random"})
+    network = R2MRF(model).eval()
+    return Checkpoint(network, model, Preprocess(model.input_size, network.backbone.mean, network.backbone.std))
+
+
+def _median_seconds(predictor: Predictor, photo: np.ndarray, rounds: int) -> float:
+    predictor(photo)  # the first is slower
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        predictor(photo)
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds))
+
+
+def _photo(size: str) -> np.ndarray:
+    try:
+        width, height = (int(side) for side in size.split("x"))
+    except ValueError:
+        raise UserError(f"--sizes {size}: give WIDTHxHEIGHT, like 640x480") from None
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def _machine() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []:
+        if line.startswith("model name"):
+            return f"{cores()} cores, {line.partition(':')[2].strip()}"
+    return f"{cores()} cores, {platform.machine()}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WxH")
+    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, cores()}), metavar="N")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N")
+    options = parser.parse_args()
+    run(lambda config: timing(config, options.sizes, options.threads, options.rounds))
+
+
+if __name__ == "__main__":
+    main()

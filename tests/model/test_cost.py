@@ -1,0 +1,36 @@
+"""Parameters and multiply-accumulates, against counting by hand."""
+
+import pytest
+import torch
+
+from r2mrf.config import Model
+from r2mrf.cost import cost_of, macs_of, parameters_of
+from r2mrf.model import R2MRF, RRM
+
+TINY = Model(backbone="tf_efficientnet_lite0", weights="random", amdf_width=4, width=2, steps=2, input_size=64)
+
+
+def test_of_a_convolution_by_hand():
+    conv = torch.nn.Conv2d(3, 8, kernel_size=5, padding=2)
+    assert macs_of(conv, torch.zeros(1, 3, 10, 20)) == 10 * 20 * 8 * 3 * 25
+    assert parameters_of(conv) == 8 * 3 * 25 + 8
+
+
+def test_a_step_more_costs_one_refinement_a_branch():
+    pixels, width = (TINY.input_size // TINY.grid_stride) ** 2, TINY.width
+    side_and_paths = (9 + 25) * width + (9 + 25) * 2 * width * width + 2 * width  # A's part is computed once
+    one, two = (cost_of(TINY.model_copy(update={"steps": steps})) for steps in (1, 2))
+    assert two.macs - one.macs == 5 * pixels * side_and_paths
+    assert two.parameters == one.parameters
+    assert one.parameters - cost_of(TINY.model_copy(update={"steps": 0})).parameters == 5 * parameters_of(RRM(4, 2))
+
+
+def test_without_memory_as_with_it():
+    network = R2MRF(TINY).eval()
+    assert cost_of(TINY) == (parameters_of(network), macs_of(network, torch.zeros(1, 3, 64, 64)))
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_grows_with_the_pixels(size):
+    ours = cost_of(TINY.model_copy(update={"input_size": size}))
+    assert ours.macs == pytest.approx(cost_of(TINY).macs * (size / 64) ** 2, rel=0.02)

@@ -1,0 +1,251 @@
+"""Ablations: each row is the network that it names; a row is measured once; what was not run says so."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines import ablate as stage
+from pipelines.ablate import ablate, branch_counts
+from pipelines.ablation import Row, rows
+from r2mrf import images, shards
+from r2mrf.config import Config, Model, load
+from r2mrf.cost import cost_of, parameters_of
+from r2mrf.errors import UserError
+from r2mrf.model import R2MRF
+from r2mrf.trainer import Trainer
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+TINY = {"amdf_width": 4, "width": 2, "input_size": 64, "weights": "random"}
+
+
+def config(minutes: float = 0, profile: str = "lite") -> Config:
+    given = load(PARAMS).model_copy(update={"profile": profile})
+    values = given.but(model=TINY, train={"crop": 64}).model_dump()
+    return Config.model_validate(values | {"ablate": {"minutes": minutes, "steps": 4}})
+
+
+def row(name: str, given: Config | None = None) -> Row:
+    return next(row for row in rows(given or config()) if row.name == name)
+
+
+def model(name: str, **changes) -> Model:
+    return row(name).config(config()).model.model_copy(update=changes)
+
+
+def refinement_parameters(model: Model) -> int:
+    """Of one module, by hand: 3×3 and 5×5 on side and A, then on both paths, then 1×1; with biases."""
+    m, a = model.width, model.amdf_width
+    return m * ((1 + a) * (9 + 25) + 2 * m * (9 + 25) + 4) + 2 * m + 1
+
+
+def head_parameters(model: Model) -> int:
+    """Of everything but backbone and refinement: A from five levels, five side maps, fusion."""
+    channels = sum(R2MRF(model).backbone.channels)
+    return (channels * model.amdf_width + model.amdf_width) + (channels + 5) + 6
+
+
+@pytest.mark.parametrize("steps", range(9))
+def test_rows_of_steps_have_so_many(steps):
+    ours = model(f"T{steps}")
+    assert ours.steps == steps
+    network = R2MRF(ours).eval()
+    assert len(network(torch.zeros(1, 3, 64, 64)).sides) == steps + 1
+    backbone = parameters_of(network.backbone)
+    assert parameters_of(network) == backbone + head_parameters(ours) + 5 * (steps > 0) * refinement_parameters(ours)
+
+
+def test_rows_of_steps_that_share_nothing_grow_by_a_module_a_branch():
+    counts = [cost_of(model(f"T{steps}", share_steps=False)).parameters for steps in range(3)]
+    assert np.diff(counts).tolist() == [5 * refinement_parameters(model("T1"))] * 2
+
+
+def test_without_rrm_nothing_is_added_to_the_side_map():
+    full, without = model("full"), model("no_rrm")
+    assert without == full.model_copy(update={"rrm": False})
+    assert cost_of(full).parameters == cost_of(without).parameters
+    networks = [R2MRF(m).eval() for m in (full, without)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    x = torch.randn(1, 3, 64, 64)
+    (before, refined), (_, direct) = (network(x).sides[:2] for network in networks)
+    torch.testing.assert_close(refined, before + direct)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("lite", [16, 24, 40, 112, 320]),
+        ("vgg16", [128, 256, 512, 512, 512]),
+        ("densenet161", [96, 384, 768, 2112, 2208]),
+        ("resnext101", [64, 256, 512, 1024, 2048]),
+    ],
+)
+def test_rows_of_backbones_have_that_backbone(name, channels):
+    ours = row(name).config(config()).model.model_copy(update={"weights": "random"})
+    assert R2MRF(ours).backbone.channels == channels
+    assert row(name).needs_gpu == (name != "lite")
+
+
+def test_rows_that_name_the_same_network_are_one():
+    keys = {name: row(name).key(config(), ["data"]) for name in ("full", "T6", "lite", "T5", "no_rrm")}
+    assert keys["full"] == keys["T6"] == keys["lite"]
+    assert len(set(keys.values())) == 3
+    assert row("full").key(config(), ["other data"]) != keys["full"]
+
+
+def test_rows_begin_alike_whatever_training_starts_from():
+    given = config().but(train={"start": "lite", "steps": 9999})
+    assert row("T3").config(given).train.start == ""
+    assert row("T3").config(given).train.steps == 4
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A workspace with a few tiny pairs."""
+    monkeypatch.chdir(tmp_path)
+    rng, pairs, variants = np.random.default_rng(0), [], []
+    for i in range(3):
+        photo, mask = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), np.zeros((64, 64), np.uint8)
+        mask[:, 20 * i :] = 255
+        encoded = {"image": images.encode_png(photo), "mask": images.encode_png(mask), "source_id": str(i)}
+        pairs.append(dict.fromkeys(shards.PAIRS.names) | encoded | {"split": "test"})
+        variants.append(dict.fromkeys(shards.VARIANTS.names) | encoded | {"variant": 0})
+    shards.write(tmp_path / "data/prepared/test-00000.parquet", pairs, shards.PAIRS, "of a test")
+    shards.write(tmp_path / "data/augmented/train-00000.parquet", variants, shards.VARIANTS, "of a test")
+    return tmp_path
+
+
+def table() -> dict[str, dict]:
+    with Path("reports/ablate/table.csv").open(newline="") as file:
+        return {line["row"]: line for line in csv.DictReader(file)}
+
+
+def test_without_a_budget_every_row_says_how_it_is_run(here, capsys):
+    ablate(config(minutes=0))
+    lines = table()
+    assert list(lines) == [
+        *("full", "O1", "O2", "O3", "O4", "O5", "no_rrm", *(f"T{t}" for t in range(9))),
+        *("lite", "vgg16", "densenet161", "resnext101"),
+    ]
+    for name, line in lines.items():
+        assert line["status"] == "not run"
+        assert line["f_05"] == line["seconds"] == ""
+        owner = "full" if name.startswith("O") else name
+        assert line["command"].startswith(f"python -m pipelines.ablate {owner} (")
+    assert "needs a GPU" in lines["vgg16"]["command"]
+    assert "| vgg16 |" in Path("reports/ablate/table.md").read_text()
+    assert "0 rows measured, 20 not run" in capsys.readouterr().out
+    assert Path("reports/ablate/loss.png").is_file()
+    assert Path("reports/ablate/steps.png").is_file()
+
+
+def test_unknown_row():
+    with pytest.raises(UserError, match="no row T9: the rows are full, no_rrm, T0"):
+        ablate(config(), ["T9"])
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[str]:
+    """Rows that were trained, in order; the training itself is left out, each takes a minute."""
+    done: list[str] = []
+
+    def fit(config: Config, key: str, states, stage: str) -> Trainer:
+        done.append(f"T{config.model.steps}" + ("" if config.model.rrm else " without RRM"))
+        states.files.create_dir(f"{states.root}/{states.name}")
+        trainer = Trainer(config, key)
+        trainer.step = config.train.steps
+        rate = config.train.steps * config.train.batch / 60
+        trainer.history = [{"step": trainer.step, "loss": 1.0, "loss_fused": 0.5, "images_per_second": rate}]
+        return trainer
+
+    monkeypatch.setattr("pipelines.train.fit", fit)
+    return done
+
+
+def test_rows_are_run_until_the_budget_is_spent_and_never_twice(here, trained):
+    ablate(config(minutes=2.5))
+    assert trained == ["T6", "T6 without RRM", "T0"]  # the third begins within the budget
+    lines = table()
+    measured = {name for name, line in lines.items() if line["status"] == "measured"}
+    assert measured == {"full", "T6", "lite", "O1", "O2", "O3", "O4", "O5", "no_rrm", "T0"}
+    assert lines["full"]["seconds"] == "60.0"
+    assert lines["full"]["epochs"] == str(round(4 * 16 / 3, 3))
+    assert "3 training images, 3 test pairs" in lines["full"]["data"]
+    assert lines["full"] == lines["T6"] | {key: lines["full"][key] for key in ("row", "what", "command")}
+    assert float(lines["O1"]["mae"]) != float(lines["full"]["mae"])
+    before = {path: path.read_bytes() for path in Path("reports/ablate/rows").iterdir()}
+    ablate(config(minutes=4.5))
+    assert trained[3:] == ["T1", "T2"]
+    assert (
+        before == [path.read_bytes() for path in sorted(Path("reports/ablate/rows").iterdir())][:3] or len(before) == 3
+    )
+    ablate(config(minutes=0))
+    assert trained[5:] == []
+    assert table()["T2"]["status"] == "measured"
+
+
+def test_a_row_that_is_named_is_run_whatever_the_budget(here, trained):
+    ablate(config(minutes=0), ["T3"])
+    assert trained == ["T3"]
+    lines = table()
+    assert {name for name, line in lines.items() if line["status"] == "measured"} == {"T3"}
+
+
+def test_a_row_of_other_parameters_is_not_taken_for_this_one(here, trained):
+    ablate(config(), ["T3"])
+    other = config().model_copy(update={"seed": 1})
+    ablate(other)
+    assert table()["T3"]["status"] == "not run"
+    ablate(config())
+    assert table()["T3"]["status"] == "measured"
+
+
+def test_a_row_that_cannot_be_run_does_not_keep_others_from_it(here, trained, monkeypatch):
+    from pipelines import train
+
+    fit = train.fit
+
+    def refuse(config: Config, *rest) -> Trainer:
+        if not config.model.rrm:
+            raise UserError("no weights to be had")
+        return fit(config, *rest)
+
+    monkeypatch.setattr("pipelines.train.fit", refuse)
+    ablate(config(minutes=2.5))
+    assert table()["no_rrm"]["command"] == "python -m pipelines.ablate no_rrm (no weights to be had)"
+    assert table()["T0"]["status"] == "measured"
+    with pytest.raises(UserError, match="no weights to be had"):
+        ablate(config(), ["no_rrm"])
+
+
+def test_a_damaged_result_is_named(here, trained):
+    ablate(config(), ["T3"])
+    (file,) = Path("reports/ablate/rows").iterdir()
+    file.write_text(file.read_text()[:100])
+    with pytest.raises(UserError, match=rf"{os.fspath(file)} is damaged: delete it"):
+        ablate(config())
+
+
+def test_outputs_of_branches_are_those_of_the_last_step(here):
+    trainer = Trainer(row("T2").config(config()), "of a test")
+    counts = branch_counts(trainer)
+    assert list(counts) == ["fused", "O1", "O2", "O3", "O4", "O5"]
+    # fusion that listens to one branch alone says what that branch says
+    with torch.no_grad():
+        trainer.network.fusion.weight[:] = torch.eye(5)[2].reshape(1, 5, 1, 1)
+    trainer.averaged.values = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
+    again = branch_counts(trainer)
+    assert again["fused"].summary()["mae"] == pytest.approx(again["O3"].summary()["mae"], abs=2e-3)
+    assert again["O3"].summary() == counts["O3"].summary()
+
+
+def test_result_files_are_whole(here, trained):
+    ablate(config(), ["T3"])
+    (file,) = Path("reports/ablate/rows").iterdir()
+    found = json.loads(file.read_text())
+    assert {"profile", "backbone", "steps", "data", "epochs", "seconds", "device", "figures", "history"} <= found.keys()
+    assert stage.FOLDER / "rows" / f"{found['fingerprint'][:16]}.json" == file

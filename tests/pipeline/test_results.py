@@ -1,0 +1,142 @@
+"""docs/results.md: every figure in it comes from a file, and what is missing is named with its command."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.ablation import rows
+from pipelines.results import against, over_steps, results
+from r2mrf.config import load
+
+ROOT = Path(__file__).parents[2]
+HOW = {"profile": "lite", "data": "synthetic, 9664 training images", "training_steps": 7, "epochs": 0.25}
+HOW |= {"seconds": 12.5, "device": "2 cores", "parameters": 3072640, "gmacs": 2.07, "status": "measured"}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/published.yaml").write_text((ROOT / "docs/published.yaml").read_text())
+    return tmp_path
+
+
+def page() -> str:
+    results(load(ROOT / "params.yaml"))
+    return Path("docs/results.md").read_text()
+
+
+def save(name: str, lines: list[dict]) -> None:
+    path = Path("reports") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, lines[0].keys())
+        table.writeheader()
+        table.writerows(lines)
+
+
+def measured(name: str, f: float) -> dict:
+    return {"row": name, "what": f"row {name}", "mae": 0.1, "f_max": f, "f_05": f, "iou": f, "command": "…"} | HOW
+
+
+def line(name: str, f: float | None) -> dict:
+    if f is not None:
+        return measured(name, f)
+    blank = dict.fromkeys(measured(name, 0), "")
+    command = f"python -m pipelines.ablate {name} (beyond the budget)"
+    return blank | {"row": name, "what": f"row {name}", "status": "not run", "command": command}
+
+
+def ablation(**f: float | None) -> None:
+    names = [row.name for row in rows(load(ROOT / "params.yaml"))] + [f"O{i}" for i in range(1, 6)]
+    save("ablate/table.csv", [line(name, f.get(name)) for name in names])
+
+
+def section(text: str, title: str) -> str:
+    return " ".join(text.partition(f"{title}\n")[2].partition("\n#")[0].split())
+
+
+def test_where_nothing_was_measured_there_are_commands_and_no_figures():
+    text = page()
+    ablate = "dvc exp run -S ablate.minutes=240 ablate"
+    for command in ("dvc repro evaluate", "dvc repro tune", ablate, "python -m pipelines.timing"):
+        assert f"not run: `{command}`" in text
+    assert section(text, "## Ablations") == f"not run: `{ablate}`"
+
+
+def test_published_figures_stand_apart():
+    text = section(page(), "## What others have published")
+    assert "Figures of others, on other photographs" in text
+    assert "| HiFST | 0.223, 0.803, 0.743 |" in text
+    assert "| DeFusionNET (TPAMI) | – | 0.085, 0.952, 0.889 |" in text
+
+
+@pytest.mark.parametrize(("without", "verdict"), [(0.7, "agrees"), (0.9, "does not agree")])
+def test_a_claim_is_judged_by_the_figures(without, verdict):
+    ablation(full=0.8, no_rrm=without)
+    text = section(page(), "### Residual refinement")
+    assert f"That {verdict} with what was measured: `full` F 0.800" in text
+    assert f"`no_rrm`, F {without:.3f}" in text
+    assert "7 steps = 0.25 epochs, 12.5 s on 2 cores" in page()
+
+
+def test_a_claim_is_not_judged_by_half_the_figures():
+    ablation(full=0.8)
+    text = page()
+    assert "Not all rows that this needs have been run" in section(text, "### Residual refinement")
+    assert (
+        "| no_rrm | row no_rrm | | | | | | | not run: `python -m pipelines.ablate no_rrm` (beyond the budget) |" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("f", "stable", "agrees"),
+    [
+        ([0.5, 0.6, 0.7, 0.74, 0.77, 0.79, 0.80, 0.801, 0.799], 6, True),
+        ([0.5, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8], 1, True),  # earlier than in the paper, and still so at 6
+        ([0.8] * 9, 0, False),  # steps change nothing
+        ([0.5, 0.6, 0.7, 0.74, 0.77, 0.79, 0.80, 0.81, 0.82], 8, False),
+    ],
+)
+def test_from_which_t_on_f_is_stable(f, stable, agrees):
+    found = over_steps({f"T{t}": line(f"T{t}", value) for t, value in enumerate(f)})
+    assert (found["stable"], found["agrees"]) == (stable, agrees)
+
+
+def test_the_best_of_the_others_is_the_rival():
+    table = {name: measured(name, f) for name, f in {"a": "0.7", "b": "0.6", "c": "0.65"}.items()}
+    found = against(table, "a", ["b", "c"])
+    assert (found["rival"]["row"], found["agrees"]) == ("c", True)
+    assert against(table, "b", ["a", "c"])["agrees"] is False
+    assert against(table, "a", ["b", "d"]) is None
+
+
+def test_tables_and_pictures():
+    method = {"setting": "s", "f_max": 0.9, "f_adaptive": 0.8, "iou": 0.7, "photos": 100}
+    method |= {"seconds_a_photo": 0.05, "megapixels_a_second": 2.0}
+    save(
+        "evaluate/comparison.csv",
+        [
+            {"method": "R²MRF", "mae": 0.1, "f_05": 0.85} | method,
+            {"method": "gradient energy", "mae": 0.3, "f_05": 0.6} | method,
+        ],
+    )
+    trial = {"trial": "steps_1", "val_f_05": 0.5, "val_mae": 0.2, "gmacs": 1.3, "parameters": 9, "status": "finished"}
+    failed = trial | {"trial": "steps_2", "val_f_05": None, "val_mae": None, "status": "failed: loss not finite"}
+    tuned = {"steps": 1, "tolerance": 0.005, "trials": [t | {"trained_steps": 20} for t in (trial, failed)]}
+    Path("reports/tune").mkdir()
+    Path("reports/tune/steps.json").write_text(json.dumps(tuned))
+    Path("reports/tune/trials.png").write_bytes(b"a picture")
+    timed = {"profile": "lite", "parameters": 3e6, "gmacs": 2, "engine": "torch", "precision": "fp32", "threads": 1}
+    save("timing/table.csv", [timed | {"size": "320x320", "seconds": "0.05", "load": 0.1, "machine": "m", "note": ""}])
+    text = page()
+    assert "| R²MRF | 0.100 | 0.850 |" in text
+    assert "for these measures that agrees with F here" in section(text, "## Against classical measures")
+    assert "| 2 | | | 1.30 | 9 | 20 | failed: loss not finite |" in " ".join(text.split())
+    assert "With 20 training steps a trial this says nothing of T" in section(text, "## How many recurrent steps")
+    assert "![F and MAE over the recurrent steps, trials of tune](results/trials.png)" in text
+    assert Path("docs/results/trials.png").read_bytes() == b"a picture"
+    assert "| lite | torch | fp32 | 1 | 320x320 | 0.05 | 3.00 | 2 | 0.1 |" in text
+    assert "\n\n\n" not in text
