@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-from pipelines import evaluate, gate, model_card, registry, serving, tracking
+from pipelines import evaluate, gate, model_card, serving, tracking
 from pipelines.provenance import LOCK, provenance
 from pipelines.registry import CHECKPOINT, HASH
 from pipelines.stage import MODEL, REPORTS, run, write_json
@@ -92,7 +92,7 @@ def _champion(client: MlflowClient, name: str, version: str, test_set: str) -> d
                 "reports/evaluate is of other test pairs than data/prepared: run `dvc repro evaluate` again"
             )
         print(f"models:/{name}/{version}, the champion, was evaluated on other test pairs; now on these", flush=True)
-        counts, _ = evaluate.measure(Predictor.load(registry.fetch(f"models:/{name}/{version}")), table)
+        counts, _ = evaluate.measure(Predictor.load(f"models:/{name}/{version}"), table)
         tags = _measured(counts.summary() | {"test_set": test_set})
         _tag(client, name, version, tags)
     return {figure: float(tags[figure]) for figure in gate.FIGURES}

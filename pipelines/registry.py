@@ -78,7 +78,7 @@ def fetch(uri: str) -> Path:
 
 
 def address(uri: str | None = None) -> str:
-    """Address of the tracking server or database: MLFLOW_TRACKING_URI, else `uri`, else that of the params.yaml here."""
+    """Address of the tracking server or database: MLFLOW_TRACKING_URI, else `uri`, else params.yaml's."""
     from r2mrf.config import ConfigError, load
 
     if given := os.environ.get("MLFLOW_TRACKING_URI"):

@@ -314,7 +314,7 @@ def test_tampered_files_are_refused(team, monkeypatch, tmp_path, how):
             facts = json.loads((folder / "model.json").read_text())
             facts["weights_sha256"] = hashlib.sha256(weights).hexdigest()
             (folder / "model.json").write_text(json.dumps(facts))
-        with pytest.raises(CheckpointError, match="not the file that|not those that were registered"):
+        with pytest.raises(CheckpointError, match=r"not the file that|not those that were registered"):
             Predictor.load("models:/r2mrf/1")
         assert not list((tmp_path / "cache").iterdir())
     finally:
@@ -330,7 +330,7 @@ def test_version_without_a_hash(team):
 
 
 @pytest.mark.parametrize(
-    "uri", ["models:/nobody@champion", "models:/r2mrf@nobody", "models:/r2mrf/99", "models:/r2mrf"]
+    "uri", ["models:/nobody@champion", "models:/r2mrf@nobody", "models:/r2mrf/99", "models:/r2mrf", "models:/m-0123"]
 )
 def test_no_such_model(team, uri):
     with pytest.raises(CheckpointError) as caught:
