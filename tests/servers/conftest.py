@@ -1,4 +1,4 @@
-"""The servers of a team, on loopback, each started for these tests and stopped by its process: PostgreSQL, S3, MLflow."""
+"""The servers of a team, on loopback, started and stopped by these tests: PostgreSQL, S3, MLflow."""
 
 import logging
 import os
@@ -50,7 +50,8 @@ def running(command: list[str], ready: Callable[[], bool], log: Path, **options:
             time.sleep(0.2)
         yield
     finally:
-        os.killpg(process.pid, signal.SIGTERM)  # a session of its own: the server and its children
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)  # a session of its own: the server and its children
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
@@ -103,15 +104,10 @@ class Database:
     password: str
 
     def ask(self, query: str) -> list[tuple]:
-        import psycopg2
+        import psycopg
 
-        connection = psycopg2.connect(self.address)
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(query)
-                return cursor.fetchall()
-        finally:
-            connection.close()
+        with psycopg.connect(self.address) as connection:
+            return connection.execute(query).fetchall()
 
 
 @pytest.fixture(scope="session")
@@ -140,26 +136,14 @@ def database() -> Iterator[Database]:
         database = Database(address, password)
 
         def ready() -> bool:
-            import psycopg2
+            import psycopg
 
             try:
                 return database.ask("select 1") == [(1,)]
-            except psycopg2.OperationalError:
+            except psycopg.OperationalError:
                 return False
 
-        command = [
-            postgres,
-            "-D",
-            f"{home}/data",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(port),
-            "-k",
-            str(home),
-            "-c",
-            "fsync=off",
-        ]
+        command = [postgres, "-D", f"{home}/data", "-k", str(home), "-h", "127.0.0.1", "-p", str(port), "-F"]
         with running(command, ready, home / "log", cwd=home, **owner):
             yield database
 
