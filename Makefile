@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install lock demo test chaos lint released
+.PHONY: install lock demo test chaos servers secrets lint released
 
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
@@ -27,6 +27,14 @@ test: install
 
 chaos: install ## training that is killed, interrupted and misled, on real processes: some minutes
 	pytest tests/chaos
+
+servers: install ## the pipeline against PostgreSQL, S3 and MLflow; the registered model over HTTP: some minutes
+	pytest tests/servers
+
+secrets: infra/.env ## passwords for infra/compose.yaml
+
+infra/.env:
+	umask 077 && for name in DATABASE_PASSWORD STORE_SECRET; do echo $$name=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n'); done > $@
 
 released: install ## train the released weights anew: hours; docs/training.md says on which photos, and what came of it
 	cd released/rendered && python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train

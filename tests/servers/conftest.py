@@ -120,6 +120,7 @@ def tracking(database, store, tmp_path_factory) -> Iterator[Tracking]:
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     env = os.environ | store.keys | {"MLFLOW_S3_ENDPOINT_URL": store.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
     env |= {"MLFLOW_BACKEND_STORE_URI": database.address}  # not an argument: those of a process are seen by everyone
+    env |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # of language models' judges
     command = [f"{BIN}/mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--artifacts-destination", f"s3://{store.bucket}/mlflow"]
     address = f"http://127.0.0.1:{port}"

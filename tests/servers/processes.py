@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 180  # seconds for a server to answer, on a machine where others compute
+PATIENCE = 400  # seconds for a server to answer, on a machine where others compute
 
 
 def free_port() -> int:
