@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from r2mrf import images
 
@@ -79,14 +78,4 @@ def test_a_server_that_is_away_is_one_line(team):
         status=2,
     )
     assert said.splitlines()[-1].startswith("error: tracking server http://…@127.0.0.1:9: ")
-    assert "secret" not in said
-
-
-@pytest.mark.parametrize("key", ["uri", "states"])
-def test_passwords_do_not_belong_into_params(team, key):
-    before = (team.root / "params.yaml").read_text()
-    team.set({"tracking": {key: "s3://me:secret@bucket/x"}})
-    said = team.run("python", "-m", "pipelines.register", status=2)
-    (team.root / "params.yaml").write_text(before)
-    assert f"{key} holds a password" in said
     assert "secret" not in said
