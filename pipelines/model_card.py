@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from r2mrf.checkpoint import Checkpoint
 
+MADE_OF = ("git_commit", "dvc_lock_sha256", "data", "weights_sha256")
 
-def write(trained: Checkpoint, figures: dict, made_of: dict[str, str]) -> str:
-    """Markdown, below the 5,000 characters that a registry's database takes."""
+
+def write(trained: Checkpoint, figures: dict, tags: dict[str, str]) -> str:
+    """Markdown, below the 5,000 characters that a registry's database takes; `tags` say what it was made from."""
     model, training = trained.model, trained.training
     what = {
         "network": f"{model.backbone}, {model.steps} recurrent steps, width {model.width}",
         "input": f"photos resized to {model.input_size}×{model.input_size}",
         "trained": f"{training.get('steps', '?')} steps on {training.get('source', '?')}",
-        **{name.replace("_", " "): f"`{value}`" for name, value in made_of.items()},
+        **{name.replace("_", " "): f"`{tags[name]}`" for name in MADE_OF if tags.get(name)},
     }
     measured = {name: value for name, value in figures.items() if isinstance(value, float)}
     return f"""# {trained.name}

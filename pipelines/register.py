@@ -42,6 +42,8 @@ def register(config: Config) -> None:
     client, name = tracking.client(config.tracking), config.registry.name
     version = _known(client, name, trained) or _log(config, trained, figures)
     _tag(client, name, version, _measured(figures))
+    card = model_card.write(trained, figures, client.get_model_version(name, version).tags)
+    client.update_model_version(name, version, description=card)
     client.set_registered_model_alias(name, "challenger", version)
     present = client.get_registered_model(name).aliases.get("champion")
     refusal = None
@@ -102,7 +104,6 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
     """Log the model and register it; returns its version."""
     weights = hashlib.sha256((MODEL / WEIGHTS).read_bytes()).hexdigest()
     made_of = provenance() | {"weights_sha256": weights, "data": trained.training.get("data", "")}
-    card = model_card.write(trained, figures, made_of)
     pins = Path("requirements.txt").read_text(encoding="utf-8").split()
     with (
         mlflow.start_run(run_id=tracking.run_for(config, "register", trained.training["fingerprint"])),
@@ -113,7 +114,7 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
         mlflow.set_tags(made_of)
         mlflow.log_metrics({key: float(value) for key, value in figures.items() if not isinstance(value, str)})
         mlflow.log_artifacts(str(REPORTS / "evaluate"), "evaluate")
-        mlflow.log_text(card, "model_card.md")
+        mlflow.log_text(model_card.write(trained, figures, made_of), "model_card.md")
         if LOCK.is_file():
             mlflow.log_artifact(str(LOCK))
         info = mlflow.pyfunc.log_model(
@@ -127,9 +128,7 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
         )
         # with its tags, in one go: a version without its hash would be refused wherever it is loaded
         tags = made_of | {HASH: trained.sha256}
-        version = mlflow.register_model(info.model_uri, config.registry.name, tags=tags).version
-    MlflowClient().update_model_version(config.registry.name, version, description=card)
-    return str(version)
+        return str(mlflow.register_model(info.model_uri, config.registry.name, tags=tags).version)
 
 
 def _signature() -> ModelSignature:
