@@ -30,11 +30,14 @@ White = Literal["defocus", "focus"]
 
 def evaluate(config: Config) -> None:
     predictor = Predictor.load(MODEL)
-    table, began = test_pairs(), time.perf_counter()
-    counts, maps = measure(predictor, table)
+    table = shards.read(PREPARED, "test-*.parquet")
+    counts, maps, began = Counts(), [], time.perf_counter()
+    for row in table.to_pylist():
+        maps.append(to_uint8(predictor(images.decode(row["image"]))))
+        counts.add(maps[-1], images.decode_mask(row["mask"]))
     seconds = time.perf_counter() - began
     folder = REPORTS / "evaluate"
-    made_of = {"model": predictor.checkpoint.name, "test_set": test_set(table)}
+    made_of = {"model": predictor.checkpoint.name, "test_set": name_of(table)}
     write_json(folder / "metrics.json", counts.summary() | made_of)
     write_curves(counts, folder)
     scores = [f_at(c, HALF) for c in counts.images]
@@ -49,24 +52,6 @@ def evaluate(config: Config) -> None:
     for name, value in counts.summary().items():
         print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
     print(f"{len(maps) / seconds:.1f} photos/s, decoding and counting included")
-
-
-def test_pairs() -> pa.Table:
-    return shards.read(PREPARED, "test-*.parquet")
-
-
-def test_set(table: pa.Table) -> str:
-    """Names what figures are measured on: only those of one test set may be compared."""
-    return fingerprint(table["sha256"].to_pylist())
-
-
-def measure(predictor: Predictor, table: pa.Table) -> tuple[Counts, list[np.ndarray]]:
-    """Counts of pairs, and their maps as uint8 H×W."""
-    counts, maps = Counts(), []
-    for row in table.to_pylist():
-        maps.append(to_uint8(predictor(images.decode(row["image"]))))
-        counts.add(maps[-1], images.decode_mask(row["mask"]))
-    return counts, maps
 
 
 def compare_folders(maps: Path, masks: Path, mask_white: White, map_white: White) -> tuple[Counts, list[str]]:
@@ -105,6 +90,11 @@ def write_curves(counts: Counts, folder: Path) -> None:
         rows.writerow(["threshold", "precision", "recall", "f"])
         rows.writerows(np.round(np.stack([THRESHOLDS, precision, recall, f], axis=1), 6).tolist())
     plots.curves(precision, recall, f, folder / "curves.png")
+
+
+def name_of(pairs: pa.Table) -> str:
+    """Names the test set: only figures of one set may be compared."""
+    return fingerprint(pairs["sha256"].to_pylist())
 
 
 def _write_photos(names: list[str], counts: Counts, path: Path) -> None:

@@ -23,12 +23,14 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from pipelines import evaluate, gate, model_card, serving, tracking
 from pipelines.provenance import LOCK, provenance
 from pipelines.registry import CHECKPOINT, HASH
-from pipelines.stage import MODEL, REPORTS, run, write_json
-from r2mrf import checkpoint, images
+from pipelines.stage import MODEL, PREPARED, REPORTS, run, write_json
+from r2mrf import checkpoint, images, shards
 from r2mrf.checkpoint import WEIGHTS, Checkpoint
 from r2mrf.config import Config
 from r2mrf.errors import UserError
+from r2mrf.metrics import Counts
 from r2mrf.predictor import Predictor
+from r2mrf.preprocess import to_uint8
 
 NEEDED = {  # what the registered model imports, to be pinned as here
     *("mlflow", "numpy", "opencv-python", "opencv-python-headless", "pandas", "pillow", "pydantic", "pyyaml"),
@@ -88,13 +90,15 @@ def _champion(client: MlflowClient, name: str, version: str, test_set: str) -> d
     """Figures of the present champion; if they were measured on other test pairs, on those of now."""
     tags = client.get_model_version(name, version).tags
     if tags.get("test_set") != test_set:
-        table = evaluate.test_pairs()
-        if evaluate.test_set(table) != test_set:
+        pairs = shards.read(PREPARED, "test-*.parquet")
+        if evaluate.name_of(pairs) != test_set:
             raise UserError(
                 "reports/evaluate is of other test pairs than data/prepared: run `dvc repro evaluate` again"
             )
         print(f"models:/{name}/{version}, the champion, was evaluated on other test pairs; now on these", flush=True)
-        counts, _ = evaluate.measure(Predictor.load(f"models:/{name}/{version}"), table)
+        predictor, counts = Predictor.load(f"models:/{name}/{version}"), Counts()
+        for row in pairs.to_pylist():
+            counts.add(to_uint8(predictor(images.decode(row["image"]))), images.decode_mask(row["mask"]))
         tags = _measured(counts.summary() | {"test_set": test_set})
         _tag(client, name, version, tags)
     return {figure: float(tags[figure]) for figure in gate.FIGURES}

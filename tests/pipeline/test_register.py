@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pyarrow as pa
 import pytest
 from conftest import save_tiny_model
 from mlflow import MlflowClient
@@ -22,7 +23,9 @@ from r2mrf import checkpoint, images, shards
 from r2mrf.checkpoint import CheckpointError
 from r2mrf.config import Config, Registry, load
 from r2mrf.errors import UserError
+from r2mrf.metrics import Counts
 from r2mrf.predictor import Predictor
+from r2mrf.preprocess import to_uint8
 
 LIMITS = Registry(name="r2mrf", margin=0.01, least_f_05=0.5, most_mae=0.3)
 
@@ -75,13 +78,15 @@ class Team:
         trained = checkpoint.load(self.root / "models/r2mrf")
         trained.training.update(fingerprint=f"{self.name}-{seed}", data="0123", source="synthetic", steps=4)
         checkpoint.save(self.root / "models/r2mrf", trained)
-        table = evaluate.test_pairs()
         known = {"images": 2, "images_without_defocus": 1, "model": trained.name, "mae": 0.2}
-        known |= {"test_set": evaluate.test_set(table)}
+        known |= {"test_set": evaluate.name_of(self.test_pairs())}
         path = self.root / "reports/evaluate/metrics.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(known | figures))
         return trained.sha256
+
+    def test_pairs(self) -> pa.Table:
+        return shards.read(self.root / "data/prepared", "test-*.parquet")
 
     def pairs(self, seed: int) -> None:
         rng, rows = np.random.default_rng(seed), []
@@ -158,7 +163,9 @@ def test_champion_is_measured_anew_on_other_test_pairs(team, capsys):
         team.register()
         after = team.version("1").tags
         assert before["test_set"] != after["test_set"] == team.version("2").tags["test_set"]
-        counts, _ = evaluate.measure(Predictor.load("models:/r2mrf/1"), evaluate.test_pairs())
+        predictor, counts = Predictor.load("models:/r2mrf/1"), Counts()
+        for row in team.test_pairs().to_pylist():
+            counts.add(to_uint8(predictor(images.decode(row["image"]))), images.decode_mask(row["mask"]))
         assert float(after["f_05"]) == counts.summary()["f_05"] != float(before["f_05"])
         assert team.aliases() == {"challenger": "2", "champion": "2"}
         assert "models:/r2mrf/1, the champion, was evaluated on other test pairs" in capsys.readouterr().out
