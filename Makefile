@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install lock demo test chaos cluster lint results released
+.PHONY: install lock demo test chaos cluster servers secrets lint results released
 
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
@@ -16,7 +16,7 @@ $(BIN)/.installed: requirements.txt pyproject.toml
 
 lock: install ## requirements.txt from pyproject.toml; pins that still fit are kept
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra dev pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra dev --extra team pyproject.toml -o requirements.txt
 
 demo: install ## dvc repro over every stage, then where to look
 	dvc repro
@@ -33,6 +33,14 @@ cluster: install ## stages as jobs of a cluster of real processes, whose machine
 
 results: install ## docs/results.md from what has been measured (docs/experiments.md says by what)
 	python -m pipelines.results
+
+servers: install ## the pipeline against PostgreSQL, S3 and MLflow; the registered model over HTTP: some minutes
+	pytest tests/servers
+
+secrets: infra/.env ## passwords for infra/compose.yaml
+
+infra/.env:
+	umask 077 && for name in DATABASE_PASSWORD STORE_SECRET; do echo $$name=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n'); done > $@
 
 released: install ## train the released weights anew: hours; docs/training.md says on which photos, and what came of it
 	cd released/rendered && python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train

@@ -16,6 +16,7 @@ for _name, _value in {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would call a trial that Ctrl-C has stopped a trial that has ended
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a trial that has ended is known as such a second later, for when the driver dies
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }.items():
     os.environ.setdefault(_name, _value)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from pipelines import comparison, plots
 from pipelines.comparison import Method
@@ -39,7 +40,7 @@ def evaluate(config: Config) -> None:
         ours, *_ = (method.add(rgb, mask) for method in methods)
         maps.append(ours)
     counts, folder = network.counts, REPORTS / "evaluate"
-    made_of = {"model": predictor.checkpoint.name, "test_set": fingerprint(table["sha256"].to_pylist())}
+    made_of = {"model": predictor.checkpoint.name, "test_set": name_of(table)}
     write_json(folder / "metrics.json", counts.summary() | made_of)
     curves = {method.name: _curve(method.counts) for method in methods}
     _write_curve(curves[network.name], folder / "curve.csv")
@@ -98,6 +99,11 @@ def _write_curve(curve: tuple[np.ndarray, np.ndarray, np.ndarray], path: Path) -
         rows = csv.writer(file)
         rows.writerow(["threshold", "precision", "recall", "f"])
         rows.writerows(np.round(np.stack([THRESHOLDS, *curve], axis=1), 6).tolist())
+
+
+def name_of(pairs: pa.Table) -> str:
+    """Names the test set: only figures of one set may be compared."""
+    return fingerprint(pairs["sha256"].to_pylist())
 
 
 def _write_photos(names: list[str], counts: Counts, path: Path) -> None:

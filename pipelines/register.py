@@ -1,13 +1,16 @@
-"""Stage register: the trained model into MLflow's registry, and `@champion` if it is the best so far.
+"""Stage register: the trained model into MLflow's registry, and `@champion` if it is better than the present one.
 
     python -m pipelines.register       # models/r2mrf, reports/evaluate -> models:/r2mrf@challenger
 
-Weights that stand in the registry already are not registered again.
+Weights that stand in the registry already are not registered again. What was registered last is `@challenger`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import mlflow
@@ -15,18 +18,21 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-from pipelines import serving, tracking
-from pipelines.registry import CHECKPOINT
-from pipelines.stage import MODEL, REPORTS, run, write_json
+from pipelines import evaluate, gate, model_card, serving, tracking
+from pipelines.provenance import LOCK, provenance
+from pipelines.registry import CHECKPOINT, HASH
+from pipelines.stage import MODEL, PREPARED, REPORTS, run, write_json
 from pipelines.storage import here
-from r2mrf import checkpoint, images
-from r2mrf.checkpoint import Checkpoint
+from r2mrf import checkpoint, images, shards
+from r2mrf.checkpoint import WEIGHTS, Checkpoint
 from r2mrf.config import Config
 from r2mrf.errors import UserError
+from r2mrf.metrics import Counts
+from r2mrf.predictor import Predictor
+from r2mrf.preprocess import to_uint8
 
-GATE = "f_05"  # the figure by which a challenger must not be worse than the champion
 NEEDED = {  # what the registered model imports, to be pinned as here
     *("mlflow", "numpy", "opencv-python", "opencv-python-headless", "pandas", "pillow", "pydantic", "pyyaml"),
     *("safetensors", "simplejpeg", "timm", "torch", "torchvision"),
@@ -38,16 +44,21 @@ def register(config: Config) -> None:
     figures = _figures(trained)
     client, name = tracking.client(config.tracking), config.registry.name
     version = _known(client, name, trained) or _log(config, trained, figures)
-    tags = {"model_sha256": trained.sha256, GATE: figures[GATE], "test_set": figures["test_set"]}
-    for tag, value in tags.items():
-        client.set_model_version_tag(name, version, tag, str(value))
+    _tag(client, name, version, _measured(figures))
+    card = model_card.write(trained, figures, client.get_model_version(name, version).tags)
+    client.update_model_version(name, version, description=card)
     client.set_registered_model_alias(name, "challenger", version)
-    refusal = _refusal(client, name, version)
+    present = client.get_registered_model(name).aliases.get("champion")
+    refusal = None
+    if str(present) != version:  # a database gives a number, a server a string
+        champion = _champion(client, name, str(present), figures["test_set"]) if present else None
+        refusal = gate.refusal(config.registry, figures, champion)
+    _tag(client, name, version, {"gate": refusal or "passed"})
     if refusal is None:
         client.set_registered_model_alias(name, "champion", version)
     print(f"models:/{name}/{version} {'is the champion' if refusal is None else f'stays challenger: {refusal}'}")
     facts = {"name": name, "model": trained.name, "model_sha256": trained.sha256, "champion": refusal is None}
-    write_json(REPORTS / "register" / "metrics.json", facts | {GATE: figures[GATE]})
+    write_json(REPORTS / "register" / "metrics.json", facts | {"f_05": figures["f_05"], "gate": refusal or "passed"})
 
 
 def _figures(trained: Checkpoint) -> dict:
@@ -60,42 +71,69 @@ def _figures(trained: Checkpoint) -> dict:
     return figures
 
 
+def _measured(figures: dict) -> dict:
+    return {name: figures[name] for name in (*gate.FIGURES, "test_set")}
+
+
+def _tag(client: MlflowClient, name: str, version: str, tags: dict) -> None:
+    for tag, value in tags.items():
+        client.set_model_version_tag(name, version, tag, str(value))
+
+
 def _known(client: MlflowClient, name: str, trained: Checkpoint) -> str | None:
     """Version under which these weights are registered already."""
     versions = client.search_model_versions(f"name = '{name}'")
-    same = [v.version for v in versions if v.tags.get("model_sha256") == trained.sha256]
+    same = [v.version for v in versions if v.tags.get(HASH) == trained.sha256]
     return str(max(same, key=int)) if same else None
+
+
+def _champion(client: MlflowClient, name: str, version: str, test_set: str) -> dict[str, float]:
+    """Figures of the present champion; if they were measured on other test pairs, on those of now."""
+    tags = client.get_model_version(name, version).tags
+    if tags.get("test_set") != test_set:
+        pairs = shards.read(here(PREPARED), "test-*.parquet")
+        if evaluate.name_of(pairs) != test_set:
+            raise UserError(
+                "reports/evaluate is of other test pairs than data/prepared: run `dvc repro evaluate` again"
+            )
+        print(f"models:/{name}/{version}, the champion, was evaluated on other test pairs; now on these", flush=True)
+        predictor, counts = Predictor.load(f"models:/{name}/{version}"), Counts()
+        for row in pairs.to_pylist():
+            counts.add(to_uint8(predictor(images.decode(row["image"]))), images.decode_mask(row["mask"]))
+        tags = _measured(counts.summary() | {"test_set": test_set})
+        _tag(client, name, version, tags)
+    return {figure: float(tags[figure]) for figure in gate.FIGURES}
 
 
 def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
     """Log the model and register it; returns its version."""
-    with mlflow.start_run(run_id=tracking.run_for(config, "register", trained.training["fingerprint"])):
+    weights = hashlib.sha256((here(MODEL) / WEIGHTS).read_bytes()).hexdigest()
+    made_of = provenance() | {"weights_sha256": weights, "data": trained.training.get("data", "")}
+    pins = Path("requirements.txt").read_text(encoding="utf-8").split()
+    with (
+        mlflow.start_run(run_id=tracking.run_for(config, "register", trained.training["fingerprint"])),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        ignored = shutil.ignore_patterns("weights", "__pycache__")
+        code = shutil.copytree(Path(checkpoint.__file__).parent, f"{scratch}/r2mrf", ignore=ignored)
+        mlflow.set_tags(made_of)
         mlflow.log_metrics({key: float(value) for key, value in figures.items() if not isinstance(value, str)})
         mlflow.log_artifacts(str(REPORTS / "evaluate"), "evaluate")
-        pins = Path("requirements.txt").read_text(encoding="utf-8").split()
+        mlflow.log_text(model_card.write(trained, figures, made_of), "model_card.md")
+        if LOCK.is_file():
+            mlflow.log_artifact(str(LOCK))
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=serving.__file__,
             artifacts={CHECKPOINT: str(here(MODEL))},
-            code_paths=["r2mrf"],
+            code_paths=[code],
             signature=_signature(),
             input_example=pd.DataFrame({"image": [images.encode_png(np.full((64, 64, 3), 128, np.uint8))]}),
             pip_requirements=[pin for pin in pins if pin.split("==")[0] in NEEDED],
-            registered_model_name=config.registry.name,
         )
-    return str(info.registered_model_version)
-
-
-def _refusal(client: MlflowClient, name: str, version: str) -> str | None:
-    """Why this version may not become champion; None if it may."""
-    present = client.get_registered_model(name).aliases.get("champion")
-    if present is None or present == version:
-        return None
-    champion, challenger = (client.get_model_version(name, v) for v in (present, version))
-    if champion.tags.get("test_set") != challenger.tags["test_set"]:
-        return f"the champion, version {present}, was evaluated on another test set; set the alias by hand if you want"
-    before, now = (float(v.tags[GATE]) for v in (champion, challenger))
-    return None if now >= before else f"{GATE} {now:.4f} is below the champion's {before:.4f} (version {present})"
+        # with its tags, in one go: a version without its hash would be refused wherever it is loaded
+        tags = made_of | {HASH: trained.sha256}
+        return str(mlflow.register_model(info.model_uri, config.registry.name, tags=tags).version)
 
 
 def _signature() -> ModelSignature:
@@ -104,8 +142,12 @@ def _signature() -> ModelSignature:
         "blur_fraction": "double", "focus_area": "double", "focus_x0": "long", "focus_y0": "long",
         "focus_x1": "long", "focus_y1": "long", "center_blur": "double", "confidence": "double", "verdict": "string",
     }  # fmt: skip
-    outputs = Schema([ColSpec(kind, name) for name, kind in record.items()])
-    return ModelSignature(inputs=Schema([ColSpec("binary", "image")]), outputs=outputs)
+    outputs = [ColSpec(kind, name) for name, kind in record.items()] + [ColSpec("string", "map", required=False)]
+    return ModelSignature(
+        inputs=Schema([ColSpec("binary", "image")]),
+        outputs=Schema(outputs),
+        params=ParamSchema([ParamSpec("map", DataType.boolean, default=False)]),
+    )
 
 
 if __name__ == "__main__":

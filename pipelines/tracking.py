@@ -12,22 +12,33 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from ray.train import UserCallback
 
-from pipelines.registry import absolute
+from pipelines.registry import address, without_passwords
 from r2mrf.config import Config, Tracking
+from r2mrf.errors import UserError
 
 
 def client(tracking: Tracking) -> MlflowClient:
     """A client of the tracking server or database; creates the experiment if it is new.
 
     To be called by the driver before workers log: creating a database twice at once fails.
+
+    Raises:
+        UserError: there is no answer.
     """
-    mlflow.set_tracking_uri(absolute(tracking.uri))
-    found = MlflowClient()
-    if found.get_experiment_by_name(tracking.experiment) is None:
-        # a database on this machine keeps files beside it; a server knows its own store
-        here = Path("mlartifacts").resolve().as_uri() if tracking.uri.startswith("sqlite:") else None
-        found.create_experiment(tracking.experiment, artifact_location=here)
-    return found
+    uri = address(tracking.uri)
+    mlflow.set_tracking_uri(uri)
+    try:
+        found = MlflowClient()
+        if found.get_experiment_by_name(tracking.experiment) is None:
+            # a database on this machine keeps files beside it; a server knows its own store
+            here = Path("mlartifacts").resolve().as_uri() if uri.startswith("sqlite:") else None
+            found.create_experiment(tracking.experiment, artifact_location=here)
+        return found
+    except MlflowException as error:
+        raise UserError(
+            without_passwords(f"tracking server {uri}: {error}"[:500])
+            + "; start it, or correct MLFLOW_TRACKING_URI or tracking.uri"
+        ) from None
 
 
 def run_for(config: Config, stage: str, fingerprint: str, parent: str | None = None) -> str:
@@ -59,7 +70,7 @@ class LogReports(UserCallback):
     """Logs what training workers report, as it comes; Ray Train calls it in its controller."""
 
     def __init__(self, tracking: Tracking, run_id: str):
-        self.uri, self.run_id = absolute(tracking.uri), run_id
+        self.uri, self.run_id = address(tracking.uri), run_id
 
     def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
         values = {name: float(value) for name, value in metrics[0].items()}  # the same from every worker

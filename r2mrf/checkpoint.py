@@ -82,12 +82,8 @@ def read(folder: str | Path) -> dict[str, bytes]:
 
 def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
     """`load` of files that were read before; `origin` stands in errors."""
-    folder, weights = Path(origin), files[WEIGHTS]
-    facts = _facts(folder, files[FACTS])
-    if hashlib.sha256(weights).hexdigest() != facts.get("weights_sha256"):
-        raise CheckpointError(
-            f"{folder / WEIGHTS} is not the file that {FACTS} names (SHA-256 differs): get the folder anew"
-        )
+    folder = Path(origin)
+    weights, facts = _checked(files, folder)
     try:
         model = Model.model_validate(facts["model"]).model_copy(update={"weights": "random"})
         preprocess = Preprocess.from_dict(facts["preprocess"])
@@ -98,6 +94,18 @@ def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
             f"{folder} does not fit this release of r2mrf: {' '.join(str(error).split())[:300]}"
         ) from None
     return Checkpoint(network.eval(), model, preprocess, facts.get("training", {}), _identity(facts))
+
+
+def content_hash(folder: str | Path) -> str:
+    """`Checkpoint.sha256` of a model folder, without building its network.
+
+    Raises:
+        CheckpointError: missing or damaged files, weights that are not the ones that model.json names.
+    """
+    try:
+        return _identity(_checked(read(folder), Path(folder))[1])
+    except (KeyError, TypeError, AttributeError):
+        raise CheckpointError(f"{Path(folder) / FACTS} lacks what a model needs: get the folder anew") from None
 
 
 def locate(name: str) -> Path:
@@ -112,6 +120,16 @@ def locate(name: str) -> Path:
             return resolver.load()(name)
         raise CheckpointError(f"{name}: nothing installed here resolves {scheme}:/ names; give a model folder")
     return RELEASED / "lite" if name == "lite" else Path(name)
+
+
+def _checked(files: dict[str, bytes], folder: Path) -> tuple[bytes, dict]:
+    """Weights, and the facts that name their hash."""
+    weights, facts = files[WEIGHTS], _facts(folder, files[FACTS])
+    if hashlib.sha256(weights).hexdigest() != facts.get("weights_sha256"):
+        raise CheckpointError(
+            f"{folder / WEIGHTS} is not the file that {FACTS} names (SHA-256 differs): get the folder anew"
+        )
+    return weights, facts
 
 
 def _identity(facts: dict) -> str:

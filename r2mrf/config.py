@@ -8,6 +8,7 @@ An unknown key, a missing one, or a value out of range is an error that names it
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -142,6 +143,9 @@ class Evaluate(Section):
 
 class Registry(Section):
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    margin: Annotated[float, Field(gt=0, le=1)]
+    least_f_05: Share
+    most_mae: Share
 
 
 class Score(Section):
@@ -171,6 +175,13 @@ class Tracking(Section):
     uri: str
     experiment: str
     states: str
+
+    @model_validator(mode="after")
+    def _no_secrets(self) -> Tracking:  # params.yaml and dvc.lock are committed; the message must not show it either
+        for key in ("uri", "states"):
+            if re.search(r"//[^/@]*:[^/@]*@", getattr(self, key)):
+                raise ValueError(f"{key} holds a password: give it by environment variables (docs/serving.md)")
+        return self
 
 
 class Config(Section):

@@ -67,17 +67,17 @@ def focus_of(analysis: Analysis, width: int, height: int, contrast: float, score
 
 def record(predictor: Predictor, data: bytes, score: Score) -> dict:
     """All of it for one photo: status, error, size, content hash and the fields of `focus.Focus`."""
+    return record_and_map(predictor, data, score)[0]
+
+
+def record_and_map(predictor: Predictor, data: bytes, score: Score) -> tuple[dict, np.ndarray | None]:
+    """The record, and the map that it sums up: float32 S×S, as the network saw the photo; None if it failed."""
     try:
         shrunk = shrink(data, predictor.preprocess, score.max_pixels)
     except images.ImageError as error:
-        return {
-            "status": "failed",
-            "error": str(error),
-            "width": None,
-            "height": None,
-            "content_sha256": None,
-        } | NO_FOCUS
+        unknown = {name: None for name in ("width", "height", "content_sha256")}
+        return {"status": "failed", "error": str(error), **unknown, **NO_FOCUS}, None
     analysis = predictor.analyse_batch(shrunk.pixels[None])[0]
     focus = focus_of(analysis, shrunk.width, shrunk.height, shrunk.contrast, score)
     facts = {"width": shrunk.width, "height": shrunk.height, "content_sha256": shrunk.content_sha256}
-    return {"status": "ok", "error": None, **facts, **asdict(focus)}
+    return {"status": "ok", "error": None, **facts, **asdict(focus)}, analysis.defocus

@@ -100,6 +100,8 @@ def test_config_is_frozen():
         ("lite__train__optimizer", "adam"),
         ("paper__train__precision", "fp8"),
         ("registry__name", "a/b"),
+        ("registry__margin", 0.0),
+        ("registry__most_mae", 1.5),
         ("score__sharp_below", -0.1),
     ],
 )
@@ -107,6 +109,14 @@ def test_value_out_of_range(load_with, name, value):
     text = message(load_with, **{name: value})
     assert name.replace("__", ".") in text
     assert repr(value) in text
+
+
+@pytest.mark.parametrize("name", ["tracking__uri", "tracking__states"])
+def test_passwords_do_not_belong_into_a_file_that_is_committed(load_with, name):
+    text = message(load_with, **{name: "s3://me:hidden@bucket/x"})
+    assert f"{name.removeprefix('tracking__')} holds a password" in text
+    assert "hidden" not in text
+    load_with(**{name: "s3://me@bucket/x"})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,180 @@
+"""`mlflow models serve` over real HTTP: good, bad and hostile photos, several clients, requests that are too big."""
+
+import base64
+import json
+import os
+import shutil
+import struct
+import sys
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from processes import answers, free_port, running
+from sklearn.datasets import load_sample_images
+
+from pipelines import register, serving
+from pipelines.stage import write_json
+from r2mrf import checkpoint, images
+from r2mrf.config import Score, load
+from r2mrf.predictor import Predictor
+from r2mrf.preprocess import to_uint8
+from r2mrf.scoring import record
+
+ROOT = Path(__file__).parents[2]
+PHOTO = images.encode_jpeg(load_sample_images().images[1])
+
+
+class Answer(NamedTuple):
+    status: int
+    body: dict
+
+
+class Server(NamedTuple):
+    address: str
+
+    def post(self, body: bytes, kind: str = "application/json") -> Answer:
+        request = urllib.request.Request(f"{self.address}/invocations", body, {"Content-Type": kind})
+        try:
+            with urllib.request.urlopen(request, timeout=300) as answer:
+                return Answer(answer.status, strictly(answer.read()))
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, strictly(error.read()))
+
+    def ask(self, *photos: bytes, **params: object) -> Answer:
+        rows = [{"image": base64.b64encode(photo).decode()} for photo in photos]
+        return self.post(json.dumps({"dataframe_records": rows, "params": params}).encode())
+
+    def records(self, *photos: bytes, **params: object) -> list[dict]:
+        status, body = self.ask(*photos, **params)
+        assert status == 200, body
+        return body["predictions"]
+
+
+def strictly(text: bytes) -> dict:
+    """JSON as other languages read it, which know no NaN."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """The released weights, registered and served as their users would."""
+    root, port = tmp_path_factory.mktemp("serving"), free_port()
+    address = f"http://127.0.0.1:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
+        for name in ("params.yaml", "requirements.txt"):
+            shutil.copy(ROOT / name, name)
+        shutil.copytree(checkpoint.RELEASED / "lite", "models/r2mrf")
+        model = checkpoint.load("models/r2mrf").name
+        figures = {"model": model, "test_set": "0", "images": 1, "images_without_defocus": 0, "f_05": 0.9, "mae": 0.1}
+        write_json(Path("reports/evaluate/metrics.json"), figures)
+        register.register(load())
+        patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # it starts uvicorn
+        command = ["mlflow", "models", "serve", "-m", "models:/r2mrf@challenger", "--env-manager", "local"]
+        command += ["--host", "127.0.0.1", "--port", str(port)]
+        with running(command, lambda: answers(f"{address}/ping"), root / "log"):
+            yield Server(address)
+
+
+def test_record_is_that_of_the_command_line(server):
+    (answer,) = server.records(PHOTO)
+    assert answer == pytest.approx(record(Predictor.load("lite"), PHOTO, Score()), abs=1e-6)
+
+
+def test_map_on_request(server):
+    (answer,) = server.records(PHOTO, map=True)
+    pixels = images.decode_mask(base64.b64decode(answer["map"]))
+    expected = to_uint8(Predictor.load("lite")(images.decode(PHOTO)))
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels.astype(int) - expected).max() <= 1
+
+
+def bomb() -> bytes:
+    """A PNG of 100,000×100,000 pixels in a few bytes."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    body = zlib.compress(bytes(1 << 20))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+BAD = {
+    "not_an_image": b"just some words\n" * 50,
+    "empty": b"",
+    "corrupt": PHOTO[: len(PHOTO) // 2],
+    "too_small": images.encode_png(np.zeros((4, 4), np.uint8)),
+    "too_large": bomb(),
+}
+
+
+def test_bad_photos_among_good_ones(server):
+    answers = server.records(PHOTO, *BAD.values(), PHOTO, map=True)
+    assert [answer["status"] for answer in answers] == ["ok", *["failed"] * len(BAD), "ok"]
+    assert [answer["error"].split(":")[0] for answer in answers[1:-1]] == list(BAD)
+    for answer in answers[1:-1]:
+        assert {answer[name] for name in ("width", "blur_fraction", "focus_x0", "verdict", "map")} == {None}
+    assert answers[0] == answers[-1]
+
+
+def test_several_clients_get_their_own_answers(server):
+    photos = [PHOTO, images.encode_png(load_sample_images().images[0]), BAD["corrupt"], BAD["not_an_image"]] * 4
+    alone = {photo: server.records(photo)[0] for photo in set(photos)}
+    with ThreadPoolExecutor(len(photos)) as clients:
+        together = list(clients.map(lambda photo: server.records(photo)[0], photos))
+    assert together == [alone[photo] for photo in photos]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"no JSON", "valid JSON"),
+        (b"[1, 2]", "Received a list"),
+        (b"{}", "exactly one of the input fields"),
+        (b'{"dataframe_records": [{"photo": "AAAA"}]}', "image"),
+        (b'{"dataframe_records": [{"image": 5}]}', "image"),
+        (b'{"dataframe_records": [{"image": null}]}', "image"),
+        (b'{"dataframe_records": [{"image": "A"}]}', "base64"),
+        (b'{"dataframe_records": [{"image": "AAAA"}], "params": {"map": "perhaps"}}', "map"),
+    ],
+)
+def test_requests_that_are_none(server, body, says):
+    status, answer = server.post(body)
+    assert status == 400
+    assert says in answer["message"]
+    assert server.records(PHOTO)[0]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "photos",
+    [[b"x"] * (serving.MAX_PHOTOS + 1), [PHOTO[:20] + bytes(serving.MAX_BYTES)]],
+    ids=["many", "large"],
+)
+def test_request_that_is_too_big(server, photos):
+    status, answer = server.ask(*photos)
+    assert status == 400
+    assert f"too_large: {len(photos)} photos" in answer["message"]
+    assert "send several requests" in answer["message"]
+    assert len(json.dumps(answer)) < 2000
+    assert server.records(PHOTO)[0]["status"] == "ok"
+
+
+def test_a_table_of_any_length_is_taken_in_a_program(server):
+    model = mlflow.pyfunc.load_model("models:/r2mrf@challenger")
+    table = pd.DataFrame({"image": [b"no photo"] * (serving.MAX_PHOTOS + 1)})
+    assert model.predict(table)["status"].tolist() == ["failed"] * len(table)
