@@ -28,7 +28,7 @@ class Job:
 
     Attributes:
         files: of the model folder, by name: sent along, since a worker's machine may not have it.
-        model, sha256: name and content hash of the model, as the rows hold them.
+        model, sha256: name (of a registered model, models:/NAME/VERSION) and content hash, as the rows hold them.
         engine, precision: what runs the network, the same for all rows.
         addresses: how files at addresses are reached.
     """
@@ -44,19 +44,22 @@ class Job:
 
     @classmethod
     def of(cls, name: str, options: Score, addresses: Addresses) -> Job:
-        """For a model by name; what the engine `auto` is, is still to be decided.
+        """For a model by name, an alias of a registry taken as the version that it means now. What the engine `auto`
+        is, is still to be decided.
 
         Raises:
             CheckpointError: there is no such model, or it cannot be used.
         """
+        from pipelines import registry
         from r2mrf import checkpoint as checkpoints
         from r2mrf.precision import resolve
 
-        files = checkpoints.read(folder := checkpoints.locate(name))
-        loaded = checkpoints.parse(files, folder)
+        registered = registry.resolve(name) if name.startswith("models:/") else None
+        folder = registered.folder if registered else checkpoints.locate(name)
+        loaded = checkpoints.parse(files := checkpoints.read(folder), folder)
         precision = "fp32" if options.engine == "onnx" else resolve("auto")
-        identity = loaded.name, loaded.sha256, loaded.preprocess
-        return cls(files, *identity, options, options.engine, precision, addresses)
+        model = registered.uri if registered else loaded.name
+        return cls(files, model, loaded.sha256, loaded.preprocess, options, options.engine, precision, addresses)
 
     @property
     def fingerprint(self) -> str:

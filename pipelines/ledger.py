@@ -112,12 +112,15 @@ class Ledger:
         now = {photo.path: photo for photo in photos}
         self._write(self._manifest, number, _manifest([now.get(p.path, p) for p in self.photos(number)]))
 
-    def drop_failed(self) -> None:
-        """Forget all photos that failed."""
+    def drop_failed(self) -> int:
+        """Forget all photos that failed; returns their number."""
+        dropped = 0
         for number in self._numbers(self._scores):
             table = self._read(self._scores, number, ["path", "status"])
             if failed := set(table.filter(pc.equal(table["status"], "failed"))["path"].to_pylist()):
                 self.drop({number: failed})
+                dropped += len(failed)
+        return dropped
 
     def contents(self, number: int) -> dict[str, str]:
         """Path -> SHA-256 of the content of a shard's photos that were scored; none if it is not done."""

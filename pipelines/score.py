@@ -90,9 +90,7 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None
     """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
     import ray
 
-    done = ledger.mend()
-    if job.options.retry:
-        ledger.drop_failed()
+    done = ledger.mend() - (ledger.drop_failed() if job.options.retry else 0)
     listing, began, bar = Listing(library, ledger, job.options), time.perf_counter(), None
     with ExitStack() as stack:
         for numbers in stack.enter_context(closing(_waves(ledger, listing))):

@@ -142,7 +142,8 @@ def library(here, tmp_path_factory) -> Path:
 
 
 def command(library: Path, out: str) -> list[str]:
-    return ["r2mrf", "score", str(library / "photos"), "--out", str(library / out), "--model", str(library / "model")]
+    where = [str(library / "photos"), "--out", str(library / out), "--model", str(library / "model")]
+    return ["r2mrf", "score", *where, "--engine", "torch"]
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def table(out: Path) -> dict[str, np.ndarray]:
 
 
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
-    """Batches differ from run to run, and the last bits of their numbers with them."""
+    """Machines and threads differ from run to run, and the last bits of their numbers with them."""
     close = np.allclose(one["blur_fraction"], other["blur_fraction"], atol=1e-4)
     return close and all((one[name] == other[name]).all() for name in one if name != "blur_fraction")
 
