@@ -22,8 +22,8 @@ demo: install ## dvc repro over every stage, then where to look
 	dvc repro
 	python -m pipelines.demo
 
-test: install
-	pytest
+test: install ## on two cores
+	pytest -n 2 --dist loadgroup
 
 chaos: install ## training that is killed, interrupted and misled, on real processes: some minutes
 	pytest tests/chaos

@@ -31,19 +31,26 @@ def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
     if in_a_job():
         ray.init(address="auto", **quiet)
     else:
-        ray.init(
-            address="local",
-            num_cpus=max(logical_cpus, cores()),
-            include_dashboard=training,
-            object_store_memory=512 * 2**20,
-            **quiet,
-        )
+        _start(num_cpus=max(logical_cpus, cores()), include_dashboard=training, **quiet)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(**options) -> None:
+    """A cluster of this process's own."""
+    import ray
+
+    try:
+        ray.init(address="local", object_store_memory=512 * 2**20, **options)
+    except Exception as error:  # Ray has no type for it
+        why = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"Ray did not start on this machine ({why}); it may be very busy, or short of memory: try again"
+        ) from error
 
 
 def in_a_job() -> bool:

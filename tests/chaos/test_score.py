@@ -24,8 +24,12 @@ import sys
 from pathlib import Path
 from pipelines.score import score_library
 from r2mrf.config import Score
+from r2mrf.errors import UserError
 options = Score(engine="torch", shard_rows={shard}, maps=True, batch=4)
-print(score_library([sys.argv[1]], Path(sys.argv[2]), sys.argv[3], options))
+try:
+    print(score_library([sys.argv[1]], Path(sys.argv[2]), sys.argv[3], options))
+except UserError as error:
+    sys.exit(f"error: {{error}}")
 """
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,14 @@ def untrained(seed: int = 0) -> Checkpoint:
         network.fusion.weight *= 100  # away from 0.5
     preprocess = Preprocess(SIDE, (0.5, 0.45, 0.4), (0.25, 0.2, 0.3))
     return Checkpoint(network, model, preprocess, {"steps": 7}, sha256=f"{seed}" * 64)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _written_once():
+    """Each network's graph is written once, however often it is exported; `test_same_model_same_bytes` writes anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exports, "to_onnx", cache(to_onnx))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +117,8 @@ def test_another_program_gets_the_same(folder, made, form, batch, size):
     np.testing.assert_allclose(got["steps"][:, -1], last, atol=1e-4)
 
 
-def test_same_model_same_bytes_and_the_model_stays(folder, made, form, tmp_path):
+def test_same_model_same_bytes_and_the_model_stays(folder, made, form, tmp_path, monkeypatch):
+    monkeypatch.setattr(exports, "to_onnx", to_onnx)
     rgb = np.random.default_rng(2).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     before = Predictor(made)(rgb)
     export(made, form, tmp_path / "again")

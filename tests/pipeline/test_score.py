@@ -8,13 +8,16 @@ import hashlib
 import io
 import json
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
+import boto3
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from moto.server import ThreadedMotoServer
 from tiny import save_photo, save_tiny_model
 
 from pipelines.cli import main
@@ -221,6 +224,48 @@ def test_other_model_never_mixes_with_older_rows(story):
     assert {row["model_sha256"] for row in rows} == {summary_of(after)["model_sha256"]}
     assert {row["map"] for row in rows} == {None}
     assert {key: summary_of(after)[key] for key in ("total", "ok", "failed")} == {"total": 4, "ok": 3, "failed": 1}
+
+
+# --- from elsewhere --------------------------------------------------------------------------------------
+
+
+def test_photos_in_a_bucket_and_in_a_table(tiny_model, tmp_path):
+    photo = save_photo(tmp_path / "a.jpg", seed=1).read_bytes()
+    pq.write_table(pa.table({"image": [photo, b"no photo"]}), tmp_path / "held.parquet")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        address = f"s3://key:secret@box?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+        keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+        client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **keys)
+        client.create_bucket(Bucket="box")
+        for name in ("in/b.jpg", "in/c d.jpg"):
+            client.put_object(Bucket="box", Key=name, Body=photo)
+        score = ("score", address, tmp_path / "held.parquet", "--out", tmp_path / "out", "--model", tiny_model)
+        run = command(*score, "--engine", "torch")
+    finally:
+        server.stop()
+    files = files_of(tmp_path / "out")
+    rows = {row["path"]: row for row in table_of(files, summary_of(files)["fingerprint"])}
+    held = f"{tmp_path}/held.parquet"
+    assert list(rows) == ["s3://box/in/b.jpg", "s3://box/in/c d.jpg", f"{held}#0", f"{held}#1"]
+    assert rows.pop(f"{held}#1")["error"].startswith("not_an_image: ")
+    assert len({row["blur_fraction"] for row in rows.values()}) == 1
+    assert {row["content_sha256"] for row in rows.values()} == {hashlib.sha256(photo).hexdigest()}
+    assert run.status == 1
+    assert not any(b"secret" in content for content, _ in files.values())
+
+
+def test_dry_run_counts_and_estimates_and_writes_nothing(story, tiny_model, tmp_path):
+    before = files_of(story.out)
+    status, out, err = command("score", story.library, "--out", tmp_path / "out", "--model", tiny_model, "--dry-run")
+    assert (status, err) == (0, [])
+    assert re.fullmatch(r"7 photos, 7 of them to be scored: about .* at .* photos/s, by a trial .* torch .*", out[0])
+    assert not (tmp_path / "out").exists()
+    score = ("score", story.library, "--out", story.out, "--maps", "--model", tiny_model, "--engine", "torch")
+    assert command(*score, "--dry-run").out == ["7 photos, 0 of them to be scored"]
+    assert files_of(story.out) == before
 
 
 @pytest.fixture
