@@ -20,6 +20,7 @@ from r2mrf.config import Score
 AT_A_TIME = 4096  # photos looked up in the ledger together
 SOON = 2.0  # seconds after which what is listed by then is given out
 MOST = 1000  # shards in a wave
+PATIENCE = 5.0  # seconds for the thread to end when the work is broken off; a folder out of reach may hang it
 
 
 class Listing:
@@ -57,7 +58,7 @@ class Listing:
                     break
         finally:
             self._stop.set()
-            thread.join()
+            thread.join(timeout=PATIENCE)
         if self._error:
             raise self._error
 

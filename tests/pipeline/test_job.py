@@ -1,0 +1,86 @@
+"""What a scoring run depends on: the model that is meant now, the engine that is kept to, and their fingerprint."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipelines import job as jobs
+from pipelines.addresses import Addresses
+from pipelines.job import Job, decided, recorded, shares
+from r2mrf import checkpoint, engines
+from r2mrf.checkpoint import CheckpointError
+from r2mrf.config import Score
+
+
+@pytest.fixture
+def job(tiny_model) -> Job:
+    return Job.of(str(tiny_model), Score(), Addresses())
+
+
+def test_a_job_carries_its_model(job, tiny_model):
+    loaded = checkpoint.load(tiny_model)
+    assert (job.model, job.sha256) == (loaded.name, loaded.sha256)
+    assert job.checkpoint().sha256 == loaded.sha256
+
+
+def test_no_model():
+    with pytest.raises(CheckpointError, match="nowhere"):
+        Job.of("nowhere", Score(), Addresses())
+
+
+def test_auto_is_decided_once_for_a_folder(job, tmp_path, monkeypatch, capsys):
+    first = decided(job, tmp_path)
+    assert first.engine in engines.ENGINES
+    assert f"engine: {first.engine} (photos/s: " in capsys.readouterr().err
+    assert json.loads((tmp_path / jobs.ENGINES).read_text()) == {job.sha256: [first.engine, first.precision]}
+    monkeypatch.setattr(engines, "fastest", None)  # no second trial
+    assert decided(job, tmp_path) == recorded(job, tmp_path) == first
+
+
+def test_a_named_engine_needs_no_trial(job, tmp_path):
+    named = replace(job, engine="onnx")
+    assert decided(named, tmp_path) == named
+    assert not list(tmp_path.iterdir())
+
+
+def test_auto_on_a_cluster_is_torch(job, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    assert decided(job, tmp_path).engine == "torch"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"max_pixels": 1000}, False),
+        ({"maps": True}, False),
+        ({"sharp_below": 0.3}, True),
+        ({"retry": True, "by_content": True, "actors": 3, "shard_rows": 7, "seconds": 5}, True),
+    ],
+)
+def test_fingerprint_covers_what_changes_a_number(job, changes, same):
+    other = replace(job, options=job.options.model_copy(update=changes))
+    assert (other.fingerprint == job.fingerprint) is same
+
+
+@pytest.mark.parametrize("changes", [{"engine": "openvino"}, {"precision": "bf16"}, {"sha256": "0" * 64}])
+def test_fingerprint_covers_model_engine_and_precision(job, changes):
+    assert replace(job, **changes).fingerprint != job.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "actors", "expected"),
+    [(1, 0, 0, (1, 1)), (2, 0, 0, (2, 1)), (8, 0, 0, (6, 1)), (16, 2, 0, (2, 8)), (8, 0, 3, (3, 2))],
+)
+def test_shares(cpus, gpus, actors, expected):
+    assert shares(Score(actors=actors), cpus, gpus) == expected
+
+
+def test_nothing_that_only_reads_photos_imports_torch():
+    code = "import sys, pipelines.reader, pipelines.scorer; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
