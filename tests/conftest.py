@@ -12,6 +12,7 @@ import pipelines  # noqa: F401  (what it sets is read when Ray is imported)
 torch.set_num_threads(1)  # inputs are tiny, and others share the cores
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
     """Two processes share the work by files; the pipeline's stay together: one Ray at a time on a machine."""
     for item in items:
