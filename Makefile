@@ -23,7 +23,7 @@ demo: install ## dvc repro over every stage, then where to look
 	python -m pipelines.demo
 
 test: install ## on two cores
-	pytest -n 2 --dist loadgroup
+	pytest -n 2
 
 chaos: install ## training that is killed, interrupted and misled, on real processes: some minutes
 	pytest tests/chaos

@@ -12,12 +12,17 @@ import pipelines  # noqa: F401  (what it sets is read when Ray is imported)
 torch.set_num_threads(1)  # inputs are tiny, and others share the cores
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items):
-    """Two processes share the work by files; the pipeline's stay together: one Ray at a time on a machine."""
-    for item in items:
-        folder, name = item.path.parent.name, item.path.stem
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "pipeline" else name))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Processes share the work by files; the pipeline's stay in one of them: a machine has room for one Ray."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "pipeline" if file.startswith("tests/pipeline/") else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
