@@ -12,15 +12,18 @@ import pipelines  # noqa: F401  (what it sets is read when Ray is imported)
 torch.set_num_threads(1)  # inputs are tiny, and others share the cores
 
 
+RAY = {f"tests/pipeline/test_{name}.py" for name in ("ablate", "build", "repro", "score", "storage")}
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Processes share the work by files; the pipeline's stay in one of them: a machine has room for one Ray."""
+    """Processes share the work by files; those that start Ray stay in one of them: a machine has room for one."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "pipeline" if file.startswith("tests/pipeline/") else file
+            return "ray" if file in RAY else file
 
     return ByFile(config, log)
 

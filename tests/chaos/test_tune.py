@@ -1,12 +1,15 @@
-"""A search whose driver is killed goes on: finished trials are not done again, others go on from their states."""
+"""The search for T on real processes: it finds what was planted; killed, it goes on and redoes no finished trial."""
 
+import csv
 import json
 import re
 import time
 from pathlib import Path
 
-from planted import BEST, PLANTED, plain_figures
+import pytest
+from planted import BEST, PLANTED, plain_figures, plant
 from test_train import PATIENCE, Run
+from workspace import Workspace
 
 
 class Search(Run):
@@ -48,3 +51,39 @@ def test_driver_killed_amid_the_second_trial(tmp_path):
         for trial in found["trials"]:
             assert abs(trial["val_f_05"] - plain_figures(search)[trial["steps"]]) < 2e-3
         assert not list((search.root / "runs").iterdir())
+
+
+def test_finds_the_planted_best_and_train_takes_it(tmp_path):
+    space = Workspace(tmp_path)
+    plant(space)
+    known = plain_figures(space)
+    assert max(known, key=known.get) == BEST
+    space.run("python", "-m", "pipelines.tune")
+    found = json.loads((space.root / "reports/tune/steps.json").read_text())
+    assert found["steps"] == BEST
+    assert {trial["steps"]: trial["val_f_05"] for trial in found["trials"]} == pytest.approx(known, abs=2e-3)
+    costs = [trial["gmacs"] for trial in found["trials"]]
+    assert costs == sorted(costs)
+    with (space.root / "reports/tune/trials.csv").open(newline="") as file:
+        assert [line["status"] for line in csv.DictReader(file)] == ["finished"] * 3
+    assert not list((space.root / "runs").iterdir())
+    assert runs(space) == {"tune": ["FINISHED"], "trial": ["FINISHED"] * 3}
+    space.set({"lite": {"model": {"steps": "auto"}, "train": {"steps": 2, "report_every": 2}}})
+    space.run("python", "-m", "pipelines.train")
+    assert json.loads((space.root / "models/r2mrf/model.json").read_text())["model"]["steps"] == BEST
+
+
+def runs(space: Workspace) -> dict[str, list[str]]:
+    """Stage -> states of its runs in MLflow; trials must be children of the one run of tune."""
+    code = (
+        "import json, mlflow; c = mlflow.MlflowClient('sqlite:///mlflow.db'); "
+        "e = c.get_experiment_by_name('r2mrf').experiment_id; "
+        "print(json.dumps([[r.info.run_id, r.info.status, r.data.tags] for r in c.search_runs([e])]))"
+    )
+    found = json.loads(space.run("python", "-c", code).splitlines()[-1])
+    (parent,) = (run_id for run_id, _, tags in found if tags["stage"] == "tune")
+    states: dict[str, list[str]] = {}
+    for _, status, tags in found:
+        states.setdefault(tags["stage"], []).append(status)
+        assert tags.get("mlflow.parentRunId") == (parent if tags["stage"] == "trial" else None)
+    return states

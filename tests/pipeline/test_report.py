@@ -17,7 +17,7 @@ from tiny import save_photo
 from pipelines import bursts, exports, score, thumbnails
 from pipelines.bursts import Look
 from pipelines.cli import main
-from pipelines.library import photos
+from pipelines.library import Library
 from pipelines.report import add_pictures, write_page
 from pipelines.scored import read
 from r2mrf import images
@@ -170,7 +170,8 @@ def test_thumbnails_are_no_photos_for_the_next_scoring(here):
     (here / "out" / "maps" / f"{'ab' * 16}.png").write_bytes(images.encode_png(np.zeros((9, 9), np.uint8)))
     (row,) = pictured(here / "out", [ok(photo, map=f"{'ab' * 16}.png")])
     assert row["thumbnail"] and row["thumbnail_map"]
-    assert photos([str(here / "out")]) == [str(here / "out" / "maps" / row["map"])]
+    found = [photo.path for photo in Library([str(here / "out")]).photos()]
+    assert found == [str(here / "out" / "maps" / row["map"])]
 
 
 def test_name_that_is_not_utf8(here):

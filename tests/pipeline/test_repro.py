@@ -143,16 +143,3 @@ def test_missing_data_folder_is_one_line(workspace):
     workspace.set({"data": {"source": "synthetic", "root": "data/raw"}})
     assert said.startswith("error: nowhere: the set cuhk")
     assert said.count("\n") == 1
-
-
-def test_a_row_of_the_ablation_is_trained_and_measured(workspace):
-    workspace.run("python", "-m", "pipelines.ablate", "T1")
-    (file,) = (workspace.root / "reports/ablate/rows").iterdir()
-    row = json.loads(file.read_text())
-    assert (row["steps"], row["training_steps"], row["figures"]["O5"]["images"]) == (1, 4, 3)
-    assert [report["step"] for report in row["history"]] == [2, 4]
-    assert row["seconds"] > 0
-    assert (
-        "| T1 |" in workspace.run("dvc", "repro", "ablate") + (workspace.root / "reports/ablate/table.md").read_text()
-    )
-    assert json.loads(file.read_text()) == row

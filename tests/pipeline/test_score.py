@@ -259,9 +259,10 @@ def test_photos_in_a_bucket_and_in_a_table(tiny_model, tmp_path):
 
 def test_dry_run_counts_and_estimates_and_writes_nothing(story, tiny_model, tmp_path):
     before = files_of(story.out)
-    status, out, err = command("score", story.library, "--out", tmp_path / "out", "--model", tiny_model, "--dry-run")
+    source = story.library / "b"
+    status, out, err = command("score", source, "--out", tmp_path / "out", "--model", tiny_model, "--dry-run")
     assert (status, err) == (0, [])
-    assert re.fullmatch(r"7 photos, 7 of them to be scored: about .* at .* photos/s, by a trial .* torch .*", out[0])
+    assert re.fullmatch(r"4 photos, 4 of them to be scored: about .* at .* photos/s, by a trial .* torch .*", out[0])
     assert not (tmp_path / "out").exists()
     score = ("score", story.library, "--out", story.out, "--maps", "--model", tiny_model, "--engine", "torch")
     assert command(*score, "--dry-run").out == ["7 photos, 0 of them to be scored"]

@@ -6,9 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from planted import BEST, plain_figures, plant
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from workspace import Workspace
 
 from pipelines import stage, tune
 from pipelines.tune import candidates, choose, coarsened, of_trial, scheduler
@@ -150,39 +148,3 @@ def test_auto_without_a_choice_says_what_to_do(chosen, content):
         chosen.write_text(content)
     with pytest.raises(UserError, match=r"lite\.model\.steps is auto, .* run `dvc repro tune`, or give a number"):
         stage.decided(load(PARAMS).but(model={"steps": "auto"}))
-
-
-def test_finds_the_planted_best_and_train_takes_it(tmp_path):
-    space = Workspace(tmp_path)
-    plant(space)
-    known = plain_figures(space)
-    assert max(known, key=known.get) == BEST
-    space.run("python", "-m", "pipelines.tune")
-    found = json.loads((space.root / "reports/tune/steps.json").read_text())
-    assert found["steps"] == BEST
-    assert {trial["steps"]: trial["val_f_05"] for trial in found["trials"]} == pytest.approx(known, abs=2e-3)
-    costs = [trial["gmacs"] for trial in found["trials"]]
-    assert costs == sorted(costs)
-    with (space.root / "reports/tune/trials.csv").open(newline="") as file:
-        assert [line["status"] for line in csv.DictReader(file)] == ["finished"] * 3
-    assert not list((space.root / "runs").iterdir())
-    assert runs(space) == {"tune": ["FINISHED"], "trial": ["FINISHED"] * 3}
-    space.set({"lite": {"model": {"steps": "auto"}, "train": {"steps": 2, "report_every": 2}}})
-    space.run("python", "-m", "pipelines.train")
-    assert json.loads((space.root / "models/r2mrf/model.json").read_text())["model"]["steps"] == BEST
-
-
-def runs(space: Workspace) -> dict[str, list[str]]:
-    """Stage -> states of its runs in MLflow; trials must be children of the one run of tune."""
-    code = (
-        "import json, mlflow; c = mlflow.MlflowClient('sqlite:///mlflow.db'); "
-        "e = c.get_experiment_by_name('r2mrf').experiment_id; "
-        "print(json.dumps([[r.info.run_id, r.info.status, r.data.tags] for r in c.search_runs([e])]))"
-    )
-    found = json.loads(space.run("python", "-c", code).splitlines()[-1])
-    (parent,) = (run_id for run_id, _, tags in found if tags["stage"] == "tune")
-    states: dict[str, list[str]] = {}
-    for _, status, tags in found:
-        states.setdefault(tags["stage"], []).append(status)
-        assert tags.get("mlflow.parentRunId") == (parent if tags["stage"] == "trial" else None)
-    return states

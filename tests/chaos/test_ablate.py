@@ -1,0 +1,27 @@
+"""A row of the ablation, trained for real: too slow for `make test`."""
+
+import json
+
+import pytest
+from workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    """With training images, and no model."""
+    space = Workspace(tmp_path)
+    for stage in ("prepare", "augment"):
+        space.run("python", "-m", f"pipelines.{stage}")
+    return space
+
+
+def test_a_row_of_the_ablation_is_trained_and_measured(workspace):
+    workspace.run("python", "-m", "pipelines.ablate", "T1")
+    (file,) = (workspace.root / "reports/ablate/rows").iterdir()
+    row = json.loads(file.read_text())
+    assert (row["steps"], row["training_steps"], row["figures"]["O5"]["images"]) == (1, 4, 3)
+    assert [report["step"] for report in row["history"]] == [2, 4]
+    assert row["seconds"] > 0
+    assert "| T1 |" in (workspace.root / "reports/ablate/table.md").read_text()
+    workspace.run("python", "-m", "pipelines.ablate", "T1")  # done once
+    assert json.loads(file.read_text()) == row
