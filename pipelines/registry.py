@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.storage import cache
 from r2mrf.checkpoint import FACTS, WEIGHTS, CheckpointError, content_hash
 
 CHECKPOINT = "checkpoint"  # the artifact of a registered model that is our model folder
@@ -61,7 +62,7 @@ def resolve(uri: str) -> Registered:
         tags = client.get_model_version(name, version).tags
         if HASH not in tags:
             raise CheckpointError(f"{uri}: version {version} has no tag {HASH}; only what `register` put there is used")
-        model = Registered(name, version, tags[HASH], _cache() / tags[HASH])
+        model = Registered(name, version, tags[HASH], cache() / tags[HASH])
         if not _have(model):
             _fetch(model)
         return model
@@ -96,10 +97,6 @@ def address(uri: str | None = None) -> str:
 def without_passwords(text: str) -> str:
     """For messages: what stands before the @ of an address is not shown."""
     return re.sub(r"//[^/@\s]*@", "//…@", text)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("R2MRF_CACHE") or Path.home() / ".cache" / "r2mrf")
 
 
 def _have(model: Registered) -> bool:

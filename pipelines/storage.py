@@ -48,7 +48,7 @@ class Receipt:
         Raises:
             UserError: they are not there, or not what the receipt says.
         """
-        cached = _cache() / fingerprint(self.files)[:32]
+        cached = cache() / fingerprint(self.files)[:32]
         if cached.is_dir():
             return cached
         store = Store(self.address)
@@ -122,13 +122,13 @@ def making(path: Path, storage: str) -> Iterator[Path]:
 
 def leave_receipt(path: Path, store: Store, names: list[str], rows: int) -> None:
     """Put a receipt at `path` for files that stand in a store already. They are fetched, to know their content."""
-    with tempfile.TemporaryDirectory(dir=_cache()) as scratch:
+    with tempfile.TemporaryDirectory(dir=cache()) as scratch:
         new = Path(scratch) / "new"
         for name in names:
             store.fetch(name, new / name)
         files = of_files(new.iterdir())
         with suppress(OSError):  # it is there already
-            new.rename(_cache() / fingerprint(files)[:32])
+            new.rename(cache() / fingerprint(files)[:32])
     _stand(path, Receipt(store.address, files, rows))
 
 
@@ -188,9 +188,9 @@ def _is_output(name: str) -> bool:
     return ".." not in path.parts and (path.parts[0] == "reports" or name in {f"{kept}/{RECEIPT}" for kept in KEPT})
 
 
-def _cache() -> Path:
-    """Copies on this machine; may be deleted when no job runs."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "r2mrf"
+def cache() -> Path:
+    """Checked copies on this machine, of data and of registered models; may be deleted when no job runs."""
+    folder = Path(os.environ.get("R2MRF_CACHE") or Path.home() / ".cache" / "r2mrf")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

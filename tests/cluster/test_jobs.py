@@ -38,7 +38,7 @@ def s3():
 @pytest.fixture(scope="module")
 def fleet(s3, tmp_path_factory):
     """Two machines of two CPUs. A test that kills one adds another."""
-    with Fleet(environment={"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("caches"))}) as fleet:
+    with Fleet(environment={"R2MRF_CACHE": str(tmp_path_factory.mktemp("caches"))}) as fleet:
         yield fleet
 
 

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tiny import save_photo, save_tiny_model
-
-__all__ = ["save_photo", "save_tiny_model"]
+from tiny import save_tiny_model
 
 
 @pytest.fixture(scope="session")

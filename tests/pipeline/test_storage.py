@@ -40,7 +40,7 @@ def machine(tmp_path, monkeypatch):
 def elsewhere(tmp_path: Path, monkeypatch, name: str) -> None:
     (tmp_path / name / "project").mkdir(parents=True, exist_ok=True)
     monkeypatch.chdir(tmp_path / name / "project")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name / "cache"))
+    monkeypatch.setenv("R2MRF_CACHE", str(tmp_path / name / "cache"))
 
 
 def make(storage: str, **files: str) -> dict:
