@@ -12,33 +12,24 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.parser import parser
+
 if TYPE_CHECKING:
     from pipelines.scored import Scored
 
 DONE, SOME_FAILED, COULD_NOT_RUN = 0, 1, 2
 SHOWN = 100  # failures listed one by one
 
-EXAMPLES = """examples:
-  r2mrf map photo.jpg -o map.png              white where the photo is out of focus
-  r2mrf map *.jpg -o maps --overlay           a folder of maps, and each laid over its photo
-  r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run again to go on
-  r2mrf report scores --sharp-below 0.1       a page to look through it; other limits, no new run of the network
-  r2mrf evaluate --maps maps --masks gt --json figures.json
-  r2mrf export --format onnx -o exported      the model for other programs
-
-exit status: 0 = done; 1 = done, but some inputs failed (each is listed); 2 = could not run
-"""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit status."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     from r2mrf.errors import UserError
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names that are not UTF-8 are printed as they are
     try:
-        return options.command(options)
+        return COMMANDS[options.command](options)
     except UserError as error:
         print(f"r2mrf: {error}", file=sys.stderr)
         return COULD_NOT_RUN
@@ -62,7 +53,7 @@ def map_photos(options: argparse.Namespace) -> int:
     from r2mrf.predictor import Predictor
     from r2mrf.preprocess import to_uint8
 
-    targets = _targets(options.photos, options.output)
+    targets = _targets(options.photos, options.out)
     overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
     _spare_inputs(options.photos, targets + overlays)
     predictor = Predictor.load(options.model)
@@ -112,7 +103,7 @@ def report(options: argparse.Namespace) -> int:
     from pipelines.scored import read
 
     scored = read(options.folder, options.sharp_below, options.blurred_above)
-    page = options.output or options.folder / "report.html"
+    page = options.out or options.folder / "report.html"
     for target in (page, options.csv):
         if target:
             check_output(scored, target)
@@ -129,9 +120,9 @@ def export_model(options: argparse.Namespace) -> int:
     from r2mrf import checkpoint
     from r2mrf.export import export
 
-    facts = export(checkpoint.load(checkpoint.locate(options.model)), options.format, options.output)
+    facts = export(checkpoint.load(checkpoint.locate(options.model)), options.format, options.out)
     parity = facts["parity"]
-    print(f"{options.output}: {', '.join(facts['files'])}, model.json; {facts['name']}")
+    print(f"{options.out}: {', '.join(facts['files'])}, model.json; {facts['name']}")
     print(f"differs from torch by {parity['largest_difference']:.1g} at most (allowed: {parity['tolerance']:g})")
     return DONE
 
@@ -201,88 +192,7 @@ def _list_failures(failures: Iterable[str], number: int) -> int:
     return SOME_FAILED if number else DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="r2mrf",
-        description="Where is a photograph out of focus?",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    model = argparse.ArgumentParser(add_help=False)
-    model.add_argument("--model", default="lite", help="model folder, models:/NAME@ALIAS, or lite (default)")
-
-    mapping = commands.add_parser("map", parents=[model], help="defocus maps of photos, white = out of focus")
-    mapping.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
-    mapping.add_argument(
-        "-o", "--output", type=Path, default=Path("maps"), metavar="FILE_OR_DIR",
-        help="a .png file for one photo, or a folder for STEM.png (default: maps)",
-    )  # fmt: skip
-    mapping.add_argument("--overlay", action="store_true", help="also write each map laid over its photo")
-    mapping.set_defaults(command=map_photos)
-
-    scoring = commands.add_parser("score", parents=[model], help="a table of a library of photos")
-    scoring.add_argument(
-        "sources", nargs="+", metavar="SOURCE",
-        help="folder, photo, list of paths (.txt), table with a column of paths or of image bytes (.csv, .parquet), or "
-        "an address of one of these like s3://bucket/photos",
-    )  # fmt: skip
-    scoring.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="where the table goes; run again to go on"
-    )
-    scoring.add_argument("--maps", action="store_true", help="also write the maps, into DIR/maps")
-    scoring.add_argument("--report", action="store_true", help="also write a page to look through it: DIR/report.html")
-    scoring.add_argument(
-        "--engine", default="auto", choices=("auto", "torch", "openvino", "onnx"),
-        help="what runs the network; auto (default): what a short trial finds fastest here",
-    )  # fmt: skip
-    scoring.add_argument("--retry", action="store_true", help="score photos that failed before once more")
-    scoring.add_argument(
-        "--by-content", action="store_true",
-        help="photos whose time or size has changed are read, and scored anew only if their content has changed",
-    )  # fmt: skip
-    scoring.add_argument("--dry-run", action="store_true", help="only count the photos and estimate the time")
-    scoring.set_defaults(command=score)
-
-    reporting = commands.add_parser(
-        "report",
-        help="a page to look through a scored folder; verdicts by other limits",
-        description="Limits that are not given are those of the run. Photos are only read.",
-    )
-    reporting.add_argument("folder", type=Path, metavar="DIR", help="the --out of r2mrf score")
-    reporting.add_argument(
-        "--sharp-below", type=float, metavar="X", help="sharp: a smaller share is out of focus, 0 to 1"
-    )
-    reporting.add_argument(
-        "--blurred-above", type=float, metavar="Y", help="blurred: a larger share is out of focus, 0 to 1"
-    )
-    reporting.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="where the page goes (default: DIR/report.html)"
-    )
-    reporting.add_argument("--csv", type=Path, metavar="FILE", help="also write the table as CSV")
-    reporting.add_argument(
-        "--xmp", type=Path, metavar="DIR", help="also write a sidecar a photo, STEM.xmp, into this folder"
-    )
-    reporting.set_defaults(command=report)
-
-    judging = commands.add_parser("evaluate", help="score saved maps against masks of the same stem")
-    judging.add_argument("--maps", type=Path, required=True, metavar="DIR")
-    judging.add_argument("--masks", type=Path, required=True, metavar="DIR")
-    for side in ("mask", "map"):
-        judging.add_argument(
-            f"--{side}-white", choices=("defocus", "focus"), default="defocus", help=f"what white means in the {side}s"
-        )
-    judging.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures go")
-    judging.set_defaults(command=evaluate)
-
-    exporting = commands.add_parser("export", parents=[model], help="the model as a graph for other programs")
-    exporting.add_argument("--format", choices=("onnx", "openvino"), required=True)
-    exporting.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder, or an earlier export"
-    )
-    exporting.set_defaults(command=export_model)
-    return parser
-
+COMMANDS = {"map": map_photos, "score": score, "report": report, "evaluate": evaluate, "export": export_model}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,6 +14,7 @@ from r2mrf import images
 from r2mrf.geometry import resize
 
 BLUE, ORANGE, GREY = "#2a6f97", "#d97706", "#6b7280"
+FRAME = "#d1d5db"  # of pictures, which may be as white as the page
 COLORS = (BLUE, ORANGE, "#15803d", "#9333ea", GREY)  # of several curves
 
 
@@ -69,12 +70,18 @@ def losses(runs: dict[str, list[dict]], path: Path) -> None:
     _save(figure, path)
 
 
-def gallery(rows: list[tuple[str, list[np.ndarray]]], titles: list[str], path: Path) -> None:
-    """A grid: one row a photo, with its caption at the left, one column a title. Greys are 0 … 255."""
+def gallery(rows: list[tuple[str, list[np.ndarray]]], titles: list[str], path: Path, inches: float = 2.6) -> None:
+    """A grid: one row a photo, with its caption at the left, one column a title. Greys are 0 … 255.
+
+    `inches`: width of a column; a row is as high as its first picture wants, within bounds.
+    """
+    shapes = [pictures[0].shape for _, pictures in rows]
+    heights = [inches * min(max(shape[0] / shape[1], 0.4), 1.6) for shape in shapes]
     figure, axes = plt.subplots(
         len(rows),
         len(titles),
-        figsize=(2.6 * len(titles), 2.5 * len(rows)),
+        figsize=(inches * len(titles), sum(heights) + 0.25),
+        height_ratios=heights,
         squeeze=False,
         layout="constrained",
     )
@@ -90,6 +97,9 @@ def gallery(rows: list[tuple[str, list[np.ndarray]]], titles: list[str], path: P
 
 def _save(figure, path: Path, dpi: int = 110) -> None:
     for axis in figure.axes:
+        if axis.images:
+            axis.spines[:].set_color(FRAME)
+            continue
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25) if axis.lines else None
     path.parent.mkdir(parents=True, exist_ok=True)

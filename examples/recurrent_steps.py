@@ -1,0 +1,90 @@
+"""A photo, and how the network comes to its map: step by step, branch by branch, and what a threshold does to it.
+
+    python examples/recurrent_steps.py photo.jpg --out steps
+
+Without a photo it takes an astronaut's portrait that comes with scikit-image. Writes steps.png, branches.png and
+thresholds.png; docs/method.md says what they show.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.plots import gallery
+from r2mrf import Predictor, images
+from r2mrf.geometry import resize
+from r2mrf.overlay import overlay
+from r2mrf.preprocess import to_uint8
+
+SIDE = 400  # longest side of a drawn photo, in pixels
+THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _options(arguments)
+    photo = images.load(options.photo or _portrait())
+    predictor = Predictor.load(options.model)
+    fused, branches = look(predictor, photo)
+
+    scale = min(SIDE / max(photo.shape[:2]), 1)
+    height, width = (max(round(side * scale), 1) for side in photo.shape[:2])
+    shown = resize(photo, height, width)
+
+    def picture(defocus: Tensor) -> np.ndarray:
+        return to_uint8(predictor.preprocess.expand(defocus.numpy(), height, width))
+
+    times = [f"t = {t}" for t in range(len(fused))]
+    gallery([("fused map", [shown, *map(picture, fused)])], ["photo", *times], options.out / "steps.png", inches=1.8)
+    gallery(
+        [(f"branch O{i}", [picture(step[i - 1]) for step in branches]) for i in range(1, len(branches[0]) + 1)],
+        times,
+        options.out / "branches.png",
+        inches=1.8,
+    )
+
+    defocus = predictor(photo)
+    above = [(resize(defocus, height, width) >= threshold).astype(np.float32) for threshold in THRESHOLDS]
+    gallery(
+        [("out of focus", [shown, *(overlay(shown, mask) for mask in above)])],
+        ["photo", *(f"p ≥ {t}: {mask.mean():.0%}" for t, mask in zip(THRESHOLDS, above, strict=True))],
+        options.out / "thresholds.png",
+        inches=2.2,
+    )
+
+    print(" t  out of focus  mean change")
+    for t, step in enumerate(fused):
+        change = f"{(step - fused[t - 1]).abs().mean():11.4f}" if t else ""
+        print(f"{t:2d}  {(step >= 0.5).float().mean():12.1%}  {change}")
+    print(f"pictures: {options.out}/steps.png, branches.png, thresholds.png")
+
+
+@torch.no_grad()
+def look(predictor: Predictor, photo: np.ndarray) -> tuple[list[Tensor], list[Tensor]]:
+    """uint8 H×W×3 -> probabilities of defocus on the grid after t = 0 … T steps: fused h×w, and of each branch 5×h×w."""
+    x = predictor.preprocess.normalise(predictor.preprocess.shrink(photo)[None])
+    sides = predictor.network(torch.from_numpy(x)).sides  # T + 1 tensors of logits, 1×5×h×w
+    fused = [predictor.network.fuse(side).sigmoid()[0, 0] for side in sides]
+    return fused, [side.sigmoid()[0] for side in sides]
+
+
+def _portrait() -> Path:
+    import skimage
+
+    return Path(skimage.__file__).parent / "data" / "astronaut.png"
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photo", nargs="?", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("steps"), metavar="DIR")
+    parser.add_argument("--model", default="lite", help="model folder, models:/NAME@ALIAS, or lite (default)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

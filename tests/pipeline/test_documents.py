@@ -1,0 +1,196 @@
+"""What the documents tell a reader to type works: README.md's commands are run, where that takes no hours; all others
+are asked of the programs that they call: is there such a command, option, target, stage, parameter, file?"""
+
+import contextlib
+import importlib.util
+import io
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from documents import ROOT, blocks, commands
+
+from pipelines.cli import main
+from pipelines.library import samples
+from pipelines.parser import parser
+from r2mrf import config, images
+
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+DOCUMENTS += ["infra/README.md", "r2mrf/weights/lite/README.md"]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+README = [
+    (block.language, text)
+    for block in blocks("README.md")
+    for text in ([block.text] if block.language else block.text.splitlines())
+    if block.language != "text"
+]
+
+
+# --- README.md, run as it stands, from top to bottom ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory) -> Path:
+    """A folder with what README.md speaks of: a photo, photos, maps and masks."""
+    folder = tmp_path_factory.mktemp("desk")
+    for name in ("photos", "maps", "masks"):
+        (folder / name).mkdir()
+    for photo in samples():
+        shutil.copy(photo, folder / "photos")
+    shutil.copy(folder / "photos/flower.jpg", folder / "photo.jpg")
+    for name in ("maps", "masks"):
+        (folder / name / "flower.png").write_bytes(images.encode_png(images.load(folder / "photo.jpg")[..., 0]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def typed() -> dict:
+    """Variables of README.md's Python, which go on from block to block."""
+    return {}
+
+
+def shown(text: str) -> str:
+    return text.strip().splitlines()[0][:70]
+
+
+@pytest.mark.parametrize(("language", "text"), README, ids=[shown(text) for _, text in README])
+def test_readme(desk, typed, monkeypatch, capsys, language, text):
+    monkeypatch.chdir(desk)
+    if language == "python":
+        exec(compile(text, "README.md", "exec"), typed)
+        printed = capsys.readouterr().out
+        if "print" in text:
+            same_table(printed, next(block.text for block in blocks("README.md") if block.language == "text"))
+        return
+    command = text.partition(" #")[0].split()
+    if command[0] == ".venv/bin/r2mrf":
+        assert main(command[1:]) == 0
+    elif command[0] == "python":
+        monkeypatch.setattr(sys, "argv", command[1:])
+        runpy.run_path(str(ROOT / command[1]), run_name="__main__")
+    elif command[0] == "source":
+        assert command[1] == ".venv/bin/activate"
+    else:  # takes minutes or hours, or a cluster
+        check(command)
+
+
+def same_table(ours: str, theirs: str) -> None:
+    """The table that README.md shows, but for what another engine or processor rounds otherwise."""
+    mine, other = ([line.split() for line in table.strip().splitlines()] for table in (ours, theirs))
+    assert mine[0] == other[0]
+    assert len(mine) == len(other)
+    for row, expected in zip(mine[1:], other[1:], strict=True):
+        numbers = [i for i, word in enumerate(expected) if re.fullmatch(r"\d\.\d+", word)]
+        assert [word for i, word in enumerate(row) if i not in numbers] == [
+            word for i, word in enumerate(expected) if i not in numbers
+        ]
+        assert [float(row[i]) for i in numbers] == pytest.approx([float(expected[i]) for i in numbers], abs=0.02)
+
+
+def test_readme_leaves_what_it_says(desk):
+    """After the commands above."""
+    for name in ("map.png", "overlays/map.jpg", "scores/report.html", "scores.csv", "exported/model.json"):
+        assert (desk / name).stat().st_size > 100, name
+    assert len(list((desk / "scores/maps").glob("*.png"))) == len(samples())
+    assert len(list((desk / "sidecars").glob("*.xmp"))) == len(samples())
+    assert sorted(path.name for path in (desk / "steps").iterdir()) == ["branches.png", "steps.png", "thresholds.png"]
+
+
+# --- every command in every document -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_are_known(document):
+    for command in commands(document):
+        if not re.search(r"\$|…|\.\.\.|\b[A-Z]{2,}\b(?!\.)", command):  # what the reader is to fill in
+            check(command.split())
+
+
+def check(command: list[str]) -> None:
+    program, *arguments = command
+    CHECKS[program](arguments)
+
+
+def check_make(targets: list[str]) -> None:
+    done = subprocess.run(["make", "-n", *targets], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def check_r2mrf(arguments: list[str]) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        parsed(lambda: parser().parse_args(arguments), arguments)
+
+
+def check_dvc(arguments: list[str]) -> None:
+    from dvc.cli import parse_args
+
+    options = parsed(lambda: parse_args(arguments), arguments)
+    if arguments[0] in ("repro", "commit") or arguments[:2] == ["exp", "run"]:
+        assert set(options.targets) <= set(STAGES), arguments
+    overrides: dict = {}
+    for setting in getattr(options, "set_param", None) or []:
+        key, _, value = setting.partition("=")
+        *sections, leaf = key.split(".")
+        place = overrides
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[leaf] = yaml.safe_load(value)
+    with tempfile.TemporaryDirectory() as folder:
+        changed = Path(folder) / "params.yaml"
+        changed.write_text(yaml.safe_dump({"base": str(ROOT / "params.yaml"), **overrides}))
+        config.load(changed)
+
+
+def check_python(arguments: list[str]) -> None:
+    """A file or module of ours, whose source knows the options."""
+    if arguments[0] == "-m":
+        found = importlib.util.find_spec(arguments[1])
+        assert found and found.origin, arguments
+        source = Path(found.origin)
+    else:
+        source = ROOT / arguments[0]
+    text = source.read_text()
+    for option in (word for word in arguments[1:] if word.startswith("--")):
+        assert f'"{option}"' in text, arguments
+
+
+def check_ray(arguments: list[str]) -> None:
+    from ray.scripts.scripts import cli
+
+    known(cli, arguments)
+
+
+def check_mlflow(arguments: list[str]) -> None:
+    from mlflow.cli import cli
+
+    known(cli, arguments)
+
+
+def known(group, arguments: list[str]) -> None:
+    """Whether a group of commands has this one with these options; it is not run."""
+    name, *rest = arguments
+    command = group.commands[name]
+    known(command, rest) if hasattr(command, "commands") else command.make_context(name, rest)
+
+
+def parsed(parse, arguments: list[str]):
+    try:
+        return parse()
+    except SystemExit as end:  # --help ends with 0
+        assert not end.code, arguments
+
+
+CHECKS = {
+    "make": check_make,
+    "r2mrf": check_r2mrf,
+    "dvc": check_dvc,
+    "python": check_python,
+    "ray": check_ray,
+    "mlflow": check_mlflow,
+}
