@@ -1,4 +1,4 @@
-"""The pictures of README.md and docs/method.md: `make pictures`. Photographs come with scikit-image and scikit-learn."""
+"""The pictures of README.md and docs/method.md: `make pictures`. Photos come with scikit-image and scikit-learn."""
 
 from __future__ import annotations
 

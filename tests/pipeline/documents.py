@@ -31,7 +31,7 @@ def commands(document: str) -> list[str]:
 
 def _calls(line: str) -> list[list[str]]:
     """The commands of a line of shell, as words."""
-    reader = shlex.shlex(line, posix=True, punctuation_chars=";|&")
+    reader = shlex.shlex(line, posix=True, punctuation_chars=";|&>")
     reader.whitespace_split = True
     try:
         words = list(reader)
@@ -39,6 +39,6 @@ def _calls(line: str) -> list[list[str]]:
         return []
     calls: list[list[str]] = [[]]
     for word in words:
-        calls.append([]) if set(word) <= set(";|&") else calls[-1].append(word)
+        calls.append([]) if set(word) <= set(";|&>") else calls[-1].append(word)
     named = [[call[0].removeprefix(".venv/bin/"), *call[1:]] for call in calls if len(call) > 1]
     return [call for call in named if call[0] in PROGRAMS]
