@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install lock demo test chaos cluster servers secrets lint results pictures released
+.PHONY: install lock demo test chaos cluster servers secrets lint results pictures api released
 
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
@@ -36,6 +36,9 @@ results: install ## docs/results.md from what has been measured (docs/experiment
 
 pictures: install ## those of README.md and docs/method.md, as the released weights see their photos now
 	PYTHONPATH=. python docs/pictures.py
+
+api: install ## docs/api.md from the docstrings
+	python docs/reference.py
 
 servers: install ## the pipeline against PostgreSQL, S3 and MLflow; the registered model over HTTP: some minutes
 	pytest tests/servers

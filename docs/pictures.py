@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from docs import network
 from examples import recurrent_steps
 from pipelines.library import samples
 from pipelines.plots import gallery
@@ -41,3 +42,4 @@ def steps(folder: Path) -> None:
 if __name__ == "__main__":
     maps(DOCS / "maps.png")
     steps(DOCS)
+    network.draw(recurrent_steps.portrait(), DOCS / "network.png")

@@ -27,7 +27,7 @@ THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
-    photo = images.load(options.photo or _portrait())
+    photo = images.load(options.photo or portrait())
     predictor = Predictor.load(options.model)
     fused, branches = look(predictor, photo)
 
@@ -72,7 +72,8 @@ def look(predictor: Predictor, photo: np.ndarray) -> tuple[list[Tensor], list[Te
     return fused, [side.sigmoid()[0] for side in sides]
 
 
-def _portrait() -> Path:
+def portrait() -> Path:
+    """A photo that comes with scikit-image."""
     import skimage
 
     return Path(skimage.__file__).parent / "data" / "astronaut.png"

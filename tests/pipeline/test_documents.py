@@ -37,11 +37,12 @@ README = [
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory) -> Path:
-    """A folder with what README.md speaks of: a photo, photos, maps and masks."""
+def desk(tmp_path_factory, tiny_model) -> Path:
+    """A folder with what README.md speaks of: a photo, photos, maps and masks; and with a tiny model beside them."""
     folder = tmp_path_factory.mktemp("desk")
-    for name in ("photos", "maps", "masks"):
+    for name in ("photos", "maps", "masks", "weights"):
         (folder / name).mkdir()
+    (folder / "weights/lite").symlink_to(tiny_model)
     for photo in samples():
         shutil.copy(photo, folder / "photos")
     shutil.copy(folder / "photos/flower.jpg", folder / "photo.jpg")
@@ -61,12 +62,9 @@ def shown(text: str) -> str:
 
 
 @pytest.mark.parametrize(("language", "text"), README, ids=[shown(text) for _, text in README])
-def test_readme(desk, typed, tiny_model, monkeypatch, capsys, language, text):
+def test_readme(desk, typed, monkeypatch, capsys, language, text):
     monkeypatch.chdir(desk)
     if "engine=" in text or "export" in text:  # which turn the network into other forms: minutes on a busy machine
-        (desk / "weights").mkdir(exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            (desk / "weights/lite").symlink_to(tiny_model)
         monkeypatch.setattr(checkpoint, "RELEASED", desk / "weights")
     if language == "python":
         exec(compile(text, "README.md", "exec"), typed)
