@@ -1,6 +1,7 @@
 """The command `r2mrf`: maps of photos, exit statuses, and a line instead of a traceback."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from tiny import save_photo
 
+from pipelines import parser
 from pipelines.cli import main
 from r2mrf import Predictor, checkpoint, images
 from r2mrf.overlay import overlay
@@ -279,6 +281,36 @@ def test_help_names_what_there_is():
     assert (done.returncode, done.stderr) == (0, "")
     for part in ("map", "score", "report", "evaluate", "export", "exit status", "examples"):
         assert part in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text", [parser.EXAMPLES, parser.MAP, parser.SCORE, parser.REPORT, parser.EVALUATE, parser.EXPORT]
+)
+def test_examples_of_the_help_are_commands(text, capsys):
+    examples = [re.split(r" {2,}", line.strip())[0].split() for line in text.splitlines() if line.startswith("  r2mrf")]
+    assert examples
+    for example in examples:
+        options = example[1 : example.index(">")] if ">" in example else example[1:]
+        if options[-1] == "--help" or options[0] == "--print-completion":
+            with pytest.raises(SystemExit) as left:
+                parser.parser().parse_args(options)
+            assert left.value.code == 0
+        else:
+            assert parser.parser().parse_args(options).command == options[0]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("sc", {"score"}), ("score --by", {"--by-content"}), ("export --format o", {"onnx", "openvino"})],
+)
+def test_bash_completes(capsys, typed, offered):
+    with pytest.raises(SystemExit) as left:
+        main(["--print-completion", "bash"])
+    assert left.value.code == 0
+    words = ["r2mrf", *typed.split()]
+    ask = f'COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; _shtab_r2mrf; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash"], input=capsys.readouterr().out + ask, capture_output=True, text=True)
+    assert set(done.stdout.split()) == offered, done.stderr
 
 
 def test_help_needs_no_heavy_package():

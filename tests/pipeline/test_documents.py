@@ -116,6 +116,24 @@ def test_commands_are_known(document):
             check(command.split())
 
 
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    text = (ROOT / document).read_text()
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, heading = target.partition("#")
+        if "://" in target or (heading and not path):
+            continue
+        linked = (ROOT / document).parent / path
+        assert linked.exists(), target
+        headings = re.findall(r"^#+ (.*)", linked.read_text(), re.MULTILINE) if heading else []
+        assert not heading or heading in [re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings]
+
+
+def test_the_reference_is_of_this_code():
+    reference = runpy.run_path(str(ROOT / "docs/reference.py"))
+    assert reference["PAGE"].read_text() == reference["page"](), "run `make api`"
+
+
 def check(command: list[str]) -> None:
     program, *arguments = command
     CHECKS[program](arguments)
