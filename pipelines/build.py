@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from tqdm import tqdm
@@ -33,7 +34,7 @@ class Job:
 
 
 def build(
-    folder: Path, jobs: list[Job], rows: Callable[[object], list[dict]], schema: pa.Schema, storage: str = ""
+    folder: Path, jobs: list[Job], rows: Callable[[Any], list[dict]], schema: pa.Schema, storage: str = ""
 ) -> int:
     """Make `folder/NAME.parquet` for every job and remove what is not asked for.
 

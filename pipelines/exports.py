@@ -51,7 +51,8 @@ def write_sidecars(rows: list[dict], folder: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror}); give another folder") from None
-    failures, taken = [], set()
+    failures: list[str] = []
+    taken: set[str] = set()
     for row in rows:
         if row["status"] != "ok":
             continue

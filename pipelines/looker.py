@@ -11,6 +11,7 @@ from pipelines.job import Job
 from pipelines.reader import Seen
 from r2mrf import engines, scoring
 from r2mrf.predictor import Analysis, Predictor
+from r2mrf.scoring import Shrunk
 
 
 class Looker:
@@ -28,7 +29,7 @@ class Looker:
             pixels[start : start + self.job.options.batch] for start in range(0, len(pixels), self.job.options.batch)
         )
         analyses = chain.from_iterable(self.predictor.analyse_batch(np.stack(batch)) for batch in batches)
-        return [self._row(s, next(analyses)) if s.shrunk else self._failed(s) for s in seen]
+        return [self._row(s, s.shrunk, next(analyses)) if s.shrunk else self._failed(s) for s in seen]
 
     def _failed(self, seen: Seen) -> dict:
         return self._base(seen) | {"status": "failed", "error": seen.error}
@@ -36,9 +37,9 @@ class Looker:
     def _base(self, seen: Seen) -> dict:
         return {"path": seen.photo.path, "model": self.job.model, "model_sha256": self.job.sha256}
 
-    def _row(self, seen: Seen, analysis: Analysis) -> dict:
-        known = {name: getattr(seen.shrunk, name) for name in ("width", "height", "contrast")}
+    def _row(self, seen: Seen, shrunk: Shrunk, analysis: Analysis) -> dict:
+        known = {name: getattr(shrunk, name) for name in ("width", "height", "contrast")}
         focus = scoring.focus_of(analysis, **known, score=self.job.options)
         row = self._base(seen) | known | asdict(focus)
-        row |= {"status": "ok", "content_sha256": seen.shrunk.content_sha256}
+        row |= {"status": "ok", "content_sha256": shrunk.content_sha256}
         return row | {"defocus": analysis.defocus} if self.job.options.maps else row

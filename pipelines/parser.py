@@ -153,6 +153,6 @@ class _Completion(argparse.Action):
         import shtab
 
         for action in self.paths:
-            action.complete = shtab.FILE
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
         print(shtab.complete(parser, shell))
         parser.exit()

@@ -37,12 +37,12 @@ def release(model: Path, shift: float = 0.0) -> Path:
         UserError: there is no such model, its test pairs are missing, or it is too large to ship.
     """
     trained = checkpoint.load(model)
-    fusion = trained.network.fusion
+    weight, bias = trained.network.fusion.parameters()
     with torch.no_grad():
-        fusion.bias += shift
+        bias.add_(shift)
         factor = best_factor(trained, model.parents[1] / PREPARED)
-        fusion.weight *= factor
-        fusion.bias *= factor
+        weight.mul_(factor)
+        bias.mul_(factor)
     facts = trained.training | {"logits_shifted": shift, "logits_times": factor}
     folder = RELEASED / "lite"
     folder.mkdir(parents=True, exist_ok=True)

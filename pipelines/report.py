@@ -81,7 +81,7 @@ def check_output(scored: Scored, target: Path) -> None:
 
 def _library() -> str:
     """The script of the table, in base64: jQuery and DataTables, as the package itables ships them."""
-    script = Path(distribution("itables").locate_file("itables/html/dt_bundle.js"))
+    script = Path(str(distribution("itables").locate_file("itables/html/dt_bundle.js")))
     return base64.b64encode(script.read_bytes()).decode()
 
 

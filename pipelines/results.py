@@ -65,8 +65,9 @@ def page(config: Config) -> str:
 
 def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:
     """What the paper finds best against the others, by F at 0.5; None unless all of them were measured."""
-    measured = [rows.get(name) for name in (best, *others)]
-    if any(row is None or row["status"] != "measured" for row in measured):
+    found = [rows[name] for name in (best, *others) if name in rows]
+    measured = [row for row in found if row["status"] == "measured"]
+    if len(measured) <= len(others):
         return None
     first, *rest = measured
     rival = max(rest, key=lambda row: float(row["f_05"]))

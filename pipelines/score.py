@@ -15,7 +15,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None
     return (bar.n - done) / (time.perf_counter() - began) if bar else None
 
 
-def _waves(ledger: Ledger, listing: Listing) -> Iterator[list[int]]:
+def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]:
     waiting = ledger.waiting()
     for start in range(0, len(waiting), MOST):
         yield waiting[start : start + MOST]
@@ -145,7 +145,7 @@ def _explained(error: Exception) -> Exception:
     """A user's mistake as one line, a bug of ours as it is, and else that Ray has gone."""
     import ray
 
-    cause = error
+    cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, UserError):
             return cause

@@ -47,7 +47,7 @@ def train(config: Config) -> None:
         where = f"{config.tracking.states}/{other}"
         print(f"{where}: state of a run with other data, parameters or code; not used, and may be deleted")
     trainer = fit(config, key, states)
-    facts = {"profile": config.profile, "source": config.data.source, "data": data, "fingerprint": key}
+    facts: dict = {"profile": config.profile, "source": config.data.source, "data": data, "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "recipe": recipe}
     with making(MODEL, config.storage) as target:
         checkpoint.save(target, trainer.checkpoint(facts))

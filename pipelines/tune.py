@@ -13,6 +13,7 @@ import csv
 import itertools
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from ray import tune as ray_tune
@@ -70,7 +71,7 @@ def tune(config: Config) -> None:
 
 def candidates(config: Config) -> dict[str, dict]:
     """Name -> values of `model` to try: every T, with the profile's own other values and with those that are listed."""
-    choices = [config.tune.steps]
+    choices: list[Collection] = [config.tune.steps]
     for name in SEARCHED[1:]:
         choices.append({getattr(config.model, name), *getattr(config.tune, name)})
     several = [name for name, values in zip(SEARCHED, choices, strict=True) if len(values) > 1 or name == "steps"]
