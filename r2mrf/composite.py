@@ -67,7 +67,7 @@ def render_composite(source: Sharp, shapes: list[Path], seed: int, size: int = 3
     rgb, regions = _frame(rng, source, size)
     thing = _thing(rng, source, regions)
     can = {"object": thing is not None, "background": thing is not None, "shape": bool(shapes)}
-    can["segments"] = source.segments is not None and len(np.unique(regions)) > 1
+    can["segments"] = source.segments is not None and regions is not None and len(np.unique(regions)) > 1
     kind = draw_kind(rng, {kind: share for kind, share in KINDS.items() if can.get(kind, True)})
     light = _highlights(rng, to_linear(rgb))
     layers = _stage(rng, kind, light, thing, regions, shapes)
@@ -123,11 +123,11 @@ def _stage(
 ) -> list[Layer]:
     """Layers, back to front; depths in metres."""
     (near, far), side = draw_span(rng), len(light)
-    if kind == "segments":
+    if kind == "segments" and regions is not None:
         level = _levels(rng, regions)
         masks = [level >= number for number in range(1, level.max() + 1)]
         return _layers(light, masks, list(np.geomspace(far, near, level.max() + 1)))
-    if kind in ("object", "background"):
+    if kind in ("object", "background") and thing is not None:
         run = kind == "object" and rng.uniform() < 0.5
         back = _ground(rng, side, near, far, foot=np.flatnonzero(thing.any(1))[-1] / side) if run else far
         return _layers(light, [thing], [back, near])
@@ -148,7 +148,7 @@ def _ground(rng: np.random.Generator, side: int, near: float, far: float, foot: 
     """Depth of a level ground: `near` at the row `foot`, a share of the height, and `far` from a horizon up."""
     line = (np.arange(side, dtype=np.float32)[:, None] + 0.5) / side
     horizon = foot - rng.uniform(0.3, 1)
-    return depth_between(np.clip((foot - line) / (foot - horizon), -0.5, 1).repeat(side, 1), near, far)
+    return np.asarray(depth_between(np.clip((foot - line) / (foot - horizon), -0.5, 1).repeat(side, 1), near, far))
 
 
 def _shape(rng: np.random.Generator, shapes: list[Path], light: np.ndarray) -> np.ndarray:
@@ -187,9 +187,9 @@ def _lens(rng: np.random.Generator, kind: str, layers: list[Layer], side: int) -
     # A layer of one depth should not lie in doubt as a whole: if the weakest defocus is too weak, open further.
     # (`scenes` moves the layer into focus. Of two or three depths that could leave none defocused; and they lie
     # well apart, so that not much opening is needed.)
-    steps = [near, far] if kind == "blurred" else [layer.depth for layer in layers if np.ndim(layer.depth) == 0]
-    steps = np.abs(lens.circle_of_confusion(steps or [near]))
-    ends = np.abs(lens.circle_of_confusion([near, far]))
+    depths = [near, far] if kind == "blurred" else [layer.depth for layer in layers if np.ndim(layer.depth) == 0]
+    steps = np.abs(lens.circle_of_confusion(np.array(depths or [near])))
+    ends = np.abs(lens.circle_of_confusion(np.array([near, far])))
     weakest = np.min(steps[steps > 0], initial=ends.max())
     radius = log_uniform(rng, *(_BLUR_RUNNING if kind == "ramp" else BLUR)) * side / 320
     radius = max(radius, clear_coc(float(ends.max() / weakest)))

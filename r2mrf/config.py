@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from r2mrf.errors import UserError
 
@@ -29,10 +30,14 @@ class ConfigError(UserError):
 
 
 class Section(BaseModel):
+    """A part of params.yaml, where each key is explained; frozen, and without other keys than these."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Data(Section):
+    """Where pairs of photo and mask come from."""
+
     source: Literal["synthetic", "composite", "cuhk", "dut", "ctcug", "ebd", "pairs"]
     root: str
     white: Literal["defocus", "focus"]
@@ -44,6 +49,8 @@ class Data(Section):
 
 
 class Augment(Section):
+    """The variants of a training pair."""
+
     variants: Positive
     max_rotation: Annotated[float, Field(ge=0, le=45)]
     min_scale: Annotated[float, Field(ge=0.5, le=1)]
@@ -63,8 +70,21 @@ class Model(Section):
     fusion_relu: bool = False
     input_size: Annotated[int, Field(ge=32, le=4096)] = 320
 
+    @property
+    def recurrent_steps(self) -> int:
+        """`steps` as a number.
+
+        Raises:
+            ConfigError: it is still `auto`.
+        """
+        if self.steps == "auto":
+            raise ConfigError("model.steps is auto, and a network needs a number: run `dvc repro tune`, or give one")
+        return self.steps
+
 
 class Train(Section):
+    """A training recipe."""
+
     start: str
     workers: Positive | tuple[Positive, Positive]  # or the fewest and the most, as machines come and go
     steps: Positive
@@ -94,10 +114,13 @@ class Train(Section):
 
     @property
     def most_workers(self) -> int:
+        """How many workers there may be at a time."""
         return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
 class Profile(Section):
+    """An architecture with its recipe."""
+
     model: Model
     train: Train
 
@@ -132,16 +155,22 @@ class Tune(Section):
 
 
 class Ablate(Section):
+    """How long ablations may train, in minutes, and how many steps a row."""
+
     minutes: Rate
     steps: Positive
 
 
 class Evaluate(Section):
+    """What is shown and compared with, beside the figures."""
+
     gallery: Positive
     baseline_pairs: Annotated[int, Field(ge=2)]
 
 
 class Registry(Section):
+    """The name that models are registered under, and what a champion must reach."""
+
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     margin: Annotated[float, Field(gt=0, le=1)]
     least_f_05: Share
@@ -172,6 +201,8 @@ class Score(Section):
 
 
 class Tracking(Section):
+    """Where MLflow is, and where states of unfinished training lie."""
+
     uri: str
     experiment: str
     states: str
@@ -185,6 +216,8 @@ class Tracking(Section):
 
 
 class Config(Section):
+    """All of params.yaml."""
+
     seed: Count
     storage: str
     profile: Literal["lite", "paper"]
@@ -266,7 +299,7 @@ def _laid_over(values: dict, base: dict) -> dict:
     return merged
 
 
-def _sentence(error: dict) -> str:
+def _sentence(error: ErrorDetails) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown parameter {key}: remove it or correct its name"

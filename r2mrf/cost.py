@@ -28,6 +28,7 @@ def cost_of(model: Model) -> Cost:
 
 
 def parameters_of(network: nn.Module) -> int:
+    """How many numbers the network learns."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -83,8 +83,8 @@ class OnnxRuntime:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
         options.log_severity_level = 3  # errors only
-        model = model if isinstance(model, bytes) else str(model)
-        self.session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        source = model if isinstance(model, bytes) else str(model)
+        self.session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, x: np.ndarray) -> Probabilities:
         return Probabilities(*self.session.run(OUTPUTS, {INPUT: np.ascontiguousarray(x)}))
@@ -179,7 +179,7 @@ def fastest(checkpoint: Checkpoint, threads: int | None = None, batch: int = 4, 
             refused[name] = "its maps are not those of torch"
     seconds = {name: min(times) for name, times in _time(engines, x, rounds).items()}
     best = next(name for name in engines if seconds[name] <= TIE * min(seconds.values()))
-    rates = {name: batch / seconds[name] for name in sorted(engines, key=seconds.get)}
+    rates = {name: batch / seconds[name] for name in sorted(engines, key=seconds.__getitem__)}
     return Trial(engines[best], rates, refused)
 
 
@@ -201,7 +201,8 @@ def package(name: str) -> ModuleType:
         EngineError: it is not installed, or cannot be loaded here.
     """
     if name == "openvino":
-        sys.modules.setdefault("openvino_telemetry", None)  # else importing it sends usage statistics
+        # None forbids the import, which would send usage statistics
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ class Graph(nn.Module):
         self.network = network.eval().to(memory_format=torch.channels_last)
 
     def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
+        """(`defocus`, `steps`), as above."""
         outputs = self.network(photos)
         steps = [self.network.fuse(sides) for sides in outputs.sides[-AGREEMENT_STEPS:]]
         return outputs.fused.float().sigmoid()[:, 0], torch.cat(steps, dim=1).float().sigmoid()
@@ -48,8 +50,9 @@ def to_onnx(network: R2MRF) -> bytes:
         "defocus": {0: "batch", 1: "height", 2: "width"},
         "steps": {0: "batch", 2: "rows", 3: "columns"},
     }
-    names = {"input_names": [INPUT], "output_names": list(OUTPUTS), "dynamic_axes": sizes}
-    example, file = torch.zeros(1, 3, 64, 64), io.BytesIO()
+    names: dict[str, Any] = {"input_names": [INPUT], "output_names": list(OUTPUTS), "dynamic_axes": sizes}
+    example = torch.zeros(1, 3, 64, 64)
+    file: Any = io.BytesIO()  # torch takes it; its types know of paths only
     try:
         with warnings.catch_warnings():
             # the exporter that torch calls legacy takes two seconds; the newer one, half a minute

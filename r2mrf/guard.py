@@ -57,6 +57,7 @@ class Guard:
         for _ in range(self._tries):
             if self._child is None or self._child.poll() is not None:
                 self._start()
+            answer: Any = None
             try:
                 self._channel.send(arguments)
                 good, answer = self._channel.recv() if self._channel.poll(self._patience) else (None, None)
@@ -101,6 +102,7 @@ class Guard:
     def _end(self) -> int | None:
         """Exit status of the child; None if it had to be killed."""
         child, self._child = self._child, None
+        assert child is not None  # `_start` made it
         self._channel.close()
         with suppress(subprocess.TimeoutExpired):
             return child.wait(GRACE)

@@ -26,9 +26,9 @@ def loss_terms(outputs: Outputs, mask: Tensor, side_weight: float = 1.0) -> dict
     """
     weight = certain(mask)
     terms = {"fused": _cross_entropy(outputs.fused, mask, weight)}
-    grid = outputs.sides[0].shape[-2:]
-    grid_weight = F.adaptive_avg_pool2d(weight, grid)
-    grid_mask = F.adaptive_avg_pool2d(mask * weight, grid) / grid_weight.clamp_min(1e-6)
+    rows, columns = outputs.sides[0].shape[-2:]
+    grid_weight = F.adaptive_avg_pool2d(weight, (rows, columns))
+    grid_mask = F.adaptive_avg_pool2d(mask * weight, (rows, columns)) / grid_weight.clamp_min(1e-6)
     for t, sides in enumerate(outputs.sides):
         each = _cross_entropy(sides, grid_mask.expand_as(sides), grid_weight)  # mean over branches and pixels
         terms[f"side_{t}"] = side_weight * sides.shape[1] * each

@@ -26,7 +26,7 @@ def cut_layers(light: np.ndarray, masks: list[np.ndarray]) -> list[tuple[np.ndar
     """
     whole = np.ones(light.shape[:2], bool)
     outlines = [whole, *(_grown(fit_mask(mask, light, _REACH), -1) for mask in masks)]
-    layers = []
+    layers: list[tuple[np.ndarray, np.ndarray | None]] = []
     for outline, nearer in zip(outlines, [*outlines[1:], ~whole], strict=True):
         # drawn outlines miss some pixels of what they surround: those behind keep a distance
         own = _grown(outline, -1) & ~_grown(nearer, 5)

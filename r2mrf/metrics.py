@@ -69,6 +69,7 @@ class Counts:
     images: list[ImageCounts] = field(default_factory=list)
 
     def add(self, defocus: np.ndarray, mask: np.ndarray) -> ImageCounts:
+        """`count` a pair, both uint8 H×W, and keep its counts."""
         self.images.append(count(defocus, mask))
         return self.images[-1]
 

@@ -12,7 +12,7 @@ AAAI 2020, section 3. The code was never released; what is inferred is said in d
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -87,18 +87,19 @@ class Branch(nn.Module):
     def __init__(self, channels: int, model: Model):
         super().__init__()
         self.side = nn.Conv2d(channels, 1, kernel_size=1)
-        self.steps, self.residual = model.steps, model.rrm
-        modules = min(model.steps, 1) if model.share_steps else model.steps
+        self.steps, self.residual = model.recurrent_steps, model.rrm
+        modules = min(self.steps, 1) if model.share_steps else self.steps
         self.refine = nn.ModuleList(RRM(model.amdf_width, model.width) for _ in range(modules))
 
     def forward(self, feature: Tensor, amdf: Tensor) -> list[Tensor]:
         """B×C_l×h_l×w_l and A on the grid -> side maps after t = 0 … T steps, each B×1×h×w."""
         side = upsample(self.side(feature), amdf.shape[-2:])
         sides = [side]
-        contexts = [refine.context(amdf) for refine in self.refine]
+        modules = cast(list[RRM], list(self.refine))
+        contexts = [module.context(amdf) for module in modules]
         for step in range(self.steps):
-            i = min(step, len(self.refine) - 1)
-            refined = self.refine[i](side, contexts[i])
+            i = min(step, len(modules) - 1)
+            refined = modules[i](side, contexts[i])
             side = side + refined if self.residual else refined
             sides.append(side)
         return sides
@@ -116,12 +117,12 @@ class R2MRF(nn.Module):
         self.backbone = Backbone(model.backbone, model.weights)
         self.pool_first_level = model.grid_stride == 4  # as where conv1 includes its max-pool
         self.amdf = AMDF(self.backbone.channels, model.amdf_width)
-        self.amdf.requires_grad_(model.steps > 0)  # without steps nothing reads it, and no gradient would come
+        self.amdf.requires_grad_(model.steps != 0)  # without steps nothing reads it, and no gradient would come
         self.branches = nn.ModuleList(Branch(channels, model) for channels in self.backbone.channels)
         self.fusion = nn.Conv2d(BRANCHES, 1, kernel_size=1)
         self.fusion_relu = model.fusion_relu
-        nn.init.constant_(self.fusion.weight, 1 / BRANCHES)  # starts as the mean of the branches
-        nn.init.zeros_(self.fusion.bias)
+        for parameter, value in zip(self.fusion.parameters(), (1 / BRANCHES, 0), strict=True):
+            nn.init.constant_(parameter, value)  # starts as the mean of the branches
 
     def forward(self, x: Tensor) -> Outputs:
         """Normalised photos B×3×H×W, H and W at least 32 -> `Outputs`."""
@@ -140,6 +141,7 @@ class R2MRF(nn.Module):
 
 
 def upsample(x: Tensor, size: torch.Size) -> Tensor:
+    """B×C×h×w -> B×C×`size`, bilinear; corners are not aligned."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 

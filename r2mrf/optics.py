@@ -186,7 +186,7 @@ def expose(
     """
     if not layers or layers[0].alpha is not None:
         raise ValueError("The first layer is the farthest and covers the frame: give it no alpha.")
-    light, coc, blur = np.float32(0), np.float32(0), np.float32(0)
+    light = coc = blur = np.zeros((), np.float32)
     for layer in layers:
         radius = np.zeros(layer.colour.shape[:2], np.float32) + np.abs(lens.circle_of_confusion(layer.depth))
         unsharp = defocused(radius, focus_coc, doubt)
@@ -244,4 +244,5 @@ class Camera:
         flags = [cv2.IMWRITE_JPEG_QUALITY, self.quality]
         jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)[1]
         decoded = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+        assert decoded is not None  # it was encoded a line before
         return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), jpeg.tobytes()

@@ -59,6 +59,7 @@ class AveragedWeights:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
+        """Take in the parameters as they are after `step` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, parameter in network.named_parameters():
             self.values[name].lerp_(parameter.detach(), 1 - decay)

@@ -49,10 +49,12 @@ class Preprocess:
         return resize(defocus, height, width).clip(0, 1)
 
     def to_dict(self) -> dict:
+        """As it stands in a model.json."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict) -> Preprocess:
+        """Of a model.json; ValueError if it was made by another version of this file."""
         return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
 
 

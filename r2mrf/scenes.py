@@ -178,7 +178,7 @@ def _lens(rng: np.random.Generator, size: int, kind: str, layers: list[Layer]) -
     radius = max(log_uniform(rng, *BLUR) * size / 320, clear_coc())
     if kind == "sharp":
         radius = rng.uniform(0.1, 0.7) * FOCUS_COC
-    lens = normal_lens(focus, size)
+    lens = normal_lens(float(focus), size)
     choose = min if kind == "blurred" else max  # there the weakest defocus must still be one
     at = choose((near, far), key=lambda depth: abs(float(lens.circle_of_confusion(depth))))
     return lens.opened(radius, at)

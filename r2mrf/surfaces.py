@@ -14,6 +14,7 @@ _PAINTS = np.array(  # sRGB of common things: leaves, earth, sky, stone, skin, w
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Between two positive limits, with a logarithm that is uniform."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -106,11 +107,12 @@ def _texture(rng: np.random.Generator, size: int, horizon: float | None) -> np.n
 
 def noise(rng: np.random.Generator, size: int, slope: float, stretch: float = 1.0) -> np.ndarray:
     """Octaves of noise, each `2**slope` times weaker than the one of twice its grain; 0 = 1/f spectrum."""
-    field, width = np.zeros((2, 2), np.float32), max(4, round(size / stretch))
+    field: np.ndarray = np.zeros((2, 2), np.float32)
+    width = max(4, round(size / stretch))
     for octave in range(int(np.log2(size)) - 1, -1, -1):
         shape = (max(2, size >> octave), max(2, width >> octave))
-        field = cv2.resize(field, shape[::-1], interpolation=cv2.INTER_CUBIC)
-        field += np.float32(2 ** (slope * octave)) * rng.standard_normal(shape, np.float32)
+        finer = np.float32(2 ** (slope * octave)) * rng.standard_normal(shape, np.float32)
+        field = cv2.resize(field, shape[::-1], interpolation=cv2.INTER_CUBIC) + finer
     field = cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
     return (field - field.mean()) / (field.std() + 1e-6)
 
@@ -134,7 +136,8 @@ def _waves(rng: np.random.Generator, size: int, horizon: float | None) -> np.nda
 def _strokes(rng: np.random.Generator, size: int, horizon: float | None) -> np.ndarray:
     """Grass, hair, needles: curved lines, mostly one way; upright on a ground."""
     count = int(rng.integers(100, 600))
-    length, way = log_uniform(rng, 8, 80) * size / 320, rng.uniform(0, 2 * np.pi)
+    length: float | np.ndarray = log_uniform(rng, 8, 80) * size / 320
+    way = rng.uniform(0, 2 * np.pi)
     root = rng.uniform(-0.1, 1.1, (count, 2)) * size
     if horizon is not None:
         near = np.sort(np.exp(-rng.uniform(0, 2.5, count)))

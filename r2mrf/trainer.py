@@ -61,7 +61,7 @@ class Trainer:
         begun = None if state else starting_point(config)
         model = config.model.model_copy(update={"weights": "random"}) if state else config.model
         network = begun.network if begun else R2MRF(model)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
         backbone = self.network.backbone
         self.preprocess = Preprocess(config.model.input_size, backbone.mean, backbone.std)
         self.optimizer = make_optimizer(self.network, self.train)

@@ -1,0 +1,59 @@
+"""What is made again when code changes: whatever follows from what the code does, and nothing else."""
+
+import runpy
+import shutil
+from pathlib import Path
+
+import pytest
+
+from r2mrf import fingerprint
+
+CODE = {
+    "top.py": '"""Does it."""\n\nfrom r2mrf.low import add\n\n\ndef run(x):\n    """Runs."""\n    return add(x)\n',
+    "low.py": "def add(x):\n    return x + 1  # one more\n",
+    "other.py": "ANY = 1\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path) -> Path:
+    shutil.copy(fingerprint.__file__, tmp_path / "fingerprint.py")
+    for name, text in CODE.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def of_code(package: Path) -> dict[str, str]:
+    return runpy.run_path(str(package / "fingerprint.py"))["of_code"]("top")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("top.py", '"""Does it."""', '"""Does it well."""'),
+        ("top.py", '    """Runs."""\n', ""),
+        ("low.py", "  # one more", ""),
+        ("low.py", "x + 1", "(x\n            + 1)"),
+        ("other.py", "1", "2"),
+    ],
+)
+def test_words_and_layout_change_nothing(package, name, old, new):
+    before = of_code(package)
+    assert old in CODE[name]
+    (package / name).write_text(CODE[name].replace(old, new))
+    assert of_code(package) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("low.py", "1", "2"),
+        ("low.py", "x + 1", "1 + x"),
+        ("top.py", "run(x)", "run(x: int)"),  # annotations are read by the config
+        ("top.py", "return add(x)", 'return "text"'),
+    ],
+)
+def test_code_does(package, name, old, new):
+    before = of_code(package)
+    (package / name).write_text(CODE[name].replace(old, new, 1))
+    assert of_code(package) != before
