@@ -26,7 +26,7 @@ from pipelines import scorer
 from pipelines.cluster import ROOM, connect, cores
 from pipelines.job import Job, decided
 from pipelines.ledger import Ledger
-from pipelines.library import OURS, Library, samples
+from pipelines.library import Library, samples
 from pipelines.listing import MOST, Listing
 from pipelines.stage import MODEL, run, write_json
 from pipelines.storage import here
@@ -49,7 +49,7 @@ def score_library(sources: list[str], out: Path, model: str, options: Score) -> 
     Raises:
         UserError: no model, no photos, `out` cannot be written, a source has vanished, or Ray has ended.
     """
-    library = Library(sources, without=[out / name for name in OURS])
+    library = Library(sources)
     job = Job.of(model, options, library.addresses)
     for name in ("scores", "manifest", *(["maps"] if options.maps else [])):
         (out / name).mkdir(parents=True, exist_ok=True)
