@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "photos"
         make_photos(library, options.photos, width, height)
-        job = decided(Job.of(options.model, Score(engine=options.engine), Addresses()), Path(folder))
+        job = decided(Job.of(options.model, Score(engine=options.engine), Addresses()), Path(folder)).prepared()
         rates: dict[str, list[float]] = {"plain": [], "fed": [], "score": [], "steady": []}
         for repeat in range(options.repeats):  # by turns, so that what else the machine does falls on all alike
             rates["plain"].append(plain(sorted(library.iterdir())[: options.plain], options.model))

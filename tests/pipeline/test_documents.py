@@ -129,6 +129,12 @@ def test_links_lead_somewhere(document):
         assert not heading or heading in [re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings]
 
 
+def test_the_house_names_every_file():
+    named = set(re.findall(r"`(\w+)`", (ROOT / "docs/design.md").read_text()))
+    files = {file.stem for package in ("r2mrf", "pipelines") for file in (ROOT / package).glob("[!_]*.py")}
+    assert not files - named
+
+
 def test_the_reference_is_of_this_code():
     reference = runpy.run_path(str(ROOT / "docs/reference.py"))
     assert reference["PAGE"].read_text() == reference["page"](), "run `make api`"
