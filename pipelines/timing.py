@@ -63,13 +63,13 @@ def measure(
             try:
                 predictor = Predictor(checkpoint, create(engine, checkpoint, count))
             except UserError as error:
-                yield row | {"size": "", "seconds": "", "load": "", "machine": _machine(), "note": str(error)}
+                yield row | {"size": "", "seconds": "", "load": "", "machine": machine(), "note": str(error)}
                 continue
             row["precision"] = predictor.engine.precision
             for size, photo in photos.items():
                 seconds = f"{_median_seconds(predictor, photo, rounds):.4g}"
                 load = round(os.getloadavg()[0], 1)
-                yield row | {"size": size, "seconds": seconds, "load": load, "machine": _machine(), "note": ""}
+                yield row | {"size": size, "seconds": seconds, "load": load, "machine": machine(), "note": ""}
 
 
 def untrained(model: Model) -> Checkpoint:
@@ -97,7 +97,8 @@ def _photo(size: str) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Cores that this process may use, and what they are."""
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []:
         if line.startswith("model name"):
             return f"{cores()} cores, {line.partition(':')[2].strip()}"
