@@ -32,7 +32,7 @@ def measure(short: bool) -> Iterator[Figure]:
             "import torch": (["-c", "import torch"], None),
             "r2mrf map, one photo": (["-m", "pipelines.cli", "map", str(photo), "-o", f"{folder}/map.png"], 4.0),
         }
-        for cold in (False, True):
+        for cold in (False,) if short else (False, True):
             table = "cold" if cold else "warm"
             for name, (command, most) in commands.items():
                 seconds = [_start(command, cold) for _ in range(1 if short else REPEATS)]
