@@ -27,7 +27,7 @@ from typing import TypeVar
 import numpy as np
 import psutil
 
-from pipelines.timing import machine
+from pipelines.cluster import machine
 from r2mrf.files import whole
 
 FOLDER = Path("reports/bench")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from benchmarks.apart import processes
 from pipelines.cluster import cores
 from pipelines.library import samples
 from pipelines.sources import open_source
@@ -34,8 +34,8 @@ def make_variants(folder: Path, pairs: list[Path], config: Config) -> list[Path]
     return _spread(_vary, [(folder / path.name, config, path) for path in pairs])
 
 
-def _spread(work, jobs: list[tuple]) -> list[Path]:
-    with ProcessPoolExecutor(min(cores(), len(jobs)), multiprocessing.get_context("spawn")) as pool:
+def _spread(work: Callable[[tuple], Path], jobs: list[tuple]) -> list[Path]:
+    with processes(min(cores(), len(jobs))) as pool:
         return list(pool.map(work, jobs))
 
 

@@ -5,10 +5,8 @@ All run the network as torch does (float32), on all cores, and keep a mean of ea
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -16,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.apart import processes
 from pipelines.cluster import ROOM, connect, cores
 from r2mrf.predictor import Predictor
 
@@ -98,7 +97,7 @@ class Network:
 def laplacian(files: list[Path], model: str) -> float:
     """The well-known script: the variance of the Laplacian of the whole photo, in a process a core. No map; the floor
     of what decoding alone costs."""
-    with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
+    with processes(cores()) as pool:
         list(pool.map(_variance, _parts(files[:BATCH])))  # processes start
         began = time.perf_counter()
         list(pool.map(_variance, _parts(files)))

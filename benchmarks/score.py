@@ -10,15 +10,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import plain
+from benchmarks.apart import apart, processes
 from benchmarks.figures import Figure, main, ratio, timed
 from benchmarks.material import make_model, make_photos
 from pipelines.addresses import Addresses
@@ -84,7 +83,7 @@ def _against_plain_ways(folder: Path, model: str, sizes: Sizes) -> Iterator[Figu
     for repeat in range(sizes.repeats):
         for name, way in WAYS.items():
             fast = way is plain.laplacian
-            rates[name].append(_apart(way, files if fast else files[: sizes.plain], model))
+            rates[name].append(apart(way, files if fast else files[: sizes.plain], model))
         rates[FED].append(fed(job, sizes.photos))
         run = scored(library, folder / f"out{repeat}", job, model, sizes)
         rates[SCORE].append(run.whole)
@@ -135,16 +134,10 @@ def _resumed(folder: Path, model: str, sizes: Sizes) -> Iterator[Figure]:
     yield Figure("run again", "99 % done", "s", hundredth, "with the start of Ray and the loading of the network")
 
 
-def _apart(way, files: list[Path], model: str) -> float:
-    """In a process of its own, so that threads and Ray of one way leave the next alone."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(way, files, model).result()
-
-
 def fed(job: Job, number: int) -> float:
     """Photos a second of the engine, of photos that are shrunk already."""
     actors, threads = shares(job.options, cores())
-    with ProcessPoolExecutor(actors, multiprocessing.get_context("spawn")) as pool:
+    with processes(actors) as pool:
         return sum(pool.map(_fed, *zip(*[(job, threads, number // actors)] * actors, strict=True)))
 
 

@@ -9,18 +9,17 @@ checkpoints, no MLflow. Rates are of the second half of the steps; both sides wa
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from benchmarks.apart import apart, processes
 from benchmarks.figures import Figure, main, ratio
 from benchmarks.material import make_pairs, make_variants
 from pipelines.cluster import cores
@@ -55,7 +54,7 @@ def _compared(config: Config, repeats: int) -> Iterator[Figure]:
     rates: dict[str, list[float]] = {"bare": [], "ray": []}
     waiting, outside, fed = [], [], []
     for repeat in range(repeats):
-        fed.append(_input_rate(config))
+        fed.append(apart(_input, config))
         rates["bare"].append(_bare(config))
         began = time.perf_counter()
         last = _with_ray(config, f"{workers}-{repeat}")
@@ -83,7 +82,7 @@ def _with_ray(config: Config, name: str) -> dict:
 def _bare(config: Config) -> float:
     """Images a second, all workers together."""
     workers = config.train.workers
-    with tempfile.TemporaryDirectory() as meeting, _processes(workers) as pool:
+    with tempfile.TemporaryDirectory() as meeting, processes(workers) as pool:
         ranks = [pool.submit(_loop, config, rank, f"file://{meeting}/ranks") for rank in range(workers)]
         return min(rank.result() for rank in ranks)
 
@@ -106,12 +105,8 @@ def _loop(config: Config, rank: int, meeting: str) -> float:
     return (trainer.step - half) * config.train.batch / (time.perf_counter() - began)
 
 
-def _input_rate(config: Config) -> float:
-    with _processes(1) as pool:
-        return pool.submit(_input, config).result()
-
-
 def _input(config: Config) -> float:
+    """Images a second from shards to tensors."""
     network = Trainer(config, "input")
     samples, batch = _samples(config, network.preprocess), config.train.batch
     samples.batch(batch_positions(0, batch))
@@ -123,10 +118,6 @@ def _input(config: Config) -> float:
 
 def _samples(config: Config, preprocess: Preprocess) -> Samples:
     return Samples(shards.read(AUGMENTED), preprocess, config.train.crop, config.seed)
-
-
-def _processes(number: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"))
 
 
 if __name__ == "__main__":

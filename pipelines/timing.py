@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import platform
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from pipelines.cluster import cores
+from pipelines.cluster import cores, machine
 from pipelines.stage import REPORTS, decided, run
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Config, Model
@@ -95,14 +93,6 @@ def _photo(size: str) -> np.ndarray:
     except ValueError:
         raise UserError(f"--sizes {size}: give WIDTHxHEIGHT, like 640x480") from None
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def machine() -> str:
-    """Cores that this process may use, and what they are."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []:
-        if line.startswith("model name"):
-            return f"{cores()} cores, {line.partition(':')[2].strip()}"
-    return f"{cores()} cores, {platform.machine()}"
 
 
 def main() -> None:
