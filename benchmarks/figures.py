@@ -27,7 +27,7 @@ from typing import TypeVar
 import numpy as np
 import psutil
 
-from pipelines.cluster import machine
+from pipelines.cluster import cores, machine
 from r2mrf.files import whole
 
 FOLDER = Path("reports/bench")
@@ -137,6 +137,7 @@ def environment() -> dict:
     """What figures depend on."""
     return {
         "machine": machine(),
+        "cores": cores(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in LIBRARIES},

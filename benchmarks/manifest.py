@@ -46,8 +46,8 @@ def measure(short: bool) -> Iterator[Figure]:
                 result = largest_memory(_timed, work, here, rows)
                 costs.setdefault(phase, []).append(result)
                 seconds, memory = result
-                yield Figure("rows of a manifest", f"{phase}, {rows:,} rows: time", "s", [seconds])
-                yield Figure("rows of a manifest", f"{phase}, {rows:,} rows: largest memory", "MB", [memory / 2**20])
+                yield Figure(f"{rows:,} rows", f"{phase}: time", "s", [seconds])
+                yield Figure(f"{rows:,} rows", f"{phase}: largest memory", "MB", [memory / 2**20])
             yield from _on_disk(here, rows)
             shutil.rmtree(here)
     for phase, measured in costs.items():
@@ -59,8 +59,7 @@ def _on_disk(here: Path, rows: int) -> Iterator[Figure]:
     for name in ("manifest", "scores"):
         files = list((here / name).iterdir())
         size = sum(file.stat().st_size for file in files)
-        note = f"{len(files):,} files"
-        yield Figure("rows of a manifest", f"{rows:,} rows: {name} on disk", "bytes a row", [size / rows], note)
+        yield Figure(f"{rows:,} rows", f"{name} on disk", "bytes a row", [size / rows], f"{len(files):,} files")
 
 
 def write_table(path: Path, rows: int, changed: int) -> None:

@@ -40,7 +40,7 @@ FED, SCORE, STEADY = "its own engine, fed from memory", "r2mrf score", "r2mrf sc
 
 
 class Sizes(NamedTuple):
-    """Photos of width × height; how many of them the plain ways get, which are slow; photos in a shard."""
+    """Photos of width × height; how many of them the two slow ways get; photos in a shard."""
 
     photos: int
     plain: int
@@ -52,7 +52,7 @@ class Sizes(NamedTuple):
 
 
 SIZES = Sizes(600, 96, 640, 480, 64, 3, (1, 2, 4))
-SHORT = Sizes(6, 2, 64, 48, 2, 1, (1,))
+SHORT = Sizes(12, 2, 64, 48, 2, 1, (1,))
 
 
 class Run(NamedTuple):
@@ -69,21 +69,21 @@ def measure(short: bool) -> Iterator[Figure]:
         folder = Path(name)
         model = str(make_model(folder / "model", load(), input_size=64, steps=1)) if short else "lite"
         make_photos(folder / "photos", sizes.photos, sizes.width, sizes.height)
-        yield from _against_plain_ways(folder, model, sizes)
-        yield from _actors(folder, model, sizes)
-        yield from _resumed(folder, model, sizes)
+        job = decided(Job.of(model, Score(), Addresses()), folder)
+        yield from _against_plain_ways(folder, model, job, sizes)
+        yield from _actors(folder, model, job, sizes)
+        yield from _resumed(folder, model, job, sizes)
 
 
-def _against_plain_ways(folder: Path, model: str, sizes: Sizes) -> Iterator[Figure]:
+def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
     library = folder / "photos"
     files = sorted(library.iterdir())
-    job = decided(Job.of(model, Score(), Addresses()), folder)
     rates: dict[str, list[float]] = {name: [] for name in (*WAYS, FED, SCORE, STEADY)}
     starts = []
     for repeat in range(sizes.repeats):
         for name, way in WAYS.items():
-            fast = way is plain.laplacian
-            rates[name].append(apart(way, files if fast else files[: sizes.plain], model))
+            slow = way in (plain.loop, plain.data_loader)
+            rates[name].append(apart(way, files[: sizes.plain] if slow else files, model))
         rates[FED].append(fed(job, sizes.photos))
         run = scored(library, folder / f"out{repeat}", job, model, sizes)
         rates[SCORE].append(run.whole)
@@ -102,9 +102,8 @@ def _against_plain_ways(folder: Path, model: str, sizes: Sizes) -> Iterator[Figu
     yield ratio(table, f"{SCORE} / {FED}", rates[SCORE], rates[FED])
 
 
-def _actors(folder: Path, model: str, sizes: Sizes) -> Iterator[Figure]:
+def _actors(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
     """More copies of the network, with fewer threads each."""
-    job = decided(Job.of(model, Score(), Addresses()), folder)
     rates: dict[int, list[float]] = {actors: [] for actors in sizes.actors}
     for repeat in range(sizes.repeats):
         for actors, values in rates.items():
@@ -117,10 +116,10 @@ def _actors(folder: Path, model: str, sizes: Sizes) -> Iterator[Figure]:
         yield ratio("copies of the network", f"{actors} over 1", rates[actors], rates[1])
 
 
-def _resumed(folder: Path, model: str, sizes: Sizes) -> Iterator[Figure]:
+def _resumed(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
     """The same folder once more: with nothing new, and with one photo in a hundred new."""
     library, out = folder / "photos", folder / "out0"
-    options = Score(shard_rows=sizes.shard)
+    options = Score(engine=job.engine, shard_rows=sizes.shard)
     new = folder / "new"
     make_photos(new, sizes.repeats * max(sizes.photos // 100, 1), sizes.width, sizes.height)
     waiting = sorted(new.iterdir())
