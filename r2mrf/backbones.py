@@ -109,8 +109,8 @@ def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[int]]:
         if weights == "random":
             raise
         raise BackboneError(
-            f"the ImageNet weights of {name} could not be had ({type(error).__name__}: {_line(error)}): go online once, "
-            "so that timm can fetch them from its hub, or set model.weights to a local .safetensors file"
+            f"the ImageNet weights of {name} could not be had ({type(error).__name__}: {_line(error)}): go online "
+            "once, so that timm can fetch them from its hub, or set model.weights to a local .safetensors file"
         ) from error
     if given:
         _check_taken(body, given, weights, name)
