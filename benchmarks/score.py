@@ -69,7 +69,7 @@ def measure(short: bool) -> Iterator[Figure]:
         folder = Path(name)
         model = str(make_model(folder / "model", load(), input_size=64, steps=1)) if short else "lite"
         make_photos(folder / "photos", sizes.photos, sizes.width, sizes.height)
-        job = decided(Job.of(model, Score(), Addresses()), folder)
+        job = decided(Job.of(model, Score(), Addresses()), folder).prepared()
         yield from _against_plain_ways(folder, model, job, sizes)
         yield from _actors(folder, model, job, sizes)
         yield from _resumed(folder, model, job, sizes)

@@ -4,9 +4,9 @@
     python -m pipelines.ablate T3 no_rrm          # these rows, whatever the budget
     dvc repro ablate                              # the table of what has been measured
 
-Writes reports/ablate: table.csv, table.md, loss.png (with and without RRM), steps.png (F and MAE over T), and in rows/
-what was measured of each. A row is done once: its file bears the fingerprint of data, parameters and code. What was
-stopped goes on from its last checkpoint. Rows of the profile paper need a GPU.
+Writes reports/ablate: table.csv, table.md, loss.png (with and without RRM), steps.png (F and MAE over T), and
+measured.json, what was measured of each row, by the fingerprint of its data, parameters and code: a row is done once.
+What was stopped goes on from its last checkpoint. Rows of the profile paper need a GPU.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from pathlib import Path
 
 from pipelines import plots
 from pipelines.ablation import Row, rows
@@ -24,6 +23,7 @@ from r2mrf.config import Config
 from r2mrf.errors import UserError
 
 FOLDER = REPORTS / "ablate"
+MEASURED = FOLDER / "measured.json"
 FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")
 FACTS = ("profile", "backbone", "steps", "data", "training_steps", "epochs", "seconds", "device")
 BRANCHES = tuple(f"O{branch}" for branch in range(1, 6))
@@ -37,12 +37,10 @@ def ablate(config: Config, named: list[str] | None = None) -> None:
         raise UserError(f"no row {', '.join(sorted(unknown))}: the rows are {known}")
     data = [fingerprint_of(AUGMENTED), fingerprint_of(PREPARED)]
     keys = {row.name: row.key(config, data) for row in every}
-    (FOLDER / "rows").mkdir(parents=True, exist_ok=True)
-    found = {key: figures for key in keys.values() if (figures := _measured(key))}
-    reasons = {}
+    found, reasons = _measured(), {}
     for row in every:
         key = keys[row.name]
-        spent = sum(figures["seconds"] for figures in found.values())
+        spent = sum(found[key]["seconds"] for key in set(keys.values()) & found.keys())
         if key in found or not (row.name in named if named else _affordable(row, spent, config.ablate.minutes)):
             continue
         try:
@@ -53,7 +51,8 @@ def ablate(config: Config, named: list[str] | None = None) -> None:
             reasons[row.name] = str(error)
             print(f"{row.name}: {error}")
             continue
-        write_json(_file(key), found[key])
+        write_json(MEASURED, found)
+    write_json(MEASURED, found)  # also where nothing was: DVC keeps it
     table = tabulate(every, {row.name: found[keys[row.name]] for row in every if keys[row.name] in found}, reasons)
     write(table)
     draw(every, keys, found)
@@ -197,18 +196,13 @@ def draw(every: list[Row], keys: dict[str, str], found: dict[str, dict]) -> None
     plots.over_steps(points, "f_05", "mae", FOLDER / "steps.png")
 
 
-def _measured(key: str) -> dict | None:
+def _measured() -> dict[str, dict]:
     try:
-        found = json.loads(_file(key).read_text(encoding="utf-8"))
+        return json.loads(MEASURED.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return None
+        return {}
     except ValueError:
-        raise UserError(f"{_file(key)} is damaged: delete it, and the row is measured anew") from None
-    return found if found.get("fingerprint") == key else None
-
-
-def _file(key: str) -> Path:
-    return FOLDER / "rows" / f"{key[:16]}.json"
+        raise UserError(f"{MEASURED} is damaged: delete it, and its rows are measured anew") from None
 
 
 def main() -> None:

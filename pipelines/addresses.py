@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from pyarrow import ArrowException, NativeFile
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, FSSpecHandler, PyFileSystem
@@ -27,9 +28,26 @@ def is_address(name: str) -> bool:
     return re.match(ADDRESS, name) is not None
 
 
+def absolute(place: str) -> str:
+    """A path of this machine as it is meant wherever a worker runs; an address stays as it is."""
+    return place if is_address(place) else str(Path(place).resolve())
+
+
 def shown(address: str) -> str:
     """An address without what may be secret in it."""
     return re.sub(r"^([a-z0-9+.-]+://)[^/@]*@", r"\1", address.partition("?")[0])
+
+
+def file_system(place: str, key: str) -> tuple[FileSystem, str]:
+    """What reaches a folder or an address that the parameter `key` gives, and the path in it.
+
+    Raises:
+        UserError: there is no such storage.
+    """
+    try:
+        return FileSystem.from_uri(absolute(place))
+    except FAILURES as error:
+        raise UserError(f"{key} {place}: {error}; give a folder, or an address like s3://bucket/prefix") from None
 
 
 class Addresses:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.cluster import cores
 from pipelines.job import Job, recorded
 from pipelines.ledger import Ledger
-from pipelines.library import OURS, Library
+from pipelines.library import Library
 from pipelines.looker import Looker
 from pipelines.photo import Photo
 from pipelines.reader import read
@@ -26,7 +26,7 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     Raises:
         UserError: no model or no photos.
     """
-    library = Library(sources, without=[out / name for name in OURS])
+    library = Library(sources)
     job = recorded(Job.of(model, options, library.addresses), out)
     job = replace(job, engine="torch") if job.engine == "auto" else job
     known = Ledger(out, job.fingerprint, options).known()
@@ -44,7 +44,7 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
 
 def _seconds(photos: list[Photo], job: Job) -> float:
     """Of one core, for one photo."""
-    look = Looker(job, threads=1)
+    look = Looker(job.prepared(), threads=1)
     look(read(photos[:1], job))  # the first is slower, and not timed
     began = time.perf_counter()
     look(read(photos, job))

@@ -15,6 +15,7 @@ from r2mrf import scoring
 from r2mrf.config import Score
 from r2mrf.fingerprint import fingerprint
 from r2mrf.preprocess import Preprocess
+from r2mrf.runtimes import RUNTIMES, Engine
 
 if TYPE_CHECKING:  # where jobs are only read, torch is not needed: it takes seconds and half a gigabyte
     from r2mrf.checkpoint import Checkpoint
@@ -31,6 +32,7 @@ class Job:
         model, sha256: name (of a registered model, models:/NAME/VERSION) and content hash, as the rows hold them.
         engine, precision: what runs the network, the same for all rows.
         addresses: how files at addresses are reached.
+        graph: the network as ONNX, once `prepared` for an engine that runs it, so that no worker has to write it.
     """
 
     files: dict[str, bytes] = field(repr=False)
@@ -41,6 +43,7 @@ class Job:
     engine: str
     precision: str
     addresses: Addresses
+    graph: bytes = field(default=b"", repr=False)
 
     @classmethod
     def of(cls, name: str, options: Score, addresses: Addresses) -> Job:
@@ -72,6 +75,26 @@ class Job:
         from r2mrf import checkpoint as checkpoints
 
         return checkpoints.parse(self.files, self.model)
+
+    def prepared(self) -> Job:
+        """With what workers start the engine from.
+
+        Raises:
+            GraphError: the network cannot be put in the engine's form.
+        """
+        if self.engine not in RUNTIMES:
+            return self
+        from r2mrf.graph import to_onnx
+
+        return replace(self, files={}, graph=to_onnx(self.checkpoint().network))
+
+    def start(self, threads: int) -> Engine:
+        """The engine, on this machine, of a job that is `prepared`."""
+        if runtime := RUNTIMES.get(self.engine):
+            return runtime(self.graph, threads, self.preprocess.size, self.precision)
+        from r2mrf import engines
+
+        return engines.create(self.engine, self.checkpoint(), threads, self.precision)
 
 
 def shares(options: Score, cpus: int, gpus: int = 0) -> tuple[int, int]:

@@ -9,7 +9,7 @@ still being listed while the first of them are scored.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +21,8 @@ from pipelines.photo import Photo, here, there
 from r2mrf import images
 from r2mrf.errors import UserError
 
-OURS = ("maps", "thumbnails")  # folders of pictures that score and report write, no photos of a library
+RUN = {"manifest", "scores"}  # a folder with these was written by a scoring run,
+OURS = {"maps", "thumbnails"}  # and these in it are pictures that score and report made, no photos of a library
 
 
 class Library:
@@ -29,8 +30,7 @@ class Library:
 
     Args:
         sources: folders (all photos below), photos, lists of paths (.txt), tables (.csv, .parquet) with a column of
-            paths or of image bytes; each a path or an address.
-        without: folders to pass over; what lies there was written by an earlier run.
+            paths or of image bytes; each a path or an address. What scoring runs wrote is passed over.
 
     Attributes:
         names: of the sources, fit to be shown.
@@ -39,10 +39,9 @@ class Library:
         UserError: a source does not exist, cannot be read, or holds no photo.
     """
 
-    def __init__(self, sources: list[str], without: Iterable[Path] = ()):
+    def __init__(self, sources: list[str]):
         self.addresses = Addresses(sources)
         self.names = [shown(source) if is_address(source) else _absolute(source) for source in sources]
-        self._without = {os.path.realpath(folder) for folder in without}
         self._listings = [_begun(source, self._photos(source)) for source in sources]
 
     def photos(self) -> Iterator[Photo]:
@@ -98,15 +97,16 @@ class Library:
             path, is_folder = waiting.pop()
             if not is_folder:
                 yield here(path)
-            elif os.path.realpath(path) not in self._without:
-                try:
-                    with os.scandir(path) as entries:
-                        found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
-                except OSError:
-                    yield here(path)  # listed, so that it is told that its photos are missing
-                    continue
-                kept = (entry for entry in found if entry[1] or is_photo(entry[0]))
-                waiting += sorted(kept, key=_place, reverse=True)  # the first one is taken first
+                continue
+            try:
+                with os.scandir(path) as entries:
+                    found = {entry.name: (entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries}
+            except OSError:
+                yield here(path)  # listed, so that it is told that its photos are missing
+                continue
+            ours = OURS if found.keys() >= RUN else ()
+            kept = (entry for name, entry in found.items() if (entry[1] and name not in ours) or is_photo(name))
+            waiting += sorted(kept, key=_place, reverse=True)  # the first one is taken first
 
 
 def is_photo(path: str) -> bool:

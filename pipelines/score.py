@@ -16,6 +16,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from pipelines import scorer
 from pipelines.cluster import ROOM, connect, cores
 from pipelines.job import Job, decided
 from pipelines.ledger import Ledger
-from pipelines.library import OURS, Library, samples
+from pipelines.library import Library, samples
 from pipelines.listing import MOST, Listing
 from pipelines.stage import MODEL, run, write_json
 from pipelines.storage import here
@@ -48,7 +49,7 @@ def score_library(sources: list[str], out: Path, model: str, options: Score) -> 
     Raises:
         UserError: no model, no photos, `out` cannot be written, a source has vanished, or Ray has ended.
     """
-    library = Library(sources, without=[out / name for name in OURS])
+    library = Library(sources)
     job = Job.of(model, options, library.addresses)
     for name in ("scores", "manifest", *(["maps"] if options.maps else [])):
         (out / name).mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None
     with ExitStack() as stack:
         for numbers in stack.enter_context(closing(_waves(ledger, listing))):
             if not bar:
-                stack.enter_context(connect(logical_cpus=ROOM + 2 * cores()))
+                job = _prepared_and_connected(job, stack)
                 bar = stack.enter_context(_progress(done))
             shards = {number: ledger.photos(number) for number in numbers}
             bar.total = bar.n + sum(map(len, shards.values()))
@@ -105,6 +106,14 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None
             except ray.exceptions.RayError as error:
                 raise _explained(error) from error
     return (bar.n - done) / (time.perf_counter() - began) if bar else None
+
+
+def _prepared_and_connected(job: Job, stack: ExitStack) -> Job:
+    """At once: both take seconds, of which Ray's are mostly waiting."""
+    with ThreadPoolExecutor(1) as pool:
+        prepared = pool.submit(job.prepared)
+        stack.enter_context(connect(logical_cpus=ROOM + 2 * cores()))
+        return prepared.result()
 
 
 def _waves(ledger: Ledger, listing: Listing) -> Iterator[list[int]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipelines import cluster
 from pipelines.job import Job, shares
+from pipelines.looker import Looker
 from pipelines.photo import Photo
 from pipelines.reader import read
 from r2mrf import images
@@ -78,8 +79,6 @@ class Actor:
     """A copy of the network, on whatever machine."""
 
     def __init__(self, shared: Any, threads: int):
-        from pipelines.looker import Looker  # only here: torch takes seconds and half a gigabyte
-
         self.look = Looker(_job(shared), threads)
 
     def __call__(self, row: dict) -> dict:

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
-from pyarrow.fs import FileSelector, FileSystem, FileType
+from pyarrow.fs import FileSelector, FileType
 
-from r2mrf.errors import UserError
+from pipelines.addresses import absolute, file_system
 from r2mrf.trainer import FACTS, TENSORS
 
 LIST = "checkpoint_manager_snapshot.json"
@@ -34,14 +33,9 @@ class States:
     """
 
     def __init__(self, storage: str, name: str):
-        self.storage = storage if "://" in storage else str(Path(storage).resolve())
+        self.storage = absolute(storage)
         self.name = name
-        try:
-            self.files, self.root = FileSystem.from_uri(self.storage)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"tracking.states {storage}: {error}; give a folder, or an address like s3://bucket/prefix"
-            ) from None
+        self.files, self.root = file_system(self.storage, "tracking.states")
         self._folder = f"{self.root}/{name}"
 
     def others(self) -> list[str]:

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
+from pyarrow.fs import FileSelector, FileType, LocalFileSystem
 
+from pipelines.addresses import absolute, file_system
 from r2mrf.errors import UserError
 from r2mrf.files import whole
 
@@ -27,19 +28,12 @@ class Store:
         address: a path or s3://…, as Ray Train and pyarrow take it.
 
     Raises:
-        UserError: there is no such storage, or the address holds a password.
+        UserError: there is no such storage.
     """
 
     def __init__(self, address: str):
-        self.address = address if "://" in address else str(Path(address).resolve())
-        if "@" in self.address.partition("://")[2].partition("/")[0]:
-            raise UserError("storage: an address must not hold a password; set AWS_ACCESS_KEY_ID and its like instead")
-        try:
-            self._files, self._root = FileSystem.from_uri(self.address)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"storage {address}: {error}; give a folder, or an address like s3://bucket/prefix"
-            ) from None
+        self.address = absolute(address)
+        self._files, self._root = file_system(self.address, "storage")
 
     def names(self) -> set[str]:
         """Of all files, from here, however deep."""

@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 
 from ray import tune as ray_tune
-from ray.tune import RunConfig, TuneConfig, Tuner
+from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
@@ -105,7 +105,13 @@ def search(config: Config, trials: dict, home: States, runs: dict[str, str]) -> 
             tune_config=TuneConfig(
                 metric=COARSE, mode="max", scheduler=scheduler(config), max_concurrent_trials=config.tune.at_once
             ),
-            run_config=RunConfig(name=home.name, storage_path=home.root, storage_filesystem=home.files, verbose=0),
+            run_config=RunConfig(
+                name=home.name,
+                storage_path=home.root,
+                storage_filesystem=home.files,
+                failure_config=FailureConfig(max_failures=config.train.max_failures),  # of the machine of a trial
+                verbose=0,
+            ),
         )
     try:
         results = tuner.fit()

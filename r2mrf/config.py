@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from r2mrf.errors import UserError
 
@@ -22,10 +23,21 @@ Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Steps = Annotated[int, Field(ge=0, le=16)]  # recurrent ones, T
+SECRET = "secret"  # kind of an error whose message does not show the value
 
 
 class ConfigError(UserError):
     """A parameter that cannot be used; the message names the key and the fix."""
+
+
+def _without_password(address: str) -> str:
+    """params.yaml and dvc.lock are committed."""
+    if re.search(r"//[^/@]*:[^/@]*@", address):
+        raise PydanticCustomError(SECRET, "it holds a password: give that by environment variables (docs/serving.md)")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_without_password)]  # or a path of this machine
 
 
 class Section(BaseModel):
@@ -172,21 +184,14 @@ class Score(Section):
 
 
 class Tracking(Section):
-    uri: str
+    uri: Address
     experiment: str
-    states: str
-
-    @model_validator(mode="after")
-    def _no_secrets(self) -> Tracking:  # params.yaml and dvc.lock are committed; the message must not show it either
-        for key in ("uri", "states"):
-            if re.search(r"//[^/@]*:[^/@]*@", getattr(self, key)):
-                raise ValueError(f"{key} holds a password: give it by environment variables (docs/serving.md)")
-        return self
+    states: Address
 
 
 class Config(Section):
     seed: Count
-    storage: str
+    storage: Address
     profile: Literal["lite", "paper"]
     data: Data
     augment: Augment
@@ -272,5 +277,5 @@ def _sentence(error: dict) -> str:
         return f"unknown parameter {key}: remove it or correct its name"
     if error["type"] == "missing":
         return f"parameter {key} is missing: add it"
-    given = "" if isinstance(error["input"], dict) else f" (given: {error['input']!r})"
+    given = "" if isinstance(error["input"], dict) or error["type"] == SECRET else f" (given: {error['input']!r})"
     return f"{key}: {error['msg'].removeprefix('Value error, ')}{given}"

@@ -8,50 +8,25 @@ print(fastest(checkpoint, threads=2))   # "openvino (photos/s: openvino 21.3, to
 from __future__ import annotations
 
 import copy
-import importlib
 import logging
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.errors import UserError
-from r2mrf.graph import INPUT, OUTPUTS, Graph, to_onnx
+from r2mrf.graph import Graph, to_onnx
 from r2mrf.model import R2MRF
 from r2mrf.precision import autocast, resolve
+from r2mrf.runtimes import RUNTIMES, Engine, EngineError, Probabilities
 
 ENGINES = ("torch", "openvino", "onnx")  # of those that are equally fast, `fastest` takes the first
 TIE = 1.05  # rates that differ by less are equal: the next trial might turn them round
 AGREEMENT = 0.02  # mean difference from torch's maps that bfloat16 explains; an engine further off is wrong
 
 log = logging.getLogger(__name__)
-
-
-class EngineError(UserError):
-    """An engine that cannot be had here; the message says what to do."""
-
-
-class Probabilities(NamedTuple):
-    """Of defocus, float32 in [0, 1]: `defocus` B×S×S; `steps` B×K×h×w, of the last recurrent steps, on the grid."""
-
-    defocus: np.ndarray
-    steps: np.ndarray
-
-
-class Engine(Protocol):
-    """Runs one network. `name` and `precision` (fp32 or bf16) tell apart engines that give other numbers."""
-
-    name: str
-    precision: str
-
-    def __call__(self, x: np.ndarray) -> Probabilities:
-        """`x`: normalised photos, float32 B×3×S×S in any memory layout."""
 
 
 class Torch:
@@ -73,50 +48,6 @@ class Torch:
         return Probabilities(*(output.cpu().numpy() for output in outputs))
 
 
-class OnnxRuntime:
-    """`model`: an ONNX file or its content."""
-
-    name, precision = "onnx", "fp32"
-
-    def __init__(self, model: bytes | Path, threads: int | None = None):
-        runtime = package("onnxruntime")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads or torch.get_num_threads()
-        options.log_severity_level = 3  # errors only
-        model = model if isinstance(model, bytes) else str(model)
-        self.session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-    def __call__(self, x: np.ndarray) -> Probabilities:
-        return Probabilities(*self.session.run(OUTPUTS, {INPUT: np.ascontiguousarray(x)}))
-
-
-class OpenVino:
-    """`model`: an ONNX file or its content, or an OpenVINO .xml; `size`: of all photos, where it is known before."""
-
-    name = "openvino"
-
-    def __init__(
-        self, model: bytes | Path, threads: int | None = None, size: int | None = None, precision: str = "auto"
-    ):
-        core = package("openvino").Core()
-        graph = core.read_model(model if isinstance(model, bytes) else str(model))
-        if size:
-            graph.reshape([-1, 3, size, size])
-        settings = {
-            "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
-            "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[resolve(precision)],
-            "PERFORMANCE_HINT": "LATENCY",  # all threads on one batch; the batches come one after the other
-            "ENABLE_CPU_PINNING": False,  # several processes would all pin themselves to the same cores
-        }
-        self.compiled = core.compile_model(graph, "CPU", settings)
-        used = self.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self.precision = {"f32": "fp32"}.get(used, used)
-
-    def __call__(self, x: np.ndarray) -> Probabilities:
-        outputs = self.compiled(np.ascontiguousarray(x))
-        return Probabilities(*(outputs[name] for name in OUTPUTS))
-
-
 def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precision: str = "auto") -> Engine:
     """An engine by name: one of `ENGINES`, or `auto` for the fastest (said in the log).
 
@@ -130,10 +61,9 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
     """
     if name == "torch":
         return Torch(checkpoint.network, threads, precision)
-    if name == "onnx":
-        return OnnxRuntime(to_onnx(checkpoint.network), threads)
-    if name == "openvino":
-        return OpenVino(to_onnx(checkpoint.network), threads, checkpoint.preprocess.size, precision)
+    if runtime := RUNTIMES.get(name):
+        graph, size = to_onnx(checkpoint.network), checkpoint.preprocess.size
+        return runtime(graph, threads or torch.get_num_threads(), size, resolve(precision))
     if name == "auto":
         trial = fastest(checkpoint, threads)
         log.info("engine: %s", trial)
@@ -192,17 +122,3 @@ def _time(engines: dict[str, Engine], x: np.ndarray, rounds: int) -> dict[str, l
             engine(x)
             times[name].append(time.perf_counter() - began)
     return times
-
-
-def package(name: str) -> ModuleType:
-    """Import an engine's package.
-
-    Raises:
-        EngineError: it is not installed, or cannot be loaded here.
-    """
-    if name == "openvino":
-        sys.modules.setdefault("openvino_telemetry", None)  # else importing it sends usage statistics
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise EngineError(f"{name} cannot be loaded ({error}): `pip install {name}`, or use the engine torch") from None

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from r2mrf.checkpoint import FACTS, Checkpoint
-from r2mrf.engines import Engine, OnnxRuntime, OpenVino, package
 from r2mrf.errors import UserError
 from r2mrf.files import whole_folder
-from r2mrf.graph import INPUT, OUTPUTS, Graph, to_onnx
+from r2mrf.graph import Graph, to_onnx
+from r2mrf.runtimes import INPUT, OUTPUTS, RUNTIMES, Engine, package
 
 FORMATS = ("onnx", "openvino")
 TOLERANCE = 1e-3  # of a probability, both in float32: a quarter of a grey level of a map on disk
@@ -63,7 +63,8 @@ def export(checkpoint: Checkpoint, form: str, folder: str | Path) -> dict:
     folder = Path(folder)
     _check_free(folder, form)
     with whole_folder(folder) as new:
-        engine = _write_onnx(checkpoint, new) if form == "onnx" else _write_openvino(checkpoint, new)
+        graph = _write_onnx(checkpoint, new) if form == "onnx" else _write_openvino(checkpoint, new)
+        engine = RUNTIMES[form](graph, torch.get_num_threads())
         difference = largest_difference(checkpoint, engine)
         if not difference <= TOLERANCE:
             raise ExportError(
@@ -111,17 +112,17 @@ def _probes(size: int) -> list[np.ndarray]:
     return [noise, np.stack([black, black + 255, edge, ramp]), wide]
 
 
-def _write_onnx(checkpoint: Checkpoint, folder: Path) -> Engine:
+def _write_onnx(checkpoint: Checkpoint, folder: Path) -> Path:
     path = folder / "model.onnx"
     path.write_bytes(to_onnx(checkpoint.network))
-    return OnnxRuntime(path)
+    return path
 
 
-def _write_openvino(checkpoint: Checkpoint, folder: Path) -> Engine:
+def _write_openvino(checkpoint: Checkpoint, folder: Path) -> Path:
     openvino = package("openvino")
     graph = openvino.Core().read_model(to_onnx(checkpoint.network))
     openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
-    return OpenVino(folder / "model.xml", precision="fp32")
+    return folder / "model.xml"
 
 
 def _check_free(folder: Path, form: str) -> None:

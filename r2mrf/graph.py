@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from r2mrf.errors import UserError
 from r2mrf.model import R2MRF
+from r2mrf.runtimes import INPUT, OUTPUTS
 
 AGREEMENT_STEPS = 3  # last recurrent steps whose agreement makes the confidence
-INPUT, OUTPUTS = "photos", ("defocus", "steps")
 OPSET = 18
 
 

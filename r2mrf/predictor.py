@@ -9,22 +9,15 @@ Models are found by name: released, in a folder, or in a registry.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from r2mrf import checkpoint as checkpoints
 from r2mrf import engines
+from r2mrf.analysis import Analysis, analyse
 from r2mrf.checkpoint import Checkpoint, locate
-from r2mrf.engines import Engine, Torch
-from r2mrf.focus import certainty
-
-
-class Analysis(NamedTuple):
-    """`defocus`: float32 H×W in [0, 1], 1 = defocused; `confidence`: see `focus.certainty`."""
-
-    defocus: np.ndarray
-    confidence: float
+from r2mrf.engines import Torch
+from r2mrf.runtimes import Engine
 
 
 class Predictor:
@@ -70,5 +63,4 @@ class Predictor:
 
     def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
         """uint8 B×S×S×3, shrunk by `preprocess.shrink` -> maps S×S, with their confidences."""
-        maps, steps = self.engine(self.preprocess.normalise(photos))
-        return [Analysis(defocus, certainty(k)) for defocus, k in zip(maps, steps, strict=True)]
+        return analyse(photos, self.preprocess, self.engine)

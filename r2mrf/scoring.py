@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 
 from r2mrf import images
+from r2mrf.analysis import Analysis
 from r2mrf.config import Score
 from r2mrf.focus import Focus, describe, local_contrast
 from r2mrf.preprocess import Preprocess
 
 if TYPE_CHECKING:  # what only reads photos needs no network
-    from r2mrf.predictor import Analysis, Predictor
+    from r2mrf.predictor import Predictor
 
 VERSION = 2  # raise it when the same photo and model would give another record; it enters every fingerprint
 

@@ -169,6 +169,21 @@ def test_interrupted(library, tiny_model, undisturbed, tmp_path):
     assert "Traceback" not in said
 
 
+def test_library_vanishes_halfway(library, tiny_model, undisturbed, tmp_path):
+    """A disk that is taken away after it was listed: no photo of it has failed for that."""
+    run, elsewhere = Run(library, tmp_path / "out", tiny_model), library.with_name("taken away")
+    while len(list((tmp_path / "out").glob("manifest/*"))) < PHOTOS // SHARD:
+        time.sleep(0.02)
+    library.rename(elsewhere)  # while Ray starts
+    try:
+        assert run.driver.wait(PATIENCE) == 1
+        assert f"{library} is gone: bring it back, and the same command goes on from here" in run.log.read_text()
+        assert run.done() == 0
+    finally:
+        elsewhere.rename(library)
+    assert Run(library, tmp_path / "out", tiny_model).finish() == undisturbed
+
+
 def test_disk_full(library, tiny_model, undisturbed, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

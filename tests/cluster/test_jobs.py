@@ -26,6 +26,7 @@ KINDS, PHOTOS = 23, 2300  # three shards of the table
 SETTINGS = {
     "augment": {"variants": 4},
     "lite": {"train": {"steps": STEPS, "report_every": EVERY, "workers": 2}},
+    "tune": {"budget": 16, "grace": 16, "report_every": EVERY},
 }
 
 
@@ -87,10 +88,11 @@ def test_jobs_make_the_same_data(here, there):
         shutil.rmtree(there.root / name)
 
 
-def await_worker(job: Job, step: int) -> int:
-    """Wait until a step is reported; pid of the worker that said so."""
-    said = job.await_text(f"step {step}/{STEPS}:")
-    return int(re.search(rf"pid=(\d+).*step {step}/{STEPS}:", said)[1])
+def await_worker(job: Job, step: int, of: int = STEPS, after: str = "") -> int:
+    """Wait until a step is reported, after what else is said; pid of the worker that said so."""
+    reported = re.compile(rf"{after}.*pid=(\d+)[^\n]*step {step}/{of}:", re.S)
+    job.await_that(lambda: reported.search(job.said()))
+    return int(reported.search(job.said())[1])
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,20 @@ def test_machine_dies_during_train(here, trained):
     assert (trained.root / "reports/train/metrics.json").is_file()
 
 
-# Here belongs test_machine_dies_during_tune, when there is a stage tune.
+def test_machine_dies_during_tune(fleet, here, there):
+    """In the second trial, of two."""
+    here.run("python", "-m", "pipelines.tune")
+    job = fleet.submit("python", "-m", "pipelines.tune", cwd=there.root)
+    job.await_text("trial steps_1: F ")
+    fleet.kill(fleet.node_of(await_worker(job, EVERY, of=16, after="trial steps_2: begins")))
+    fleet.add()
+    assert job.wait() == 0, job.said()[-4000:]
+    there.run("python", "-m", "pipelines.storage")
+    alone, together = (json.loads((space.root / "reports/tune/steps.json").read_text()) for space in (here, there))
+    assert together["steps"] == alone["steps"]
+    for one, other in zip(together["trials"], alone["trials"], strict=True):
+        assert one["status"] == other["status"] == "finished"
+        assert one["val_f_05"] == pytest.approx(other["val_f_05"], abs=1e-3)
 
 
 def test_the_other_stages_find_what_jobs_have_left(fleet, trained):

@@ -111,10 +111,10 @@ def test_value_out_of_range(load_with, name, value):
     assert repr(value) in text
 
 
-@pytest.mark.parametrize("name", ["tracking__uri", "tracking__states"])
+@pytest.mark.parametrize("name", ["tracking__uri", "tracking__states", "storage"])
 def test_passwords_do_not_belong_into_a_file_that_is_committed(load_with, name):
     text = message(load_with, **{name: "s3://me:hidden@bucket/x"})
-    assert f"{name.removeprefix('tracking__')} holds a password" in text
+    assert f"{name.replace('__', '.')}: it holds a password" in text
     assert "hidden" not in text
     load_with(**{name: "s3://me@bucket/x"})
 

@@ -12,10 +12,11 @@ import torch
 from r2mrf import Predictor, checkpoint, engines
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Model
-from r2mrf.engines import ENGINES, Engine, EngineError, Probabilities, create, fastest
+from r2mrf.engines import ENGINES, create, fastest
 from r2mrf.graph import Graph, GraphError, to_onnx
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import Preprocess
+from r2mrf.runtimes import Engine, EngineError, Probabilities
 
 SIDE = 64
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.05}  # of a probability, from torch's in float32
@@ -274,7 +275,7 @@ def test_fast_but_wrong(made, monkeypatch):
         def __call__(self, x):
             return Probabilities(*(1 - output for output in reference(made, noise(len(x)))))
 
-    monkeypatch.setattr(engines, "OpenVino", lambda *_: Wrong())
+    monkeypatch.setitem(engines.RUNTIMES, "openvino", lambda *_: Wrong())
     pretend(monkeypatch, torch=1.0, openvino=0.1, onnx=0.8)
     trial = fastest(made)
     assert trial.engine.name == "onnx"

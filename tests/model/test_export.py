@@ -14,12 +14,12 @@ from r2mrf import Predictor
 from r2mrf import export as exports
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Model
-from r2mrf.engines import package
 from r2mrf.errors import UserError
 from r2mrf.export import FORMATS, ExportError, export
 from r2mrf.graph import to_onnx
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import Preprocess
+from r2mrf.runtimes import package
 
 SIDE = 64
 FILES = {"onnx": ["model.json", "model.onnx"], "openvino": ["model.bin", "model.json", "model.xml"]}

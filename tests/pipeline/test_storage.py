@@ -113,11 +113,6 @@ def test_a_receipt_that_names_files_elsewhere_is_refused(storage, tmp_path):
         here(MODEL)
 
 
-def test_no_password_in_an_address():
-    with pytest.raises(UserError, match="must not hold a password"):
-        Store("s3://key:secret@bucket/prefix")
-
-
 def test_a_bucket_that_is_not_there(s3):
     with pytest.raises(UserError, match="facts cannot be written"):
         make(f"s3://nobodys/prefix?{s3}", facts="f")

@@ -18,11 +18,12 @@ def save_photo(path: Path) -> Path:
 
 def test_runs_and_registry_are_in_the_database(team, database):
     stages = database.ask("select value from tags where key = 'stage' order by value")
-    assert stages == [("register",), ("train",)]
-    assert database.ask("select status from runs") == [("FINISHED",)] * 2
+    assert stages == [("register",), ("train",), ("trial",), ("trial",), ("tune",)]
+    assert database.ask("select status from runs") == [("FINISHED",)] * 5
     aliases = database.ask("select alias, version from registered_model_aliases order by alias")
     assert aliases == [("challenger", 1), ("champion", 1)]
-    losses = database.ask("select step from metrics where key = 'loss' order by step")
+    trained = "(select run_uuid from tags where key = 'stage' and value = 'train')"
+    losses = database.ask(f"select step from metrics where key = 'loss' and run_uuid in {trained} order by step")
     assert losses == [(2,), (4,)]
 
 
