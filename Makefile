@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install lock demo test chaos cluster servers secrets lint results pictures api released
+.PHONY: install lock demo test chaos cluster servers secrets lint bench results pictures api released
 
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
@@ -30,6 +30,9 @@ chaos: install ## training that is killed, interrupted and misled, on real proce
 
 cluster: install ## stages as jobs of a cluster of real processes, whose machines are killed: ten minutes and more
 	pytest tests/cluster
+
+bench: install ## all measurements, hours on a quiet machine -> docs/performance.md, docs/scale.md
+	python -m benchmarks
 
 results: install ## docs/results.md from what has been measured (docs/experiments.md says by what)
 	python -m pipelines.results

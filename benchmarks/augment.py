@@ -1,71 +1,86 @@
 """Building the training images with the stage, against a bare loop of the same transforms on the same cores.
 
-    python -m benchmarks.augment [PAIRS]        # after `dvc repro prepare`; 604 pairs by default
+    python -m benchmarks.augment
 
-Both sides read the same pairs and make the same variants in the same run. The bare side is a process pool that
-decodes, transforms and encodes, and keeps nothing: no shards, no fingerprints, no Ray.
+Both sides read the same rendered pairs and make the same variants. The bare side is a process pool that decodes,
+transforms and encodes, and keeps nothing: no shards, no fingerprints, no Ray. Each side runs on one core and on all.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import statistics
-import sys
+import os
 import tempfile
-import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
 import pyarrow.parquet as pq
 
+from benchmarks.figures import Figure, main, ratio, timed
+from benchmarks.material import make_pairs
 from pipelines.augment import build_variants
 from pipelines.cluster import connect, cores
-from pipelines.stage import PREPARED
 from pipelines.storage import Folder
-from r2mrf import shards
 from r2mrf.config import Config, load
 from r2mrf.variants import variants
 
-REPEATS = 3
+PAIRS, REPEATS = 604, 3
+SCALING = 1.7  # that two cores are to reach over one
 
 
-def main() -> None:
-    config = load()
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 604
-    whole, without_start = [], []
+def measure(short: bool) -> Iterator[Figure]:
+    pairs, repeats = (2, 1) if short else (PAIRS, REPEATS)
+    config, counts = load(), [cores()] if short else sorted({1, cores()})
+    rates: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        sources = _sources(Path(folder) / "pairs", wanted)
-        for repeat in range(REPEATS):
-            images, bare = _timed(lambda: _bare(sources, config))
-            built, stage = _timed(
-                lambda r=repeat: build_variants(Folder(sources[0].parent, None), Path(folder) / f"out-{r}", config)
-            )
-            _, start = _timed(_start_and_stop)
-            assert images == built
-            whole.append(bare / stage)
-            without_start.append(bare / (stage - start))
-            print(f"bare {bare:5.1f} s, stage {stage:5.1f} s, of it Ray's start and stop {start:4.1f} s")
-    print(f"{images} images on {cores()} cores, images a second of the stage over those of the bare loop:")
-    print(f"  with Ray's start and stop     {_spread(whole)}")
-    print(f"  without them                  {_spread(without_start)}")
+        sources = make_pairs(Path(folder) / "pairs", pairs, config)
+        for repeat in range(repeats):
+            for count in counts:
+                out = Path(folder) / f"out-{repeat}-{count}"
+                bare, whole, start = _on(count, _once, sources, out, config)
+                images = pairs * config.augment.variants
+                for name, seconds in (("bare", bare), ("stage", whole), ("steady", whole - start)):
+                    rates.setdefault(f"{name} {count}", []).append(images / seconds)
+    for count in counts:
+        table = f"{count} core{'s' * (count > 1)}"
+        bare, stage, steady = (rates[f"{name} {count}"] for name in ("bare", "stage", "steady"))
+        yield Figure(table, "bare loop", "images/s", bare)
+        yield Figure(table, "stage", "images/s", stage)
+        yield Figure(table, "stage without Ray's start and stop", "images/s", steady)
+        yield ratio(table, "stage / bare loop", stage, bare)
+        yield ratio(table, "stage without Ray's start and stop / bare loop", steady, bare, at_least=0.8)
+    if len(counts) > 1:
+        one, all_cores = (rates[f"steady {count}"] for count in (counts[0], counts[-1]))
+        yield ratio("scaling", f"stage, {counts[-1]} cores over one", all_cores, one, at_least=SCALING)
+        yield ratio(
+            "scaling",
+            f"bare loop, {counts[-1]} cores over one",
+            rates[f"bare {counts[-1]}"],
+            rates[f"bare {counts[0]}"],
+        )
 
 
-def _start_and_stop() -> int:
+def _on(count: int, work: Callable, *arguments: object) -> tuple[float, float, float]:
+    """Run in a process, and those that it starts, that may use so many cores."""
+    allowed = sorted(os.sched_getaffinity(0))[:count]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=os.sched_setaffinity, initargs=(0, allowed)) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def _once(sources: list[Path], out: Path, config: Config) -> tuple[float, float, float]:
+    """Seconds of the bare loop, of the stage, and of the start and stop of Ray that is in the latter."""
+    made, bare = timed(lambda: _bare(sources, config))
+    built, stage = timed(lambda: build_variants(Folder(sources[0].parent, None), out, config))
+    assert made == built, f"{made} images of the bare loop, {built} of the stage"
+    return bare, stage, timed(_start_and_stop)[1]
+
+
+def _start_and_stop() -> None:
     with connect(logical_cpus=cores()):
-        return 0
-
-
-def _spread(ratios: list[float]) -> str:
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-
-
-def _sources(folder: Path, wanted: int) -> list[Path]:
-    """The prepared training pairs, cut to the wanted number, as shards of their own."""
-    folder.mkdir()
-    table = shards.read(PREPARED, "train-*.parquet").slice(0, wanted)
-    for start in range(0, table.num_rows, 32):
-        pq.write_table(table.slice(start, 32), folder / f"train-{start // 32:05d}.parquet")
-    return sorted(folder.glob("*.parquet"))
+        pass
 
 
 def _bare(sources: list[Path], config: Config) -> int:
@@ -81,10 +96,5 @@ def _loop(job: tuple[Path, Config]) -> int:
     return sum(map(len, made))
 
 
-def _timed(run) -> tuple[int, float]:
-    began = time.perf_counter()
-    return run(), time.perf_counter() - began
-
-
 if __name__ == "__main__":
-    main()
+    main(measure)

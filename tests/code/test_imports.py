@@ -16,6 +16,13 @@ def test_import_alone_is_light():
     assert done.stdout.strip() == ""
 
 
+def test_released_model_needs_neither_timm_nor_torchvision():
+    code = "import sys; from r2mrf import Predictor; Predictor.load('lite'); "
+    code += "print(*({'timm', 'torchvision', 'torch._dynamo'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "r2mrf").rglob("*.py")), ids=lambda path: path.stem)
 def test_library_knows_no_pipeline(path):
     imported = set()

@@ -126,6 +126,29 @@ def test_lite0_weights_come_from_the_installed_package(lite0):
     assert all((value < 0).any() for key, value in given.items() if key.endswith("bn1.running_mean"))
 
 
+@pytest.mark.parametrize("size", [(64, 96), (65, 97), (32, 33)])
+def test_lite0_is_the_one_of_timm(lite0, size):
+    theirs = timm.create_model("tf_efficientnet_lite0", features_only=True).eval()
+    assert list(theirs.state_dict()) == list(lite0.body.state_dict())
+    theirs.load_state_dict(lite0.body.state_dict())
+    x = torch.randn(2, 3, *size)
+    got, expected = lite0(x), theirs(x)
+    torch.testing.assert_close(got, expected)
+    for levels in (got, expected):
+        sum(level.square().mean() for level in levels).backward()
+    gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
+    for name, parameter in lite0.body.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients[name])
+    lite0.zero_grad()
+
+
+def test_lite0_begins_as_timm_does():
+    theirs = timm.create_model("tf_efficientnet_lite0", features_only=True).state_dict()
+    for name, value in Backbone("tf_efficientnet_lite0").body.state_dict().items():
+        spread = float(theirs[name].float().std()) if value.numel() > 1 else 0.0
+        assert float(value.float().std() if value.numel() > 1 else 0.0) == pytest.approx(spread, rel=0.25), name
+
+
 @torch.inference_mode()
 def test_lite0_with_its_normalisation_knows_a_cat(lite0):
     # the package's own classifier, behind our backbone and preprocessing

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.literal import LiteralRRM
 from r2mrf.backbones import TESTED
 from r2mrf.config import Model
 from r2mrf.loss import loss_terms
@@ -88,11 +89,8 @@ def test_amdf_is_a_convolution_of_the_concatenation():
 
 
 def literal_rrm(rrm: RRM, side: Tensor, amdf: Tensor) -> Tensor:
-    """The module as the paper draws it: two paths over Cat(O, A), crossed once, merged by a 1×1 convolution."""
-    x = torch.cat([side, amdf], dim=1)
-    first = torch.cat([F.relu(rrm.s1(x)), F.relu(rrm.p1(x))], dim=1)
-    second = torch.cat([F.relu(rrm.s2(first)), F.relu(rrm.p2(first))], dim=1)
-    return rrm.out(second)
+    """The module with the same weights as the paper draws it."""
+    return LiteralRRM.forward(rrm, side, amdf)
 
 
 @torch.inference_mode()

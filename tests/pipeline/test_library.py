@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -128,6 +129,19 @@ def test_table_of_paths(here, suffix, column):
     else:
         pq.write_table(table, "p/table.parquet")
     assert photos(f"p/table{suffix}") == ["/far/c.jpg", f"{here}/p/b.jpg"]
+
+
+@pytest.mark.parametrize("prefix", ["s3://far/", "/far/"])
+def test_a_long_table_in_its_order_gives_what_it_gives_in_any_other(here, prefix):
+    names = [f"{prefix}{number:06d}.jpg" for number in range(70_000)]  # more than are read at a time
+    names += names[65_530:65_540]  # twice, on both sides of where the first piece ends
+    facts = {"path": sorted(names), "size": [1] * len(names), "mtime": [2] * len(names)}
+    in_order = pa.table(facts)
+    pq.write_table(in_order, "sorted.parquet")
+    pq.write_table(in_order.take(np.random.default_rng(0).permutation(len(names))), "shuffled.parquet")
+    found = list(Library(["sorted.parquet"]).photos())
+    assert [photo.path for photo in found] == sorted(set(names))
+    assert found == list(Library(["shuffled.parquet"]).photos())
 
 
 def test_size_and_time_of_a_table_are_believed(here):

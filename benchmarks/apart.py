@@ -1,0 +1,33 @@
+"""Work in a process of its own, so that its memory, threads and imports touch nothing else."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def processes(number: int) -> ProcessPoolExecutor:
+    """Fresh ones: nothing that runs here is copied into them."""
+    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"))
+
+
+def apart(work: Callable[..., T], *arguments: object) -> T:
+    """What `work` returns in a process of its own."""
+    return largest_memory(work, *arguments)[0]
+
+
+def largest_memory(work: Callable[..., T], *arguments: object) -> tuple[T, int]:
+    """The same, and the most bytes that this process ever held."""
+    with processes(1) as pool:
+        return pool.submit(work, *arguments).result(), pool.submit(_most_held).result()
+
+
+def _most_held() -> int:
+    # not getrusage: that counts what the parent held when it started this process
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024

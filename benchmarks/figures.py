@@ -1,0 +1,156 @@
+"""What a benchmark measures, and the file it leaves: reports/bench/NAME.json.
+
+def measure(short: bool) -> Iterator[Figure]:
+    yield Figure("forward", "torch", "photos/s", [17.1, 17.4, 17.0])
+
+if __name__ == "__main__":
+    main(measure)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import psutil
+
+from pipelines.cluster import cores, machine
+from r2mrf.files import whole
+
+FOLDER = Path("reports/bench")
+T = TypeVar("T")
+LIBRARIES = ("torch", "ray", "onnxruntime", "openvino", "numpy", "opencv-python", "pillow", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line of a table.
+
+    Attributes:
+        values: one a repeat; none if it could not be measured here, and `note` says why.
+        at_least, at_most: what the median is to reach.
+    """
+
+    table: str
+    name: str
+    unit: str
+    values: list[float] = field(default_factory=list)
+    note: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def row(self) -> dict:
+        """As it stands in the file: with median, lowest and highest value, and whether it reaches what it is to."""
+        facts = {name: value for name, value in vars(self).items() if value not in ("", None)}
+        facts["values"] = [float(f"{value:.6g}") for value in self.values]
+        if not self.values:
+            return facts
+        facts |= {"median": statistics.median(facts["values"])}
+        facts |= {"low": min(facts["values"]), "high": max(facts["values"])}
+        if self.at_least is not None or self.at_most is not None:
+            low, high = self.at_least or -np.inf, np.inf if self.at_most is None else self.at_most
+            facts["reached"] = bool(low <= facts["median"] <= high)
+        return facts
+
+    def __str__(self) -> str:
+        row = self.row()
+        if not self.values:
+            return f"{self.table}: {self.name}: not run: {self.note}"
+        spread = f" ({row['low']:.4g} to {row['high']:.4g})" if len(self.values) > 1 else ""
+        return f"{self.table}: {self.name}: {row['median']:.4g}{spread} {self.unit}" + f"; {self.note}" * bool(
+            self.note
+        )
+
+
+def ratio(table: str, name: str, ones: Iterable[float], others: Iterable[float], **reach: float) -> Figure:
+    """Of what was measured in the same turns, turn by turn."""
+    return Figure(table, name, "×", [one / other for one, other in zip(ones, others, strict=True)], **reach)
+
+
+def exponent(table: str, name: str, sizes: Iterable[float], runs: Iterable[Iterable[float]], **reach: float) -> Figure:
+    """Slope of log(cost) over log(size): 0 = flat, 1 = linear, 2 = quadratic. `runs`: costs at all sizes, by repeat."""
+    logs = np.log(list(sizes))
+    slopes = [float(np.polyfit(logs, np.log(list(costs)), 1)[0]) for costs in runs]
+    return Figure(table, name, "exponent", slopes, **reach)
+
+
+def by_turns(ways: dict[str, Callable[[], object]], repeats: int, warm: bool = True) -> dict[str, list[float]]:
+    """Seconds that each way takes, `repeats` times by turns; `warm`: once before, which is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values() if warm else ():
+        way()
+    for _ in range(repeats):
+        for name, way in ways.items():
+            seconds[name].append(timed(way)[1])
+    return seconds
+
+
+def timed(way: Callable[[], T]) -> tuple[T, float]:
+    """What it returns, and the seconds that it took."""
+    began = time.perf_counter()
+    result = way()
+    return result, time.perf_counter() - began
+
+
+def main(measure: Callable[[bool], Iterator[Figure]]) -> None:
+    """Run a benchmark from the command line."""
+    module = sys.modules[measure.__module__]
+    parser = argparse.ArgumentParser(description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="see that it runs: tiny sizes, figures without meaning")
+    parser.add_argument("--out", type=Path, default=FOLDER, help=f"folder of the file it leaves (default: {FOLDER})")
+    options = parser.parse_args()
+    record(Path(module.__file__).stem, measure(options.short), options.out, options.short)
+
+
+def record(name: str, figures: Iterable[Figure], folder: Path, short: bool) -> Path:
+    """Print each figure as it comes, and keep all so far in `folder/NAME.json`."""
+    facts = {"benchmark": name, "command": f"python -m benchmarks.{name}", "short": short, **environment()}
+    began, rows, path = time.perf_counter(), [], folder / f"{name}.json"
+    for figure in figures:
+        print(figure, flush=True)
+        rows.append(figure.row())
+        _write(path, facts, rows, began, finished=False)
+    return _write(path, facts, rows, began, finished=True)
+
+
+def _write(path: Path, facts: dict, rows: list[dict], began: float, finished: bool) -> Path:
+    facts |= {"seconds": round(time.perf_counter() - began, 1), "load_after": _load(), "finished": finished}
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(facts | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def environment() -> dict:
+    """What figures depend on."""
+    return {
+        "machine": machine(),
+        "cores": cores(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in LIBRARIES},
+        "commit": _commit(),
+        "measured": datetime.now(UTC).isoformat(timespec="minutes"),
+        "load_before": _load(),
+    }
+
+
+def _load() -> float:
+    return round(os.getloadavg()[0], 2)
+
+
+def _commit() -> str:
+    said = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=10"], capture_output=True, text=True)
+    return said.stdout.strip() or "unknown"

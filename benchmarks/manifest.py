@@ -1,0 +1,150 @@
+"""A library of up to ten million rows without a pixel: what listing, sharding, resuming and reconciling cost.
+
+    python -m benchmarks.manifest
+
+A table of made-up addresses with sizes and times goes through the project's own Library, Listing and Ledger, as
+`r2mrf score table.parquet` takes it; each phase in a process of its own. What only the network or the photos cost is
+left out: rows are made up where they would be scored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.apart import largest_memory
+from benchmarks.figures import Figure, exponent, main, timed
+from pipelines.ledger import SCORES, Ledger
+from pipelines.library import Library
+from pipelines.listing import Listing
+from pipelines.photo import Photo
+from r2mrf.config import Score
+
+ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
+KEY = "0123456789abcdef"  # of the shards: a fingerprint of nothing
+GROUP = 1_000_000  # rows that are made up at a time
+CHANGED, NEW = 0.01, 0.01  # shares of the rows in the last phase
+
+
+def measure(short: bool) -> Iterator[Figure]:
+    sizes = (1_000, 4_000) if short else ROWS
+    costs: dict[str, list[tuple[float, float]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for rows in sizes:
+            here = Path(folder) / str(rows)
+            here.mkdir()
+            write_table(here / "first.parquet", rows, changed=0)
+            write_table(here / "second.parquet", round(rows * (1 + NEW)), changed=round(rows * CHANGED))
+            for phase, work in PHASES.items():
+                result = largest_memory(_timed, work, here, rows)
+                costs.setdefault(phase, []).append(result)
+                seconds, memory = result
+                yield Figure(f"{rows:,} rows", f"{phase}: time", "s", [seconds])
+                yield Figure(f"{rows:,} rows", f"{phase}: largest memory", "MB", [memory / 2**20])
+            yield from _on_disk(here, rows)
+            shutil.rmtree(here)
+    for phase, measured in costs.items():
+        for what, values in zip(("time", "memory"), zip(*measured, strict=True), strict=True):
+            yield exponent("growth over the rows", f"{phase}: {what}", sizes, [values], at_most=1.0)
+
+
+def _on_disk(here: Path, rows: int) -> Iterator[Figure]:
+    for name in ("manifest", "scores"):
+        files = list((here / name).iterdir())
+        size = sum(file.stat().st_size for file in files)
+        yield Figure(f"{rows:,} rows", f"{name} on disk", "bytes a row", [size / rows], f"{len(files):,} files")
+
+
+def write_table(path: Path, rows: int, changed: int) -> None:
+    """A table of addresses in their order; the first `changed` ones have another time."""
+    schema = pa.schema([("path", pa.string()), ("size", pa.int64()), ("mtime", pa.int64())])
+    with pq.ParquetWriter(path, schema) as file:
+        for start in range(0, rows, GROUP):
+            numbers = np.arange(start, min(start + GROUP, rows))
+            paths = [f"s3://archive/photos/{n // 1000:09d}/IMG_{n:011d}.jpg" for n in numbers]
+            times = 1_700_000_000_000_000_000 + 1_000_000_000 * numbers + (numbers < changed)
+            file.write_table(pa.table([paths, 3_000_000 + numbers, times], schema=schema))
+
+
+def first(here: Path, rows: int) -> None:
+    """The first run lists all and puts them on the ledger, shard by shard."""
+    listing = _listing(here, "first.parquet")
+    for _ in listing.waves():
+        pass
+    _expect(listing.new, rows)
+
+
+def scored(here: Path, rows: int) -> None:
+    """All shards get their rows, as if photos had been looked at."""
+    ledger, done = _ledger(here), 0
+    for number in ledger.waiting():
+        photos = ledger.photos(number)
+        ledger.commit(number, [_row(photo) for photo in photos])
+        done += len(photos)
+    _expect(done, rows)
+
+
+def again(here: Path, rows: int) -> None:
+    """The same command once more: what is on the ledger is checked, counted, and found in the listing."""
+    ledger = _ledger(here)
+    _expect(ledger.mend(), rows)
+    listing = _listing(here, "first.parquet")
+    for _ in listing.waves():
+        pass
+    _expect(listing.new, 0)
+    _expect(ledger.counts()["total"], rows)
+
+
+def reconciled(here: Path, rows: int) -> None:
+    """One photo in a hundred is new, and one has changed: its row is dropped, and it is listed anew."""
+    listing = _listing(here, "second.parquet")
+    for _ in listing.waves():
+        pass
+    _expect(listing.new, round(rows * (1 + NEW)) - rows + round(rows * CHANGED))
+
+
+PHASES = {
+    "listed and sharded": first,
+    "scores written": scored,
+    "run again, nothing new": again,
+    "run again, 1 % new and 1 % changed": reconciled,
+}
+MADE_UP = dict.fromkeys(SCORES.names) | {"status": "ok", "width": 4000, "height": 3000, "verdict": "partial"}
+MADE_UP |= {"model": "made-up", "model_sha256": "cd" * 32}
+
+
+def _row(photo: Photo) -> dict:
+    """Numbers without meaning that take the room of real ones."""
+    digest = hashlib.sha256(photo.file).digest()
+    shares = np.frombuffer(digest, np.uint32) / 2**32
+    row = MADE_UP | {"path": photo.path, "content_sha256": digest.hex(), "contrast": 100 * shares[0]}
+    parts = dict(zip(("blur_fraction", "focus_area", "center_blur", "confidence"), shares[2:6], strict=True))
+    return row | parts | dict(zip(("focus_x0", "focus_y0", "focus_x1", "focus_y1"), digest[6:10], strict=True))
+
+
+def _ledger(here: Path) -> Ledger:
+    return Ledger(here, KEY, Score())
+
+
+def _listing(here: Path, table: str) -> Listing:
+    return Listing(Library([str(here / table)]), _ledger(here), Score())
+
+
+def _timed(work, here: Path, rows: int) -> float:
+    return timed(lambda: work(here, rows))[1]
+
+
+def _expect(found: int, wanted: int) -> None:
+    if found != wanted:
+        raise AssertionError(f"{found:,} rows where {wanted:,} were to be")
+
+
+if __name__ == "__main__":
+    main(measure)

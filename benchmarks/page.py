@@ -1,0 +1,96 @@
+"""docs/performance.md and docs/scale.md from what benchmarks have left in reports/bench, and from nothing else.
+
+    python -m benchmarks.page
+
+What was not measured is named with the command that measures it. The words are in the templates beside this file.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks.figures import FOLDER
+from benchmarks.plan import HOURS, MACHINE, basis, plan
+from pipelines import pages
+from r2mrf.config import Score
+
+BENCHMARKS = ("startup", "network", "training", "augment", "score", "growth", "memory", "manifest")
+LIBRARIES = (1e8, 1e10)  # photos for which docs/scale.md plans
+PERFORMANCE, SCALE = Path("docs/performance.md"), Path("docs/scale.md")
+
+
+class Measured:
+    """What was measured. A benchmark of which only the short form was run was not."""
+
+    def __init__(self, folder: Path):
+        found = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")))
+        self.runs = {facts["benchmark"]: facts for facts in found if not facts["short"]}
+
+    def tables(self, benchmark: str) -> dict[str, list[dict]]:
+        """Rows of a benchmark by table, in the order in which they were measured."""
+        tables: dict[str, list[dict]] = {}
+        for row in self.runs.get(benchmark, {}).get("rows", []):
+            tables.setdefault(row["table"], []).append(row)
+        return tables
+
+    def row(self, benchmark: str, name: str) -> dict | None:
+        """The row of this name that was measured; None if none was."""
+        rows = (row for rows in self.tables(benchmark).values() for row in rows)
+        return next((row for row in rows if row["name"] == name and row["values"]), None)
+
+    def median(self, benchmark: str, name: str) -> float | None:
+        row = self.row(benchmark, name)
+        return row["median"] if row else None
+
+    def aims(self) -> list[dict]:
+        """Rows that were to reach something."""
+        rows = ((name, row) for name in BENCHMARKS for row in self.runs.get(name, {}).get("rows", []))
+        return [row | {"benchmark": name} for name, row in rows if "reached" in row]
+
+
+def number(value: float) -> str:
+    """Three digits that count; thousands with commas."""
+    if value == 0 or 1e-3 <= abs(value) < 1e3:
+        return f"{value:.3g}"
+    return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 1e3 else f"{value:.1e}"
+
+
+def large(value: float) -> str:
+    """The same, with a word for many: 25 million."""
+    for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if value >= size:
+            return f"{value / size:.3g} {word}"
+    return number(value)
+
+
+def cell(row: dict) -> str:
+    """A row's median with its spread."""
+    if not row["values"]:
+        return f"not run: {row['note']}"
+    spread = f" ({number(row['low'])} to {number(row['high'])})" if len(row["values"]) > 1 else ""
+    return number(row["median"]) + spread
+
+
+def aim(row: dict) -> str:
+    """What a row is to reach, and whether it does."""
+    if "reached" not in row:
+        return ""
+    bound = f"≥ {number(row['at_least'])}" if "at_least" in row else f"≤ {number(row['at_most'])}"
+    return f"{bound}: {'reached' if row['reached'] else '**not reached**'}"
+
+
+def main() -> None:
+    measured = Measured(FOLDER)
+    rate = measured.median("score", "r2mrf score, first shard to last")
+    cores = measured.runs.get("score", {}).get("cores", 1)
+    known = basis(rate, cores, measured.tables("manifest"))
+    plans = [plan(photos, known, Score().shard_rows) for photos in LIBRARIES] if known else []
+    words = {"measured": measured, "basis": known, "plans": plans, "machine_cores": MACHINE, "hours": HOURS}
+    words |= {"number": number, "large": large, "cell": cell, "aim": aim}
+    for page in (PERFORMANCE, SCALE):
+        pages.write(page, pages.render(Path(__file__).with_name(f"{page.name}.j2"), **words))
+
+
+if __name__ == "__main__":
+    main()

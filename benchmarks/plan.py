@@ -1,0 +1,86 @@
+"""From measured figures to machines, hours, storage and requests for a library of any size."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+KEYS = 1000  # that an object store of S3's kind gives in one answer to a listing
+MACHINE, HOURS = 64, 24 * 7  # cores of a machine, and the time that a library may take
+
+
+class Basis(NamedTuple):
+    """What was measured.
+
+    Attributes:
+        rate: photos a second of a core.
+        rows: of the largest manifest; all that follows was measured on it.
+        listing, writing, again: seconds to list and shard it, to write its table, to find on a second run that
+            nothing is new.
+        memory: MB, the most that any of these held.
+        bytes_a_row: of manifest and table on disk.
+    """
+
+    rate: float
+    rows: int
+    listing: float
+    writing: float
+    again: float
+    memory: float
+    bytes_a_row: float
+
+    @property
+    def driver_rate(self) -> float:
+        """Photos a second for which one driver can list, shard and write the table."""
+        return self.rows / (self.listing + self.writing)
+
+
+class Plan(NamedTuple):
+    """For a library of `photos`, cut into `parts` of as many as were measured, each a run of its own."""
+
+    photos: float
+    parts: int
+    core_hours: float
+    machines: int
+    driver_hours: float
+    again_hours: float
+    table_bytes: float
+    files: float
+    requests: float
+    listings: float
+
+
+def basis(rate: float | None, cores: int, manifest: dict[str, list[dict]]) -> Basis | None:
+    """`rate`: photos a second on `cores`; `manifest`: tables of that benchmark. None unless both were measured."""
+    sizes = {
+        int(found[1].replace(",", "")): name for name in manifest if (found := re.fullmatch("([0-9,]+) rows", name))
+    }
+    if not rate or not sizes:
+        return None
+    found = {row["name"]: row["median"] for row in manifest[sizes[max(sizes)]]}
+    times = [
+        found.get(f"{phase}: time") for phase in ("listed and sharded", "scores written", "run again, nothing new")
+    ]
+    stored = [found.get(f"{name} on disk") for name in ("manifest", "scores")]
+    if None in (*times, *stored):  # cut short
+        return None
+    memory = max(value for name, value in found.items() if name.endswith("memory"))
+    return Basis(rate / cores, max(sizes), *times, memory, sum(stored))
+
+
+def plan(photos: float, known: Basis, shard_rows: int) -> Plan:
+    parts = math.ceil(photos / known.rows)
+    core_hours = photos / known.rate / 3600
+    return Plan(
+        photos=photos,
+        parts=parts,
+        core_hours=core_hours,
+        machines=math.ceil(core_hours / HOURS / MACHINE),
+        driver_hours=parts * (known.listing + known.writing) / 3600,
+        again_hours=parts * known.again / 3600,
+        table_bytes=photos * known.bytes_a_row,
+        files=2 * photos / shard_rows,
+        requests=photos,
+        listings=photos / KEYS,
+    )

@@ -1,0 +1,109 @@
+"""EfficientNet-Lite0 without its classifier: the five feature levels of the lite backbone.
+
+The network of https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, under the names that
+timm gives the layers of `tf_efficientnet_lite0`, so that weights fit both. It stands here, in a screen of code, because
+timm takes longer to import than the network takes for a photo. tests/model/test_backbones.py holds it to timm's.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CHANNELS = (16, 24, 40, 112, 320)  # of the levels, at strides 2, 4, 8, 16, 32
+STEM = 32
+
+# blocks, kernel, stride, expansion, channels, and whether a level ends here
+STAGES = (
+    (1, 3, 1, 1, 16, True),
+    (2, 3, 2, 6, 24, True),
+    (2, 5, 2, 6, 40, True),
+    (3, 3, 2, 6, 80, False),
+    (3, 5, 1, 6, 112, True),
+    (4, 5, 2, 6, 192, False),
+    (1, 3, 1, 6, 320, True),
+)
+
+
+class Same(nn.Conv2d):
+    """A convolution without bias, padded as TensorFlow does: ceil(n / stride) wide, an odd row of zeros at the end."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1):
+        padding = kernel // 2 if stride == 1 else 0
+        super().__init__(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+        nn.init.normal_(self.weight, 0, math.sqrt(2 * groups / (kernel * kernel * outputs)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride[0] == 2:
+            height, width, after = *x.shape[-2:], self.kernel_size[0] // 2
+            x = F.pad(x, (after - 1 + width % 2, after, after - 1 + height % 2, after))
+        return super().forward(x)
+
+
+class Norm(nn.BatchNorm2d):
+    """With TensorFlow's epsilon, followed by ReLU6 or by nothing."""
+
+    def __init__(self, channels: int, act: bool = True):
+        super().__init__(channels, eps=1e-3)
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x)
+        return F.relu6(x, inplace=True) if self.act else x
+
+
+class Separable(nn.Module):
+    """Depthwise, then pointwise; the first stage's block."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int):
+        super().__init__()
+        self.conv_dw, self.bn1 = Same(inputs, inputs, kernel, groups=inputs), Norm(inputs)
+        self.conv_pw, self.bn2 = Same(inputs, outputs, 1), Norm(outputs, act=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn2(self.conv_pw(self.bn1(self.conv_dw(x))))
+
+
+class Inverted(nn.Module):
+    """Expand, depthwise, project; with a shortcut where the shape stays."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int):
+        super().__init__()
+        inner = expansion * inputs
+        self.conv_pw, self.bn1 = Same(inputs, inner, 1), Norm(inner)
+        self.conv_dw, self.bn2 = Same(inner, inner, kernel, stride, groups=inner), Norm(inner)
+        self.conv_pwl, self.bn3 = Same(inner, outputs, 1), Norm(outputs, act=False)
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        projected = self.bn3(self.conv_pwl(self.bn2(self.conv_dw(self.bn1(self.conv_pw(x))))))
+        return x + projected if self.shortcut else projected
+
+
+class Lite0(nn.Module):
+    """Normalised B×3×H×W -> five levels B×C×⌈H/s⌉×⌈W/s⌉ for s = 2, 4, 8, 16, 32."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv_stem, self.bn1 = Same(3, STEM, 3, stride=2), Norm(STEM)
+        stages, before = [], STEM
+        for number, kernel, stride, expansion, channels, _ in STAGES:
+            blocks: list[nn.Module] = []
+            for i in range(number):
+                if expansion == 1:
+                    blocks.append(Separable(before, channels, kernel))
+                else:
+                    blocks.append(Inverted(before, channels, kernel, 1 if i else stride, expansion))
+                before = channels
+            stages.append(nn.Sequential(*blocks))
+        self.blocks = nn.Sequential(*stages)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x, levels = self.bn1(self.conv_stem(x)), []
+        for stage, (*_, is_level) in zip(self.blocks, STAGES, strict=True):
+            x = stage(x)
+            if is_level:
+                levels.append(x)
+        return levels

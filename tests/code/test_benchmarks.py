@@ -1,0 +1,126 @@
+"""Benchmarks run, in their short form, and leave what the pages are written from. Nothing here is about speed.
+
+Those that start Ray are in tests/chaos.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import growth, manifest, network, page, startup
+from benchmarks.figures import Figure, by_turns, exponent, ratio, record
+from benchmarks.plan import basis, plan
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(page, "FOLDER", tmp_path)
+    monkeypatch.setattr(page, "PERFORMANCE", tmp_path / "performance.md")
+    monkeypatch.setattr(page, "SCALE", tmp_path / "scale.md")
+    return tmp_path
+
+
+def page_of(bench: Path, name: str = "performance.md") -> str:
+    page.main()
+    return (bench / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", [startup, network, growth, manifest], ids=lambda module: module.__name__)
+def test_runs_in_its_short_form(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    threads = torch.get_num_threads()
+    name = module.__name__.partition(".")[2]
+    facts = json.loads(record(name, module.measure(short=True), tmp_path, short=True).read_text(encoding="utf-8"))
+    torch.set_num_threads(threads)
+    assert facts["finished"]
+    assert facts["short"]
+    assert facts["machine"] and facts["commit"] and facts["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert facts["rows"]
+    for row in facts["rows"]:
+        assert row["values"] or row["note"], row
+        assert all(value == value for value in row["values"]), row  # no NaN
+
+
+def test_every_benchmark_has_its_module_and_its_section():
+    assert all((ROOT / "benchmarks" / f"{name}.py").is_file() for name in page.BENCHMARKS)
+    template = (ROOT / "benchmarks/performance.md.j2").read_text(encoding="utf-8")
+    assert all(f'section("{name}")' in template for name in page.BENCHMARKS)
+
+
+def test_ratios_are_taken_turn_by_turn():
+    assert ratio("t", "a / b", [2.0, 9.0], [1.0, 3.0]).values == [2.0, 3.0]
+    calls = []
+    seconds = by_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=2)
+    assert calls == ["a", "b"] * 3  # once before, which is not counted
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_exponent_of_known_growth():
+    sizes = [10, 100, 1000]
+    figure = exponent("t", "cost", sizes, [[3.0 * n for n in sizes], [n * n / 7 for n in sizes]], at_most=1.0)
+    assert figure.values == pytest.approx([1.0, 2.0])
+    assert not figure.row()["reached"]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "reached"), [({"at_least": 2}, True), ({"at_least": 2.1}, False), ({"at_most": 0}, False)]
+)
+def test_what_is_to_be_reached_is_held_against_the_median(bounds, reached):
+    row = Figure("t", "n", "s", [1.0, 2.0, 9.0], **bounds).row()
+    assert (row["median"], row["low"], row["high"]) == (2.0, 1.0, 9.0)
+    assert row["reached"] is reached
+
+
+def test_pages_name_what_was_not_run(bench):
+    text = page_of(bench)
+    assert all(f"not run: `python -m benchmarks.{name}`" in text for name in page.BENCHMARKS)
+    assert "not run" in page_of(bench, "scale.md")
+
+
+def test_a_short_run_is_none(bench):
+    record("startup", [Figure("warm", "import", "s", [1.5])], bench, short=True)
+    assert "not run: `python -m benchmarks.startup`" in page_of(bench)
+
+
+def test_page_holds_figures_what_is_missing_and_what_missed_its_aim(bench):
+    figures = [
+        Figure("warm", "import", "s", [1.5, 1.0, 2.5], at_most=1.2),
+        Figure("warm", "other", "s", note="no disk"),
+    ]
+    record("startup", figures, bench, short=False)
+    text = page_of(bench)
+    assert "| import | 1.5 (1 to 2.5) | s | ≤ 1.2: **not reached** |" in text
+    assert "| other | not run: no disk |" in text
+    assert "Of 1 figures that are to reach something, 0 do." in text
+
+
+def test_a_run_that_was_cut_short_says_so(bench):
+    def figures():
+        yield Figure("warm", "import", "s", [1.0])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        record("startup", figures(), bench, short=False)
+    assert "cut short" in page_of(bench)
+
+
+def test_plan_multiplies_what_was_measured():
+    phases = {"listed and sharded: time": 100.0, "scores written: time": 300.0, "run again, nothing new: time": 50.0}
+    sizes = {"scores written: largest memory": 800.0, "manifest on disk": 50.0, "scores on disk": 150.0}
+    rows = [{"name": name, "median": value} for name, value in (phases | sizes).items()]
+    known = basis(20.0, 2, {"1,000,000 rows": rows, "growth over the rows": []})
+    assert known.driver_rate == 2500
+    made = plan(1e8, known, 500)
+    assert (made.parts, made.files, made.listings) == (100, 400_000, 100_000)
+    assert made.core_hours == pytest.approx(1e8 / 10 / 3600)
+    assert made.driver_hours == pytest.approx(100 * 400 / 3600)
+    assert made.table_bytes == 2e10
+
+
+def test_no_plan_without_figures():
+    assert basis(None, 2, {}) is None
+    assert basis(20.0, 2, {"1,000,000 rows": [{"name": "listed and sharded: time", "median": 1.0}]}) is None
