@@ -121,11 +121,16 @@ def _ways(
         ways["… channels-last, bf16"] = _eager(last, x_last, precision="bf16")
     else:
         refused["… channels-last, bf16"] = "this processor does not multiply bfloat16 natively"
-    if compiled and shutil.which("g++"):
-        ways["… channels-last, torch.compile"] = _eager(torch.compile(last), x_last)
+    name = "… channels-last, torch.compile"
+    if not compiled or not shutil.which("g++"):
+        refused[name] = "no C++ compiler here" if compiled else "not tried here, as compiling takes minutes"
     else:
-        why = "no C++ compiler here" if compiled else "not tried here, as compiling takes minutes"
-        refused["… channels-last, torch.compile"] = why
+        ways[name] = _eager(torch.compile(last), x_last)
+        try:
+            ways[name]()
+        except Exception as error:  # of many classes: a compiler that does not work, code that it cannot make
+            refused[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            del ways[name]
     for name, precision in dict.fromkeys([("onnx", "fp32"), ("openvino", "fp32"), ("openvino", resolve("auto"))]):
         try:
             engine = create(name, checkpoint, torch.get_num_threads(), precision)
