@@ -59,7 +59,7 @@ def _vary(job: tuple[Path, Config, Path]) -> Path:
 
 def make_photos(folder: Path, number: int, width: int, height: int) -> None:
     """JPEGs cut from real photographs that installed packages ship, each another."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     found, dice = [images.load(path) for path in samples()], np.random.default_rng(0)
     for i in range(number):
         photo = found[i % len(found)]

@@ -52,6 +52,7 @@ class Sizes(NamedTuple):
 
 
 SIZES = Sizes(600, 96, 640, 480, 64, 3, (1, 2, 4))
+LARGE = Sizes(160, 32, 4000, 3000, 16, 3, ())
 SHORT = Sizes(12, 2, 64, 48, 2, 1, (1,))
 
 
@@ -68,11 +69,12 @@ def measure(short: bool) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = str(make_model(folder / "model", load(), input_size=64, steps=1)) if short else "lite"
-        make_photos(folder / "photos", sizes.photos, sizes.width, sizes.height)
         job = decided(Job.of(model, Score(), Addresses()), folder).prepared()
-        yield from _against_plain_ways(folder, model, job, sizes)
-        yield from _actors(folder, model, job, sizes)
-        yield from _resumed(folder, model, job, sizes)
+        for number, some in enumerate([sizes] if short else [sizes, LARGE]):
+            make_photos((own := folder / str(number)) / "photos", some.photos, some.width, some.height)
+            yield from _against_plain_ways(own, model, job, some)
+        yield from _actors(folder / "0", model, job, sizes)
+        yield from _resumed(folder / "0", model, job, sizes)
 
 
 def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
