@@ -38,18 +38,18 @@ def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, li
         for number, photos in shards.items()
         for place in range(0, len(photos), CHUNK)
     ]
-    shared = ray.put(job)
+    shared, tasks = ray.put(job), TaskPoolStrategy(min(cpus, len(chunks)))
     data = ray.data.from_items(chunks, override_num_blocks=min(len(chunks), 4096))
-    data = data.map(functools.partial(_read, shared), num_cpus=1, compute=TaskPoolStrategy(cpus))
+    data = data.map(functools.partial(_read, shared), num_cpus=1, compute=tasks)
     data = data.map(
         Actor,
         fn_constructor_args=(shared, threads),
-        compute=ActorPoolStrategy(size=actors),
+        compute=ActorPoolStrategy(size=min(actors, len(chunks))),
         num_cpus=0.99,  # Ray would do tasks of equal claims in one process, and the network wait for the decoder
         num_gpus=1 if cluster.gpus() else 0,
     )
     if job.options.maps:
-        data = data.map(functools.partial(_paint, shared), num_cpus=1, compute=TaskPoolStrategy(cpus))
+        data = data.map(functools.partial(_paint, shared), num_cpus=1, compute=tasks)
     for batch in data.iter_batches(batch_size=None, batch_format="pyarrow"):
         for row in batch.to_pylist():
             yield row["shard"], row["place"], pickle.loads(row["content"])
