@@ -9,12 +9,12 @@ An unknown key, a missing one, or a value out of range is an error that names it
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
 
 from r2mrf.errors import UserError
 
@@ -23,7 +23,7 @@ Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Steps = Annotated[int, Field(ge=0, le=16)]  # recurrent ones, T
-SECRET = "secret"  # kind of an error whose message does not show the value
+SECRET = "it holds a password"  # an error that says so does not show the value
 
 
 class ConfigError(UserError):
@@ -33,7 +33,7 @@ class ConfigError(UserError):
 def _without_password(address: str) -> str:
     """params.yaml and dvc.lock are committed."""
     if re.search(r"//[^/@]*:[^/@]*@", address):
-        raise PydanticCustomError(SECRET, "it holds a password: give that by environment variables (docs/serving.md)")
+        raise ValueError(f"{SECRET}: give that by environment variables (docs/serving.md)")
     return address
 
 
@@ -303,11 +303,11 @@ def _laid_over(values: dict, base: dict) -> dict:
     return merged
 
 
-def _sentence(error: ErrorDetails) -> str:
+def _sentence(error: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown parameter {key}: remove it or correct its name"
     if error["type"] == "missing":
         return f"parameter {key} is missing: add it"
-    given = "" if isinstance(error["input"], dict) or error["type"] == SECRET else f" (given: {error['input']!r})"
+    given = "" if isinstance(error["input"], dict) or SECRET in error["msg"] else f" (given: {error['input']!r})"
     return f"{key}: {error['msg'].removeprefix('Value error, ')}{given}"

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,6 +266,19 @@ def top_imports(path: Path) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
+@pytest.fixture
+def _own_code() -> Iterator[None]:
+    """A model that is loaded brings its own copy of our packages; the tests after it go on with ours."""
+    ours = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ("r2mrf", "pipelines")}
+    path = list(sys.path)
+    yield
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("r2mrf", "pipelines")]:
+        del sys.modules[name]
+    sys.modules.update(ours)
+
+
+@pytest.mark.usefixtures("_own_code")
 def test_signature_and_example(team):
     info = mlflow.models.get_model_info("models:/r2mrf/1")
     assert info.signature.inputs.input_names() == ["image"]
