@@ -41,7 +41,7 @@ def curves(methods: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], path: 
         right.plot(np.arange(256) / 255, f, color=color, label=f"{name}: {f[best]:.3f} at {best / 255:.2f}")
         right.plot(best / 255, f[best], "o", color=color, markersize=4)
     left.set(title="Precision and recall", xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
-    right.legend(frameon=False, loc="lower center", fontsize=8)
+    right.legend(loc="lower left", fontsize=8, framealpha=0.9, edgecolor="none")
     right.set(title="F-measure", xlabel="threshold", ylabel="F (β² = 0.3)", xlim=(0, 1), ylim=(0, 1.01))
     _save(figure, path)
 
