@@ -100,6 +100,9 @@ def _save(figure, path: Path, dpi: int = 110) -> None:
         if axis.images:
             axis.spines[:].set_color(FRAME)
             continue
+        if not axis.patches and not any(len(line.get_xdata()) for line in axis.lines):
+            axis.set(xticks=[], yticks=[])
+            axis.text(0.5, 0.5, "not run", transform=axis.transAxes, ha="center", color=GREY)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25) if axis.lines else None
     path.parent.mkdir(parents=True, exist_ok=True)
