@@ -26,7 +26,7 @@ from pipelines.storage import Folder
 from r2mrf.config import Config, load
 from r2mrf.variants import variants
 
-PAIRS, REPEATS = 604, 3
+PAIRS, REPEATS = 604, 2
 SCALING = 1.7  # that two cores are to reach over one
 
 

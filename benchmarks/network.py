@@ -24,7 +24,7 @@ from pipelines.timing import untrained
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Config, load
 from r2mrf.cost import macs_of
-from r2mrf.engines import create
+from r2mrf.engines import ENGINES, Torch, create
 from r2mrf.errors import UserError
 from r2mrf.loss import loss_terms
 from r2mrf.model import R2MRF
@@ -86,7 +86,8 @@ def forward(config: Config, sizes: Sizes) -> Iterator[Figure]:
     yield ratio(table, f"{FACTORED} / {LITERAL}", seconds[LITERAL], seconds[FACTORED], **reach)
     yield ratio(table, f"{fastest} / {LITERAL}", seconds[LITERAL], seconds[fastest])
     yield from _shares(config.profile, seconds, peaks, flops, sizes.batch, fastest)
-    yield from profile(config.profile, checkpoint.network, x, float(np.median(peaks["fp32"])), sizes.repeats)
+    used = Torch(checkpoint.network, precision="fp32").graph.network
+    yield from profile(config.profile, used, x, float(np.median(peaks["fp32"])), sizes.repeats)
 
 
 def _shares(
@@ -108,7 +109,7 @@ def _ways(
     checkpoint: Checkpoint, config: Config, x: Tensor, compiled: bool
 ) -> tuple[dict[str, Callable[[], np.ndarray]], dict[str, str]]:
     """Name -> what runs the network on `x` and returns probabilities; and name -> why a way cannot be had here."""
-    factored = copy.deepcopy(checkpoint.network)  # the engines turn the checkpoint's own to channels-last
+    factored = copy.deepcopy(checkpoint.network)  # the export turns the checkpoint's own to channels-last
     last, x_last = copy.deepcopy(factored).to(memory_format=torch.channels_last), _channels_last(x)
     ways = {
         LITERAL: _eager(literal(factored, config.model), x, torch.no_grad),
@@ -131,13 +132,13 @@ def _ways(
         except Exception as error:  # of many classes: a compiler that does not work, code that it cannot make
             refused[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             del ways[name]
-    for name, precision in dict.fromkeys([("onnx", "fp32"), ("openvino", "fp32"), ("openvino", resolve("auto"))]):
+    for name, precision in dict.fromkeys((name, p) for name in ENGINES for p in ("fp32", resolve("auto"))):
         try:
             engine = create(name, checkpoint, torch.get_num_threads(), precision)
         except UserError as error:
-            refused[f"{name}, {precision}"] = str(error)
+            refused[f"engine {name}, {precision}"] = str(error)
             continue
-        ways[f"{name}, {engine.precision}"] = lambda engine=engine: engine(x.numpy()).defocus
+        ways[f"engine {name}, {engine.precision}"] = lambda engine=engine: engine(x.numpy()).defocus
     return ways, refused
 
 

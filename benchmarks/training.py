@@ -33,7 +33,7 @@ from r2mrf.preprocess import Preprocess
 from r2mrf.samples import Samples, batch_positions
 from r2mrf.trainer import Trainer
 
-PAIRS, STEPS, REPEATS = 32, 60, 3
+PAIRS, STEPS, REPEATS = 32, 40, 3
 
 
 def measure(short: bool) -> Iterator[Figure]:

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Torch:
-    """The network itself, under autocast."""
+    """A copy of the network, made for use, under autocast."""
 
     name = "torch"
 
@@ -39,7 +39,9 @@ class Torch:
             torch.set_num_threads(threads)  # of the whole process: torch has one pool
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.precision = resolve(precision, self.device)
-        self.graph = Graph(network if self.device == "cpu" else copy.deepcopy(network).to(self.device))
+        network = copy.deepcopy(network).eval()
+        network.backbone.fold()
+        self.graph = Graph(network.to(self.device))
 
     @torch.inference_mode()
     def __call__(self, x: np.ndarray) -> Probabilities:

@@ -1,5 +1,7 @@
 """The contract of a backbone, run for every one that is offered; weights and their errors."""
 
+import copy
+
 import numpy as np
 import pytest
 import timm
@@ -140,6 +142,15 @@ def test_lite0_is_the_one_of_timm(lite0, size):
     for name, parameter in lite0.body.named_parameters():
         torch.testing.assert_close(parameter.grad, gradients[name])
     lite0.zero_grad()
+
+
+@torch.inference_mode()
+def test_folded_lite0_gives_the_same_levels_without_a_normalisation(lite0):
+    folded, x = copy.deepcopy(lite0), torch.randn(2, 3, 65, 96)
+    folded.fold()
+    torch.testing.assert_close(folded(x), lite0(x), rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in lite0.modules())
 
 
 def test_lite0_begins_as_timm_does():
