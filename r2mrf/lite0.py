@@ -115,6 +115,6 @@ class Lite0(nn.Module):
         evaluation mode, and for good: what is folded is not trained any more, and has other names."""
         for parent in list(self.modules()):
             for (name, convolution), (after, norm) in pairwise(list(parent.named_children())):
-                if isinstance(norm, Norm):
+                if isinstance(convolution, nn.Conv2d) and isinstance(norm, Norm):
                     setattr(parent, name, fuse_conv_bn_eval(convolution, norm))
                     setattr(parent, after, nn.ReLU6(inplace=True) if norm.act else nn.Identity())
