@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import architecture
 
 from r2mrf.checkpoint import FACTS, WEIGHTS, Checkpoint, CheckpointError, load, save
 from r2mrf.config import Model
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import VERSION, Preprocess
 
-ARCHITECTURE = Model(backbone="tf_efficientnet_lite0", weights="random", amdf_width=4, width=2, steps=2, input_size=64)
+ARCHITECTURE = architecture()
 PREPROCESS = Preprocess(64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 

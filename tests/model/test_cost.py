@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from tiny import architecture
 
-from r2mrf.config import Model
 from r2mrf.cost import cost_of, macs_of, parameters_of
 from r2mrf.model import R2MRF, RRM
 
-TINY = Model(backbone="tf_efficientnet_lite0", weights="random", amdf_width=4, width=2, steps=2, input_size=64)
+TINY = architecture()
 
 
 def test_of_a_convolution_by_hand():

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import architecture
 
 from r2mrf import Predictor, checkpoint, engines
 from r2mrf.checkpoint import Checkpoint
-from r2mrf.config import Model
 from r2mrf.engines import ENGINES, create, fastest
 from r2mrf.graph import Graph, GraphError, to_onnx
 from r2mrf.model import R2MRF
@@ -26,8 +26,7 @@ PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
 def decided(**changes) -> Checkpoint:
     """An untrained network whose probabilities lie all over 0 … 1, not about 0.5."""
     torch.manual_seed(0)
-    values = {"amdf_width": 4, "width": 2, "steps": 3, "input_size": SIDE} | changes
-    model = Model(backbone="tf_efficientnet_lite0", weights="random", **values)
+    model = architecture(**{"steps": 3} | changes)
     network = R2MRF(model).eval()
     with torch.inference_mode():
         logits = network(torch.randn(4, 3, SIDE, SIDE)).fused

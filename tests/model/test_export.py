@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import architecture
 
 from r2mrf import Predictor
 from r2mrf import export as exports
 from r2mrf.checkpoint import Checkpoint
-from r2mrf.config import Model
 from r2mrf.errors import UserError
 from r2mrf.export import FORMATS, ExportError, export
 from r2mrf.graph import to_onnx
@@ -27,7 +27,7 @@ FILES = {"onnx": ["model.json", "model.onnx"], "openvino": ["model.bin", "model.
 
 def untrained(seed: int = 0) -> Checkpoint:
     torch.manual_seed(seed)
-    model = Model(backbone="tf_efficientnet_lite0", weights="random", amdf_width=4, width=2, steps=3, input_size=SIDE)
+    model = architecture(steps=3)
     network = R2MRF(model).eval()
     with torch.no_grad():
         network.fusion.weight *= 100  # away from 0.5

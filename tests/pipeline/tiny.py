@@ -13,11 +13,19 @@ from r2mrf.model import R2MRF
 from r2mrf.preprocess import Preprocess
 
 
+def architecture(**changes) -> Model:
+    """A network of a few weights, untrained."""
+    values = {
+        "backbone": "tf_efficientnet_lite0", "weights": "random", "grid_stride": 4, "amdf_width": 4, "width": 2,
+        "steps": 2, "share_steps": True, "rrm": True, "fusion_relu": False, "input_size": 64,
+    }  # fmt: skip
+    return Model(**values | changes)
+
+
 def save_tiny_model(folder: Path, seed: int = 0) -> Path:
     """An untrained network of a few weights, as a model folder."""
     torch.manual_seed(seed)
-    tiny = {"amdf_width": 4, "width": 2, "steps": 2, "input_size": 64}
-    model = Model(backbone="tf_efficientnet_lite0", weights="random", **tiny)
+    model = architecture()
     network = R2MRF(model)
     preprocess = Preprocess(64, network.backbone.mean, network.backbone.std)
     return checkpoint.save(folder, Checkpoint(network, model, preprocess))
