@@ -48,7 +48,12 @@ class Checkpoint:
 
 
 def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
-    """Write a model folder, replacing an older one; if anything fails, the old one stays."""
+    """Write a model folder, replacing an older one; if anything fails, the old one stays.
+
+    Raises:
+        CheckpointError: something else lies at `folder`.
+        UserError: the folder cannot be written.
+    """
     folder = Path(folder)
     if folder.exists() and not (folder / FACTS).is_file():
         raise CheckpointError(f"{folder} is there and is no model folder: give another name, or move it away")

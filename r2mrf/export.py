@@ -58,7 +58,7 @@ def export(checkpoint: Checkpoint, form: str, folder: str | Path) -> dict:
 
     Raises:
         ExportError: `folder` holds something else, or the graph does not give torch's probabilities.
-        UserError: the runtime that checks the graph is not installed, or the graph cannot be written.
+        UserError: the runtime that checks the graph is not installed, or the folder cannot be written.
     """
     folder = Path(folder)
     _check_free(folder, form)

@@ -1,5 +1,8 @@
-"""A tiny model, and photos for it."""
+"""A tiny model, photos for it, and a disk that they do not fit on."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -39,3 +42,14 @@ def save_photo(path: Path, size: tuple[int, int] = (60, 80), seed: int = 0, turn
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path, exif=exif)
     return path
+
+
+@contextmanager
+def tiny_disk(largest: int = 100_000) -> Iterator[None]:
+    """No file may grow beyond so many bytes."""
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
