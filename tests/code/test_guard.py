@@ -132,7 +132,6 @@ def test_memory_is_bounded(guard):
 
 
 def test_what_was_interrupted_is_not_answered_later(guard):
-
     def interrupt(*_):
         raise KeyboardInterrupt
 

@@ -137,8 +137,9 @@ def test_exif_orientation_is_applied(form, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if form == "WEBP" else {"quality": 95} if form == "JPEG" else {}
-    shown = decode(encode(gradient(), form, exif=exif, **options))
-    assert_near(shown, ORIENTATIONS[orientation](gradient()))
+    data = encode(gradient(), form, exif=exif, **options)
+    assert_near(decode(data), ORIENTATIONS[orientation](gradient()))
+    assert images.is_turned(data) == (orientation > 1)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 99])
