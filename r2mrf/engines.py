@@ -54,7 +54,7 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
     """An engine by name: one of `ENGINES`, or `auto` for the fastest (said in the log).
 
     Args:
-        threads: share of the cores; None: as many as torch has.
+        threads: how many the engine uses; None: as many as torch has.
         precision: fp32, bf16, or auto: what the machine multiplies natively. ONNX Runtime has fp32 only.
 
     Raises:
@@ -67,7 +67,7 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
         graph, size = to_onnx(checkpoint.network), checkpoint.preprocess.size
         return runtime(graph, threads or torch.get_num_threads(), size, resolve(precision))
     if name == "auto":
-        trial = fastest(checkpoint, threads)
+        trial = fastest(checkpoint, threads, precision)
         log.info("engine: %s", trial)
         return trial.engine
     raise EngineError(f"no engine {name!r}: use one of {', '.join(ENGINES)}, or auto")
@@ -87,7 +87,9 @@ class Trial:
         return f"{self.engine.name} (photos/s: {rates}{without})"
 
 
-def fastest(checkpoint: Checkpoint, threads: int | None = None, batch: int = 4, rounds: int = 3) -> Trial:
+def fastest(
+    checkpoint: Checkpoint, threads: int | None = None, precision: str = "auto", batch: int = 4, rounds: int = 3
+) -> Trial:
     """Time every engine that is installed on a few batches of noise, by turns, and take the fastest.
 
     Its engine stays; to have the same one in other processes, pass on its name. What differs by less than `TIE`
@@ -99,7 +101,7 @@ def fastest(checkpoint: Checkpoint, threads: int | None = None, batch: int = 4, 
     engines, refused, expected = {}, {}, None
     for name in ENGINES:
         try:
-            engine = create(name, checkpoint, threads)
+            engine = create(name, checkpoint, threads, precision)
         except UserError as error:
             refused[name] = str(error)
             continue

@@ -237,6 +237,12 @@ def test_auto_measures_and_says_what(made, caplog):
         assert f"{name} " in caplog.messages[0]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_auto_keeps_to_the_precision_asked_for(made, monkeypatch, precision):
+    pretend(monkeypatch, torch=0.1, openvino=1.0, onnx=1.0)
+    assert create("auto", made, precision=precision).precision == precision
+
+
 def test_trial(made):
     trial = fastest(made, threads=1, batch=2, rounds=2)
     assert set(trial.rates) == set(ENGINES)
