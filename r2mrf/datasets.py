@@ -4,8 +4,8 @@
     errors, warnings = check_pairs(pairs, config.data.source)
     image, mask = read_pair(pairs[0])           # white = defocused, whichever way the set has it
 
-Who reads all files anyway calls `match_pairs`, and of `pairs`, where `read_pair` is, `examine` and `check_facts`: then each
-is read once.
+Who reads all files anyway calls `match_pairs`, and of `pairs`, where `read_pair` is, `examine` and `check_facts`: then
+each is read once.
 """
 
 from __future__ import annotations

@@ -221,8 +221,8 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _grey_to_uint8(grey: np.ndarray) -> np.ndarray:
-    """Deep greys to 8 bits: integers by the range of 16 bits, unless none exceeds 255; floats by [0, 1]; those that exceed
-    these ranges, by their own."""
+    """Deep greys to 8 bits: integers by the range of 16 bits, unless none exceeds 255; floats by [0, 1]; what exceeds
+    such a range, by its own."""
     values = np.nan_to_num(grey.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if np.issubdtype(grey.dtype, np.integer):
         low, high = 0.0, max(values.max(), 65535.0) if values.max() > 255 else 255.0
