@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny import architecture, tiny_disk
 
-from r2mrf.checkpoint import FACTS, WEIGHTS, Checkpoint, CheckpointError, load, save
+from r2mrf.checkpoint import FACTS, WEIGHTS, Checkpoint, CheckpointError, content_hash, load, save
 from r2mrf.config import Model
 from r2mrf.errors import UserError
 from r2mrf.model import R2MRF
@@ -114,6 +114,12 @@ def test_hash_does_not_depend_on_how_it_was_trained(sha256_of):
     assert sha256_of(checkpoint(steps=7, f_05=0.9)) == sha256_of(checkpoint())
     model = ARCHITECTURE.model_copy(update={"weights": "pretrained"})
     assert sha256_of(replace(checkpoint(), model=model)) == sha256_of(checkpoint())
+
+
+def test_hash_without_building_the_network(folder):
+    assert content_hash(folder) == load(folder).sha256
+    with pytest.raises(CheckpointError, match=r"model\.json lacks what a model needs"):
+        content_hash(edit(folder, lambda facts: facts.pop("preprocess")))
 
 
 def test_name_begins_the_hash(folder):
