@@ -106,7 +106,7 @@ def test_hash_changes_with_the_architecture(sha256_of):
 
 
 def test_hash_changes_with_the_preprocessing(sha256_of):
-    for change in ({"size": 96}, {"mean": (0.5, 0.5, 0.4)}):
+    for change in ({"mean": (0.5, 0.5, 0.4)}, {"std": (0.25, 0.25, 0.2)}):
         assert sha256_of(checkpoint(preprocess=replace(PREPROCESS, **change))) != sha256_of(checkpoint())
 
 
@@ -184,6 +184,11 @@ def test_other_version_of_preprocessing(folder):
     text = refused(edit(folder, lambda facts: facts["preprocess"].update(version=VERSION + 1)))
     assert f"version {VERSION + 1}" in text
     assert "install the r2mrf release" in text
+
+
+@pytest.mark.parametrize("size", [10**9, 0, "64"])
+def test_size_that_is_not_the_networks(folder, size):
+    assert f"size {size} is not" in refused(edit(folder, lambda facts: facts["preprocess"].update(size=size)))
 
 
 def test_unknown_preprocessing_key(folder):
