@@ -273,6 +273,16 @@ def test_trial_without_an_engine(made, monkeypatch):
     assert str(trial).endswith("; without onnx)")
 
 
+def test_trial_of_an_engine_that_this_machine_cannot_run(made, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no plugin\nfor this processor")
+
+    monkeypatch.setitem(engines.RUNTIMES, "openvino", broken)
+    trial = fastest(made)
+    assert trial.engine.name in ("torch", "onnx")
+    assert trial.refused == {"openvino": "no plugin for this processor"}
+
+
 def test_fast_but_wrong(made, monkeypatch):
     class Wrong:
         name, precision = "openvino", "fp32"
