@@ -9,6 +9,7 @@ thresholds.png; docs/method.md says what they show.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from pipelines.plots import gallery
 from r2mrf import Predictor, images
+from r2mrf.errors import UserError
 from r2mrf.geometry import resize
 from r2mrf.overlay import overlay
 from r2mrf.preprocess import to_uint8
@@ -27,8 +29,13 @@ THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
-    photo = images.load(options.photo or portrait())
-    predictor = Predictor.load(options.model)
+    path = options.photo or portrait()
+    try:
+        photo, predictor = images.load(path), Predictor.load(options.model)
+    except images.ImageError as error:
+        sys.exit(f"{path}: {error}")
+    except UserError as error:
+        sys.exit(str(error))
     fused, branches = look(predictor, photo)
 
     scale = min(SIDE / max(photo.shape[:2]), 1)

@@ -19,6 +19,6 @@ class Analysis(NamedTuple):
 
 
 def analyse(photos: np.ndarray, preprocess: Preprocess, engine: Engine) -> list[Analysis]:
-    """uint8 B×S×S×3, shrunk by `preprocess.shrink` -> maps S×S, with their confidences."""
+    """uint8 B×H×W×3 as the network sees them, in use S×S by `preprocess.shrink` -> maps H×W, with their confidences."""
     maps, steps = engine(preprocess.normalise(photos))
     return [Analysis(defocus, certainty(k)) for defocus, k in zip(maps, steps, strict=True)]

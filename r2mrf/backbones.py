@@ -54,7 +54,7 @@ class Backbone(nn.Module):
     def __init__(self, name: str, weights: str = "random"):
         super().__init__()
         self.body, self._levels, self.channels = _lite0(weights) if name == LITE0 else _timm(name, weights)
-        self.mean, self.std = normalisation(name)
+        self.mean, self.std = _normalisation(name)
         self.train(self.training)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -75,8 +75,8 @@ class Backbone(nn.Module):
         return self
 
 
-def normalisation(name: str) -> tuple[RGB, RGB]:
-    """(mean, std) per RGB channel for values in [0, 1] that the backbone's ImageNet weights expect."""
+def _normalisation(name: str) -> tuple[RGB, RGB]:
+    """(mean, std); of models that say nothing, those of ImageNet, which nearly all have."""
     if name == LITE0:
         return _LITE0_NORMALISATION
     import timm
@@ -115,6 +115,8 @@ def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[int]]:
     except Exception as error:  # hub, network and shape errors come in many classes
         if weights == "random":
             raise
+        if given:
+            raise BackboneError(f"backbone weights {weights} are not those of {name}: {_line(error)}") from None
         raise BackboneError(
             f"the ImageNet weights of {name} could not be had ({type(error).__name__}: {_line(error)}): go online "
             "once, so that timm can fetch them from its hub, or set model.weights to a local .safetensors file"

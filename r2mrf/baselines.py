@@ -40,7 +40,7 @@ def gradient_energy(grey: np.ndarray, window: int) -> np.ndarray:
 
 
 def high_frequencies(grey: np.ndarray, window: int) -> np.ndarray:
-    """Share of a window's variation that lies beyond half the highest frequency: float32 H×W -> float32 H×W.
+    """Share, 0 to 1, of a window's variation beyond half the highest frequency: float32 H×W in [0, 1] -> float32 H×W.
 
     Of the windows' cosine transforms, one every quarter of a window, interpolated between.
     """
@@ -84,7 +84,13 @@ class Baseline:
 
 def fit(measure: str, learn: Iterable[Pair], choose: Iterable[Pair], side: int) -> Baseline:
     """A measure at its best: the curve is fitted to the pixels of `learn`, and that window kept whose mean F at 0.5
-    on `choose` is highest; of equals, the smaller."""
+    on `choose` is highest; of equals, the smaller.
+
+    Args:
+        measure: a key of `MEASURES`.
+        learn, choose: photos with masks, one or more of each.
+        side: of the square that photos are shrunk to, in pixels.
+    """
     learn, choose = list(learn), list(choose)
     candidates = [_fit_curve(measure, window, learn, side) for window in WINDOWS]
     return max(candidates, key=lambda candidate: _f_05(candidate, choose))

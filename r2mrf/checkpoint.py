@@ -48,7 +48,12 @@ class Checkpoint:
 
 
 def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
-    """Write a model folder, replacing an older one; if anything fails, the old one stays."""
+    """Write a model folder, replacing an older one; if anything fails, the old one stays.
+
+    Raises:
+        CheckpointError: something else lies at `folder`.
+        UserError: the folder cannot be written.
+    """
     folder = Path(folder)
     if folder.exists() and not (folder / FACTS).is_file():
         raise CheckpointError(f"{folder} is there and is no model folder: give another name, or move it away")
@@ -77,17 +82,23 @@ def load(folder: str | Path) -> Checkpoint:
 
 
 def read(folder: str | Path) -> dict[str, bytes]:
-    """The files of a model folder by name, as `parse` takes them. Raises CheckpointError if one is missing."""
+    """The files of a model folder by name, as `parse` takes them.
+
+    Raises:
+        CheckpointError: one is missing.
+    """
     return {name: _read(Path(folder), name) for name in (WEIGHTS, FACTS)}
 
 
 def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
-    """`load` of files that were read before; `origin` stands in errors."""
+    """`load` of files that were read before; `origin` stands in errors. Raises as `load`."""
     folder = Path(origin)
     weights, facts = _checked(files, folder)
     try:
         model = Model.model_validate(facts["model"]).model_copy(update={"weights": "random"})
         preprocess = Preprocess.from_dict(facts["preprocess"])
+        if preprocess.size != model.input_size:  # which is bounded
+            raise ValueError(f"preprocess.size {preprocess.size} is not model.input_size {model.input_size}")
         network = R2MRF(model)
         network.load_state_dict(load_tensors(weights))
     except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, SafetensorError) as error:

@@ -22,7 +22,7 @@ from r2mrf.pairs import DataError
 from r2mrf.scenes import (
     BLUR,
     Photo,
-    check_order,
+    check_seed_and_size,
     clear_coc,
     depth_between,
     develop,
@@ -62,7 +62,7 @@ def render_composite(source: Sharp, shapes: list[Path], seed: int, size: int = 3
         DataError: a mask is not of its photo's size.
         ValueError: the seed is below 0, or the size below 32.
     """
-    check_order(seed, size)
+    check_seed_and_size(seed, size)
     rng = np.random.default_rng([seed, digest(0, source.id)])
     rgb, regions = _frame(rng, source, size)
     thing = _thing(rng, source, regions)
@@ -79,11 +79,10 @@ def render_composite(source: Sharp, shapes: list[Path], seed: int, size: int = 3
 def _frame(rng: np.random.Generator, source: Sharp, size: int) -> tuple[np.ndarray, np.ndarray | None]:
     """A square of the photo, sometimes shrunk before, perhaps mirrored, and of its objects or segments."""
     planes = [images.load(source.image)]
-    for path in (source.objects or source.segments,):
-        if path:
-            planes.append(images.decode_mask(images.read_bytes(path)))
-            if planes[1].shape != planes[0].shape[:2]:
-                raise DataError(f"{path}: not of the size of its photo {source.image}. Replace it, or remove it.")
+    if path := source.objects or source.segments:
+        planes.append(images.decode_mask(images.read_bytes(path)))
+        if planes[1].shape != planes[0].shape[:2]:
+            raise DataError(f"{path}: not of the size of its photo {source.image}. Replace it, or remove it.")
     height, width = planes[0].shape[:2]
     side = min(size, height, width)
     shrink = rng.choice([1.0, rng.uniform(max(0.5, side / min(height, width)), 1)])

@@ -13,21 +13,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from r2mrf.errors import UserError
+from r2mrf import params
+from r2mrf.params import ConfigError
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
+Side = Annotated[int, Field(ge=32)]  # pixels; a backbone's deepest level has one for 32 of them
+Rendered = Annotated[int, Field(gt=0, le=500_000)]  # seeds for testing begin so far behind those for training
 Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Steps = Annotated[int, Field(ge=0, le=16)]  # recurrent ones, T
 SECRET = "it holds a password"  # an error that says so does not show the value
-
-
-class ConfigError(UserError):
-    """A parameter that cannot be used; the message names the key and the fix."""
 
 
 def _without_password(address: str) -> str:
@@ -37,7 +35,7 @@ def _without_password(address: str) -> str:
     return address
 
 
-Address = Annotated[str, AfterValidator(_without_password)]  # or a path of this machine
+Address = Annotated[str, AfterValidator(_without_password)]  # of a server or bucket, or a path of this machine
 
 
 class Section(BaseModel):
@@ -52,9 +50,9 @@ class Data(Section):
     source: Literal["synthetic", "composite", "cuhk", "dut", "ctcug", "ebd", "pairs"]
     root: str
     white: Literal["defocus", "focus"]
-    size: Annotated[int, Field(ge=32)]
-    train: Annotated[int, Field(gt=0, le=500_000)]
-    test: Annotated[int, Field(gt=0, le=500_000)]
+    size: Side
+    train: Rendered
+    test: Rendered
     scenes: Share
     labelled: str
 
@@ -68,18 +66,21 @@ class Augment(Section):
 
 
 class Model(Section):
-    """Architecture of the network (DESIGN: T = steps, M = width)."""
+    """Architecture of the network; in docs/method.md `steps` is T and `width` is M.
+
+    A model.json holds it too: a field that is added needs a default that leaves models saved before as they were.
+    """
 
     backbone: str
-    weights: str = "pretrained"
-    grid_stride: Literal[2, 4] = 4
-    amdf_width: Positive = 48
-    width: Positive = 16
-    steps: Literal["auto"] | Steps = 6  # auto: what the stage tune has chosen; no network is built from it
-    share_steps: bool = True
-    rrm: bool = True
-    fusion_relu: bool = False
-    input_size: Annotated[int, Field(ge=32, le=4096)] = 320
+    weights: str
+    grid_stride: Literal[2, 4]
+    amdf_width: Positive
+    width: Positive
+    steps: Literal["auto"] | Steps  # auto: what the stage tune has chosen; no network is built from it
+    share_steps: bool
+    rrm: bool
+    fusion_relu: bool
+    input_size: Annotated[int, Field(ge=32, le=4096)]
 
     @property
     def recurrent_steps(self) -> int:
@@ -100,15 +101,15 @@ class Train(Section):
     workers: Positive | tuple[Positive, Positive]  # or the fewest and the most, as machines come and go
     steps: Positive
     batch: Positive
-    crop: Annotated[int, Field(ge=32)]
+    crop: Side
     optimizer: Literal["sgd", "adamw"]
-    lr: Rate
-    backbone_lr: Rate
-    weight_decay: Rate
+    lr: Amount
+    backbone_lr: Amount
+    weight_decay: Amount
     schedule: Literal["one_cycle", "poly", "cosine"]
     warmup: Share
-    side_weight: Rate
-    clip_norm: Rate
+    side_weight: Amount
+    clip_norm: Amount
     ema: Annotated[float, Field(ge=0, lt=1)]
     precision: Literal["auto", "fp32", "bf16"]
     validation: Count
@@ -152,7 +153,7 @@ class Tune(Section):
     budget: Positive
     grace: Positive
     reduction: Annotated[float, Field(gt=1)]
-    crop: Annotated[int, Field(ge=32)]
+    crop: Side
     validation: Positive
     report_every: Positive
     tolerance: Annotated[float, Field(gt=0, le=1)]
@@ -168,7 +169,7 @@ class Tune(Section):
 class Ablate(Section):
     """How long ablations may train, in minutes, and how many steps a row."""
 
-    minutes: Rate
+    minutes: Amount
     steps: Positive
 
 
@@ -266,7 +267,7 @@ def load(path: str | Path = "params.yaml") -> Config:
     Raises:
         ConfigError: the file is missing or no YAML, a key is unknown or missing, a value is out of range.
     """
-    return _checked(_read(Path(path)), str(path))
+    return _checked(params.read(Path(path)), str(path))
 
 
 def _checked(values: dict, where: str) -> Config:
@@ -274,33 +275,6 @@ def _checked(values: dict, where: str) -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{where}: " + "; ".join(_sentence(e) for e in error.errors())) from None
-
-
-def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
-    """Values of a file, laid over those of its base."""
-    if path.resolve() in seen:
-        raise ConfigError(f"{path}: is its own base")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such parameter file; run this where params.yaml lies") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must hold keys and values")
-    if base := values.pop("base", None):
-        return _laid_over(values, _read(path.parent / str(base), (*seen, path.resolve())))
-    return values
-
-
-def _laid_over(values: dict, base: dict) -> dict:
-    merged = dict(base)
-    for key, value in values.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _laid_over(value, base[key]) if both else value
-    return merged
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ def parameters_of(network: nn.Module) -> int:
 
 @torch.inference_mode()
 def macs_of(network: nn.Module, x: torch.Tensor) -> int:
-    """As torch counts: of convolutions and matrix products; of nothing else."""
+    """Of an input, normalised B×3×H×W for `R2MRF`, as torch counts: of convolutions and matrix products alone."""
     with FlopCounterMode(display=False) as counter:
         network(x)
     return counter.get_total_flops() // 2

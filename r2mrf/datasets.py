@@ -4,7 +4,8 @@
     errors, warnings = check_pairs(pairs, config.data.source)
     image, mask = read_pair(pairs[0])           # white = defocused, whichever way the set has it
 
-Who reads all files anyway calls `match_pairs`, `examine` and `check_facts`: then each is read once.
+Who reads all files anyway calls `match_pairs`, and of `pairs`, where `read_pair` is, `examine` and `check_facts`: then
+each is read once.
 """
 
 from __future__ import annotations
@@ -16,12 +17,7 @@ from pathlib import Path
 
 from r2mrf import config, cuhk_split
 from r2mrf.images import SUFFIXES
-from r2mrf.pairs import DataError, Facts, Pair, check_facts, examine, read_pair
-
-__all__ = [
-    "SOURCES", "DataError", "Facts", "Pair",
-    "check_counts", "check_facts", "check_pairs", "examine", "find_pairs", "match_pairs", "read_pair",
-]  # fmt: skip
+from r2mrf.pairs import DataError, Pair, check_facts, examine
 
 
 @dataclass(frozen=True)
@@ -190,7 +186,7 @@ def _fits(base: Path, layout: Layout) -> bool:
 
 def _folder(base: Path, names: Iterable[str]) -> Path | None:
     """The first of the names, "a" or "a/b", that is a folder below the base."""
-    below = {_like(path.relative_to(base)): path for path in (*base.glob("*/"), *base.glob("*/*/"))}
+    below = {_like(path.relative_to(base)): path for path in sorted([*base.glob("*/"), *base.glob("*/*/")])}
     return next((below[_like(name)] for name in names if _like(name) in below), None)
 
 

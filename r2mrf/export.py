@@ -58,14 +58,14 @@ def export(checkpoint: Checkpoint, form: str, folder: str | Path) -> dict:
 
     Raises:
         ExportError: `folder` holds something else, or the graph does not give torch's probabilities.
-        UserError: the runtime that checks the graph is not installed, or the graph cannot be written.
+        UserError: the runtime that checks the graph is not installed, or the folder cannot be written.
     """
     folder = Path(folder)
     _check_free(folder, form)
     with whole_folder(folder) as new:
         graph = _write_onnx(checkpoint, new) if form == "onnx" else _write_openvino(checkpoint, new)
         engine = RUNTIMES[form](graph, torch.get_num_threads())
-        difference = largest_difference(checkpoint, engine)
+        difference = _largest_difference(checkpoint, engine)
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"{folder}: not written, as its probabilities differ from torch's by up to {difference:.2g} "
@@ -87,7 +87,7 @@ def export(checkpoint: Checkpoint, form: str, folder: str | Path) -> dict:
     return facts
 
 
-def largest_difference(checkpoint: Checkpoint, engine: Engine) -> float:
+def _largest_difference(checkpoint: Checkpoint, engine: Engine) -> float:
     """Largest difference of any probability from torch's in float32, over batches of noise and of edge cases."""
     graph, largest = Graph(checkpoint.network), [0.0]
     for photos in _probes(checkpoint.preprocess.size):

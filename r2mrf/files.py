@@ -20,12 +20,10 @@ def whole(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")  # two attempts never share a name
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        why = error.strerror or error
-        raise UserError(f"{path}: cannot be written ({why}); mend that, or give another place") from None
+        with _told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(path)
     finally:
         with suppress(OSError):  # it was renamed, or could not be made at all
             temporary.unlink()
@@ -34,18 +32,33 @@ def whole(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """An empty folder beside `folder` to fill; at the end it takes its place, or after an error is removed.
-    If anything fails, what was in `folder` before stays."""
-    folder = folder.absolute()  # so that "." has a name and a parent
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        new, old = Path(scratch) / "new", Path(scratch) / "old"
-        new.mkdir()
-        yield new
-        if folder.exists():
-            folder.replace(old)
-        try:
-            new.replace(folder)
-        except BaseException:
-            if old.exists():
-                old.replace(folder)
-            raise
+    If anything fails, what was in `folder` before stays.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    with _told(folder):
+        folder = folder.absolute()  # so that "." has a name and a parent
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+            new, old = Path(scratch) / "new", Path(scratch) / "old"
+            new.mkdir()
+            yield new
+            if folder.exists():
+                folder.replace(old)
+            try:
+                new.replace(folder)
+            except BaseException:
+                if old.exists():
+                    old.replace(folder)
+                raise
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system refuses while `path` is written, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise UserError(f"{path}: cannot be written ({why}); mend that, or give another place") from None

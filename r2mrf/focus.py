@@ -80,7 +80,7 @@ def certainty(steps: np.ndarray) -> float:
 
 
 def local_contrast(rgb: np.ndarray) -> float:
-    """Largest standard deviation of grey in the photo's 8×8 tiles (of uint8 H×W×3), in grey levels."""
+    """Largest standard deviation of grey, in grey levels of 255, in a tile of a photo, uint8 H×W×3, cut 8 by 8."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     rows, columns = (np.linspace(0, n, min(n, 8) + 1).astype(int) for n in grey.shape)
     tiles = (grey[y0:y1, x0:x1] for y0, y1 in pairwise(rows) for x0, x1 in pairwise(columns))

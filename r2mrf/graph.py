@@ -15,7 +15,7 @@ from r2mrf.model import R2MRF
 from r2mrf.runtimes import INPUT, OUTPUTS
 
 AGREEMENT_STEPS = 3  # last recurrent steps whose agreement makes the confidence
-OPSET = 18
+OPSET = 18  # of ONNX 1.13, 2022: older runtimes read it too
 
 
 class GraphError(UserError):
@@ -46,9 +46,9 @@ def to_onnx(network: R2MRF) -> bytes:
     if importlib.util.find_spec("onnx") is None:
         raise GraphError("ONNX files cannot be written here: `pip install onnx`, or use the engine torch")
     sizes = {
-        "photos": {0: "batch", 2: "height", 3: "width"},
-        "defocus": {0: "batch", 1: "height", 2: "width"},
-        "steps": {0: "batch", 2: "rows", 3: "columns"},
+        INPUT: {0: "batch", 2: "height", 3: "width"},
+        OUTPUTS[0]: {0: "batch", 1: "height", 2: "width"},
+        OUTPUTS[1]: {0: "batch", 2: "rows", 3: "columns"},
     }
     names: dict[str, Any] = {"input_names": [INPUT], "output_names": list(OUTPUTS), "dynamic_axes": sizes}
     example = torch.zeros(1, 3, 64, 64)

@@ -63,6 +63,9 @@ class Guard:
                 good, answer = self._channel.recv() if self._channel.poll(self._patience) else (None, None)
             except (EOFError, OSError):
                 good = None
+            except BaseException:  # an interrupt: the answer that still comes is not the next call's
+                self._end()
+                raise
             if good:
                 return answer
             if good is not None:

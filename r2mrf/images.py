@@ -123,11 +123,20 @@ def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tup
             height, width = pixels.shape[:2]  # Pillow turns TIFFs itself
         orientation = _orientation(image)
         pixels = np.ascontiguousarray(_TURN[orientation](pixels))
-        return pixels, (width, height) if orientation in SIDEWAYS else (height, width)
+        return pixels, (width, height) if orientation in _SIDEWAYS else (height, width)
     except MemoryError:
         raise ImageError("too_large", f"{width}×{height} pixels do not fit into memory") from None
     except Exception as error:  # decoders of damaged files raise all sorts
         raise ImageError("corrupt", f"{REASONS['corrupt']} ({error})") from None
+
+
+def is_turned(data: bytes) -> bool:
+    """Whether EXIF asks for an image file's pixels to be turned or mirrored when they are shown.
+
+    Raises:
+        ImageError: not_an_image, corrupt or too_large.
+    """
+    return _orientation(_open(data)) != 1
 
 
 def load(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -180,7 +189,7 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 … 8. After loading: Pillow turns TIFFs itself."""
+    """EXIF orientation 1 … 8; of a TIFF that is loaded always 1, since Pillow has turned it."""
     try:
         orientation = image.getexif().get(0x0112, 1)
     except Exception:  # broken metadata around good pixels: shown as they lie, as viewers do
@@ -199,7 +208,7 @@ _TURN = {
     7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
     8: lambda p: np.rot90(p),
 }
-SIDEWAYS = (5, 6, 7, 8)
+_SIDEWAYS = (5, 6, 7, 8)
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
@@ -212,7 +221,8 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _grey_to_uint8(grey: np.ndarray) -> np.ndarray:
-    """Deep greys: integers by the range of 16 bits, floats by [0, 1]; those that exceed it, by their own."""
+    """Deep greys to 8 bits: integers by the range of 16 bits, unless none exceeds 255; floats by [0, 1]; what exceeds
+    such a range, by its own."""
     values = np.nan_to_num(grey.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if np.issubdtype(grey.dtype, np.integer):
         low, high = 0.0, max(values.max(), 65535.0) if values.max() > 255 else 255.0

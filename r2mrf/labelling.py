@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from r2mrf import images
-from r2mrf.geometry import resize
 from r2mrf.predictor import Predictor
+from r2mrf.samples import at_most
 from r2mrf.sharp import Sharp
 
 SURE = 0.85  # a pixel's probability from which its label is taken
@@ -30,8 +30,7 @@ def label(predictor: Predictor, source: Sharp) -> tuple[np.ndarray, np.ndarray] 
     Raises:
         ImageError: a file of the source cannot be read.
     """
-    rgb, size = images.load(source.image), predictor.preprocess.size
-    rgb = resize(rgb, *(min(side, size) for side in rgb.shape[:2]))
+    rgb = at_most(images.load(source.image), predictor.preprocess.size)
     both = predictor.analyse_batch(np.stack([rgb, rgb[:, ::-1]]))
     defocus = (both[0].defocus + both[1].defocus[:, ::-1]) / 2
     mask = settle(defocus, _regions(source, *defocus.shape))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from r2mrf.config import Train
 from r2mrf.model import R2MRF
@@ -13,9 +13,10 @@ from r2mrf.model import R2MRF
 
 def make_optimizer(network: R2MRF, train: Train) -> torch.optim.Optimizer:
     """Own rate for the backbone; no weight decay on biases and normalisation scales (all one-dimensional)."""
+    backbone = list(network.backbone.parameters())
+    head = [p for name, p in network.named_parameters() if not name.startswith("backbone.")]
     groups = []
-    for module, rate in ((network.backbone, train.backbone_lr), (None, train.lr)):
-        parameters = list(module.parameters() if module else _head(network))
+    for parameters, rate in ((backbone, train.backbone_lr), (head, train.lr)):
         groups.append({"params": [p for p in parameters if p.ndim > 1], "lr": rate, "weight_decay": train.weight_decay})
         groups.append({"params": [p for p in parameters if p.ndim <= 1], "lr": rate, "weight_decay": 0.0})
     for group in groups:
@@ -63,7 +64,3 @@ class AveragedWeights:
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, parameter in network.named_parameters():
             self.values[name].lerp_(parameter.detach(), 1 - decay)
-
-
-def _head(network: R2MRF) -> list[Tensor]:
-    return [p for name, p in network.named_parameters() if not name.startswith("backbone.")]

@@ -1,13 +1,14 @@
 """A photo and its mask on disk -> bytes with white = defocused, and whether a set of them can be trusted.
 
-image, mask, facts = examine(pair)           # reads both files, once
-errors, warnings = check_facts(all_facts)
+    image, mask, facts = examine(pair)           # reads both files, once
+    errors, warnings = check_facts(all_facts)
+
+What is wrong with a pair or a set is told in sentences that name its files, all of them at once.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from r2mrf import geometry, images
 from r2mrf.errors import UserError
@@ -25,7 +25,6 @@ INVERTED, UNSURE = 0.8, 1.25  # a split whose median focus ratio is below: refus
 _SUSPECT = 0.5  # of one pair: a smooth thing in focus may come as low, an inverted mask does
 _BLACK, _WHITE = 8, 247  # what JPEG does to a mask stays outside of these; between them it is grey
 _NAMED = 8  # files that a warning calls by name
-_ORIENTATION = 0x0112  # EXIF tag; 1 = upright, 2 to 8 = turned or mirrored
 
 
 class DataError(UserError):
@@ -90,7 +89,7 @@ def examine(pair: Pair) -> tuple[bytes, bytes, Facts]:
     except images.ImageError as error:
         errors.append(f"{pair.mask}: no usable mask: {error.detail}. Replace it, or remove the pair.")
     if not errors:
-        turned, grey = _is_turned(file), float(((mask > _BLACK) & (mask < _WHITE)).mean())
+        turned, grey = images.is_turned(file), float(((mask > _BLACK) & (mask < _WHITE)).mean())
         errors = list(_faults(pair, rgb, turned, mask, grey))
     if errors:
         return b"", b"", Facts(pair, tuple(errors))
@@ -147,14 +146,6 @@ def check_facts(facts: Iterable[Facts]) -> tuple[list[str], list[str]]:
         else:
             warnings.append(f"{names}: the same photo more than once. Keep one of them.")
     return errors, warnings
-
-
-def _is_turned(file: bytes) -> bool:
-    try:
-        with Image.open(io.BytesIO(file)) as image:
-            return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
-    except Exception:  # broken metadata around good pixels, which `images.decode` leaves as they lie
-        return False
 
 
 def _faults(pair: Pair, rgb: np.ndarray, turned: bool, mask: np.ndarray, grey: float) -> Iterator[str]:

@@ -25,7 +25,8 @@ class Predictor:
 
     Attributes:
         network: the torch module in evaluation mode; takes normalised B×3×H×W.
-        checkpoint: architecture, preprocessing, content hash.
+        checkpoint: architecture, training facts, content hash.
+        preprocess: how photos become its input, and its output a map of the photo's size.
         engine: what runs the network here, by default torch.
     """
 
@@ -41,26 +42,31 @@ class Predictor:
 
         Args:
             engine: `torch`, `onnx`, `openvino`, or `auto`: the one that a short trial finds fastest here.
-            threads: share of the cores; None: as many as torch has.
+            threads: how many the engine uses; None: as many as torch has.
 
         Raises:
             CheckpointError: there is no such model, or it cannot be used.
             EngineError: there is no such engine, or its package is not installed.
+            GraphError: the network cannot be put in the engine's form.
         """
         checkpoint = checkpoints.load(locate(str(name)))
         return cls(checkpoint, engines.create(engine, checkpoint, threads))
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """uint8 H×W×3, RGB as displayed -> float32 H×W in [0, 1], 1 = defocused."""
+        """uint8 H×W×3, RGB as displayed -> float32 H×W in [0, 1], 1 = defocused. Raises as `analyse`."""
         return self.analyse(rgb).defocus
 
     def analyse(self, rgb: np.ndarray) -> Analysis:
-        """Map and confidence of one photo, uint8 H×W×3."""
+        """Map, float32 H×W, and confidence of one photo, uint8 H×W×3, RGB as displayed.
+
+        Raises:
+            ValueError: it is no such array, or an empty one.
+        """
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
             raise ValueError(f"a photo must be uint8 H×W×3 RGB, not {rgb.dtype} {rgb.shape}")
         small = self.analyse_batch(self.preprocess.shrink(rgb)[None])[0]
         return small._replace(defocus=self.preprocess.expand(small.defocus, *rgb.shape[:2]))
 
     def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
-        """uint8 B×S×S×3, shrunk by `preprocess.shrink` -> maps S×S, with their confidences."""
+        """As `analysis.analyse`: uint8 B×H×W×3 as the network sees them -> maps H×W, with their confidences."""
         return analyse(photos, self.preprocess, self.engine)

@@ -1,7 +1,7 @@
 """What runs the network outside of torch: ONNX Runtime or OpenVINO behind one call.
 
-engine = RUNTIMES["openvino"](graph, threads=2)   # graph: what `r2mrf.graph.to_onnx` wrote
-defocus, steps = engine(x)                        # normalised float32 B×3×S×S -> probabilities
+    engine = RUNTIMES["openvino"](graph, threads=2)   # graph: what `r2mrf.graph.to_onnx` wrote
+    defocus, steps = engine(x)                        # normalised float32 B×3×S×S -> probabilities
 
 Torch is not imported here: it takes seconds and half a gigabyte, and workers that only score do without.
 """

@@ -56,7 +56,17 @@ def split(table: pa.Table, held_back: int, seed: int) -> tuple[pa.Table, pa.Tabl
 
 
 class Samples:
-    """Rows of the augmented shards (columns image, mask), decoded when asked for."""
+    """Rows of the augmented shards, decoded when asked for.
+
+    Args:
+        table: with the columns image and mask, both encoded.
+        preprocess: of the network; photos are shrunk to its `size` at the most.
+        crop: side of the square that is learnt from, in pixels.
+        seed: of the run.
+
+    Raises:
+        ValueError: the crop does not fit into the network's input, or there is no row.
+    """
 
     def __init__(self, table: pa.Table, preprocess: Preprocess, crop: int, seed: int):
         if not 0 < crop <= preprocess.size:
@@ -77,10 +87,17 @@ class Samples:
 
     def _sample(self, position: int) -> tuple[np.ndarray, np.ndarray]:
         row = row_at(position, self._seed, len(self._images))
-        photo = _at_most(images.decode(self._images[row].as_py()), self._preprocess.size)
-        mask = _at_most(images.decode_mask(self._masks[row].as_py()), self._preprocess.size)
+        photo = at_most(images.decode(self._images[row].as_py()), self._preprocess.size)
+        mask = at_most(images.decode_mask(self._masks[row].as_py()), self._preprocess.size)
         rng = np.random.default_rng([self._seed, 1, position])
         return _crop(photo, mask, self._crop, rng)
+
+
+def at_most(pixels: np.ndarray, size: int) -> np.ndarray:
+    """uint8 H×W or H×W×3, no side longer than `size`: shrunk as in use, but never enlarged, since an enlarged sharp
+    photo is no longer sharp."""
+    h, w = pixels.shape[:2]
+    return resize(pixels, min(h, size), min(w, size))
 
 
 def whole(table: pa.Table, rows: range, preprocess: Preprocess) -> tuple[Tensor, list[np.ndarray]]:
@@ -92,12 +109,6 @@ def whole(table: pa.Table, rows: range, preprocess: Preprocess) -> tuple[Tensor,
 
 def _photos(photos: np.ndarray, preprocess: Preprocess) -> Tensor:
     return torch.from_numpy(preprocess.normalise(photos)).contiguous(memory_format=torch.channels_last)
-
-
-def _at_most(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Shrunk as in use, but never enlarged: an enlarged sharp photo is no longer sharp."""
-    h, w = pixels.shape[:2]
-    return resize(pixels, min(h, size), min(w, size))
 
 
 def _crop(photo: np.ndarray, mask: np.ndarray, side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

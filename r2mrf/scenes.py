@@ -59,7 +59,7 @@ def render_scene(seed: int, size: int = 320) -> Photo:
     Raises:
         ValueError: the seed is below 0, or the size below 32.
     """
-    check_order(seed, size)
+    check_seed_and_size(seed, size)
     rng = np.random.default_rng(seed)
     kind = draw_kind(rng)
     layers = _stage(rng, size, kind)
@@ -73,8 +73,12 @@ def render_scene(seed: int, size: int = 320) -> Photo:
 # What photos of scenes and `composite`'s photos have in common.
 
 
-def check_order(seed: int, size: int) -> None:
-    """ValueError if there is no photo of that number and size."""
+def check_seed_and_size(seed: int, size: int) -> None:
+    """Refuse what cannot be rendered.
+
+    Raises:
+        ValueError: the seed is below 0, or the size below 32 pixels.
+    """
     if seed < 0 or size < 32:
         raise ValueError(f"Give a seed of 0 or more and a size of 32 or more, not {seed} and {size}.")
 

@@ -24,9 +24,6 @@ VERSION = 2  # raise it when the same photo and model would give another record;
 # the rest is an area average, as shrinking is. tests/model/test_released.py holds what that changes in a score.
 REDUCED = 2
 
-# What a record says of a photo that could not be scored.
-NO_FOCUS = {name: None for name in Focus.__dataclass_fields__}
-
 
 @dataclass(frozen=True)
 class Shrunk:
@@ -61,13 +58,22 @@ def look(source: str | bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk
 
 
 def focus_of(analysis: Analysis, width: int, height: int, contrast: float, score: Score) -> Focus:
-    """Record of a photo from the map of its shrunk pixels."""
+    """Record of a photo from the map of its shrunk pixels.
+
+    Args:
+        width, height: of the photo as displayed, in pixels.
+        contrast: see `focus.local_contrast`.
+        score: holds the limits of the verdict.
+    """
     limits = score.sharp_below, score.blurred_above
     return describe(analysis.defocus, (height, width), analysis.confidence, contrast, *limits)
 
 
 def record(predictor: Predictor, data: bytes, score: Score) -> dict:
-    """All of it for one photo: status, error, size, content hash and the fields of `focus.Focus`."""
+    """All of it for one encoded photo: status, error, size, content hash and the fields of `focus.Focus`.
+
+    A photo that cannot be used is no exception: `status` is "failed", `error` says why, and the rest is None.
+    """
     return record_and_map(predictor, data, score)[0]
 
 
@@ -76,8 +82,8 @@ def record_and_map(predictor: Predictor, data: bytes, score: Score) -> tuple[dic
     try:
         shrunk = shrink(data, predictor.preprocess, score.max_pixels)
     except images.ImageError as error:
-        unknown = {name: None for name in ("width", "height", "content_sha256")}
-        return {"status": "failed", "error": str(error), **unknown, **NO_FOCUS}, None
+        unknown = dict.fromkeys(("width", "height", "content_sha256", *Focus.__dataclass_fields__))
+        return {"status": "failed", "error": str(error), **unknown}, None
     analysis = predictor.analyse_batch(shrunk.pixels[None])[0]
     focus = focus_of(analysis, shrunk.width, shrunk.height, shrunk.contrast, score)
     facts = {"width": shrunk.width, "height": shrunk.height, "content_sha256": shrunk.content_sha256}

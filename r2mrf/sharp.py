@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from r2mrf.datasets import SUFFIXES
+from r2mrf.images import SUFFIXES
 from r2mrf.pairs import DataError
 
 _DETAIL = 3.0  # grey levels RMS: a window with less of it tells nothing of focus
@@ -49,7 +49,7 @@ def find_sharp(root: Path) -> tuple[list[Sharp], list[Path]]:
         DataError: there is no photo; says where it looked, and for what.
     """
     sources = []
-    for folder in sorted(Path(root).glob("sharp/*/images")):
+    for folder in sorted(root.glob("sharp/*/images")):
         objects, segments = (_by_stem(folder.with_name(name)) for name in ("objects", "segments"))
         for stem, path in _by_stem(folder).items():
             crop = _VOC_CROP.fullmatch(stem)
@@ -57,11 +57,11 @@ def find_sharp(root: Path) -> tuple[list[Sharp], list[Path]]:
             sources.append(Sharp(name, group, path, objects.get(stem), segments.get(stem)))
     if not sources:
         raise DataError(
-            f"{Path(root).absolute() / 'sharp'}: no sharp photos here. Wanted: sharp/SET/images/NAME.jpg, with "
+            f"{root.absolute() / 'sharp'}: no sharp photos here. Wanted: sharp/SET/images/NAME.jpg, with "
             "sharp/SET/objects/NAME.png (white = object) or sharp/SET/segments/NAME.png (region numbers) where "
             "there are some, and shapes/SET/NAME.png (white = defocused). Put them there, or set data.root."
         )
-    shapes = [path for folder in Path(root).glob("shapes/*/") for path in _by_stem(folder).values()]
+    shapes = [path for folder in root.glob("shapes/*/") for path in _by_stem(folder).values()]
     return sorted(sources, key=lambda source: source.id), sorted(shapes)
 
 

@@ -30,6 +30,7 @@ from r2mrf.preprocess import Preprocess, to_uint8
 from r2mrf.samples import Batch, whole
 
 TENSORS, FACTS = "state.safetensors", "state.json"
+TOGETHER = 8  # photos that are validated in one batch
 
 
 class NotFinite(RuntimeError):
@@ -46,6 +47,7 @@ class Trainer:
         state: folder that `save` wrote, to go on from; None to begin.
 
     Attributes:
+        network: in training, on the device. averaged: its averaged weights, those that are released.
         step: steps done. history: one dict a report, for curves.
 
     Raises:
@@ -164,10 +166,10 @@ def starting_point(config: Config) -> Checkpoint | None:
 
 @torch.inference_mode()
 def validate(network: R2MRF, table: pa.Table, rows: range, preprocess: Preprocess, precision: str) -> list[ImageCounts]:
-    """Count pairs (columns image, mask) as `evaluate` does."""
+    """Counts of these rows of a table with the columns image and mask, as `evaluate` has them of its pairs."""
     counts, device = Counts(), next(network.parameters()).device
-    for start in range(0, len(rows), 8):
-        photos, masks = whole(table, rows[start : start + 8], preprocess)
+    for start in range(0, len(rows), TOGETHER):
+        photos, masks = whole(table, rows[start : start + TOGETHER], preprocess)
         with autocast(precision, device.type):
             maps = network(photos.to(device)).fused.float().sigmoid()[:, 0].cpu().numpy()
         for defocus, mask in zip(maps, masks, strict=True):

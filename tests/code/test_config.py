@@ -144,7 +144,7 @@ def test_unknown_key(load_with, name):
     assert f"unknown parameter {name.replace('__', '.')}:" in text
 
 
-@pytest.mark.parametrize("name", ["seed", "score", "paper__train__lr", "lite__model__backbone"])
+@pytest.mark.parametrize("name", ["seed", "score", "paper__train__lr", "lite__model__backbone", "lite__model__rrm"])
 def test_missing_key(load_with, name):
     assert f"parameter {name.replace('__', '.')} is missing" in message(load_with, **{name: None})
 

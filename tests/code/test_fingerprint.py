@@ -57,3 +57,17 @@ def test_code_does(package, name, old, new):
     before = of_code(package)
     (package / name).write_text(CODE[name].replace(old, new, 1))
     assert of_code(package) != before
+
+
+def test_a_name_is_of_what_is_said_in_whatever_order():
+    assert fingerprint.fingerprint({"a": 1, "b": [2]}, 3) == fingerprint.fingerprint({"b": [2], "a": 1}, 3)
+    different = [({"a": 1},), ({"a": 2},), ({"a": "1"},), (1, 2), ([1, 2],), (2, 1)]
+    assert len({fingerprint.fingerprint(*parts) for parts in different}) == len(different)
+
+
+def test_files_are_named_by_their_content(package):
+    before = fingerprint.of_files(package.glob("*.py"))
+    assert list(before) == sorted(["fingerprint.py", *CODE])
+    (package / "low.py").write_text(CODE["low.py"] + " ")
+    after = fingerprint.of_files(package.glob("*.py"))
+    assert {name for name in before if before[name] != after[name]} == {"low.py"}

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ from r2mrf import guard as guards
 from r2mrf.errors import UserError
 from r2mrf.guard import Guard, Lost
 
+ROOT = Path(__file__).parents[2]
 MEMORY = 1 << 30
 
 
@@ -29,6 +32,9 @@ def act(what: str, diary: str = "") -> object:
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "hang":
         time.sleep(1000)
+    if what == "interrupt":
+        os.kill(os.getppid(), signal.SIGUSR1)
+        time.sleep(0.5)
     if what == "stop":
         os.kill(os.getpid(), signal.SIGSTOP)
     if what == "eat":
@@ -52,6 +58,21 @@ def guard(diary):
 
 def calls(diary: Path, what: str) -> int:
     return sum(line.startswith(what) for line in diary.read_text().splitlines())
+
+
+def is_gone(pid: int) -> bool:
+    """Ended, also where nobody has asked for its status yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while not is_gone(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_one_child_serves_many_calls(guard):
@@ -101,11 +122,7 @@ def test_what_does_not_even_hear_its_clock_is_killed(diary, monkeypatch):
     guard = Guard(partial(act, diary=str(diary)), seconds=0.5, memory=MEMORY, tries=1)
     with pytest.raises(Lost, match="not done"):
         guard("stop")
-    pid = int(diary.read_text().split()[-1])
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] not in "ZX":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until_gone(int(diary.read_text().split()[-1]))
 
 
 def test_memory_is_bounded(guard):
@@ -114,7 +131,27 @@ def test_memory_is_bounded(guard):
     assert guard("next")[0] == "next"
 
 
-def test_child_ends_with_its_parent(guard, diary):
+def test_what_was_interrupted_is_not_answered_later(guard):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            guard("interrupt")
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert guard("next")[0] == "next"
+
+
+def test_close_ends_the_child(guard):
     _, pid = guard("here")
     guard.close()
-    assert not Path(f"/proc/{pid}").exists()
+    assert is_gone(pid)
+
+
+def test_child_ends_with_its_parent():
+    code = "import os; from r2mrf.guard import Guard; print(Guard(os.getpid, 30, 1 << 30)(), flush=True); os._exit(9)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 9
+    wait_until_gone(int(done.stdout))

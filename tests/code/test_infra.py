@@ -181,8 +181,6 @@ def test_kubectl_makes_the_same_of_it(name):
 def test_a_job_runs_a_stage_that_exists(name):
     module = re.fullmatch(r"python -m (pipelines\.\w+)", job(name)["spec"]["entrypoint"])[1]
     assert module == f"pipelines.{name}"
-    if name == "tune" and not importlib.util.find_spec(module):
-        pytest.skip("there is no stage tune yet")
     assert importlib.util.find_spec(module)
 
 
@@ -280,7 +278,6 @@ def test_every_value_that_a_user_must_change_is_marked():
     files = [*KUBERAY.rglob("*.yaml"), INFRA / "ray.yaml"]
     lines = [(file, line) for file in files for line in file.read_text().splitlines()]
     assert not [(file, line) for file, line in lines if invented.search(line) and "CHANGE" not in line]
-    assert sum("# CHANGE" in line for _, line in lines if "kuberay" in str(_)) <= 16
 
 
 def test_the_image_without_cuda_leaves_out_cuda_and_nothing_else():

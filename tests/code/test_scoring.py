@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny import architecture
 
 from r2mrf import images
 from r2mrf.checkpoint import Checkpoint
-from r2mrf.config import Model, Score
+from r2mrf.config import Score
 from r2mrf.focus import VERDICTS
 from r2mrf.model import R2MRF
 from r2mrf.predictor import Predictor
@@ -25,8 +26,7 @@ FIELDS |= {"focus_x1", "focus_y1", "center_blur", "confidence", "verdict"}
 def saying(defocused: bool | None) -> Predictor:
     """A network that says one thing of every pixel; None: as it comes out of the dice."""
     torch.manual_seed(0)
-    tiny = {"amdf_width": 4, "width": 2, "steps": 2, "input_size": 64}
-    model = Model(backbone="tf_efficientnet_lite0", weights="random", **tiny)
+    model = architecture()
     network = R2MRF(model)
     if defocused is not None:
         with torch.no_grad():

@@ -1,10 +1,10 @@
 """Parquet shards: whole or not at all, the same bytes for the same rows, and never taken for what they are not."""
 
 import hashlib
-import resource
 
 import pyarrow.parquet as pq
 import pytest
+from tiny import tiny_disk
 
 from r2mrf import shards
 from r2mrf.errors import UserError
@@ -62,13 +62,8 @@ def test_failing_rows_leave_the_older_shard(path):
 
 
 def test_full_disk_leaves_nothing(path):
-    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # no file may grow beyond
-    try:
-        with pytest.raises(UserError, match=r"a\.parquet: cannot be written"):
-            shards.write(path, [row(1, 200_000)], shards.VARIANTS, "abc")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with tiny_disk(), pytest.raises(UserError, match=r"a\.parquet: cannot be written"):
+        shards.write(path, [row(1, 200_000)], shards.VARIANTS, "abc")
     assert list(path.parent.iterdir()) == []
 
 

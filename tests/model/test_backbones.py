@@ -2,7 +2,6 @@
 
 import copy
 
-import numpy as np
 import pytest
 import timm
 import torch
@@ -173,14 +172,6 @@ def test_lite0_with_its_normalisation_knows_a_cat(lite0):
     assert int(whole(x).argmax()) in range(281, 286)  # ImageNet's five domestic cats
 
 
-@torch.inference_mode()
-def test_lite0_features_of_a_photo_are_finite(lite0):
-    preprocess = Preprocess(64, lite0.mean, lite0.std)
-    photo = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
-    levels = lite0(torch.from_numpy(preprocess.normalise(preprocess.shrink(photo))[None]))
-    assert all(f.isfinite().all() and f.std() > 0 for f in levels)
-
-
 @pytest.mark.parametrize(
     ("name", "mean", "std"),
     [
@@ -245,9 +236,11 @@ def test_local_weights_file(tmp_path):
         assert torch.equal(ours, source[f"features.{key}"])
 
 
-@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "densenet121"])
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "densenet121", "mobilenetv2_050"])
 def test_weights_of_another_network(tmp_path, name):
-    # of DenseNet timm takes nothing from such a file, and says so in a warning only
+    # of DenseNet timm takes nothing from such a file, and says so in a warning only; the last has the same names
     path = tmp_path / "other.safetensors"
     save_file(timm.create_model("mobilenetv2_035").state_dict(), path)
-    assert name in error_of(name, str(path))
+    text = error_of(name, str(path))
+    assert name in text
+    assert "go online" not in text

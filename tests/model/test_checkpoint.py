@@ -2,19 +2,20 @@
 
 import json
 import os
-import resource
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from tiny import architecture, tiny_disk
 
-from r2mrf.checkpoint import FACTS, WEIGHTS, Checkpoint, CheckpointError, load, save
+from r2mrf.checkpoint import FACTS, WEIGHTS, Checkpoint, CheckpointError, content_hash, load, save
 from r2mrf.config import Model
+from r2mrf.errors import UserError
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import VERSION, Preprocess
 
-ARCHITECTURE = Model(backbone="tf_efficientnet_lite0", weights="random", amdf_width=4, width=2, steps=2, input_size=64)
+ARCHITECTURE = architecture()
 PREPROCESS = Preprocess(64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
@@ -105,7 +106,7 @@ def test_hash_changes_with_the_architecture(sha256_of):
 
 
 def test_hash_changes_with_the_preprocessing(sha256_of):
-    for change in ({"size": 96}, {"mean": (0.5, 0.5, 0.4)}):
+    for change in ({"mean": (0.5, 0.5, 0.4)}, {"std": (0.25, 0.25, 0.2)}):
         assert sha256_of(checkpoint(preprocess=replace(PREPROCESS, **change))) != sha256_of(checkpoint())
 
 
@@ -113,6 +114,12 @@ def test_hash_does_not_depend_on_how_it_was_trained(sha256_of):
     assert sha256_of(checkpoint(steps=7, f_05=0.9)) == sha256_of(checkpoint())
     model = ARCHITECTURE.model_copy(update={"weights": "pretrained"})
     assert sha256_of(replace(checkpoint(), model=model)) == sha256_of(checkpoint())
+
+
+def test_hash_without_building_the_network(folder):
+    assert content_hash(folder) == load(folder).sha256
+    with pytest.raises(CheckpointError, match=r"model\.json lacks what a model needs"):
+        content_hash(edit(folder, lambda facts: facts.pop("preprocess")))
 
 
 def test_name_begins_the_hash(folder):
@@ -179,6 +186,11 @@ def test_other_version_of_preprocessing(folder):
     assert "install the r2mrf release" in text
 
 
+@pytest.mark.parametrize("size", [10**9, 0, "64"])
+def test_size_that_is_not_the_networks(folder, size):
+    assert f"size {size} is not" in refused(edit(folder, lambda facts: facts["preprocess"].update(size=size)))
+
+
 def test_unknown_preprocessing_key(folder):
     assert "gamma" in refused(edit(folder, lambda facts: facts["preprocess"].update(gamma=2)))
 
@@ -200,13 +212,8 @@ def test_saving_over_an_older_folder(folder):
 
 def test_disk_full(folder):
     before = load(folder).sha256
-    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # no file may grow beyond; the weights would
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            save(folder, checkpoint(seed=1))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with tiny_disk(), pytest.raises(UserError, match=r"model: cannot be written \(File too large\)"):
+        save(folder, checkpoint(seed=1))
     assert_as_before(folder, before)
 
 
@@ -228,7 +235,7 @@ def test_failure_while_the_folders_are_swapped(folder, monkeypatch, failing):
         rename(source, target)
 
     monkeypatch.setattr(os, "replace", fail_once)
-    with pytest.raises(OSError, match="input/output error"):
+    with pytest.raises(UserError, match=r"cannot be written \(input/output error\)"):
         save(folder, checkpoint(seed=1))
     monkeypatch.undo()
     assert_as_before(folder, before)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import architecture
 
 from r2mrf import Predictor, checkpoint, engines
 from r2mrf.checkpoint import Checkpoint
-from r2mrf.config import Model
 from r2mrf.engines import ENGINES, create, fastest
 from r2mrf.graph import Graph, GraphError, to_onnx
 from r2mrf.model import R2MRF
@@ -26,8 +26,7 @@ PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
 def decided(**changes) -> Checkpoint:
     """An untrained network whose probabilities lie all over 0 … 1, not about 0.5."""
     torch.manual_seed(0)
-    values = {"amdf_width": 4, "width": 2, "steps": 3, "input_size": SIDE} | changes
-    model = Model(backbone="tf_efficientnet_lite0", weights="random", **values)
+    model = architecture(**{"steps": 3} | changes)
     network = R2MRF(model).eval()
     with torch.inference_mode():
         logits = network(torch.randn(4, 3, SIDE, SIDE)).fused
@@ -238,6 +237,12 @@ def test_auto_measures_and_says_what(made, caplog):
         assert f"{name} " in caplog.messages[0]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_auto_keeps_to_the_precision_asked_for(made, monkeypatch, precision):
+    pretend(monkeypatch, torch=0.1, openvino=1.0, onnx=1.0)
+    assert create("auto", made, precision=precision).precision == precision
+
+
 def test_trial(made):
     trial = fastest(made, threads=1, batch=2, rounds=2)
     assert set(trial.rates) == set(ENGINES)
@@ -266,6 +271,16 @@ def test_trial_without_an_engine(made, monkeypatch):
     assert trial.engine.name == "torch"
     assert "pip install onnxruntime" in trial.refused["onnx"]
     assert str(trial).endswith("; without onnx)")
+
+
+def test_trial_of_an_engine_that_this_machine_cannot_run(made, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no plugin\nfor this processor")
+
+    monkeypatch.setitem(engines.RUNTIMES, "openvino", broken)
+    trial = fastest(made)
+    assert trial.engine.name in ("torch", "onnx")
+    assert trial.refused == {"openvino": "no plugin for this processor"}
 
 
 def test_fast_but_wrong(made, monkeypatch):

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import architecture
 
 from r2mrf import images
 from r2mrf.checkpoint import Checkpoint
-from r2mrf.config import Model
 from r2mrf.labelling import label, settle
 from r2mrf.model import R2MRF
 from r2mrf.predictor import Predictor
@@ -34,7 +34,7 @@ def test_what_is_no_thing_is_never_labelled_as_a_whole():
 
 def predictor(bias: float) -> Predictor:
     """One that says sigmoid(bias) everywhere."""
-    model = Model(backbone="tf_efficientnet_lite0", weights="random", amdf_width=4, width=2, steps=1, input_size=64)
+    model = architecture(steps=1)
     network = R2MRF(model)
     with torch.no_grad():
         network.fusion.weight.zero_()

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import tiny
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,8 +16,7 @@ from r2mrf.model import AMDF, R2MRF, RRM, Branch, Outputs
 
 
 def architecture(**changes) -> Model:
-    tiny = {"backbone": "tf_efficientnet_lite0", "weights": "random", "amdf_width": 6, "width": 3, "steps": 2}
-    return Model(**{**tiny, **changes})
+    return tiny.architecture(**{"amdf_width": 6, "width": 3} | changes)
 
 
 def network(**changes) -> R2MRF:

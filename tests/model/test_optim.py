@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from tiny import architecture
 from torch import nn
 
-from r2mrf.config import Model, Train
+from r2mrf.config import Train
 from r2mrf.model import R2MRF
 from r2mrf.optim import AveragedWeights, make_optimizer, rate_factor, set_rate
 
@@ -22,8 +23,7 @@ def recipe(**changes) -> Train:
 
 @pytest.fixture(scope="module")
 def network() -> R2MRF:
-    tiny = {"amdf_width": 4, "width": 2, "steps": 2, "input_size": 64}
-    return R2MRF(Model(backbone="tf_efficientnet_lite0", weights="random", **tiny))
+    return R2MRF(architecture())
 
 
 # --- schedules -------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_every_parameter_once_with_its_rate_and_decay(network, optimizer):
 
 
 def test_only_matrices_shrink_without_a_gradient():
-    network = R2MRF(Model(backbone="tf_efficientnet_lite0", weights="random", amdf_width=4, width=2, steps=1))
+    network = R2MRF(architecture(steps=1))
     optimizer = make_optimizer(network, recipe())
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     for p in network.parameters():

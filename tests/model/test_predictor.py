@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import architecture
 
 from r2mrf import Predictor, checkpoint
 from r2mrf.checkpoint import Checkpoint, CheckpointError
-from r2mrf.config import Model
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import Preprocess
 
@@ -17,8 +17,7 @@ SIDE = 64
 
 def untrained(**changes) -> Checkpoint:
     torch.manual_seed(0)
-    values = {"amdf_width": 4, "width": 2, "steps": 3, "input_size": SIDE} | changes
-    model = Model(backbone="tf_efficientnet_lite0", weights="random", **values)
+    model = architecture(**{"steps": 3} | changes)
     return Checkpoint(R2MRF(model), model, Preprocess(SIDE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
 
 
