@@ -137,4 +137,4 @@ def _record(out: Path) -> dict[str, list[str]]:
     except FileNotFoundError:
         return {}
     except ValueError:
-        raise UserError(f"{out / ENGINES} is damaged: remove it, and name by --engine the one in summary.json") from None
+        raise UserError(f"{out / ENGINES} is damaged: remove it, and give --engine as summary.json has it") from None

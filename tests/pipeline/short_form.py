@@ -1,4 +1,4 @@
-"""A benchmark in its short form, as `python -m benchmarks.NAME --short` runs it: does it run, and what does it leave?"""
+"""A benchmark in its short form, as `python -m benchmarks.NAME --short` runs it, and what it must leave."""
 
 import contextlib
 import json

@@ -166,9 +166,10 @@ def test_name_that_is_not_utf8(tiny_model):
 
 def test_a_reader_who_leaves_is_no_error():
     save_photo(Path("maps/a.png"))
-    command = [sys.executable, "-m", "pipelines.cli", "evaluate", "--maps", "maps", "--masks", "maps", "--json", "f.json"]
+    options = ("--maps", "maps", "--masks", "maps", "--json", "f.json")
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, "-m", "pipelines.cli", "evaluate", *options]
     with subprocess.Popen(command, env=environment, **pipe) as process:
         process.stdout.close()  # as `| head` does
         assert process.stderr.read() == b""
