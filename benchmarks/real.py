@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--params", default="released/rendered/params.yaml")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if not (arguments.photos / "real").is_dir():
+        parser.error(f"{arguments.photos}: no folder real in it; docs/training.md says where the photographs are from")
     predictor = Predictor.load(arguments.model)
     figures: dict = {"model": predictor.checkpoint.name}
     figures["human"] = human(predictor, arguments.photos / "real")

@@ -12,15 +12,20 @@ What was stopped goes on from its last checkpoint. Rows of the profile paper nee
 from __future__ import annotations
 
 import argparse
-import csv
 import json
+from typing import TYPE_CHECKING
 
 from pipelines import plots
 from pipelines.ablation import Row, rows
-from pipelines.stage import AUGMENTED, PREPARED, REPORTS, decided, fingerprint_of, run, write_json
+from pipelines.stage import AUGMENTED, PREPARED, REPORTS, decided, fingerprint_of, run, write_csv, write_json
 from pipelines.storage import here
 from r2mrf.config import Config
 from r2mrf.errors import UserError
+
+if TYPE_CHECKING:  # where no row is run, torch and Ray are not needed
+    from pipelines.states import States
+    from r2mrf.metrics import Counts
+    from r2mrf.trainer import Trainer
 
 FOLDER = REPORTS / "ablate"
 MEASURED = FOLDER / "measured.json"
@@ -30,6 +35,11 @@ BRANCHES = tuple(f"O{branch}" for branch in range(1, 6))
 
 
 def ablate(config: Config, named: list[str] | None = None) -> None:
+    """The stage: rows within the budget of `ablate.minutes`, or those that are named, and the table of all.
+
+    Raises:
+        UserError: no such row; or a named one cannot be run.
+    """
     config = decided(config)
     every = rows(config)
     if unknown := set(named or ()) - {row.name for row in every}:
@@ -40,11 +50,11 @@ def ablate(config: Config, named: list[str] | None = None) -> None:
     found, reasons = _measured(), {}
     for row in every:
         key = keys[row.name]
-        spent = sum(found[key]["seconds"] for key in set(keys.values()) & found.keys())
+        spent = sum(found[done]["seconds"] for done in set(keys.values()) & found.keys())
         if key in found or not (row.name in named if named else _affordable(row, spent, config.ablate.minutes)):
             continue
         try:
-            found[key] = measure_row(row, config, key)
+            found[key] = _measure(row, config, key)
         except UserError as error:
             if named:
                 raise
@@ -52,10 +62,11 @@ def ablate(config: Config, named: list[str] | None = None) -> None:
             print(f"{row.name}: {error}")
             continue
         write_json(MEASURED, found)
+        _states(config, key).remove()  # not before: a row that is killed in between is not trained again
     write_json(MEASURED, found)  # also where nothing was: DVC keeps it
-    table = tabulate(every, {row.name: found[keys[row.name]] for row in every if keys[row.name] in found}, reasons)
-    write(table)
-    draw(every, keys, found)
+    table = _tabulate(every, {row.name: found[keys[row.name]] for row in every if keys[row.name] in found}, reasons)
+    _write(table)
+    _draw(every, keys, found)
     missing = sum(line["status"] != "measured" for line in table)
     print(f"{FOLDER}/table.md: {len(table) - missing} rows measured, {missing} not run")
     if missing and not named:
@@ -64,29 +75,35 @@ def ablate(config: Config, named: list[str] | None = None) -> None:
 
 
 def _affordable(row: Row, spent: float, minutes: float) -> bool:
+    """`spent`: seconds of training so far."""
+    if spent >= 60 * minutes:
+        return False
     if row.needs_gpu:
         import torch
 
-        return spent < 60 * minutes and torch.cuda.is_available()
-    return spent < 60 * minutes
+        return torch.cuda.is_available()
+    return True
 
 
-def measure_row(row: Row, config: Config, key: str) -> dict:
-    """Train a row's network, or go on with it, and measure it on the test pairs."""
+def _states(config: Config, key: str) -> States:
     from pipelines.states import States
+
+    return States(config.tracking.states, f"ablate-{key[:16]}")
+
+
+def _measure(row: Row, config: Config, key: str) -> dict:
+    """Train a row's network, or go on with it, and measure it on the test pairs."""
     from pipelines.train import fit
     from r2mrf import shards
     from r2mrf.cost import cost_of
 
     ours = row.config(config)
     print(f"{row.name}: {row.what}; {ours.train.steps} steps of {ours.train.batch}")
-    states = States(config.tracking.states, f"ablate-{key[:16]}")
-    trainer = fit(ours, key, states, "ablate")
+    trainer = fit(ours, key, _states(config, key), "ablate")
     counts = branch_counts(trainer)
     images = shards.read(here(AUGMENTED), columns=["variant"]).num_rows
     parameters, macs = cost_of(ours.model)
     figures = {name: count.summary() for name, count in counts.items()}
-    states.remove()
     return {
         "fingerprint": key,
         "profile": row.profile,
@@ -104,7 +121,7 @@ def measure_row(row: Row, config: Config, key: str) -> dict:
     }
 
 
-def branch_counts(trainer) -> dict:
+def branch_counts(trainer: Trainer) -> dict[str, Counts]:
     """Counts on the test pairs of the fused map, and of each branch's own output after its last step, O1 … O5."""
     import torch
 
@@ -144,7 +161,7 @@ def _device() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{cores()} processor cores"
 
 
-def tabulate(every: list[Row], measured: dict[str, dict], reasons: dict[str, str]) -> list[dict]:
+def _tabulate(every: list[Row], measured: dict[str, dict], reasons: dict[str, str]) -> list[dict]:
     """Lines of the table, one a row, and one for each branch's own output in the network as it is."""
     lines = []
     for row in every:
@@ -167,16 +184,13 @@ def _line(name: str, what: str, row: Row, found: dict | None, output: str, reaso
     return line | figures | {name: found[name] for name in ("parameters", "gmacs", *FACTS)} | {"command": row.command}
 
 
-def write(table: list[dict]) -> None:
+def _write(table: list[dict]) -> None:
     """The table as CSV and Markdown."""
-    with (FOLDER / "table.csv").open("w", newline="") as file:
-        lines = csv.DictWriter(file, table[0].keys())
-        lines.writeheader()
-        lines.writerows(table)
-    (FOLDER / "table.md").write_text(markdown(table), encoding="utf-8")
+    write_csv(FOLDER / "table.csv", table)
+    (FOLDER / "table.md").write_text(_markdown(table), encoding="utf-8")
 
 
-def markdown(table: list[dict]) -> str:
+def _markdown(table: list[dict]) -> str:
     shown = [name for name in table[0] if name != "command"]
     lines = [" | ".join(shown), " | ".join("---" for _ in shown)]
     for line in table:
@@ -187,7 +201,7 @@ def markdown(table: list[dict]) -> str:
     return "".join(f"| {line} |\n" for line in lines)
 
 
-def draw(every: list[Row], keys: dict[str, str], found: dict[str, dict]) -> None:
+def _draw(every: list[Row], keys: dict[str, str], found: dict[str, dict]) -> None:
     """Losses with and without RRM, and F and MAE over T; empty where nothing was run."""
     compared = {"with RRM": keys["full"], "without RRM": keys["no_rrm"]}
     plots.losses({name: found[key]["history"] for name, key in compared.items() if key in found}, FOLDER / "loss.png")
@@ -206,6 +220,7 @@ def _measured() -> dict[str, dict]:
 
 
 def main() -> None:
+    """The command line: all rows that the budget allows, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help="measure these, whatever the budget")
     named = parser.parse_args().rows

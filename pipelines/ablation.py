@@ -23,6 +23,7 @@ class Row:
 
     @property
     def needs_gpu(self) -> bool:
+        """Whether it is of the profile that is too much for processors."""
         return self.profile == "paper"
 
     @property

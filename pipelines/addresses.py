@@ -20,7 +20,7 @@ from r2mrf.errors import UserError
 from r2mrf.images import MAX_BYTES, ImageError
 
 ADDRESS = r"^[a-z][a-z0-9+.-]*://"
-FAILURES = (OSError, ValueError, ArrowException)
+FAILURES = (OSError, ValueError, ArrowException)  # what pyarrow raises; clients behind fsspec raise all sorts
 
 
 def is_address(name: str) -> bool:
@@ -73,8 +73,8 @@ class Addresses:
                 data = file.read()
         except ImageError:
             raise
-        except (UserError, *FAILURES) as error:
-            raise ImageError("unreadable", str(error).splitlines()[0][:200]) from None
+        except Exception as error:
+            raise ImageError("unreadable", _cause(error)) from None
         if not data:
             raise ImageError("empty")
         return data
@@ -84,7 +84,7 @@ class Addresses:
         try:
             system, path = self._find(shown(source))
             return system.open_input_file(path)
-        except FAILURES as error:
+        except Exception as error:
             raise UserError(_refusal(source, error)) from None
 
     def facts(self, source: str) -> FileInfo:
@@ -92,7 +92,7 @@ class Addresses:
         try:
             system, path = self._find(shown(source))
             entry = system.get_file_info(path)
-        except FAILURES as error:
+        except Exception as error:
             raise UserError(_refusal(source, error)) from None
         if entry.type == FileType.NotFound:
             raise UserError(f"{shown(source)}: no such file or folder there; check the address")
@@ -114,7 +114,7 @@ class Addresses:
                 continue
             try:
                 found = system.get_file_info(FileSelector(entry.path))
-            except FAILURES as error:
+            except Exception as error:
                 raise UserError(_refusal(address, error)) from None
             named = [(f"{address}/{f.base_name}", f) for f in found]
             waiting += sorted(named, key=_place, reverse=True)  # the first one is taken first
@@ -156,5 +156,8 @@ def _system(source: str) -> FileSystem:
 
 
 def _refusal(address: str, error: Exception) -> str:
-    cause = " ".join(str(error).split())[:200]
-    return f"{shown(address)}: cannot be reached ({cause}); check the address, and the keys in the environment"
+    return f"{shown(address)}: cannot be reached ({_cause(error)}); check the address, and the keys in the environment"
+
+
+def _cause(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

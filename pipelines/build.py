@@ -6,16 +6,15 @@ that was stopped goes on, and any number of workers writes the same bytes.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from pipelines.cluster import connect, cores
+from pipelines.progress import progress
 from pipelines.storage import leave_receipt
 from pipelines.store import Store, below
 from r2mrf import shards
@@ -58,8 +57,7 @@ def build(
         _remove_strays(folder, {f"{job.name}.parquet" for job in jobs})
     todo = [job for job in jobs if _rows_in(store, job) != job.count]
     total, left = (sum(job.count for job in some) for some in (jobs, todo))
-    seldom = 0.5 if sys.stderr.isatty() else 10  # seconds between two lines of progress
-    with tqdm(total=total, initial=total - left, unit=" rows", desc=folder.name, mininterval=seldom) as bar:
+    with progress(total=total, initial=total - left, unit=" rows", desc=folder.name) as bar:
         if todo:
             problems = []
             for result in _run(todo, store.address, rows, schema):

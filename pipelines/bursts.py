@@ -33,6 +33,7 @@ class Look:
     taken: datetime | None = None
 
     def follows(self, other: Look) -> bool:
+        """Whether the two may belong to one burst."""
         alike = (self.bits ^ other.bits).bit_count() <= ALIKE
         return alike and (not (self.taken and other.taken) or abs(self.taken - other.taken) <= GAP)
 
@@ -58,7 +59,7 @@ def find(rows: list[dict], look_of: Callable[[dict], Look | None]) -> list[list[
     """Bursts of two photos or more.
 
     Args:
-        rows: of `library.SCORES`.
+        rows: of `ledger.SCORES`.
         look_of: asked only of rows whose names and sizes make neighbours of them; None = cannot tell.
 
     Returns:

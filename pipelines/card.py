@@ -13,8 +13,8 @@ from pipelines import plots
 from pipelines.stage import write_json
 from r2mrf import images, shards
 
-SHOWN = 48  # photos on a sheet
-ALL = 16  # variants shown of a pair
+PAIRS_SHOWN, PAIRS_ACROSS = 48, 6  # on the sheet of pairs; each is two tiles wide
+VARIANTS_SHOWN = 16  # at most, of a pair
 
 
 def pairs_card(prepared: Path, folder: Path) -> None:
@@ -38,11 +38,11 @@ def pairs_card(prepared: Path, folder: Path) -> None:
     plots.histograms(
         {"share of a photo that is defocused": defocused, "median blur radius, pixels": radius}, folder / "card.png"
     )
-    table = _evenly(shards.read(prepared, columns=["image", "mask"]), SHOWN)
+    table = _evenly(shards.read(prepared, columns=["image", "mask"]), PAIRS_SHOWN)
     tiles = [
         tile for row in table.to_pylist() for tile in (images.decode(row["image"]), images.decode_mask(row["mask"]))
     ]
-    plots.sheet(tiles, 12, folder / "sheet.png")
+    plots.sheet(tiles, 2 * PAIRS_ACROSS, folder / "sheet.png")
 
 
 def variants_card(augmented: Path, folder: Path) -> None:
@@ -51,7 +51,7 @@ def variants_card(augmented: Path, folder: Path) -> None:
     sizes = set(per_source.values())
     card = {"training_images": per_source.total(), "sources": len(per_source), "variants_of_each": sorted(sizes)}
     write_json(folder / "card.json", card)
-    across, tiles = min(max(sizes), ALL), []
+    across, tiles = min(max(sizes), VARIANTS_SHOWN), []
     paths = sorted(augmented.glob("*.parquet"))
     for path in (paths[0], paths[len(paths) // 2], paths[-1]):  # the first pair of each; the pictures are not all read
         rows = pq.read_table(path, columns=["image", "mask"]).slice(0, across).to_pylist()

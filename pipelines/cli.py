@@ -29,13 +29,18 @@ def main(arguments: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names that are not UTF-8 are printed as they are
     try:
-        return COMMANDS[options.command](options)
+        status = COMMANDS[options.command](options)
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"r2mrf: {error}", file=sys.stderr)
         return COULD_NOT_RUN
     except KeyboardInterrupt:
         print("r2mrf: stopped; the same command goes on from here", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # who read what is printed has left: `r2mrf map … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Exception as error:
         if isinstance(error, OSError) and error.filename:  # a file or folder that cannot be made, opened or listed
             print(f"r2mrf: {error.filename}: {error.strerror}; mend that, or give another place", file=sys.stderr)
@@ -129,10 +134,10 @@ def export_model(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """`r2mrf evaluate`: anyone's saved maps against masks."""
-    from pipelines.evaluate import compare_folders
+    from pipelines.saved_maps import compare
     from pipelines.stage import write_json
 
-    counts, failures = compare_folders(options.maps, options.masks, options.mask_white, options.map_white)
+    counts, failures = compare(options.maps, options.masks, options.mask_white, options.map_white)
     summary = counts.summary()
     write_json(options.json, summary)
     for name, value in summary.items():

@@ -8,12 +8,14 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from r2mrf.errors import UserError
 
 # Readers, actors, train workers and their drivers each claim logical CPUs; on a machine with two, a job
 # with several kinds of them would wait for itself for ever.
 ROOM = 8
+OBJECT_STORE = 512 * 2**20  # bytes, of a local cluster: what is on its way between tasks is small
 
 
 @contextmanager
@@ -23,36 +25,50 @@ def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
     Args:
         logical_cpus: of a local one: how many tasks of one CPU may run at a time.
         training: show what workers print, and start the dashboard, without which Ray Train cannot clean up.
+
+    Raises:
+        UserError: Ray cannot be started or joined, or ends amid the work; or one that a worker has raised.
     """
     import ray
     from ray.data import DataContext
 
     for chatty in ("ray.data", "ray._private.authentication"):  # the stages show their progress; tokens are meant
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    quiet = {"log_to_driver": training, "logging_level": logging.WARNING}
+    options: dict[str, Any] = {"log_to_driver": training, "logging_level": logging.WARNING}
     if in_a_job():
-        ray.init(address="auto", **quiet)
+        refusal = "the cluster that RAY_ADDRESS names cannot be joined: unset it to run here"
+        options |= {"address": "auto"}
     else:
-        _start(num_cpus=max(logical_cpus, cores()), include_dashboard=training, **quiet)
+        refusal = "Ray did not start on this machine, which may be very busy, or short of memory: try again"
+        options |= {"address": "local", "include_dashboard": training, "object_store_memory": OBJECT_STORE}
+        options |= {"num_cpus": max(logical_cpus, cores())}
+    try:
+        ray.init(**options)
+    except Exception as error:  # Ray has no type for it
+        raise UserError(f"{refusal} ({' '.join(str(error).split())[:200]})") from error
     context = DataContext.get_current()
     context.enable_progress_bars = False
     try:
         yield
+    except ray.exceptions.RayError as error:
+        raise _explained(error) from error
     finally:
         ray.shutdown()
 
 
-def _start(**options) -> None:
-    """A cluster of this process's own."""
+def _explained(error: Exception) -> Exception:
+    """A user's mistake as one line, a bug of ours as it is, and else that Ray has gone."""
     import ray
 
-    try:
-        ray.init(address="local", object_store_memory=512 * 2**20, **options)
-    except Exception as error:  # Ray has no type for it
-        why = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"Ray did not start on this machine ({why}); it may be very busy, or short of memory: try again"
-        ) from error
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return cause
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return error
+    why = " ".join(str(error).split())[:200]
+    return UserError(f"Ray has ended or lost its machines ({why}); the same command goes on from here")
 
 
 def in_a_job() -> bool:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -69,11 +67,3 @@ def fitted_baselines(config: Config, side: int) -> list[Method]:
 def _method(baseline: Baseline) -> Method:
     setting = f"window {baseline.window} of {baseline.side}, log energy × {baseline.slope:.3f} + {baseline.offset:.3f}"
     return Method(NAMES[baseline.measure], setting, baseline)
-
-
-def write(methods: list[Method], path: Path) -> None:
-    """The table as CSV."""
-    with path.open("w", newline="") as file:
-        rows = csv.DictWriter(file, methods[0].row().keys())
-        rows.writeheader()
-        rows.writerows(method.row() for method in methods)

@@ -12,12 +12,13 @@ from pipelines.cluster import cores
 from pipelines.job import Job, recorded
 from pipelines.ledger import Ledger
 from pipelines.library import Library
+from pipelines.listing import AT_A_TIME
 from pipelines.looker import Looker
 from pipelines.photo import Photo
 from pipelines.reader import read
 from r2mrf.config import Score
 
-TRIED = 16  # photos, spread over the library
+TRIED = 16  # photos at most
 
 
 def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
@@ -29,17 +30,33 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     library = Library(sources)
     job = recorded(Job.of(model, options, library.addresses), out)
     job = replace(job, engine="torch") if job.engine == "auto" else job
-    known = Ledger(out, job.fingerprint, options).known()
-    photos, total, new = library.photos(), 0, []
-    while some := list(islice(photos, 4096)):
-        total += len(some)
-        new += [photo for photo, _, same in known.find(some) if not same]
-    counted = f"{total:,} photos, {len(new):,} of them to be scored"
+    ledger = Ledger(out, job.fingerprint, options)
+    total, new, tried = _counted(library, ledger)
+    counted = f"{total:,} photos, {new:,} of them to be scored"
     if not new:
         return counted
-    rate = cores() / _seconds(new[:: -(-len(new) // TRIED)], job)
-    left = timedelta(seconds=round(len(new) / rate))
+    rate = cores() / _seconds(tried, job)
+    left = timedelta(seconds=round(new / rate))
     return f"{counted}: about {left} at {rate:.3g} photos/s, by a trial with the engine {job.engine} on {cores()} cores"
+
+
+def _counted(library: Library, ledger: Ledger) -> tuple[int, int, list[Photo]]:
+    """Photos, those of them that are to be scored, and some of these, evenly spread, however many there are."""
+    known, photos = ledger.known(), library.photos()
+    failed = {row["path"] for row in ledger.failed()} if ledger.options.retry else set()
+    total, new, every = 0, 0, 1
+    spread: list[Photo] = []
+    while some := list(islice(photos, AT_A_TIME)):
+        total += len(some)
+        for photo, _, same in known.find(some):
+            if same and photo.path not in failed:
+                continue
+            if new % every == 0:
+                spread.append(photo)
+            new += 1
+            if len(spread) > TRIED:
+                spread, every = spread[::2], 2 * every
+    return total, new, spread
 
 
 def _seconds(photos: list[Photo], job: Job) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,6 +16,10 @@ COLUMNS = [*SCORES.names, "burst", "burst_size", "sharpest"]  # the last three: 
 RDF, DC, OURS = "http://www.w3.org/1999/02/22-rdf-syntax-ns#", "http://purl.org/dc/elements/1.1/", "urn:r2mrf:1#"
 WRITTEN = ("verdict", "blur_fraction", "focus_area", "focus_x0", "focus_y0", "focus_x1", "focus_y1", "center_blur",
            "confidence", "burst", "sharpest", "model", "model_sha256", "content_sha256")  # fmt: skip
+
+META, ITEM, KEYWORD = "{adobe:ns:meta/}xmpmeta", f"{{{RDF}}}li", "focus:"
+# elements and attributes of a sidecar, besides our figures
+FRAME = {META, ITEM, f"{{{DC}}}subject", *(f"{{{RDF}}}{name}" for name in ("RDF", "Description", "about", "Bag"))}
 
 for _prefix, _uri in {"x": "adobe:ns:meta/", "rdf": RDF, "dc": DC, "r2mrf": OURS}.items():
     ElementTree.register_namespace(_prefix, _uri)
@@ -39,7 +42,8 @@ def write_sidecars(rows: list[dict], folder: Path) -> list[str]:
 
     A sidecar holds the verdict as a keyword (`focus:sharp`, and `focus:sharpest of burst` where it is) and the
     figures under the namespace urn:r2mrf:1#.
-    Sidecars of other programs hold a photographer's work: they are left as they are.
+    Sidecars of other programs, and ours that others have written into, hold a photographer's work: they are left as
+    they are.
 
     Returns:
         A sentence for each sidecar that was not written.
@@ -58,7 +62,7 @@ def write_sidecars(rows: list[dict], folder: Path) -> list[str]:
             continue
         target = folder / f"{_free_stem(row['path'], taken)}.xmp"
         if target.exists() and not _is_ours(target):
-            failures.append(f"{target}: another program's sidecar, left as it is; give another folder to --xmp")
+            failures.append(f"{target}: another program's, or written into by one; give another folder to --xmp")
             continue
         try:
             with whole(target) as temporary:
@@ -70,7 +74,7 @@ def write_sidecars(rows: list[dict], folder: Path) -> list[str]:
 
 def sidecar(row: dict) -> bytes:
     """The XMP packet of a scored row, as UTF-8."""
-    meta = ElementTree.Element("{adobe:ns:meta/}xmpmeta")
+    meta = ElementTree.Element(META)
     description = ElementTree.SubElement(ElementTree.SubElement(meta, f"{{{RDF}}}RDF"), f"{{{RDF}}}Description")
     description.set(f"{{{RDF}}}about", "")
     for name in WRITTEN:
@@ -78,7 +82,7 @@ def sidecar(row: dict) -> bytes:
             description.set(f"{{{OURS}}}{name}", str(row[name]))
     keywords = ElementTree.SubElement(ElementTree.SubElement(description, f"{{{DC}}}subject"), f"{{{RDF}}}Bag")
     for keyword in [row["verdict"], *(["sharpest of burst"] if row["sharpest"] else [])]:
-        ElementTree.SubElement(keywords, f"{{{RDF}}}li").text = f"focus:{keyword}"
+        ElementTree.SubElement(keywords, ITEM).text = f"{KEYWORD}{keyword}"
     ElementTree.indent(meta)
     return ElementTree.tostring(meta, encoding="utf-8", xml_declaration=True)
 
@@ -94,7 +98,12 @@ def _free_stem(path: str, taken: set[str]) -> str:
 
 
 def _is_ours(path: Path) -> bool:
+    """Whether nothing is in it but what `sidecar` writes: other programs add to the sidecars that they find."""
     try:
-        return os.fsencode(OURS) in path.read_bytes()
-    except OSError:
+        elements = list(ElementTree.parse(path).iter())
+    except (OSError, ValueError, LookupError, ElementTree.ParseError):  # unreadable, of an unknown encoding, no XML
         return False
+    figures = {name for element in elements for name in (element.tag, *element.attrib)} - FRAME
+    keywords = [element.text or "" for element in elements if element.tag == ITEM]
+    ours = all(name.startswith(f"{{{OURS}}}") for name in figures) and all(k.startswith(KEYWORD) for k in keywords)
+    return bool(figures) and ours

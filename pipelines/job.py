@@ -13,6 +13,7 @@ from pipelines.cluster import cores, in_a_job
 from pipelines.stage import write_json
 from r2mrf import scoring
 from r2mrf.config import Score
+from r2mrf.errors import UserError
 from r2mrf.fingerprint import fingerprint
 from r2mrf.preprocess import Preprocess
 from r2mrf.runtimes import RUNTIMES, Engine
@@ -135,3 +136,5 @@ def _record(out: Path) -> dict[str, list[str]]:
         return json.loads((out / ENGINES).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except ValueError:
+        raise UserError(f"{out / ENGINES} is damaged: remove it, and give --engine as summary.json has it") from None

@@ -8,35 +8,41 @@ the test side are left out.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from tqdm import tqdm
-
+from pipelines.progress import progress
 from pipelines.sources import IMAGES, MASKS, sharp_sides
 from pipelines.stage import run
 from r2mrf import images
 from r2mrf.config import Config
 from r2mrf.errors import UserError
-from r2mrf.files import whole
+from r2mrf.files import whole_folder
 from r2mrf.labelling import label
 from r2mrf.predictor import Predictor
 from r2mrf.sharp import Sharp, find_sharp
 
 
 def label_photos(config: Config) -> None:
+    """Write the pairs; they take the place of those of an earlier labelling, and of nothing else."""
     if not (config.data.labelled and config.train.start):
         raise UserError("set data.labelled, the folder to write, and train.start, the model that labels")
-    predictor, folder = Predictor.load(config.train.start), Path(config.data.labelled)
-    sources = _unrendered(config)
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(config.data.labelled)
+    if folder.is_dir() and (others := {path.name for path in folder.iterdir()} - {IMAGES, MASKS}):
+        raise UserError(
+            f"data.labelled {folder}: holds {min(others)}, which no labelling wrote, and would be replaced: "
+            "give a folder of its own"
+        )
+    predictor, sources = Predictor.load(config.train.start), _unrendered(config)
     kept = 0
-    for source in tqdm(sources, unit=" photos", desc="labelled"):
-        if pair := label(predictor, source):
-            name = source.id.replace("/", "-")
-            _write(folder / IMAGES / f"{name}.jpg", images.encode_jpeg(pair[0]))
-            _write(folder / MASKS / f"{name}.png", images.encode_png(pair[1]))
-            kept += 1
+    with whole_folder(folder) as new:
+        for name in (IMAGES, MASKS):
+            (new / name).mkdir()
+        for source in progress(sources, unit=" photos", desc="labelled"):
+            if pair := label(predictor, source):
+                name = source.id.replace("/", "-")
+                (new / IMAGES / f"{name}.jpg").write_bytes(images.encode_jpeg(pair[0]))
+                (new / MASKS / f"{name}.png").write_bytes(images.encode_png(pair[1]))
+                kept += 1
     print(f"{folder}: {kept} of {len(sources)} photos; of the others the model is too unsure")
 
 
@@ -50,11 +56,6 @@ def _unrendered(config: Config) -> list[Sharp]:
     tests = {source.group for source in sides["test"]}
     rendered = {source.id for source in sides["train"] if not source.segments}
     return [s for s in found if s.group not in tests and s.id not in rendered]
-
-
-def _write(path: Path, content: bytes) -> None:
-    with whole(path) as temporary:
-        temporary.write_bytes(content)
 
 
 if __name__ == "__main__":

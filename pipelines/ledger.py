@@ -112,19 +112,9 @@ class Ledger:
         now = {photo.path: photo for photo in photos}
         self._write(self._manifest, number, _manifest([now.get(p.path, p) for p in self.photos(number)]))
 
-    def drop_failed(self) -> int:
-        """Forget all photos that failed; returns their number."""
-        dropped = 0
-        for number in self._numbers(self._scores):
-            table = self._read(self._scores, number, ["path", "status"])
-            if failed := set(table.filter(pc.equal(table["status"], "failed"))["path"].to_pylist()):
-                self.drop({number: failed})
-                dropped += len(failed)
-        return dropped
-
     def contents(self, number: int) -> dict[str, str]:
         """Path -> SHA-256 of the content of a shard's photos that were scored; none if it is not done."""
-        if number not in self._numbers(self._scores):
+        if not self._file(self._scores, number).exists():
             return {}
         table = self._read(self._scores, number, ["path", "content_sha256"])
         return dict(zip(table["path"].to_pylist(), table["content_sha256"].to_pylist(), strict=True))
@@ -157,17 +147,17 @@ class Ledger:
 
     def known(self) -> Known:
         """All photos that are listed."""
-        tables = [self._read(self._manifest, number, ["name_hash", "hash"]) for number in self.listed()]
-        numbers = [np.full(len(table), number, np.int32) for number, table in zip(self.listed(), tables, strict=True)]
-        table = pa.concat_tables([MANIFEST.empty_table().select(["name_hash", "hash"]), *tables])
-        return Known(table["name_hash"].to_numpy(), table["hash"].to_numpy(), np.concatenate([[], *numbers]))
+        listed, columns = self.listed(), ["name_hash", "hash"]
+        tables = [self._read(self._manifest, number, columns) for number in listed]
+        numbers = np.repeat(np.array(listed, np.int32), np.array([len(table) for table in tables], int))
+        table = pa.concat_tables([MANIFEST.empty_table().select(columns), *tables])
+        return Known(table["name_hash"].to_numpy(), table["hash"].to_numpy(), numbers)
 
-    def failures(self) -> Iterator[str]:
-        """A sentence for each photo that failed."""
+    def failed(self) -> Iterator[dict]:
+        """`path` and `error` of each photo that failed."""
         for number in self._numbers(self._scores):
             table = self._read(self._scores, number, ["path", "status", "error"])
-            for row in table.filter(pc.equal(table["status"], "failed")).to_pylist():
-                yield f"{row['path']}: {row['error']}"
+            yield from table.filter(pc.equal(table["status"], "failed")).select(["path", "error"]).to_pylist()
 
     def counts(self) -> dict:
         """total, ok and failed; photos by verdict; failures by reason."""

@@ -84,7 +84,7 @@ class Library:
         facts = self.addresses.facts(source)
         if facts.type == FileType.Directory:
             found = (there(address, facts) for address, facts in self.addresses.walk(source))
-            yield from (photo for photo in found if is_photo(photo.path))
+            yield from (photo for photo in found if _is_photo(photo.path))
         elif PurePosixPath(shown(source)).suffix.lower() in tables.SUFFIXES:
             yield from tables.photos(source, self.addresses)
         else:
@@ -105,11 +105,11 @@ class Library:
                 yield here(path)  # listed, so that it is told that its photos are missing
                 continue
             ours = OURS if found.keys() >= RUN else ()
-            kept = (entry for name, entry in found.items() if (entry[1] and name not in ours) or is_photo(name))
+            kept = (entry for name, entry in found.items() if (entry[1] and name not in ours) or _is_photo(name))
             waiting += sorted(kept, key=_place, reverse=True)  # the first one is taken first
 
 
-def is_photo(path: str) -> bool:
+def _is_photo(path: str) -> bool:
     """Whether a file found in a folder is taken for a photo; what a user names is taken for one in any case."""
     return PurePosixPath(path).suffix.lower() in images.SUFFIXES
 

@@ -29,12 +29,13 @@ class Listing:
     for numbers in Listing(library, ledger, options).waves(): ...
 
     Attributes:
-        new: photos listed so far that were not on the ledger, or have changed since.
+        new: photos listed so far that were not on the ledger, have changed since, or are tried once more.
     """
 
     def __init__(self, library: Library, ledger: Ledger, options: Score):
         self.library, self.ledger, self.options = library, ledger, options
         self.new = 0
+        self._retried = {row["path"] for row in ledger.failed()} if options.retry else set()
         self._numbers: list[int] = []
         self._error: BaseException | None = None
         self._ended, self._stop = threading.Event(), threading.Event()
@@ -78,6 +79,8 @@ class Listing:
             for photo, number, same in known.find(some):
                 if number is None:
                     fresh.append(photo)
+                elif photo.path in self._retried:
+                    changed[number].append(photo)
                 elif not same:
                     kept = self.options.by_content and self._content_is_known(photo, number)
                     (touched if kept else changed)[number].append(photo)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 EXAMPLES = """examples:
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     """Of the whole command line. The chosen command stands in `command`."""
     paths: list[argparse.Action] = []  # arguments that a shell completes by files
 
-    def path(command: argparse.ArgumentParser, *names: str, type: type = Path, **options) -> None:
+    def path(command: argparse.ArgumentParser, *names: str, type: Callable[[str], object] = Path, **options) -> None:
         paths.append(command.add_argument(*names, type=type, **options))
 
     top = _described(argparse.ArgumentParser(prog="r2mrf"), "Where is a photograph out of focus?", EXAMPLES)
@@ -92,7 +93,10 @@ def parser() -> argparse.ArgumentParser:
         help="folder, photo, list of paths (.txt), table with a column of paths or of image bytes (.csv, .parquet), or "
         "an address of one of these like s3://bucket/photos",
     )  # fmt: skip
-    path(scoring, "-o", "--out", required=True, metavar="DIR", help="where the table goes; run again to go on")
+    path(
+        scoring, "-o", "--out", type=_folder, required=True, metavar="DIR",
+        help="where the table goes; run again to go on",
+    )  # fmt: skip
     scoring.add_argument("--maps", action="store_true", help="also write the maps, into DIR/maps")
     scoring.add_argument("--report", action="store_true", help="also write a page to look through it: DIR/report.html")
     scoring.add_argument(
@@ -134,6 +138,13 @@ def parser() -> argparse.ArgumentParser:
     path(exporting, "-o", "--out", required=True, metavar="DIR", help="a new folder, or an earlier export")
     model(exporting)
     return top
+
+
+def _folder(text: str) -> Path:
+    """Of this machine: `Path` would make a folder s3: of an address."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text} is an address, and a table is written to a folder of this machine")
+    return Path(text)
 
 
 def _described(command: argparse.ArgumentParser, text: str, examples: str) -> argparse.ArgumentParser:

@@ -1,7 +1,6 @@
 """Stage prepare: photos with masks, checked, of one polarity, split into training and test, as Parquet shards.
 
 python -m pipelines.prepare        # data.source of params.yaml -> data/prepared, reports/prepare
-
 """
 
 from __future__ import annotations
@@ -22,6 +21,11 @@ PAIRS_PER_SHARD = 32
 
 
 def prepare(config: Config) -> None:
+    """The stage: pairs of the source that `data.source` names, and their card.
+
+    Raises:
+        UserError: the source cannot be used, or leaves training or testing without pairs.
+    """
     source = open_source(config)
     if missing := {"train", "test"} - {item["split"] for item in source.items}:
         raise UserError(

@@ -59,7 +59,7 @@ def _held(row: int, name: str, addresses: Addresses) -> bytes:
                 row, group = row - rows, group + 1
             value = file.read_row_group(group, columns=[column])[column][row].as_py()
     except Exception as error:  # the file was replaced or cut since it was listed
-        raise images.ImageError("unreadable", f"{error}".splitlines()[0][:200]) from None
+        raise images.ImageError("unreadable", " ".join(str(error).split())[:200]) from None
     data = value["bytes"] if isinstance(value, dict) else value
     if not data:
         raise images.ImageError("empty")

@@ -40,6 +40,7 @@ NEEDED = {  # what the registered model imports, to be pinned as here
 
 
 def register(config: Config) -> None:
+    """The stage: the trained model as a version, once; the aliases; its card."""
     trained = checkpoint.load(here(MODEL))
     figures = _figures(trained)
     client, name = tracking.client(config.tracking), config.registry.name

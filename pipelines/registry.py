@@ -50,6 +50,7 @@ def resolve(uri: str) -> Registered:
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.store.artifact.utils.models import get_model_name_and_version
+    from sqlalchemy.exc import SQLAlchemyError
 
     registry = address()
     try:
@@ -60,13 +61,15 @@ def resolve(uri: str) -> Registered:
             raise CheckpointError(f"{uri}: give models:/NAME@ALIAS or models:/NAME/VERSION")
         name, version = found[0], str(found[1])
         tags = client.get_model_version(name, version).tags
-        if HASH not in tags:
-            raise CheckpointError(f"{uri}: version {version} has no tag {HASH}; only what `register` put there is used")
+        if not re.fullmatch(r"[0-9a-f]{64}", tags.get(HASH, "")):  # it also names a folder of the cache
+            raise CheckpointError(
+                f"{uri}: version {version} has no tag {HASH} with a hash; only what `register` put there is used"
+            )
         model = Registered(name, version, tags[HASH], cache() / tags[HASH])
         if not _have(model):
             _fetch(model)
         return model
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise CheckpointError(
             without_passwords(f"{uri}: {' '.join(str(error).split())[:200]}; registry {registry}: ")
             + "check the name, or set MLFLOW_TRACKING_URI"

@@ -40,7 +40,7 @@ def release(model: Path, shift: float = 0.0) -> Path:
     weight, bias = trained.network.fusion.parameters()
     with torch.no_grad():
         bias.add_(shift)
-        factor = best_factor(trained, model.parents[1] / PREPARED)
+        factor = _best_factor(trained, model.parents[1] / PREPARED)
         weight.mul_(factor)
         bias.mul_(factor)
     facts = trained.training | {"logits_shifted": shift, "logits_times": factor}
@@ -58,7 +58,7 @@ def release(model: Path, shift: float = 0.0) -> Path:
     return folder
 
 
-def best_factor(trained: Checkpoint, prepared: Path) -> float:
+def _best_factor(trained: Checkpoint, prepared: Path) -> float:
     """Of `FACTORS` the one with the smallest MAE on the test pairs in `prepared`."""
     predictor, errors = Predictor(trained), []
     for row in shards.read(prepared, "test-*.parquet", columns=["image", "mask"]).to_pylist():
@@ -70,6 +70,7 @@ def best_factor(trained: Checkpoint, prepared: Path) -> float:
 
 
 def main() -> None:
+    """The command line: exit status 0, or 1 with one line for a user's mistake."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "model", type=Path, metavar="MODEL", help="folder models/r2mrf of the workspace it was trained in"

@@ -19,6 +19,7 @@ from string import Template
 from urllib.parse import quote
 
 from pipelines import bursts, thumbnails
+from pipelines.photo import readable
 from pipelines.scored import Scored
 from r2mrf.errors import UserError
 from r2mrf.files import whole
@@ -75,7 +76,8 @@ def write_page(scored: Scored, page: Path) -> None:
 
 def check_output(scored: Scored, target: Path) -> None:
     """Raises UserError if `target` is one of the photos: they are never overwritten."""
-    if {os.path.abspath(target), os.path.realpath(target)} & {row["path"] for row in scored.rows}:  # noqa: PTH100
+    names = {readable(os.path.abspath(target)), readable(os.path.realpath(target))}  # noqa: PTH100
+    if any(row["path"] in names for row in scored.rows):
         raise UserError(f"{target} is one of the photos and would be overwritten: give another name")
 
 

@@ -31,6 +31,7 @@ STABLE = 0.005  # F that differ by less are called equal, here and by the defaul
 
 
 def results(config: Config) -> None:
+    """Write the page."""
     pages.write(PAGE, page(config))
 
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import sys
 import time
-from collections import defaultdict
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -28,16 +26,17 @@ from pipelines.job import Job, decided
 from pipelines.ledger import Ledger
 from pipelines.library import Library, samples
 from pipelines.listing import MOST, Listing
-from pipelines.stage import MODEL, run, write_json
+from pipelines.photo import readable
+from pipelines.progress import progress
+from pipelines.stage import LIBRARY, MODEL, run, write_json
 from pipelines.storage import here
 from r2mrf.config import Config, Score
 from r2mrf.errors import UserError
 from r2mrf.files import whole
 
-LIBRARY = Path("library")  # where the stage leaves its table
-
 
 def score(config: Config) -> None:
+    """The stage: `score.source` -> library/."""
     sources = samples() if config.score.source == "samples" else [config.score.source]
     summary = score_library([str(source) for source in sources], LIBRARY, str(here(MODEL)), config.score)
     print(f"{LIBRARY}: {summary['ok']} photos scored, {summary['failed']} failed")
@@ -49,11 +48,13 @@ def score_library(sources: list[str], out: Path, model: str, options: Score) -> 
     Raises:
         UserError: no model, no photos, `out` cannot be written, a source has vanished, or Ray has ended.
     """
+    if (name := readable(str(out))) != str(out):
+        raise UserError(f"{name}: this name is no UTF-8, and no table can be written there; give another --out")
     library = Library(sources)
     job = Job.of(model, options, library.addresses)
     for name in ("scores", "manifest", *(["maps"] if options.maps else [])):
         (out / name).mkdir(parents=True, exist_ok=True)
-    with alone(out):
+    with _alone(out):
         job = decided(job, out)
         ledger = Ledger(out, job.fingerprint, options)
         rate = _work(library, ledger, job, out)
@@ -73,38 +74,35 @@ def score_library(sources: list[str], out: Path, model: str, options: Score) -> 
 
 def failures(out: Path, fingerprint: str) -> Iterator[str]:
     """A sentence for each photo that failed."""
-    return Ledger(out, fingerprint, Score()).failures()
+    return (f"{row['path']}: {row['error']}" for row in Ledger(out, fingerprint, Score()).failed())
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[None]:
+def _alone(out: Path) -> Iterator[None]:
     """Keep a second run out of the folder; the lock goes with the process, however it ends."""
     with (out / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{out}: another run is writing here; wait for its end, or give another --out") from None
+        except OSError as error:  # some file systems of clusters know no locks
+            raise UserError(f"{out}: cannot be locked ({error.strerror}); give an --out on another disk") from None
         yield
 
 
 def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None:
     """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
-    import ray
-
-    done = ledger.mend() - (ledger.drop_failed() if job.options.retry else 0)
+    done = ledger.mend()
     listing, began, bar = Listing(library, ledger, job.options), time.perf_counter(), None
     with ExitStack() as stack:
         for numbers in stack.enter_context(closing(_waves(ledger, listing))):
             if not bar:
                 job = _prepared_and_connected(job, stack)
-                bar = stack.enter_context(_progress(done))
+                bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
             shards = {number: ledger.photos(number) for number in numbers}
             bar.total = bar.n + sum(map(len, shards.values()))
-            try:
-                for number, rows in _finished(shards, scorer.run(shards, job), bar):
-                    _keep(number, rows, ledger, library, out)
-            except ray.exceptions.RayError as error:
-                raise _explained(error) from error
+            for number, rows in _finished(shards, scorer.run(shards, job), bar):
+                _keep(number, rows, ledger, library, out)
     return (bar.n - done) / (time.perf_counter() - began) if bar else None
 
 
@@ -117,6 +115,7 @@ def _prepared_and_connected(job: Job, stack: ExitStack) -> Job:
 
 
 def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]:
+    """Shards to work on: first those that were begun; the library is listed when they are done."""
     waiting = ledger.waiting()
     for start in range(0, len(waiting), MOST):
         yield waiting[start : start + MOST]
@@ -125,7 +124,7 @@ def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]
 
 def _finished(shards: dict, chunks: Iterator[tuple[int, int, list[dict]]], bar: tqdm) -> Iterator[tuple[int, list]]:
     """Gather chunks by shard; a shard is given out, in the order of its photos, when its last one has come."""
-    gathered: dict[int, dict[int, list[dict]]] = defaultdict(dict)
+    gathered: dict[int, dict[int, list[dict]]] = {number: {} for number in shards}
     failed = 0
     for number, place, rows in chunks:
         gathered[number][place] = rows
@@ -150,21 +149,6 @@ def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, out: 
     ledger.commit(number, rows)
 
 
-def _explained(error: Exception) -> Exception:
-    """A user's mistake as one line, a bug of ours as it is, and else that Ray has gone."""
-    import ray
-
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UserError):
-            return cause
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    if isinstance(error, ray.exceptions.RayTaskError):
-        return error
-    why = " ".join(str(error).split())[:200]
-    return UserError(f"Ray has ended or lost its machines ({why}); the same command goes on from here")
-
-
 def _last_rate(path: Path, key: str) -> float | None:
     """Of the run before, where this one had nothing to score: a run that does nothing changes nothing."""
     try:
@@ -172,11 +156,6 @@ def _last_rate(path: Path, key: str) -> float | None:
     except (OSError, ValueError):
         return None
     return summary.get("images_per_second") if summary.get("fingerprint") == key else None
-
-
-def _progress(done: int) -> tqdm:
-    seldom = 0.5 if sys.stderr.isatty() else 10  # seconds between two lines of progress
-    return tqdm(total=done, initial=done, unit=" photos", desc="score", mininterval=seldom)
 
 
 if __name__ == "__main__":

@@ -64,15 +64,11 @@ def _paint(shared: Any, row: dict) -> dict:
     return row | {"content": pickle.dumps([paint(photo, _job(shared)) for photo in rows])}
 
 
-_jobs: dict[Any, Job] = {}  # of this process: a few megabytes that every task needs
-
-
+@functools.lru_cache(maxsize=1)  # a few megabytes that every task of a wave needs
 def _job(shared: Any) -> Job:
     import ray
 
-    if shared not in _jobs:
-        _jobs[shared] = ray.get(shared)
-    return _jobs[shared]
+    return ray.get(shared)
 
 
 class Actor:

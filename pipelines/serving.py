@@ -35,11 +35,17 @@ class DefocusModel(PythonModel):
     """
 
     def load_context(self, context) -> None:
+        """MLflow's name for it: once, before the first photo."""
         self.predictor = Predictor(checkpoint.load(context.artifacts["checkpoint"]))
         # clients wait for each other: the network takes all cores anyway, and memory holds one decoded photo
         self.one_at_a_time = threading.Lock()
 
     def predict(self, context, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
+        """A record a photo, in the order of `model_input`.
+
+        Raises:
+            MlflowException: one request over HTTP holds too much.
+        """
         photos = model_input["image"].tolist()
         if _MLFLOW_IS_IN_SERVING_ENVIRONMENT.get():
             _refuse_too_much(photos)

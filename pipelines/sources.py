@@ -141,12 +141,14 @@ def _seeds(data: Data, seed: int) -> list[tuple[str, int]]:
 
 def _labelled_items(folder: str) -> list[dict]:
     """The pairs that `python -m pipelines.label` wrote; none if no folder is given."""
+    if not folder:
+        return []
     photos, masks = (sorted(path.stem for path in Path(folder, name).glob("*.*")) for name in (IMAGES, MASKS))
-    if folder and (not photos or photos != masks):
+    if not photos or photos != masks:
         raise DataError(f"data.labelled {folder}: no whole set of pairs; make it with `python -m pipelines.label`")
     return [
         {"split": "train", "labelled": name} | {file.suffix: _sha256(file) for file in _labelled_files(folder, name)}
-        for name in (photos if folder else [])
+        for name in photos
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Callable
@@ -14,19 +15,24 @@ from r2mrf.files import whole
 from r2mrf.fingerprint import fingerprint, of_files
 
 PREPARED, AUGMENTED, MODEL = Path("data/prepared"), Path("data/augmented"), Path("models/r2mrf")
+LIBRARY = Path("library")  # where score leaves its table
 REPORTS = Path("reports")
 CHOSEN_STEPS = REPORTS / "tune" / "steps.json"
 NO_MATTER = {"workers", "max_failures"}  # of a training recipe: may change between a stop and going on
 
 
 def run(stage: Callable[[Config], None]) -> None:
-    """Run a stage as a program: exit status 0, or 2 with one line for a user's mistake."""
+    """Run a stage as a program: exit status 0, or 2 with one line for what a user can mend."""
     try:
         config = load()
         with exchanged(config.storage):
             stage(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:  # a full disk, a folder that is read-only, a storage out of reach
+        why = " ".join(str(error).split())
+        print(f"error: {why}; mend that, and the same command goes on from here", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
@@ -64,3 +70,15 @@ def write_json(path: Path, values: object) -> None:
     """
     with whole(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+    """Write a table whole or not at all; its columns are the keys of the first row.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys())
+        table.writeheader()
+        table.writerows(rows)

@@ -62,8 +62,9 @@ class States:
         return next((path for path in newest if self._is_whole(path)), None)
 
     def remove(self) -> None:
-        """Delete the run's states."""
-        self.files.delete_dir(self._folder)
+        """Delete the run's states, if any are left."""
+        if self.files.get_file_info(self._folder).type != FileType.NotFound:
+            self.files.delete_dir(self._folder)
 
     def _is_whole(self, path: str) -> bool:
         try:

@@ -57,12 +57,7 @@ class Receipt:
             for name, sha256 in self.files.items():
                 if Path(name).name != name:
                     raise UserError(f"receipt of {self.address}: {name!r} is no name of a file; make it anew")
-                try:
-                    store.fetch(name, new / name)
-                except FileNotFoundError:
-                    raise UserError(
-                        f"{self.address}: {name} is gone, and a receipt names it; run its stage again"
-                    ) from None
+                store.fetch(name, new / name)
                 if of_files([new / name])[name] != sha256:
                     raise UserError(f"{self.address}: {name} is not the file of the receipt; run its stage again")
             with suppress(OSError):  # another process of this machine was faster

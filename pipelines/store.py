@@ -28,7 +28,7 @@ class Store:
         address: a path or s3://…, as Ray Train and pyarrow take it.
 
     Raises:
-        UserError: there is no such storage.
+        UserError: there is no such storage; by any method but `open`, if it is out of reach.
     """
 
     def __init__(self, address: str):
@@ -37,18 +37,27 @@ class Store:
 
     def names(self) -> set[str]:
         """Of all files, from here, however deep."""
-        found = self._files.get_file_info(FileSelector(self._root, recursive=True, allow_not_found=True))
+        with self._reached("files below it cannot be listed"):
+            found = self._files.get_file_info(FileSelector(self._root, recursive=True, allow_not_found=True))
         return {file.path.removeprefix(f"{self._root}/") for file in found if file.type == FileType.File}
 
     def open(self, name: str) -> pa.NativeFile:
-        """A file to read from, at any position."""
+        """A file to read from, at any position.
+
+        Raises:
+            OSError: it is not there, or out of reach.
+        """
         return self._files.open_input_file(f"{self._root}/{name}")
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy a file to this machine, whole or not at all."""
-        source = self._files.open_input_stream(f"{self._root}/{name}")
-        with source, whole(target) as path, path.open("wb") as out:
-            shutil.copyfileobj(source, out, 2**20)
+        with self._reached(f"{name} cannot be read"):
+            try:
+                source = self._files.open_input_stream(f"{self._root}/{name}")
+            except FileNotFoundError:
+                raise UserError(f"{self.address}: {name} is gone; run the stage that made it again") from None
+            with source, whole(target) as path, path.open("wb") as out:
+                shutil.copyfileobj(source, out, 2**20)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -59,13 +68,19 @@ class Store:
             return
         with tempfile.TemporaryDirectory() as scratch:
             yield (path := Path(scratch) / "file")
-            try:
-                with self._files.open_output_stream(f"{self._root}/{name}") as out:  # appears when it is closed
-                    out.write(path.read_bytes())
-            except OSError as error:
-                raise UserError(
-                    f"{self.address}: {name} cannot be written ({error}); mend that and run again"
-                ) from None
+            with (
+                self._reached(f"{name} cannot be written"),
+                self._files.open_output_stream(f"{self._root}/{name}") as out,  # appears when it is closed
+            ):
+                out.write(path.read_bytes())
+
+    @contextmanager
+    def _reached(self, refusal: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = " ".join(str(error).split())[:200]
+            raise UserError(f"{self.address}: {refusal} ({why}); mend that and run again") from None
 
 
 def below(storage: str, *names: str) -> str:

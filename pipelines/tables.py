@@ -47,7 +47,7 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
             table = _named(pyarrow.csv.read_csv(addresses.open(source) if remote else source), name)
     except images.ImageError as error:
         raise UserError(f"{shown(source)}: no usable list of paths: {error.detail}") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeError, pa.ArrowException) as error:  # UnicodeError: its own name is no UTF-8
         raise UserError(f"{shown(source)}: no usable table: {' '.join(str(error).split())[:200]}") from None
     yield from _each([_sorted(table)])
 
@@ -67,7 +67,8 @@ def _parquet(source: str, name: str, addresses: Addresses) -> Iterator[Photo]:
             for row in range(file.metadata.num_rows):
                 yield Photo(f"{readable(name)}#{row}", os.fsencode(name), row, UNKNOWN, made or UNKNOWN)
             return
-        wanted = [column for column in (*PATHS, "size", "mtime") if column in file.schema_arrow.names]
+        there = file.schema_arrow.names
+        wanted = [_path_column(there, name), *(column for column in ("size", "mtime") if column in there)]
         if all(_in_order(_pieces(file, wanted[:1], name))):
             yield from _each(_pieces(file, wanted, name))
         else:
@@ -90,16 +91,20 @@ def _in_order(pieces: Iterator[pa.Table]) -> Iterator[bool]:
 
 def _named(table: pa.Table, name: str) -> pa.Table:
     """Columns path (absolute, as bytes), and size and mtime where they are there."""
-    column = next((column for column in PATHS if column in table.column_names), None)
-    if column is None:
-        raise UserError(
-            f"{name}: has the columns {', '.join(table.column_names)}, and none of paths: name it {PATHS[0]}; "
-            f"or one of image bytes: name it {IMAGES[0]}, in a .parquet file"
-        )
-    text = table[column].cast(pa.string())
+    text = table[_path_column(table.column_names, name)].cast(pa.string())
     given = pc.and_(pc.is_valid(text), pc.not_equal(text, ""))
     columns = {"path": _resolved(text.filter(given), name)}
     return pa.table(columns | {n: table[n].filter(given) for n in ("size", "mtime") if n in table.column_names})
+
+
+def _path_column(columns: list[str], name: str) -> str:
+    found = next((column for column in PATHS if column in columns), None)
+    if found is None:
+        raise UserError(
+            f"{name}: has the columns {', '.join(columns)}, and none of paths: name it {PATHS[0]}; "
+            f"or one of image bytes: name it {IMAGES[0]}, in a .parquet file"
+        )
+    return found
 
 
 def _resolved(paths: pa.ChunkedArray, named_by: str) -> pa.ChunkedArray | pa.Array:

@@ -13,7 +13,6 @@ import hashlib
 import io
 import os
 import re
-import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from pipelines.cluster import cores
+from pipelines.progress import progress
 from r2mrf import images
 from r2mrf.files import whole
 from r2mrf.geometry import resize
@@ -39,7 +38,7 @@ def make(rows: list[dict], scored: Path) -> set[str]:
     """Make what is missing in `scored`/thumbnails. Photos are only read.
 
     Args:
-        rows: of `library.SCORES`; failed ones are passed over.
+        rows: of `ledger.SCORES`; failed ones are passed over.
         scored: the folder with maps/, where the rows have maps.
 
     Returns:
@@ -80,10 +79,9 @@ def on_disk(path: str) -> str:
 
 def _each(make, rows: dict[str, dict]) -> set[str]:
     """Names for which `make(name, row)` has made the file, in threads: decoders leave Python's lock free."""
-    seldom = 0.5 if sys.stderr.isatty() else 10  # seconds between two lines of progress
     with ThreadPoolExecutor(cores()) as pool:
         done: Iterable[bool] = pool.map(make, rows, rows.values())
-        shown = tqdm(done, total=len(rows), desc="thumbnails", unit=" files", mininterval=seldom, disable=not rows)
+        shown = progress(done, total=len(rows), desc="thumbnails", unit=" files", disable=not rows)
         return {name for name, made in zip(rows, shown, strict=True) if made}
 
 

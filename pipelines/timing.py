@@ -10,7 +10,6 @@ mean nothing, so the load is written down with them.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import time
 from collections.abc import Iterator
@@ -18,13 +17,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipelines.cluster import cores, machine
-from pipelines.stage import REPORTS, decided, run
+from pipelines.stage import REPORTS, decided, run, write_csv
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Config, Model
 from r2mrf.cost import cost_of
 from r2mrf.engines import ENGINES, create
 from r2mrf.errors import UserError
-from r2mrf.files import whole
 from r2mrf.model import R2MRF
 from r2mrf.predictor import Predictor
 from r2mrf.preprocess import Preprocess
@@ -35,6 +33,13 @@ PROFILES = ("lite", "paper")
 
 
 def timing(config: Config, sizes: list[str], threads: list[int], rounds: int) -> None:
+    """Time both profiles and write the table.
+
+    Raises:
+        UserError: a size, a number of threads or of rounds that is none.
+    """
+    if min(*threads, rounds) < 1:
+        raise UserError("--threads and --rounds: give numbers from 1 on")
     photos = {size: _photo(size) for size in sizes}
     rows = []
     for profile in PROFILES:
@@ -42,10 +47,7 @@ def timing(config: Config, sizes: list[str], threads: list[int], rounds: int) ->
         for row in measure(profile, model, photos, threads, rounds):
             rows.append(row)
             print(", ".join(f"{name} {value}" for name, value in row.items() if value != ""))
-    with whole(TABLE) as temporary, temporary.open("w", newline="") as file:
-        table = csv.DictWriter(file, rows[0].keys())
-        table.writeheader()
-        table.writerows(rows)
+    write_csv(TABLE, rows)
 
 
 def measure(
@@ -90,12 +92,15 @@ def _median_seconds(predictor: Predictor, photo: np.ndarray, rounds: int) -> flo
 def _photo(size: str) -> np.ndarray:
     try:
         width, height = (int(side) for side in size.split("x"))
+        if min(width, height) < 1:
+            raise ValueError
     except ValueError:
         raise UserError(f"--sizes {size}: give WIDTHxHEIGHT, like 640x480") from None
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WxH")
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, cores()}), metavar="N")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -11,6 +13,7 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from ray.train import UserCallback
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.registry import address, without_passwords
 from r2mrf.config import Config, Tracking
@@ -27,43 +30,46 @@ def client(tracking: Tracking) -> MlflowClient:
     """
     uri = address(tracking.uri)
     mlflow.set_tracking_uri(uri)
-    try:
+    with _answered(uri):
         found = MlflowClient()
         if found.get_experiment_by_name(tracking.experiment) is None:
             # a database on this machine keeps files beside it; a server knows its own store
             here = Path("mlartifacts").resolve().as_uri() if uri.startswith("sqlite:") else None
             found.create_experiment(tracking.experiment, artifact_location=here)
-        return found
-    except MlflowException as error:
-        raise UserError(
-            without_passwords(f"tracking server {uri}: {error}"[:500])
-            + "; start it, or correct MLFLOW_TRACKING_URI or tracking.uri"
-        ) from None
+    return found
 
 
 def run_for(config: Config, stage: str, fingerprint: str, parent: str | None = None) -> str:
-    """Id of the run with this fingerprint: the one that was interrupted, or a new one, below `parent` if given."""
+    """Id of the run with this fingerprint: the one that was interrupted, or a new one, below `parent` if given.
+
+    Raises:
+        UserError: there is no answer.
+    """
     mlflow_client = client(config.tracking)
-    experiment = mlflow_client.get_experiment_by_name(config.tracking.experiment).experiment_id
-    query = f"tags.stage = '{stage}' and tags.fingerprint = '{fingerprint}' and attributes.status != 'FINISHED'"
-    unfinished = mlflow_client.search_runs([experiment], query, max_results=1)
-    if unfinished:
-        run_id = unfinished[0].info.run_id
-        mlflow_client.update_run(run_id, status="RUNNING")
-        return run_id
-    tags = {"stage": stage, "fingerprint": fingerprint} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
-    run = mlflow_client.create_run(experiment, run_name=f"{stage}-{fingerprint[:8]}", tags=tags)
-    values = {"profile": config.profile, "model": config.model.model_dump(), "train": config.train.model_dump()}
-    mlflow_client.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in flat(values)])
-    return run.info.run_id
+    with _answered(address(config.tracking.uri)):
+        experiment = mlflow_client.get_experiment_by_name(config.tracking.experiment).experiment_id
+        query = f"tags.stage = '{stage}' and tags.fingerprint = '{fingerprint}' and attributes.status != 'FINISHED'"
+        unfinished = mlflow_client.search_runs([experiment], query, max_results=1)
+        if unfinished:
+            run_id = unfinished[0].info.run_id
+            mlflow_client.update_run(run_id, status="RUNNING")
+            return run_id
+        tags = {"stage": stage, "fingerprint": fingerprint} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
+        run = mlflow_client.create_run(experiment, run_name=f"{stage}-{fingerprint[:8]}", tags=tags)
+        values = {"profile": config.profile, "model": config.model.model_dump(), "train": config.train.model_dump()}
+        mlflow_client.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in _flat(values)])
+        return run.info.run_id
 
 
-def flat(values: dict, prefix: str = "") -> list[tuple[str, object]]:
-    """Nested keys joined by dots."""
-    out: list[tuple[str, object]] = []
-    for key, value in values.items():
-        out += flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
-    return out
+def finish(tracking: Tracking, run_id: str, status: str) -> None:
+    """End a run as FINISHED, FAILED or KILLED.
+
+    Raises:
+        UserError: there is no answer.
+    """
+    mlflow_client = client(tracking)
+    with _answered(address(tracking.uri)):
+        mlflow_client.set_terminated(run_id, status)
 
 
 class LogReports(UserCallback):
@@ -73,15 +79,31 @@ class LogReports(UserCallback):
         self.uri, self.run_id = address(tracking.uri), run_id
 
     def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
-        values = {name: float(value) for name, value in metrics[0].items()}  # the same from every worker
+        """Ray Train's name for it. `metrics`: of each worker; all are the same."""
+        values = {name: float(value) for name, value in metrics[0].items()}
         now, step = int(time.time() * 1000), int(values["step"])
         try:
             mlflow.set_tracking_uri(self.uri)
             MlflowClient().log_batch(self.run_id, [Metric(name, value, now, step) for name, value in values.items()])
-        except MlflowException as error:  # a server that is away must not end the training
-            print(f"step {step} is not logged: {error}", flush=True)
+        except (MlflowException, SQLAlchemyError) as error:  # a server that is away must not end the training
+            print(without_passwords(f"step {step} is not logged: {error}"), flush=True)
 
 
-def finish(tracking: Tracking, run_id: str, status: str) -> None:
-    """End a run as FINISHED or FAILED."""
-    client(tracking).set_terminated(run_id, status)
+@contextmanager
+def _answered(uri: str) -> Iterator[None]:
+    """What a server or database refuses, as a sentence."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        why = " ".join(str(error).split())[:400]
+        raise UserError(
+            without_passwords(f"tracking server {uri}: {why}; start it, or correct MLFLOW_TRACKING_URI or tracking.uri")
+        ) from None
+
+
+def _flat(values: dict, prefix: str = "") -> list[tuple[str, object]]:
+    """Nested keys joined by dots."""
+    out: list[tuple[str, object]] = []
+    for key, value in values.items():
+        out += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return out

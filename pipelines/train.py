@@ -8,7 +8,6 @@ undisturbed run. The run's name is the fingerprint of data, parameters and code,
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from ray.train import (
@@ -24,7 +23,7 @@ from ray.train.torch import TorchTrainer
 
 from pipelines import plots, tracking, worker
 from pipelines.cluster import ROOM, connect, gpus
-from pipelines.stage import AUGMENTED, MODEL, NO_MATTER, REPORTS, decided, fingerprint_of, run, write_json
+from pipelines.stage import AUGMENTED, MODEL, NO_MATTER, REPORTS, decided, fingerprint_of, run, write_csv, write_json
 from pipelines.states import States
 from pipelines.storage import folder, here, making
 from r2mrf import checkpoint, shards
@@ -41,10 +40,12 @@ KEEP_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_TH
 
 
 def train(config: Config) -> None:
+    """The stage: trains to the end, or goes on; leaves the model, its curves, and no states."""
     config = decided(config)
-    split(shards.read(here(AUGMENTED), columns=["source_id", "variant"]), config.train.validation, config.seed)
+    pairs = shards.read(here(AUGMENTED), columns=["source_id", "variant"])
+    split(pairs, config.train.validation, config.seed)  # refused here, before Ray starts
     data = fingerprint_of(AUGMENTED)
-    recipe = recipe_of(config)
+    recipe = _recipe_of(config)
     key = run_key(config, data)
     states = States(config.tracking.states, f"train-{key[:16]}")
     for other in states.others():
@@ -55,12 +56,12 @@ def train(config: Config) -> None:
     facts |= {"seed": config.seed, "steps": trainer.step, "recipe": recipe}
     with making(MODEL, config.storage) as target:
         checkpoint.save(target, trainer.checkpoint(facts))
-    report(trainer.history)
+    _report(trainer.history)
     states.remove()
     print(f"{MODEL}: {checkpoint.load(here(MODEL)).name} after {trainer.step} steps")
 
 
-def recipe_of(config: Config) -> dict:
+def _recipe_of(config: Config) -> dict:
     """The values of `train` that change a weight, as they are meant on this machine."""
     begun = starting_point(config)
     recipe = config.train.model_dump(exclude=NO_MATTER) | {"precision": resolve(config.train.precision)}
@@ -70,7 +71,7 @@ def recipe_of(config: Config) -> dict:
 def run_key(config: Config, data: str) -> str:
     """Fingerprint of all that a training run depends on."""
     model = config.model.model_dump()
-    return fingerprint(config.seed, model, recipe_of(config), data, of_code("trainer", "samples"))
+    return fingerprint(config.seed, model, _recipe_of(config), data, of_code("trainer", "samples"))
 
 
 def fit(config: Config, key: str, states: States, stage: str = "train") -> Trainer:
@@ -115,14 +116,10 @@ def training_run(config: Config, key: str, states: States, callbacks: list[UserC
     )
 
 
-def report(history: list[dict]) -> None:
+def _report(history: list[dict]) -> None:
     """Curves for `dvc plots show`, the same as a picture, and the last figures."""
     folder = REPORTS / "train"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "history.csv").open("w", newline="") as file:
-        rows = csv.DictWriter(file, history[-1].keys())
-        rows.writeheader()
-        rows.writerows(history)
+    write_csv(folder / "history.csv", history)
     plots.training_curves(history, folder / "history.png")
     write_json(folder / "metrics.json", history[-1])
 

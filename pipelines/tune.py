@@ -9,7 +9,6 @@ their last checkpoints.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import os
@@ -23,7 +22,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from pipelines import plots, tracking
 from pipelines.cluster import ROOM, connect
-from pipelines.stage import AUGMENTED, CHOSEN_STEPS, fingerprint_of, run, write_json
+from pipelines.stage import AUGMENTED, CHOSEN_STEPS, fingerprint_of, run, write_csv, write_json
 from pipelines.states import States
 from pipelines.storage import here
 from pipelines.train import run_key, training_run
@@ -41,7 +40,9 @@ COARSE = "val_f_05_coarse"
 
 
 def tune(config: Config) -> None:
-    split(shards.read(here(AUGMENTED), columns=["source_id", "variant"]), config.tune.validation, config.seed)
+    """The stage: all trials, or what is left of them; leaves the choice, its table, and no states."""
+    pairs = shards.read(here(AUGMENTED), columns=["source_id", "variant"])
+    split(pairs, config.tune.validation, config.seed)  # refused here, before Ray starts
     data = fingerprint_of(AUGMENTED)
     trials = {name: (values, run_key(of_trial(config, values), data)) for name, values in candidates(config).items()}
     key = fingerprint(config.tune.model_dump(exclude={"at_once"}), trials)
@@ -52,19 +53,19 @@ def tune(config: Config) -> None:
         for name, (values, trial_key) in trials.items()
     }
     with connect(logical_cpus=ROOM + config.train.most_workers * len(trials), training=True):
-        ends = search(config, trials, home, runs)
+        ends = _search(config, trials, home, runs)
     rows = [row(config, name, values, ends[name]) for name, (values, _) in trials.items()]
     for entry in rows:
         tracking.finish(config.tracking, runs[entry["trial"]], {"finished": "FINISHED"}.get(entry["status"], "KILLED"))
     try:
-        chosen = choose([entry for entry in rows if is_own(config, entry)], config.tune.tolerance)
+        chosen = choose([entry for entry in rows if _is_own(config, entry)], config.tune.tolerance)
     except UserError:
         tracking.finish(config.tracking, parent, "FAILED")
         raise
     tracking.finish(config.tracking, parent, "FINISHED")
     report(rows, chosen, config.tune.tolerance)
     for name in trials:
-        trial_states(home, name).remove()
+        _trial_states(home, name).remove()
     home.remove()
     print(f"{CHOSEN_STEPS}: T = {chosen['steps']}, F {chosen['val_f_05']:.3f} on {config.tune.validation} photos")
 
@@ -89,7 +90,7 @@ def of_trial(config: Config, values: dict) -> Config:
     return config.but(model=values, train=budget | {"validation": options.validation})
 
 
-def search(config: Config, trials: dict, home: States, runs: dict[str, str]) -> dict[str, dict]:
+def _search(config: Config, trials: dict, home: States, runs: dict[str, str]) -> dict[str, dict]:
     """Run all trials, or what is left of them; name -> last figures, with `error` if the trial ended by one."""
     given = {"config": config.model_dump(), "trials": trials, "runs": runs, "home": home.name, "here": str(Path.cwd())}
     # A trial only waits for its workers, which claim the processors.
@@ -142,10 +143,12 @@ class Report(TuneReportCallback):
         self.tolerance = tolerance
 
     def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
+        """Ray Train's name for it. `metrics`: of each worker; all are the same."""
         super().after_report(run_context, [coarsened(metrics[0], self.tolerance)], None)
 
 
 def coarsened(figures: dict, tolerance: float) -> dict:
+    """Figures with F in steps of the tolerance beside them."""
     return figures | {COARSE: round(figures["val_f_05"] / tolerance) * tolerance}
 
 
@@ -156,7 +159,7 @@ def trial(chosen: dict, given: dict) -> None:
     name, config = chosen["name"], Config.model_validate(given["config"])
     values, key = given["trials"][name]
     tolerance = config.tune.tolerance
-    states = trial_states(States(config.tracking.states, given["home"]), name)
+    states = _trial_states(States(config.tracking.states, given["home"]), name)
     callbacks = [tracking.LogReports(config.tracking, given["runs"][name]), Report(tolerance)]
     print(f"trial {name}: begins or goes on", flush=True)
     result = training_run(of_trial(config, values), key, states, callbacks).fit()
@@ -169,7 +172,7 @@ def trial(chosen: dict, given: dict) -> None:
     print(f"trial {name}: F {last['val_f_05']:.3f}, MAE {last['val_mae']:.3f}", flush=True)
 
 
-def trial_states(home: States, name: str) -> States:
+def _trial_states(home: States, name: str) -> States:
     return States(home.storage, f"{home.name}-{name}")
 
 
@@ -186,7 +189,7 @@ def row(config: Config, name: str, values: dict, end: dict) -> dict:
     return {"trial": name, **values, **figures, **cost, **trained, "status": status}
 
 
-def is_own(config: Config, entry: dict) -> bool:
+def _is_own(config: Config, entry: dict) -> bool:
     """Whether nothing but T differs from the profile."""
     return all(entry[name] == getattr(config.model, name) for name in SEARCHED[1:])
 
@@ -208,10 +211,7 @@ def choose(rows: list[dict], tolerance: float) -> dict:
 def report(rows: list[dict], chosen: dict, tolerance: float) -> None:
     """The choice and its table; CSV for `dvc plots show`; a picture."""
     write_json(CHOSEN_STEPS, {"steps": chosen["steps"], "tolerance": tolerance, "trials": rows})
-    with CHOSEN_STEPS.with_name("trials.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, rows[0].keys())
-        table.writeheader()
-        table.writerows(rows)
+    write_csv(CHOSEN_STEPS.with_name("trials.csv"), rows)
     finished = [entry for entry in rows if entry["status"] == "finished"]
     plots.over_steps(finished, "val_f_05", "val_mae", CHOSEN_STEPS.with_name("trials.png"), chosen["steps"])
 

@@ -52,8 +52,8 @@ def work(arguments: dict) -> dict | None:
             return {"not_finite": str(error)}
         meter.stepped(values)
         if trainer.step % config.train.report_every == 0 or trainer.step == config.train.steps:
-            figures = meter.read() | validation(trainer, held_back, rank, world)
-            report(trainer, figures, rank)
+            figures = meter.read() | _validation(trainer, held_back, rank, world)
+            _report(trainer, figures, rank)
             meter.restart()
     return None
 
@@ -82,11 +82,11 @@ def _be_deterministic() -> None:
         torch.backends.cudnn.benchmark = False
 
 
-def report(trainer: Trainer, figures: dict, rank: int) -> None:
+def _report(trainer: Trainer, figures: dict, rank: int) -> None:
     """Checkpoint from rank 0, figures (averaged over the workers), and a line of progress."""
     import ray.train
 
-    figures = {"step": trainer.step, **over_workers(figures)}
+    figures = {"step": trainer.step, **_over_workers(figures)}
     trainer.history.append(figures)
     with tempfile.TemporaryDirectory() as folder:
         state = None
@@ -114,7 +114,7 @@ def prefetch(samples: Samples, config: Config, start: int, rank: int, world: int
             yield batch
 
 
-def validation(trainer: Trainer, table: pa.Table, rank: int, world: int) -> dict[str, float]:
+def _validation(trainer: Trainer, table: pa.Table, rank: int, world: int) -> dict[str, float]:
     """MAE and F at 0.5 of the averaged weights on the photos held back; each worker takes its share."""
     if not table.num_rows:
         return {}
@@ -127,7 +127,7 @@ def validation(trainer: Trainer, table: pa.Table, rank: int, world: int) -> dict
     }
 
 
-def over_workers(figures: dict[str, float]) -> dict[str, float]:
+def _over_workers(figures: dict[str, float]) -> dict[str, float]:
     """Mean of each figure over the workers."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return figures
@@ -154,12 +154,14 @@ class Meter:
         self.waiting += time.perf_counter() - self.mark
 
     def stepped(self, values: dict[str, float]) -> None:
+        """A step has been learnt; `values`: its loss, and the fused map's."""
         self.steps += 1
         self.losses += values["loss"]
         self.fused += values["fused"]
         self.mark = time.perf_counter()
 
     def read(self) -> dict[str, float]:
+        """Mean losses, images a second over all workers, and the share of the time spent waiting for batches."""
         seconds = self.mark - self.began
         return {
             "loss": self.losses / self.steps,

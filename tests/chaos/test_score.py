@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -56,10 +57,7 @@ class Run:
 
     def kill(self, what: str) -> None:
         """Kill the driver, one of its workers, or all of its Ray, and wait until what is left of it has ended."""
-        try:
-            family = psutil.Process(self.driver.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return
+        family = family_of(self.driver)
         workers = [p for p in family if _title(p).startswith("ray::")]
         if what == "worker" and workers:
             random.choice(workers).kill()
@@ -72,6 +70,26 @@ class Run:
             self.driver.wait(PATIENCE)
             assert "Traceback" not in self.log.read_text()
         psutil.wait_procs(family, timeout=PATIENCE)
+
+
+def family_of(driver: subprocess.Popen) -> list[psutil.Process]:
+    """What it has started, and they; none if it has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(driver.pid).children(recursive=True)
+    return []
+
+
+def listed(out: Path) -> int:
+    """Shards that are listed."""
+    return len(list((out / "manifest").glob("shard-*.parquet")))
+
+
+def await_that(driver: subprocess.Popen, condition: Callable[[], bool | int]) -> None:
+    """Wait for something that a run does."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert driver.poll() is None and time.monotonic() < until, "it did not come to that"
+        time.sleep(0.02)
 
 
 def _title(process: psutil.Process) -> str:
@@ -140,16 +158,14 @@ def test_killed_at_random_moments(library, tiny_model, undisturbed, tmp_path):
 
 def test_two_runs_on_one_folder(library, tiny_model, undisturbed, tmp_path):
     first = Run(library, tmp_path / "out", tiny_model)
-    while not (tmp_path / "out/.lock").exists():
-        time.sleep(0.02)
-    time.sleep(1)
+    await_that(first.driver, lambda: listed(tmp_path / "out"))  # which only the one with the lock does
     second = Run(library, tmp_path / "out", tiny_model)
     assert second.driver.wait(PATIENCE) != 0
     assert "another run is writing here" in second.log.read_text()
     assert first.finish() == undisturbed
 
 
-def test_interrupted(library, tiny_model, undisturbed, tmp_path):
+def test_interrupted(library, tiny_model, tmp_path):
     command = [Path(sys.executable).parent / "r2mrf", "score", library, "--out", tmp_path / "out", "--maps"]
     driver = subprocess.Popen(
         [*command, "--model", tiny_model, "--engine", "torch"],
@@ -157,14 +173,10 @@ def test_interrupted(library, tiny_model, undisturbed, tmp_path):
         text=True,
         start_new_session=True,
     )
-    while not list((tmp_path / "out").glob("manifest/*")):
-        time.sleep(0.05)
-    time.sleep(4)
-    began = time.monotonic()
+    await_that(driver, lambda: any(_title(p).startswith("ray::") for p in family_of(driver)))
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
     said = driver.communicate(timeout=PATIENCE)[1]
     assert driver.returncode == 130
-    assert time.monotonic() - began < 30
     assert "stopped; the same command goes on from here" in said
     assert "Traceback" not in said
 
@@ -172,8 +184,7 @@ def test_interrupted(library, tiny_model, undisturbed, tmp_path):
 def test_library_vanishes_halfway(library, tiny_model, undisturbed, tmp_path):
     """A disk that is taken away after it was listed: no photo of it has failed for that."""
     run, elsewhere = Run(library, tmp_path / "out", tiny_model), library.with_name("taken away")
-    while len(list((tmp_path / "out").glob("manifest/*"))) < PHOTOS // SHARD:
-        time.sleep(0.02)
+    await_that(run.driver, lambda: listed(tmp_path / "out") == PHOTOS // SHARD)
     library.rename(elsewhere)  # while Ray starts
     try:
         assert run.driver.wait(PATIENCE) == 1

@@ -8,8 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
-from moto.server import ThreadedMotoServer
+from object_store import s3_server
 from planted import training_images
 from workspace import Workspace
 
@@ -60,9 +61,10 @@ class Run(Workspace):
 
     def kill(self) -> None:
         """Kill the driver, and wait until its cluster has noticed and ended."""
+        family = psutil.Process(self.driver.pid).children(recursive=True)
         self.driver.kill()
         self.driver.wait()
-        time.sleep(10)
+        psutil.wait_procs(family, timeout=PATIENCE)
 
     def go_on(self, undisturbed: str) -> None:
         """Start again: it goes on, does not begin anew, and ends with these weights."""
@@ -133,22 +135,14 @@ def test_driver_killed_while_ray_wrote_its_list(tmp_path, undisturbed):
 
 
 def test_states_on_s3(tmp_path, undisturbed):
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        options = f"scheme=http&endpoint_override={host}:{port}&allow_bucket_creation=true&region=us-east-1"
-        with Run(tmp_path, workers=2) as run:
-            run.env |= {"AWS_ACCESS_KEY_ID": "of-a-test", "AWS_SECRET_ACCESS_KEY": "of-a-test"}
-            run.set({"tracking": {"states": f"s3://runs/of/a/team?{options}"}})
-            run.start()
-            os.kill(run.await_step(2 * EVERY), signal.SIGKILL)
-            run.await_step(3 * EVERY)
-            run.kill()
-            run.go_on(undisturbed)
-            assert not (run.root / "runs").exists()
-    finally:
-        server.stop()
+    with s3_server() as options, Run(tmp_path, workers=2) as run:
+        run.set({"tracking": {"states": f"s3://team/states?{options}"}})
+        run.start()
+        os.kill(run.await_step(2 * EVERY), signal.SIGKILL)
+        run.await_step(3 * EVERY)
+        run.kill()
+        run.go_on(undisturbed)
+        assert not (run.root / "runs").exists()
 
 
 def test_starts_from_a_model_in_a_folder_nearby(tmp_path, undisturbed):

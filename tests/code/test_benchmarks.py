@@ -3,11 +3,11 @@
 Those that start Ray are in tests/chaos.
 """
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
+from short_form import run_short
 
 from benchmarks import growth, manifest, network, page, startup
 from benchmarks.figures import Figure, by_turns, exponent, ratio, record
@@ -30,19 +30,9 @@ def page_of(bench: Path, name: str = "performance.md") -> str:
 
 
 @pytest.mark.parametrize("module", [startup, network, growth, manifest], ids=lambda module: module.__name__)
-def test_runs_in_its_short_form(module, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    threads = torch.get_num_threads()
-    name = module.__name__.partition(".")[2]
-    facts = json.loads(record(name, module.measure(short=True), tmp_path, short=True).read_text(encoding="utf-8"))
-    torch.set_num_threads(threads)
-    assert facts["finished"]
-    assert facts["short"]
+def test_runs_in_its_short_form(module, tmp_path):
+    facts = run_short(module, tmp_path)
     assert facts["machine"] and facts["commit"] and facts["versions"]["torch"] == torch.__version__.partition("+")[0]
-    assert facts["rows"]
-    for row in facts["rows"]:
-        assert row["values"] or row["note"], row
-        assert all(value == value for value in row["values"]), row  # no NaN
 
 
 def test_every_benchmark_has_its_module_and_its_section():

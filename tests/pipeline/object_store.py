@@ -10,18 +10,24 @@ from pyarrow.fs import FileSystem
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """What follows the question mark in addresses on it; its bucket is `team`, its keys are in the environment."""
+def endpoint() -> Iterator[str]:
+    """host:port of an empty one, which takes any keys."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-                patch.setenv(name, "of-a-test")
-            options = f"scheme=http&endpoint_override={host}:{port}&allow_bucket_creation=true&region=us-east-1"
-            FileSystem.from_uri(f"s3://team?{options}")[0].create_dir("team")
-            yield options
+        host, port = server.get_host_and_port()
+        yield f"{host}:{port}"
     finally:
         server.stop()
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """What follows the question mark in addresses on it; its bucket is `team`, its keys are in the environment."""
+    with endpoint() as address, pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "of-a-test")
+        options = f"scheme=http&endpoint_override={address}&allow_bucket_creation=true&region=us-east-1"
+        FileSystem.from_uri(f"s3://team?{options}")[0].create_dir("team")
+        yield options

@@ -164,6 +164,18 @@ def test_name_that_is_not_utf8(tiny_model):
     assert files("out") == [os.fsdecode(b"caf\xe9.png")]
 
 
+def test_a_reader_who_leaves_is_no_error():
+    save_photo(Path("maps/a.png"))
+    options = ("--maps", "maps", "--masks", "maps", "--json", "f.json")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, "-m", "pipelines.cli", "evaluate", *options]
+    with subprocess.Popen(command, env=environment, **pipe) as process:
+        process.stdout.close()  # as `| head` does
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 # --- map: could not run ----------------------------------------------------------------------------------
 
 
@@ -258,6 +270,7 @@ def test_export_without_a_model(capsys):
         ["map"],
         ["map", "a.jpg", "--colour"],
         ["score", "."],
+        ["score", ".", "--out", "s3://bucket/scores"],
         ["evaluate", "--maps", "."],
         ["export", "-o", "out"],
         ["export", "--format", "onnx"],

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import save_tiny_model
+from tiny import save_tiny_model
 
 from pipelines.evaluate import evaluate
 from r2mrf import images, shards
@@ -72,7 +72,6 @@ def test_baselines_beside_the_network(config, capsys):
 def test_figures_of_a_baseline_are_those_of_its_maps(config):
     evaluate(config)
     pairs = [pair(seed) for seed in np.random.default_rng([config.seed, 3]).permutation(6)]
-    counts = Counts()
     for measure, row in zip(MEASURES, list(table().values())[1:], strict=True):
         baseline, counts = fit(measure, pairs[:3], pairs[3:], 64), Counts()
         for photo, mask in map(pair, range(100, 104)):

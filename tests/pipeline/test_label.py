@@ -56,7 +56,14 @@ def test_labelling_again_leaves_nothing_of_before(photos, tiny_model):
     write(photos / "labelled/image/stale.jpg", texture(0))
     label.label_photos(config)
     assert SURE > 0.6  # so an untrained model labels nothing
-    assert not (photos / "labelled").exists()
+    assert not list((photos / "labelled").rglob("*.*"))
+
+
+def test_a_folder_of_something_else_is_not_replaced(photos, tiny_model):
+    kept = write(photos / "mine/image/a.png", texture(0)), write(photos / "mine/gt/a.png", texture(0))
+    with pytest.raises(UserError, match="mine: holds gt, which no labelling wrote"):
+        label.label_photos(asked(photos, tiny_model, labelled=str(photos / "mine")))
+    assert all(path.is_file() for path in kept)
 
 
 def test_says_what_it_needs(photos, tiny_model):

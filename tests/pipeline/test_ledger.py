@@ -64,7 +64,7 @@ def test_counts_and_failures(two):
     assert two.counts() == {
         "total": 5, "ok": 4, "failed": 1, "verdicts": {"partial": 4}, "reasons": {"corrupt": 1},
     }  # fmt: skip
-    assert list(two.failures()) == ["/d: corrupt: half of it"]
+    assert list(two.failed()) == [{"path": "/d", "error": "corrupt: half of it"}]
 
 
 def test_known_photos(two):
@@ -79,12 +79,6 @@ def test_dropped_photos_are_gone_from_both_files(two, tmp_path):
     assert [row["path"] for row in rows_of(tmp_path)] == ["/c", "/d"]
     assert [p.path for n in two.listed() for p in two.photos(n)] == ["/c", "/d"]
     assert two.waiting() == []
-
-
-def test_failed_photos_are_dropped_for_another_try(two, tmp_path):
-    assert two.drop_failed() == 1
-    assert [row["path"] for row in rows_of(tmp_path)] == ["/a", "/b", "/c", "/e"]
-    assert [number for _, number, _ in two.known().find([photo("d")])] == [None]
 
 
 def test_a_drop_that_was_cut_short_is_finished(two, tmp_path):
@@ -139,14 +133,18 @@ def test_other_fingerprints_are_not_touched(two, tmp_path):
 # --- new photos -------------------------------------------------------------------------------------------
 
 
-def look(library: Path, out: Path, **options) -> list[list[str]]:
-    """List a library; names of the photos of each shard that was added."""
+def look(library: Path, out: Path, fails: tuple[str, ...] = (), **options) -> list[list[str]]:
+    """List a library; names of the photos of each shard that was added. Those named in `fails` fail."""
     made = ledger(out, **options)
     listing = Listing(Library([str(library)]), made, made.options)
     numbers = [number for wave in listing.waves() for number in wave]
     for number in numbers:
-        made.commit(number, [row(p.path) | {"content_sha256": sha256(p.path)} for p in made.photos(number)])
+        made.commit(number, [scored(p.path, Path(p.path).name in fails) for p in made.photos(number)])
     return [[Path(p.path).name for p in made.photos(number)] for number in numbers]
+
+
+def scored(path: str, fails: bool) -> dict:
+    return row(path, None) if fails else row(path) | {"content_sha256": sha256(path)}
 
 
 def sha256(path: str) -> str:
@@ -186,6 +184,16 @@ def test_by_content(library, tmp_path):
     save_photo(library / "3.jpg", seed=77)
     assert look(library, tmp_path / "out", by_content=True) == [["3.jpg"]]
     assert look(library, tmp_path / "out") == []  # the new times are known
+
+
+def test_retry_lists_what_failed_once_more_and_keeps_rows_of_what_has_gone(library, tmp_path):
+    look(library, tmp_path / "out", fails=("1.jpg", "5.jpg"))
+    (library / "5.jpg").unlink()
+    assert look(library, tmp_path / "out", retry=True) == [["1.jpg"]]
+    rows = rows_of(tmp_path / "out")
+    assert sorted(Path(row["path"]).name for row in rows) == [f"{i}.jpg" for i in range(7)]
+    assert [Path(row["path"]).name for row in rows if row["status"] == "failed"] == ["5.jpg"]
+    assert look(library, tmp_path / "out", retry=True) == []
 
 
 def test_a_folder_out_of_reach_ends_the_listing(library, tmp_path):

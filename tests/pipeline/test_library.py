@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto.server import ThreadedMotoServer
+from object_store import endpoint
 from tiny import save_photo
 
 from pipelines.addresses import Addresses, shown
@@ -179,6 +179,12 @@ def test_sources_that_cannot_be_used(here, name, content, says):
     assert says in str(caught.value)
 
 
+def test_a_parquet_table_without_paths_says_what_it_has(here):
+    pq.write_table(pa.table({"name": ["x.jpg"], "size": [1]}), "table.parquet")
+    with pytest.raises(UserError, match="has the columns name, size, and none of paths: name it path"):
+        Library(["table.parquet"])
+
+
 BUCKET = "s3://test:secret@photos"
 
 # --- addresses -------------------------------------------------------------------------------------------
@@ -187,18 +193,15 @@ BUCKET = "s3://test:secret@photos"
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory):
     """A bucket `photos` with a few files; gives the end of an address that reaches it, with `BUCKET` before it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", **keys)
-    client.create_bucket(Bucket="photos")
     content = save_photo(tmp_path_factory.mktemp("s3") / "a.jpg").read_bytes()
-    for key in ("2024/b.jpg", "2024/a b.jpg", "2024.jpg", "2024/deep/what?.jpg", "notes.doc"):
-        client.put_object(Bucket="photos", Key=key, Body=content)
-    client.put_object(Bucket="photos", Key="list.txt", Body=b"2024/b.jpg\n2024.jpg\n")
-    yield f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    server.stop()
+    with endpoint() as address:
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        client = boto3.client("s3", endpoint_url=f"http://{address}", region_name="us-east-1", **keys)
+        client.create_bucket(Bucket="photos")
+        for key in ("2024/b.jpg", "2024/a b.jpg", "2024.jpg", "2024/deep/what?.jpg", "notes.doc"):
+            client.put_object(Bucket="photos", Key=key, Body=content)
+        client.put_object(Bucket="photos", Key="list.txt", Body=b"2024/b.jpg\n2024.jpg\n")
+        yield f"?endpoint_override={address}&scheme=http&region=us-east-1"
 
 
 def test_photos_in_a_bucket(s3):
@@ -253,3 +256,21 @@ def test_other_address_through_fsspec(here):
     library = Library(["memory://box"])
     assert [photo.path for photo in library.photos()] == ["memory://box/a.jpg", "memory://box/in/b.jpg"]
     assert library.addresses.read("memory://box/in/b.jpg") == b"2"
+
+
+def test_a_storage_that_raises_what_it_likes(here):
+    import fsspec
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Moody(MemoryFileSystem):
+        protocol = "moody"
+
+        def info(self, path, **options):
+            raise RuntimeError("403, " * 100)
+
+    fsspec.register_implementation("moody", Moody, clobber=True)
+    with pytest.raises(images.ImageError, match="unreadable: 403, 403") as caught:
+        Addresses().read("moody://box/a.jpg")
+    assert len(str(caught.value)) < 250
+    with pytest.raises(UserError, match=r"moody://box: cannot be reached \(403"):
+        Library(["moody://box"])

@@ -171,12 +171,7 @@ def test_a_table_that_was_cut_since_it_was_listed(tmp_path):
 
 def test_a_photo_that_went_since_it_was_listed(tmp_path):
     library = Library([str(save_photo(tmp_path / "a.jpg"))])
-    (seen,) = reader.read(
-        [
-            here(str(tmp_path / "gone.jpg")),
-        ],
-        job_of(library),
-    )
+    (seen,) = reader.read([here(str(tmp_path / "gone.jpg"))], job_of(library))
     assert seen.error.startswith("unreadable: No such file")
 
 

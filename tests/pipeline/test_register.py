@@ -13,11 +13,11 @@ import mlflow
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import save_tiny_model
 from mlflow import MlflowClient
 from test_stages import ROOT, imported_at_all
+from tiny import save_tiny_model
 
-from pipelines import evaluate, gate, registry
+from pipelines import evaluate, gate, registry, tracking
 from pipelines.register import NEEDED, register
 from pipelines.registry import resolve
 from r2mrf import checkpoint, images, shards
@@ -343,11 +343,12 @@ def test_tampered_files_are_refused(team, monkeypatch, tmp_path, how):
         shutil.copytree(tmp_path / "kept", folder)
 
 
-def test_version_without_a_hash(team):
-    MlflowClient().create_registered_model("by-hand")
-    MlflowClient().create_model_version("by-hand", source=team.files("1").as_uri())
-    with pytest.raises(CheckpointError, match=r"models:/by-hand/1: version 1 has no tag model_sha256"):
-        resolve("models:/by-hand/1")
+@pytest.mark.parametrize(("name", "tags"), [("by-hand", {}), ("by-foot", {registry.HASH: "../.."})])
+def test_version_without_a_hash(team, name, tags):
+    MlflowClient().create_registered_model(name)
+    MlflowClient().create_model_version(name, source=team.files("1").as_uri(), tags=tags)
+    with pytest.raises(CheckpointError, match=f"models:/{name}/1: version 1 has no tag model_sha256"):
+        resolve(f"models:/{name}/1")
 
 
 @pytest.mark.parametrize(
@@ -377,3 +378,14 @@ def test_passwords_are_not_shown(monkeypatch):
         resolve("models:/r2mrf@champion")
     assert "127.0.0.1:9" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_database_that_is_none_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)  # it would wait for minutes
+    (tmp_path / "mlflow.db").write_text("no database at all\n" * 100)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    given = load(ROOT / "params.yaml").tracking
+    for ask in (lambda: tracking.client(given), lambda: resolve("models:/r2mrf@champion")):
+        with pytest.raises(UserError, match="file is not a database") as caught:
+            ask()
+        assert "\n" not in str(caught.value)

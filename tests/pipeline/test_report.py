@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,7 +13,7 @@ from library_made_up import FINGERPRINT, HOSTILE, MADE_BY, failed, ok, save_scen
 from PIL import Image
 from tiny import save_photo
 
-from pipelines import bursts, exports, score, thumbnails
+from pipelines import bursts, exports, thumbnails
 from pipelines.bursts import Look
 from pipelines.cli import main
 from pipelines.library import Library
@@ -339,10 +338,25 @@ def test_sidecars_of_others_stay(here, report):
     status, _, err = report(here / "out", "--xmp", here)
     assert status == 1
     assert len(err) == 2
-    assert "a.xmp: another program's sidecar, left as it is" in err[0]
+    assert "a.xmp: another program's, or written into by one" in err[0]
     assert f"{long}.xmp: cannot be written" in err[1]
     assert (here / "a.xmp").read_text() == "<stars>5</stars>"
     assert (here / "b.xmp").exists()
+
+
+def test_sidecars_that_others_have_written_into_stay(here):
+    rows = [row | {"burst": None, "sharpest": None} for row in (ok("/p/a.jpg"), ok("/p/b.jpg"), ok("/p/c.jpg"))]
+    assert exports.write_sidecars(rows, here) == []
+    stars = 'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="5" r2mrf:verdict'
+    rated = (here / "a.xmp").read_text().replace("r2mrf:verdict", stars)
+    tagged = (here / "b.xmp").read_text().replace("<rdf:li>focus:", "<rdf:li>Granny</rdf:li><rdf:li>focus:")
+    for name, text in (("a", rated), ("b", tagged)):
+        (here / f"{name}.xmp").write_text(text)
+    rows = [row | {"verdict": "sharp"} for row in rows]
+    told = exports.write_sidecars(rows, here)
+    assert [said.split(": ")[0] for said in told] == [str(here / "a.xmp"), str(here / "b.xmp")]
+    assert [(here / f"{name}.xmp").read_text() for name in "ab"] == [rated, tagged]
+    assert "focus:sharp" in (here / "c.xmp").read_text()
 
 
 def test_folder_of_sidecars_cannot_be_made(here, report):
@@ -407,23 +421,10 @@ def test_the_same_table_gives_the_same_page(here, report):
     assert (here / "report.html").read_bytes() == first
 
 
-def test_score_with_report(here, monkeypatch, capsys):
-    def scored(*_: object, **__: object) -> dict:
-        save_table(here / "out", [ok("/p/a.jpg")])
-        return {"total": 1, "ok": 1, "failed": 0, "images_per_second": None, "fingerprint": FINGERPRINT}
-
-    monkeypatch.setattr(score, "score_library", scored)
-    assert main(["score", "p", "--out", str(here / "out"), "--report"]) == 0
-    assert f"page: {here / 'out' / 'report.html'}" in capsys.readouterr().out
-    assert (here / "out" / "report.html").exists()
-
-
-def test_fifty_thousand_rows_take_seconds(here):
+def test_fifty_thousand_rows_make_a_small_page(here):
     save_table(here, [ok(f"/p/{i % 50}/IMG_{i:05}.jpg", i % 101 / 100) for i in range(50_000)])
-    began = time.process_time()
     scored = read(here)
     add_pictures(scored)
     write_page(scored, here / "report.html")
-    assert time.process_time() - began < 60  # of the processor: other work on the machine does not count
     assert (here / "report.html").stat().st_size < 20e6
     assert len(data_of(here / "report.html")["rows"]) == 50_000

@@ -92,6 +92,12 @@ def test_scores_of_real_photographs(workspace):
     assert len(list((workspace.root / "library/maps").glob("*.png"))) == 7
 
 
+def test_last_words_of_the_demo(workspace):
+    said = workspace.run("python", "-m", "pipelines.demo")
+    assert "(7 photos scored, 0 failed)" in said
+    assert "flower.jpg" in said
+
+
 def test_registered_model_is_the_trained_one(workspace):
     code = (
         "from r2mrf import Predictor; from r2mrf.checkpoint import load; "

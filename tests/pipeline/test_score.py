@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto.server import ThreadedMotoServer
+from object_store import endpoint
 from tiny import save_photo, save_tiny_model
 
 from pipelines.cli import main
@@ -232,20 +232,15 @@ def test_other_model_never_mixes_with_older_rows(story):
 def test_photos_in_a_bucket_and_in_a_table(tiny_model, tmp_path):
     photo = save_photo(tmp_path / "a.jpg", seed=1).read_bytes()
     pq.write_table(pa.table({"image": [photo, b"no photo"]}), tmp_path / "held.parquet")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        address = f"s3://key:secret@box?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    with endpoint() as store:
+        address = f"s3://key:secret@box?endpoint_override={store}&scheme=http&region=us-east-1"
         keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-        client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **keys)
+        client = boto3.client("s3", endpoint_url=f"http://{store}", **keys)
         client.create_bucket(Bucket="box")
         for name in ("in/b.jpg", "in/c d.jpg"):
             client.put_object(Bucket="box", Key=name, Body=photo)
         score = ("score", address, tmp_path / "held.parquet", "--out", tmp_path / "out", "--model", tiny_model)
         run = command(*score, "--engine", "torch")
-    finally:
-        server.stop()
     files = files_of(tmp_path / "out")
     rows = {row["path"]: row for row in table_of(files, summary_of(files)["fingerprint"])}
     held = f"{tmp_path}/held.parquet"
@@ -290,6 +285,7 @@ def here(tmp_path, monkeypatch) -> Path:
         ("zero.txt", "out", ["zero.txt: no usable list of paths"]),
         ("p", "p/x.txt", ["p/x.txt", "Not a directory"]),
         ("p", "taken", ["taken/scores", "File exists"]),
+        ("p", os.fsdecode(b"caf\xe9"), ["caf\\xe9: this name is no UTF-8"]),
     ],
 )
 def test_could_not_run(here, tiny_model, source, out, parts):

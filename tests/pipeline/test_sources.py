@@ -132,15 +132,20 @@ def test_labelled_photos_that_are_not_there(sharp):
         open_source(given("composite", sharp, labelled=str(sharp / "nowhere")))
 
 
-def test_published_pairs(tmp_path):
+def write_pairs(root: Path) -> None:
+    """Three for training and two for testing, blurred in the half that is white in their masks."""
     for split, count in (("train", 3), ("test", 2)):
         for i in range(count):
             photo = texture(10 * len(split) + i)
             photo[:, :48] = cv2.GaussianBlur(photo, (0, 0), 4)[:, :48]
             mask = np.zeros((SIDE, SIDE), np.uint8)
             mask[:, :48] = 255
-            write(tmp_path / split / "image" / f"{i}.png", photo)
-            write(tmp_path / split / "mask" / f"{i}.png", mask)
+            write(root / split / "image" / f"{i}.png", photo)
+            write(root / split / "mask" / f"{i}.png", mask)
+
+
+def test_published_pairs(tmp_path):
+    write_pairs(tmp_path)
     made = rows(open_source(given("pairs", tmp_path)))
     check(made)
     assert {row["defocused"] for row in made} == {0.5}
@@ -148,6 +153,6 @@ def test_published_pairs(tmp_path):
 
 
 def test_inverted_masks_are_refused(tmp_path):
-    test_published_pairs(tmp_path)
+    write_pairs(tmp_path)
     with pytest.raises(DataError, match="inverted"):
         open_source(given("pairs", tmp_path, white="focus"))

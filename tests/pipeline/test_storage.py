@@ -119,6 +119,16 @@ def test_a_bucket_that_is_not_there(s3):
     assert not MODEL.exists()
 
 
+def test_a_storage_that_is_away(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "of-a-test")
+    away = Store("s3://team/prefix?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1")
+    for ask in (away.names, lambda: away.fetch("facts", Path("facts"))):
+        with pytest.raises(UserError, match=r"s3://team/prefix.*cannot be .*mend that and run again") as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+
+
 def test_an_address_that_is_none():
     with pytest.raises(UserError, match=r"storage gopher://x: .*s3://bucket/prefix"):
         Store("gopher://x")

@@ -60,3 +60,9 @@ def test_an_engine_that_is_not_there_says_so(config, monkeypatch):
 def test_a_size_that_is_none(config):
     with pytest.raises(UserError, match="--sizes 640: give WIDTHxHEIGHT"):
         timing.timing(config, ["640"], [1], rounds=1)
+
+
+@pytest.mark.parametrize(("sizes", "threads", "rounds"), [(["0x9"], [1], 1), (["64x48"], [0], 1), (["64x48"], [1], 0)])
+def test_numbers_that_are_none(config, sizes, threads, rounds):
+    with pytest.raises(UserError, match="give "):
+        timing.timing(config, sizes, threads, rounds)

@@ -1,6 +1,5 @@
 """The servers of a team, on loopback, started and stopped by these tests: PostgreSQL, S3, MLflow."""
 
-import logging
 import os
 import pwd
 import secrets
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from object_store import endpoint
 from processes import answers, free_port, running
 from workspace import Workspace
 
@@ -45,17 +45,11 @@ class Store:
 
 @pytest.fixture(scope="session")
 def store() -> Iterator[Store]:
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
     keys = {"AWS_ACCESS_KEY_ID": "team", "AWS_SECRET_ACCESS_KEY": secrets.token_hex()}
-    store = Store(f"http://{host}:{port}", "team", keys)
-    store.client().create_bucket(Bucket=store.bucket)
-    yield store
-    server.stop()
+    with endpoint() as address:
+        store = Store(f"http://{address}", "team", keys)
+        store.client().create_bucket(Bucket=store.bucket)
+        yield store
 
 
 @dataclass(frozen=True)

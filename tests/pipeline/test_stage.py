@@ -1,0 +1,48 @@
+"""What every stage's command does with what goes wrong, and the files it writes."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.stage import run, write_csv
+from r2mrf.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "said"),
+    [
+        (UserError("a.jpg: cannot be used"), 2, "error: a.jpg: cannot be used"),
+        (PermissionError(13, "Permission denied", "models"), 2, "error: [Errno 13] Permission denied: 'models'; mend"),
+        (OSError("When listing objects:\nNETWORK_CONNECTION"), 2, "error: When listing objects: NETWORK_CONNECTION; m"),
+        (KeyboardInterrupt(), 130, "stopped; the same command goes on from here"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(monkeypatch, capsys, wrong, status, said):
+    def stage(config):
+        raise wrong
+
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as left:
+        run(stage)
+    assert left.value.code == status
+    err = capsys.readouterr().err
+    assert err.startswith(said)
+    assert err.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ZeroDivisionError):
+        run(lambda config: 1 / 0)
+
+
+def test_a_table_appears_whole_or_not_at_all(tmp_path):
+    path, written = tmp_path / "deep/table.csv", 'name,f\r\nR²MRF,0.5\r\n"a, ""b""",\r\n'.encode()
+    write_csv(path, [{"name": "R²MRF", "f": 0.5}, {"name": 'a, "b"', "f": None}])
+    assert path.read_bytes() == written
+    with pytest.raises(ValueError, match="other"):
+        write_csv(path, [{"name": "x"}, {"other": 1}])
+    assert path.read_bytes() == written
+    assert [file.name for file in path.parent.iterdir()] == ["table.csv"]
