@@ -4,8 +4,8 @@
     defocus, steps = engine(x)              # normalised float32 B×3×S×S -> probabilities
     print(fastest(checkpoint, threads=2))   # "openvino (photos/s: openvino 21.3, torch 17.9, onnx 16.2)"
 
-An engine gives torch's probabilities, to the rounding of its precision; one that does not is refused.
 An engine gives torch's probabilities, to the rounding of its precision; `fastest` refuses one that does not.
+"""
 
 from __future__ import annotations
 
