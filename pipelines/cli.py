@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names that are not UTF-8 are printed as they are
+    warnings.filterwarnings("ignore", "Image size")  # Pillow's, from half of our own limit on
     try:
         status = COMMANDS[options.command](options)
         sys.stdout.flush()
