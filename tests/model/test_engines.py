@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny import architecture
 
+from pipelines.cluster import cores
 from r2mrf import Predictor, checkpoint, engines
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.engines import ENGINES, create, fastest
@@ -159,7 +160,8 @@ def test_threads_are_kept_to(made):
 def test_without_a_word_as_many_threads_as_torch_has(made):
     torch.set_num_threads(2)
     assert create("onnx", made).session.get_session_options().intra_op_num_threads == 2
-    assert create("openvino", made).compiled.get_property("INFERENCE_NUM_THREADS") == 2
+    threads = create("openvino", made).compiled.get_property("INFERENCE_NUM_THREADS")
+    assert threads == min(2, cores())  # it takes no more than there are
     create("torch", made)
     assert torch.get_num_threads() == 2
 
