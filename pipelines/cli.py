@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"r2mrf: {error}", file=sys.stderr)
         return COULD_NOT_RUN
     except KeyboardInterrupt:
-        print("r2mrf: stopped; the same command goes on from here", file=sys.stderr)
+        goes_on = "; the same command goes on from here" if options.command == "score" else ""
+        print(f"r2mrf: stopped{goes_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # who read what is printed has left: `r2mrf map … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,7 +70,7 @@ def map_photos(options: argparse.Namespace) -> int:
         try:
             rgb = images.decode(images.read_bytes(photo))
         except images.ImageError as error:
-            failures.append(f"{photo}: {error}")
+            failures.append(f"{photo}: {error}" + ("; `r2mrf score` takes folders" if photo.is_dir() else ""))
             continue
         defocus = predictor(rgb)
         with whole(target) as file:

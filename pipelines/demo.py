@@ -35,7 +35,7 @@ def show(config: Config) -> None:
     counts = f"{library.summary['ok']} photos scored, {library.summary['failed']} failed"
     print(f"table      {LIBRARY}/scores/*.parquet  ({counts})")
     print(f"maps       {LIBRARY}/maps/*.png")
-    print(f"runs       mlflow ui --backend-store-uri {config.tracking.uri}")
+    print(f"runs       .venv/bin/mlflow ui --backend-store-uri {config.tracking.uri}")
     print("your own   .venv/bin/r2mrf map PHOTO -o map.png")
 
 

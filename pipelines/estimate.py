@@ -37,19 +37,21 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
         return counted
     rate = cores() / _seconds(tried, job)
     left = timedelta(seconds=round(new / rate))
-    return f"{counted}: about {left} at {rate:.3g} photos/s, by a trial with the engine {job.engine} on {cores()} cores"
+    trial = f"by a trial with the engine {job.engine} on {cores()} cores"
+    return f"{counted}: about {left} after the start, at {rate:.3g} photos/s, {trial}"
 
 
 def _counted(library: Library, ledger: Ledger) -> tuple[int, int, list[Photo]]:
     """Photos, those of them that are to be scored, and some of these, evenly spread, however many there are."""
     known, photos = ledger.known(), library.photos()
     failed = {row["path"] for row in ledger.failed()} if ledger.options.retry else set()
+    waiting = set(ledger.waiting())  # shards that a stopped run has begun
     total, new, every = 0, 0, 1
     spread: list[Photo] = []
     while some := list(islice(photos, AT_A_TIME)):
         total += len(some)
-        for photo, _, same in known.find(some):
-            if same and photo.path not in failed:
+        for photo, shard, same in known.find(some):
+            if same and shard not in waiting and photo.path not in failed:
                 continue
             if new % every == 0:
                 spread.append(photo)

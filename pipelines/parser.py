@@ -17,6 +17,7 @@ EXAMPLES = """examples:
 exit status: 0 = done; 1 = done, but some inputs failed (each is listed); 2 = could not run
 
 completion of commands, options and files, in bash (also zsh, tcsh):
+  mkdir -p ~/.local/share/bash-completion/completions
   r2mrf --print-completion bash > ~/.local/share/bash-completion/completions/r2mrf
 """
 

@@ -62,6 +62,9 @@ class Predictor:
         Raises:
             ValueError: it is no such array, or an empty one.
         """
+        if not isinstance(rgb, np.ndarray):
+            kind = type(rgb).__name__
+            raise ValueError(f"a photo must be uint8 H×W×3 RGB, not {kind}: r2mrf.images.load makes it of a file")
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
             raise ValueError(f"a photo must be uint8 H×W×3 RGB, not {rgb.dtype} {rgb.shape}")
         small = self.analyse_batch(self.preprocess.shrink(rgb)[None])[0]

@@ -96,6 +96,11 @@ def test_wrong_input(predict, rgb):
     assert str(rgb.shape) in str(caught.value)
 
 
+def test_a_name_instead_of_a_photo(predict):
+    with pytest.raises(ValueError, match=r"not str: r2mrf\.images\.load makes it of a file"):
+        predict("photo.jpg")
+
+
 def test_photo_in_any_memory_layout(predict):
     rgb = photo(50, 70)
     expected = predict(rgb)

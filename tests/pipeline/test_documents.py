@@ -75,7 +75,7 @@ def test_readme(desk, typed, monkeypatch, capsys, language, text):
     command = text.partition(" #")[0].split()
     if command[0] == ".venv/bin/r2mrf":
         assert main(command[1:]) == 0
-    elif command[0] == "python":
+    elif command[0] == ".venv/bin/python":
         monkeypatch.setattr(sys, "argv", command[1:])
         runpy.run_path(str(ROOT / command[1]), run_name="__main__")
     elif command[0] == "source":

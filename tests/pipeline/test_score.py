@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -262,6 +263,15 @@ def test_dry_run_counts_and_estimates_and_writes_nothing(story, tiny_model, tmp_
     score = ("score", story.library, "--out", story.out, "--maps", "--model", tiny_model, "--engine", "torch")
     assert command(*score, "--dry-run").out == ["7 photos, 0 of them to be scored"]
     assert files_of(story.out) == before
+
+
+def test_dry_run_counts_what_a_stopped_run_has_begun(story, tiny_model, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(story.out, out)
+    for shard in (out / "scores").iterdir():  # so that only the manifests are there
+        shard.unlink()
+    score = ("score", story.library, "--out", out, "--maps", "--model", tiny_model, "--engine", "torch", "--dry-run")
+    assert command(*score).out[0].startswith("7 photos, 7 of them to be scored: about ")
 
 
 @pytest.fixture
