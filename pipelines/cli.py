@@ -94,7 +94,7 @@ def score(options: argparse.Namespace) -> int:
         print(estimate(options.sources, options.out, options.model, chosen))
         return DONE
     summary = scores.score_library(options.sources, options.out, options.model, chosen)
-    rate = f", {summary['images_per_second']:.1f} photos/s" if summary["images_per_second"] else ""
+    rate = f", {summary['images_per_second']:.3g} photos/s" if summary["images_per_second"] else ""
     print(f"{options.out}: {summary['ok']} of {summary['total']} photos scored, {summary['failed']} failed{rate}")
     print(f"table: {options.out / 'scores'}/shard-*-{summary['fingerprint']}.parquet")
     if options.report:

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from r2mrf import __version__
+
 EXAMPLES = """examples:
   r2mrf map photo.jpg -o map.png              white where the photo is out of focus
   r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run again to go on
@@ -67,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         paths.append(command.add_argument(*names, type=type, **options))
 
     top = _described(argparse.ArgumentParser(prog="r2mrf"), "Where is a photograph out of focus?", EXAMPLES)
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top.add_argument(
         "--print-completion", choices=("bash", "zsh", "tcsh"), action=_Completion, paths=paths,
         help="print a script by which this shell completes commands, and leave",
