@@ -158,7 +158,9 @@ def _device() -> str:
 
     from pipelines.cluster import cores
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{cores()} processor cores"
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{cores()} processor core{'s' * (cores() > 1)}"
 
 
 def _tabulate(every: list[Row], measured: dict[str, dict], reasons: dict[str, str]) -> list[dict]:
