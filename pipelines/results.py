@@ -69,14 +69,21 @@ def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:
 
 
 def over_steps(rows: dict[str, dict]) -> dict | None:
-    """From which T on F stays within `STABLE` of its best, of the rows T0, T1, …; None unless all were measured."""
+    """From which T on F stays within `STABLE` of its best, of the rows T0, T1, …: behind the last of them, if from none;
+    None unless all were measured."""
     steps = sorted((row for name, row in rows.items() if name[0] == "T"), key=lambda row: int(row["row"][1:]))
     if not steps or any(row["status"] != "measured" for row in steps):
         return None
     f = [float(row["f_05"]) for row in steps]
     low = [i for i, value in enumerate(f) if value < max(f) - STABLE - 1e-9]
     stable = low[-1] + 1 if low else 0
-    return {"first": steps[0], "stable": stable, "best": max(f), "agrees": stable <= 6 and f[6] > f[0] + STABLE}
+    return {
+        "first": steps[0],
+        "last": len(f) - 1,
+        "stable": stable,
+        "best": max(f),
+        "agrees": stable <= 6 and f[6] > f[0] + STABLE,
+    }
 
 
 def _pictures() -> dict[str, str]:
