@@ -69,7 +69,7 @@ def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:
 
 
 def over_steps(rows: dict[str, dict]) -> dict | None:
-    """From which T on F stays within `STABLE` of its best, of the rows T0, T1, …: behind the last of them, if from none;
+    """From which T on F stays within `STABLE` of its best, of the rows T0, T1, …: behind the last one, if from none;
     None unless all were measured."""
     steps = sorted((row for name, row in rows.items() if name[0] == "T"), key=lambda row: int(row["row"][1:]))
     if not steps or any(row["status"] != "measured" for row in steps):
