@@ -24,7 +24,8 @@ class Predictor:
     """A trained network, ready for photos.
 
     Attributes:
-        network: the torch module in evaluation mode; takes normalised B×3×H×W.
+        network: the torch module in evaluation mode; takes normalised B×3×H×W. The engine holds a copy of its own, so
+            what is changed here later shows in no map.
         checkpoint: architecture, training facts, content hash.
         preprocess: how photos become its input, and its output a map of the photo's size.
         engine: what runs the network here, by default torch.
