@@ -15,7 +15,7 @@ from benchmarks.plan import HOURS, MACHINE, basis, plan
 from pipelines import pages
 from r2mrf.config import Score
 
-BENCHMARKS = ("startup", "network", "training", "augment", "score", "growth", "memory", "manifest")
+BENCHMARKS = ("startup", "network", "training", "augment", "score", "scaling", "growth", "memory", "manifest")
 LIBRARIES = (1e8, 1e10)  # photos for which docs/scale.md plans
 PERFORMANCE, SCALE = Path("docs/performance.md"), Path("docs/scale.md")
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from benchmarks import plain
 from benchmarks.apart import apart, processes
-from benchmarks.figures import Figure, main, ratio, timed
+from benchmarks.figures import Figure, main, ratio
 from benchmarks.material import make_model, make_photos
 from pipelines.addresses import Addresses
 from pipelines.cluster import cores
@@ -48,12 +48,11 @@ class Sizes(NamedTuple):
     height: int
     shard: int
     repeats: int
-    actors: tuple[int, ...]
 
 
-SIZES = Sizes(600, 96, 640, 480, 64, 3, (1, 2, 4))
-LARGE = Sizes(160, 32, 4000, 3000, 16, 3, ())
-SHORT = Sizes(12, 2, 64, 48, 2, 1, (1,))
+SIZES = Sizes(600, 96, 640, 480, 64, 3)
+LARGE = Sizes(160, 32, 4000, 3000, 16, 3)
+SHORT = Sizes(12, 2, 64, 48, 2, 1)
 
 
 class Run(NamedTuple):
@@ -73,8 +72,6 @@ def measure(short: bool) -> Iterator[Figure]:
         for number, some in enumerate([sizes] if short else [sizes, LARGE]):
             make_photos((own := folder / str(number)) / "photos", some.photos, some.width, some.height)
             yield from _against_plain_ways(own, model, job, some)
-        yield from _actors(folder / "0", model, job, sizes)
-        yield from _resumed(folder / "0", model, job, sizes)
 
 
 def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
@@ -87,7 +84,8 @@ def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Ite
             slow = way in (plain.loop, plain.data_loader)
             rates[name].append(apart(way, files[: sizes.plain] if slow else files, model))
         rates[FED].append(fed(job, sizes.photos))
-        run = scored(library, folder / f"out{repeat}", job, model, sizes)
+        options = Score(engine=job.engine, shard_rows=sizes.shard)
+        run = scored(library, folder / f"out{repeat}", model, options)
         rates[SCORE].append(run.whole)
         rates[STEADY].append(run.steady)
         starts.append(run.first)
@@ -102,37 +100,6 @@ def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Ite
         yield ratio(table, f"{STEADY} / {name}", rates[STEADY], rates[name], at_least=1)
     yield ratio(table, f"{STEADY} / {FED}", rates[STEADY], rates[FED], at_least=0.85)
     yield ratio(table, f"{SCORE} / {FED}", rates[SCORE], rates[FED])
-
-
-def _actors(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
-    """More copies of the network, with fewer threads each."""
-    rates: dict[int, list[float]] = {actors: [] for actors in sizes.actors}
-    for repeat in range(sizes.repeats):
-        for actors, values in rates.items():
-            out = folder / f"actors{actors}-{repeat}"
-            values.append(scored(folder / "photos", out, job, model, sizes, actors).steady)
-    for actors, values in rates.items():
-        note = f"{shares(Score(actors=actors), cores())[1]} threads each, on {cores()} cores"
-        yield Figure("copies of the network", f"{actors}", "photos/s", values, note)
-    for actors in sizes.actors[1:]:
-        yield ratio("copies of the network", f"{actors} over 1", rates[actors], rates[1])
-
-
-def _resumed(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
-    """The same folder once more: with nothing new, and with one photo in a hundred new."""
-    library, out = folder / "photos", folder / "out0"
-    options = Score(engine=job.engine, shard_rows=sizes.shard)
-    new = folder / "new"
-    make_photos(new, sizes.repeats * max(sizes.photos // 100, 1), sizes.width, sizes.height)
-    waiting = sorted(new.iterdir())
-    idle, hundredth = [], []
-    for repeat in range(sizes.repeats):
-        idle.append(timed(lambda: score_library([str(library)], out, model, options))[1])
-        for i, photo in enumerate(waiting[repeat :: sizes.repeats]):
-            photo.rename(library / f"new-{repeat}-{i}.jpg")
-        hundredth.append(timed(lambda: score_library([str(library)], out, model, options))[1])
-    yield Figure("run again", "nothing new", "s", idle)
-    yield Figure("run again", "99 % done", "s", hundredth, "with the start of Ray and the loading of the network")
 
 
 def fed(job: Job, number: int) -> float:
@@ -160,14 +127,13 @@ def _seen(job: Job, number: int) -> Iterator[Seen]:
         yield Seen(Photo(str(i), b""), scoring.shrink(path.read_bytes(), job.preprocess, images.MAX_PIXELS), None)
 
 
-def scored(library: Path, out: Path, job: Job, model: str, sizes: Sizes, actors: int = 0) -> Run:
+def scored(library: Path, out: Path, model: str, options: Score) -> Run:
     """Score a library anew."""
-    options = Score(engine=job.engine, shard_rows=sizes.shard, actors=actors)
     began = time.time()
     summary = score_library([str(library)], out, model, options)
     whole = summary["ok"] / (time.time() - began)
     times = sorted(file.stat().st_mtime for file in (out / "scores").iterdir())
-    return Run(whole, (summary["ok"] - sizes.shard) / (times[-1] - times[0]), times[0] - began)
+    return Run(whole, (summary["ok"] - options.shard_rows) / (times[-1] - times[0]), times[0] - began)
 
 
 if __name__ == "__main__":

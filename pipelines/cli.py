@@ -115,7 +115,7 @@ def report(options: argparse.Namespace) -> int:
     for target in (page, options.csv):
         if target:
             check_output(scored, target)
-    _write_page(scored, page)
+    _write_page(scored, page, options.fetch)
     if options.csv:
         exports.write_csv(scored.rows, options.csv)
         print(f"table: {options.csv}")
@@ -148,17 +148,18 @@ def evaluate(options: argparse.Namespace) -> int:
     return _list_failures(failures, len(failures))
 
 
-def _write_page(scored: Scored, page: Path) -> None:
+def _write_page(scored: Scored, page: Path, fetched: list[str] | None = None) -> None:
     from collections import Counter
 
+    from pipelines.addresses import Addresses
     from pipelines.report import add_pictures, write_page
 
-    add_pictures(scored)
+    add_pictures(scored, Addresses(fetched) if fetched else None)
     write_page(scored, page)
     verdicts = Counter(row["verdict"] or "failed" for row in scored.rows)
     print(f"{scored.folder}: " + ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common()))
     if gone := sum(row["status"] == "ok" and not row["thumbnail"] for row in scored.rows):
-        print(f"without a picture, since moved, changed or not on this machine: {gone}")
+        print(f"without a picture, since moved, changed, or at an address (see --fetch): {gone}")
     print(f"page: {page}")
 
 

@@ -95,9 +95,14 @@ def gpus() -> int:
 
 def cpus() -> int:
     """Processor cores of the connected cluster; of this machine, where the cluster is one of its own."""
+    return claims() if in_a_job() else cores()
+
+
+def claims() -> int:
+    """Tasks of one CPU that the connected cluster runs at a time; on this machine's own more than it has cores."""
     import ray
 
-    return int(ray.cluster_resources().get("CPU", 1)) if in_a_job() else cores()
+    return int(ray.cluster_resources().get("CPU", 1))
 
 
 def cores() -> int:

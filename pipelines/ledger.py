@@ -10,7 +10,6 @@ first: what scores hold beyond their manifest is a drop that was cut short, and 
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,7 +23,7 @@ import pyarrow.parquet as pq
 from pipelines.photo import Photo
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.files import whole
+from r2mrf.files import flush, whole
 from r2mrf.focus import verdict
 
 SCORES = pa.schema(
@@ -198,8 +197,7 @@ class Ledger:
     def _write(self, folder: Path, number: int, table: pa.Table) -> None:
         with whole(self._file(folder, number)) as temporary:
             pq.write_table(table, temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            flush(temporary)
 
 
 def _manifest(photos: list[Photo]) -> pa.Table:

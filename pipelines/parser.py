@@ -43,6 +43,7 @@ Photos are only read. What a run survives, and what the columns mean: docs/scori
 REPORT = """examples:
   r2mrf report scores                            scores/report.html, verdicts by the limits of the run
   r2mrf report scores --sharp-below 0.1 --blurred-above 0.6
+  r2mrf report scores --fetch s3://bucket/photos    photos there get thumbnails too
   r2mrf report scores --csv scores.csv --xmp sidecars    for other programs
 
 Limits that are not given are those of the run. Photos are only read.
@@ -124,6 +125,10 @@ def parser() -> argparse.ArgumentParser:
         "--blurred-above", type=float, metavar="Y", help="blurred: a larger share is out of focus, 0 to 1"
     )
     path(reporting, "-o", "--out", metavar="FILE", help="where the page goes (default: DIR/report.html)")
+    reporting.add_argument(
+        "--fetch", action="append", metavar="ADDRESS",
+        help="fetch photos at addresses once more, for their thumbnails; this one says how, as it did for score",
+    )  # fmt: skip
     path(reporting, "--csv", metavar="FILE", help="also write the table as CSV")
     path(reporting, "--xmp", metavar="DIR", help="also write a sidecar a photo, STEM.xmp, into this folder")
 

@@ -7,8 +7,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
-
 from pipelines import tables
 from pipelines.addresses import Addresses, is_address
 from pipelines.job import Job
@@ -34,7 +32,8 @@ class Seen:
 def read(photos: list[Photo], job: Job) -> list[Seen]:
     """Fetch, decode and shrink a chunk of photos; what cannot be read comes back with its reason."""
     guard = guard_for(job.preprocess, job.options)
-    with ThreadPoolExecutor(FETCHERS) as pool:
+    fetchers = 1 if any(photo.row >= 0 for photo in photos) else FETCHERS  # a file's row groups follow each other
+    with ThreadPoolExecutor(fetchers) as pool:
         sources = pool.map(functools.partial(_source, addresses=job.addresses), photos)
         return [_seen(photo, source, guard) for photo, source in zip(photos, sources, strict=True)]
 
@@ -44,26 +43,26 @@ def _source(photo: Photo, addresses: Addresses) -> str | bytes | images.ImageErr
     name = os.fsdecode(photo.file)
     try:
         if photo.row >= 0:
-            return _held(photo.row, name, addresses)
+            return _held(photo, name, addresses)
         return addresses.read(name) if is_address(name) else name
     except images.ImageError as error:
         return error
 
 
-def _held(row: int, name: str, addresses: Addresses) -> bytes:
+def _held(photo: Photo, name: str, addresses: Addresses) -> bytes:
     """Image of a row of a Parquet file."""
     try:
-        with pq.ParquetFile(addresses.open(name) if is_address(name) else name) as file:
-            column, group = tables.image_column(file.schema_arrow), 0
-            while row >= (rows := file.metadata.row_group(group).num_rows):
-                row, group = row - rows, group + 1
-            value = file.read_row_group(group, columns=[column])[column][row].as_py()
+        data = _images(name, photo.mtime, addresses)[photo.row]
     except Exception as error:  # the file was replaced or cut since it was listed
         raise images.ImageError("unreadable", " ".join(str(error).split())[:200]) from None
-    data = value["bytes"] if isinstance(value, dict) else value
     if not data:
         raise images.ImageError("empty")
     return data
+
+
+@functools.lru_cache(maxsize=1)  # photos come in their order, file after file
+def _images(name: str, mtime: int, addresses: Addresses) -> tables.Images:
+    return tables.Images(name, addresses)
 
 
 def _seen(photo: Photo, source: str | bytes | images.ImageError, guard: Guard) -> Seen:

@@ -19,6 +19,7 @@ from string import Template
 from urllib.parse import quote
 
 from pipelines import bursts, thumbnails
+from pipelines.addresses import Addresses
 from pipelines.photo import readable
 from pipelines.scored import Scored
 from r2mrf.errors import UserError
@@ -32,8 +33,9 @@ FIELDS = ("folder", "name", "verdict", "blur", "focus", "center", "confidence", 
           "burst", "burst_size", "sharpest", "thumbnail", "map", "error")  # fmt: skip
 
 
-def add_pictures(scored: Scored) -> None:
-    """Make the thumbnails and find the bursts; every row gets what was found.
+def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
+    """Make the thumbnails and find the bursts; every row gets what was found. Photos at addresses are fetched once
+    more, where `addresses` says how.
 
     Columns added: `burst` (number from 1, or None), `burst_size`, `sharpest` (of its burst), `thumbnail` and
     `thumbnail_map` (file names below thumbnails/, or None).
@@ -41,7 +43,7 @@ def add_pictures(scored: Scored) -> None:
     Raises:
         UserError: a thumbnail cannot be written.
     """
-    there = thumbnails.make(scored.rows, scored.folder)
+    there = thumbnails.make(scored.rows, scored.folder, addresses)
     for row in scored.rows:
         names = thumbnails.photo_name(row), thumbnails.map_name(row)
         row["thumbnail"], row["thumbnail_map"] = (name if name in there else None for name in names)

@@ -32,7 +32,7 @@ from pipelines.stage import LIBRARY, MODEL, run, write_json
 from pipelines.storage import here
 from r2mrf.config import Config, Score
 from r2mrf.errors import UserError
-from r2mrf.files import whole
+from r2mrf.files import flush, whole
 
 
 def score(config: Config) -> None:
@@ -94,6 +94,7 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None
     """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
     done = ledger.mend()
     listing, began, bar = Listing(library, ledger, job.options), time.perf_counter(), None
+    failed = 0
     with ExitStack() as stack:
         for numbers in stack.enter_context(closing(_waves(ledger, listing))):
             if not bar:
@@ -103,6 +104,8 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None
             bar.total = bar.n + sum(map(len, shards.values()))
             for number, rows in _finished(shards, scorer.run(shards, job), bar):
                 _keep(number, rows, ledger, library, out)
+                failed += sum(row["status"] == "failed" for row in rows)
+                bar.set_postfix(failed=failed, refresh=False)
     return (bar.n - done) / (time.perf_counter() - began) if bar else None
 
 
@@ -125,11 +128,8 @@ def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]
 def _finished(shards: dict, chunks: Iterator[tuple[int, int, list[dict]]], bar: tqdm) -> Iterator[tuple[int, list]]:
     """Gather chunks by shard; a shard is given out, in the order of its photos, when its last one has come."""
     gathered: dict[int, dict[int, list[dict]]] = {number: {} for number in shards}
-    failed = 0
     for number, place, rows in chunks:
         gathered[number][place] = rows
-        failed += sum(row["status"] == "failed" for row in rows)
-        bar.set_postfix(failed=failed, refresh=False)
         bar.update(len(rows))
         if sum(map(len, gathered[number].values())) == len(shards[number]):
             parts = gathered.pop(number)
@@ -146,6 +146,7 @@ def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, out: 
         if png := row.pop("png", None):
             with whole(out / "maps" / row["map"]) as temporary:
                 temporary.write_bytes(png)
+                flush(temporary)
     ledger.commit(number, rows)
 
 

@@ -18,6 +18,7 @@ from pipelines.looker import Looker
 from pipelines.photo import Photo
 from pipelines.reader import read
 from r2mrf import images
+from r2mrf.errors import UserError
 from r2mrf.fingerprint import fingerprint
 from r2mrf.preprocess import to_uint8
 
@@ -28,11 +29,16 @@ def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, li
     """Work on shards; yields chunks as they are done, in any order: (shard, place of the first photo, rows).
 
     Rows have the columns of `ledger.SCORES`, and `png`, the map's file, where maps are asked for.
+
+    Raises:
+        UserError: the cluster has no room for a reader beside the network.
     """
     import ray
     from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
     actors, threads = shares(job.options, cpus := cluster.cpus(), cluster.gpus())
+    if (room := cluster.claims() - 1) < 1:  # a network that waits for readers, who wait for its CPU
+        raise UserError("score needs two CPUs, and this cluster has one: start its machine with `--num-cpus=2` or more")
     chunks = [
         {"shard": number, "place": place, "content": pickle.dumps(photos[place : place + CHUNK])}
         for number, photos in shards.items()
@@ -44,7 +50,7 @@ def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, li
     data = data.map(
         Actor,
         fn_constructor_args=(shared, threads),
-        compute=ActorPoolStrategy(size=min(actors, len(chunks))),
+        compute=ActorPoolStrategy(size=min(actors, room, len(chunks))),
         num_cpus=0.99,  # Ray would do tasks of equal claims in one process, and the network wait for the decoder
         num_gpus=1 if cluster.gpus() else 0,
     )

@@ -8,7 +8,9 @@ piece, however long it is; any other is sorted in memory.
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -58,6 +60,25 @@ def image_column(schema: pa.Schema) -> str | None:
         if name in schema.names and _is_bytes(schema.field(name).type):
             return name
     return None
+
+
+class Images:
+    """The images that a Parquet file holds, by row; of its row groups the last one that was asked for is kept."""
+
+    def __init__(self, name: str, addresses: Addresses):
+        self._file = pq.ParquetFile(addresses.open(name) if is_address(name) else name)
+        groups = range(self._file.metadata.num_row_groups)
+        self._ends = list(accumulate(self._file.metadata.row_group(group).num_rows for group in groups))
+        self._column = image_column(self._file.schema_arrow)
+        self._kept: tuple[int, pa.ChunkedArray] | None = None
+
+    def __getitem__(self, row: int) -> bytes | None:
+        group = bisect_right(self._ends, row)
+        if self._kept is None or self._kept[0] != group:
+            self._kept = None  # not two at a time in memory
+            self._kept = group, self._file.read_row_group(group, columns=[self._column])[self._column]
+        value = self._kept[1][row - (self._ends[group - 1] if group else 0)].as_py()
+        return value["bytes"] if isinstance(value, dict) else value
 
 
 def _parquet(source: str, name: str, addresses: Addresses) -> Iterator[Photo]:

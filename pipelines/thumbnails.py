@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipelines.addresses import Addresses, is_address
 from pipelines.cluster import cores
 from pipelines.progress import progress
 from r2mrf import images
@@ -34,12 +35,13 @@ STRENGTH = 0.6  # of the tint where a map is white
 EXIF, TAKEN = 0x8769, 0x9003  # the EXIF directory, and the time of exposure in it
 
 
-def make(rows: list[dict], scored: Path) -> set[str]:
+def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> set[str]:
     """Make what is missing in `scored`/thumbnails. Photos are only read.
 
     Args:
         rows: of `ledger.SCORES`; failed ones are passed over.
         scored: the folder with maps/, where the rows have maps.
+        addresses: what reaches photos at addresses; without it they are not fetched once more.
 
     Returns:
         The names that are there: see `photo_name` and `map_name`. A photo that is gone, or has changed since
@@ -52,7 +54,7 @@ def make(rows: list[dict], scored: Path) -> set[str]:
     photos = {name: row for row in rows if (name := photo_name(row))}
     maps = {name: row for row in rows if (name := map_name(row))}
     there = {path.name for path in folder.glob("*")}
-    there |= _each(partial(_photo, folder), {name: row for name, row in photos.items() if name not in there})
+    there |= _each(partial(_photo, folder, addresses), {name: row for name, row in photos.items() if name not in there})
     maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # laid over, or not shown at all
     made = _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
     return (there | made) & (photos.keys() | maps.keys())
@@ -85,9 +87,14 @@ def _each(make, rows: dict[str, dict]) -> set[str]:
         return {name for name, made in zip(rows, shown, strict=True) if made}
 
 
-def _photo(folder: Path, name: str, row: dict) -> bool:
+def _photo(folder: Path, addresses: Addresses | None, name: str, row: dict) -> bool:
     try:
-        data = images.read_bytes(on_disk(row["path"]))
+        if not is_address(row["path"]):
+            data = images.read_bytes(on_disk(row["path"]))
+        elif addresses:
+            data = addresses.read(row["path"])
+        else:
+            return False
         if hashlib.sha256(data).hexdigest() != row["content_sha256"]:
             return False
         small = _shrink(images.decode(data))

@@ -3,9 +3,9 @@
 import pytest
 from short_form import run_short
 
-from benchmarks import augment, memory, score, training
+from benchmarks import augment, memory, scaling, score, training
 
 
-@pytest.mark.parametrize("module", [augment, memory, score, training], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [augment, memory, scaling, score, training], ids=lambda module: module.__name__)
 def test_runs_in_its_short_form(module, tmp_path):
     assert all(row["values"] for row in run_short(module, tmp_path)["rows"])

@@ -160,6 +160,18 @@ def test_images_in_a_table(tmp_path, rows_in_a_group):
     assert len({s.shrunk.content_sha256 for s in seen.values() if s.shrunk}) == 3
 
 
+def test_a_row_group_is_read_once(tmp_path, monkeypatch):
+    data = [save_photo(tmp_path / "a.jpg", seed=i).read_bytes() for i in range(6)]
+    pq.write_table(pa.table({"image": data}), tmp_path / "held.parquet", row_group_size=3)
+    groups, read_row_group = [], pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_group", lambda *a, **o: (groups.append(a[1]), read_row_group(*a, **o))[1]
+    )
+    seen = read(tmp_path / "held.parquet")
+    assert set(reasons(seen).values()) == {"ok"}
+    assert groups == [0, 1]
+
+
 def test_a_table_that_was_cut_since_it_was_listed(tmp_path):
     pq.write_table(pa.table({"image": [b"1", b"2"]}), tmp_path / "held.parquet")
     library = Library([str(tmp_path / "held.parquet")])

@@ -1,11 +1,13 @@
 """`r2mrf report`: other verdicts without the network, thumbnails, bursts, CSV and XMP; photos stay as they are."""
 
 import csv
+import hashlib
 import json
 import os
 from pathlib import Path
 from xml.etree import ElementTree
 
+import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -148,9 +150,19 @@ def test_no_thumbnail_where_the_photo_is_gone_changed_or_failed(here, report):
     status, out, _ = report(here)
     assert status == 0
     assert out[1:] == [
-        "without a picture, since moved, changed or not on this machine: 3",
+        "without a picture, since moved, changed, or at an address (see --fetch): 3",
         f"page: {here / 'report.html'}",
     ]
+
+
+def test_photos_at_addresses_are_fetched_if_that_is_asked_for(here, report):
+    photo = save_photo(here / "a.jpg", (700, 300)).read_bytes()
+    fsspec.filesystem("memory").pipe("/far/a.jpg", photo)
+    row = ok("memory://far/a.jpg", content_sha256=hashlib.sha256(photo).hexdigest())
+    assert pictured(here, [row])[0]["thumbnail"] is None
+    status, out, _ = report(here, "--fetch", "memory://far")
+    assert (status, out[1:]) == (0, [f"page: {here / 'report.html'}"])
+    assert images.load(here / "thumbnails" / thumbnails.photo_name(row)).shape == (256, 110, 3)
 
 
 def test_made_once(here):
