@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 KEYS = 1000  # that an object store of S3's kind gives in one answer to a listing
+PHASES = ("listed and sharded", "scores written", "run again, nothing new")  # of benchmarks.manifest
 MACHINE, HOURS = 64, 24 * 7  # cores of a machine, and the time that a library may take
 
 
@@ -15,7 +16,7 @@ class Basis(NamedTuple):
 
     Attributes:
         rate: photos a second of a core.
-        rows: of the largest manifest; all that follows was measured on it.
+        rows: of that manifest; all that follows was measured on it.
         listing, writing, again: seconds to list and shard it, to write its table, to find on a second run that
             nothing is new.
         memory: MB, the most that any of these held.
@@ -52,21 +53,21 @@ class Plan(NamedTuple):
 
 
 def basis(rate: float | None, cores: int, manifest: dict[str, list[dict]]) -> Basis | None:
-    """`rate`: photos a second on `cores`; `manifest`: tables of that benchmark. None unless both were measured."""
+    """`rate`: photos a second on `cores`; `manifest`: tables of that benchmark, of which the largest that was not cut
+    short counts. None unless both were measured."""
     sizes = {
         int(found[1].replace(",", "")): name for name in manifest if (found := re.fullmatch("([0-9,]+) rows", name))
     }
-    if not rate or not sizes:
+    if not rate:
         return None
-    found = {row["name"]: row["median"] for row in manifest[sizes[max(sizes)]]}
-    times = [
-        found.get(f"{phase}: time") for phase in ("listed and sharded", "scores written", "run again, nothing new")
-    ]
-    stored = [found.get(f"{name} on disk") for name in ("manifest", "scores")]
-    if None in (*times, *stored):  # cut short
-        return None
-    memory = max(value for name, value in found.items() if name.endswith("memory"))
-    return Basis(rate / cores, max(sizes), *times, memory, sum(stored))
+    for size in sorted(sizes, reverse=True):
+        found = {row["name"]: row["median"] for row in manifest[sizes[size]]}
+        times = [found.get(f"{phase}: time") for phase in PHASES]
+        stored = [found.get(f"{name} on disk") for name in ("manifest", "scores")]
+        if None not in (*times, *stored):  # not cut short
+            memory = max(value for name, value in found.items() if name.endswith("memory"))
+            return Basis(rate / cores, size, *times, memory, sum(stored))
+    return None
 
 
 def plan(photos: float, known: Basis, shard_rows: int) -> Plan:

@@ -3,29 +3,37 @@
     python -m benchmarks.training
 
 The bare loop is plain processes with torch's DistributedDataParallel, or without it for one worker: no Ray, no
-checkpoints, no MLflow. Rates are of the second half of the steps; both sides warm up in the first.
+checkpoints, no MLflow. Both are in the middle of their training and take turns of some seconds: a machine's speed may
+change within a minute by more than what is looked for. While the bare loop has its turn, Ray and all of its processes
+stand still.
 """
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import psutil
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.apart import apart, processes
-from benchmarks.figures import Figure, main, ratio
+from benchmarks.figures import Figure, main, ratio, timed
 from benchmarks.material import make_pairs, make_variants
-from pipelines.cluster import cores
+from pipelines import tracking, worker
+from pipelines.cluster import ROOM, connect, cores
 from pipelines.stage import AUGMENTED
 from pipelines.states import States
-from pipelines.train import fit
+from pipelines.train import fit, training_run
 from pipelines.worker import prefetch
 from r2mrf import shards
 from r2mrf.config import Config, load
@@ -33,11 +41,13 @@ from r2mrf.preprocess import Preprocess
 from r2mrf.samples import Samples, batch_positions
 from r2mrf.trainer import Trainer
 
-PAIRS, STEPS, REPEATS = 32, 40, 3
+PAIRS, STEPS, TURNS, TURN, WARM = 32, 40, 8, 8, 5  # TURN, WARM: steps
+ENDLESS = 10_000  # steps, of a run that is ended when it has had its turns
+TIMES = "times.txt"  # of the steps that Ray's first worker has done
 
 
 def measure(short: bool) -> Iterator[Figure]:
-    pairs, steps, repeats = (1, 2, 1) if short else (PAIRS, STEPS, REPEATS)
+    pairs, steps, turns = (1, 2, 1) if short else (PAIRS, STEPS, TURNS)
     config = load()
     train = {"steps": steps, "report_every": steps // 2, "validation": 0, "precision": "auto"}
     if short:
@@ -45,49 +55,137 @@ def measure(short: bool) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         make_variants(AUGMENTED.resolve(), make_pairs(Path(folder) / "pairs", pairs, config), config)
         for workers in (1,) if short else (1, cores()):
-            yield from _compared(config.but(train=train | {"workers": workers}), repeats)
+            yield from _compared(config.but(train=train | {"workers": workers}), turns)
 
 
-def _compared(config: Config, repeats: int) -> Iterator[Figure]:
-    workers, batch = config.train.workers, config.train.batch
+def _compared(config: Config, turns: int) -> Iterator[Figure]:
+    workers, images = config.train.workers, TURN * config.train.batch
     table = f"{workers} worker{'s' * (workers > 1)}"
-    rates: dict[str, list[float]] = {"bare": [], "ray": []}
-    waiting, outside, fed = [], [], []
-    for repeat in range(repeats):
-        fed.append(apart(_input, config))
-        rates["bare"].append(_bare(config))
-        began = time.perf_counter()
-        last = _with_ray(config, f"{workers}-{repeat}")
-        seconds = time.perf_counter() - began
-        rates["ray"].append(last["images_per_second"])
-        waiting.append(100 * last["waiting"])
-        outside.append(seconds - config.train.steps * batch / last["images_per_second"])
-    yield Figure(table, "bare loop", "images/s", rates["bare"])
-    yield Figure(table, "Ray Train", "images/s", rates["ray"])
+    endless = config.but(train={"steps": ENDLESS, "report_every": ENDLESS})
+    bare, ours = zip(*islice(_by_turns(endless), turns), strict=True)
+    rates = {"bare": [images / seconds for seconds in bare], "ray": [images / seconds for seconds in ours]}
+    yield Figure(table, "bare loop", "images/s", rates["bare"], f"turns of {TURN} steps")
+    yield Figure(table, "Ray Train", "images/s", rates["ray"], f"turns of {TURN} steps")
     yield ratio(table, "Ray Train / bare loop", rates["ray"], rates["bare"], at_least=0.97)
-    yield Figure(table, "waiting for data", "% of the time", waiting, at_most=2)
-    yield Figure(table, "beside the steps", "s a run", outside, "start of Ray, network, checkpoints, MLflow")
+    run = f"benchmark-{workers}"
+    last, seconds = timed(lambda: fit(config, run, States(config.tracking.states, run)).history[-1])
+    steps = config.train.steps * config.train.batch / last["images_per_second"]
+    yield Figure(table, "waiting for data", "% of the time", [100 * last["waiting"]], at_most=2)
+    note = "start of Ray, network, checkpoints, MLflow"
+    yield Figure(table, "beside the steps", "s a run", [seconds - steps], note)
     if workers == 1:
-        yield Figure(
-            table, "input path alone", "images/s", fed, "shard to tensors, on one thread, as it runs in training"
-        )
-        yield ratio(table, "input path / bare loop", fed, rates["bare"], at_least=3)
+        fed = apart(_input, config)
+        note = "shard to tensors, on one thread, as it runs in training"
+        yield Figure(table, "input path alone", "images/s", [fed], note)
+        yield ratio(table, "input path / bare loop", [fed] * turns, rates["bare"], at_least=3)
 
 
-def _with_ray(config: Config, name: str) -> dict:
-    """Last figures of a run."""
-    return fit(config, f"benchmark-{name}", States(config.tracking.states, f"benchmark-{name}")).history[-1]
+def _by_turns(config: Config) -> Iterator[tuple[float, float]]:
+    """Seconds that the bare loop needs for its turn, and Ray Train for the same steps; as often as asked for."""
+    Path(TIMES).unlink(missing_ok=True)
+    ray = multiprocessing.get_context("spawn").Process(target=_train, args=(config,))
+    with tempfile.TemporaryDirectory() as meeting, contextlib.ExitStack() as stack:
+        pools = [stack.enter_context(processes(1)) for _ in range(config.train.workers)]
+        for begun in [pool.submit(_begin, config, rank, f"file://{meeting}/ranks") for rank, pool in enumerate(pools)]:
+            begun.result()
+        _turn(pools, WARM)
+        ray.start()
+        try:
+            _times(WARM, ray)
+            while True:
+                with _standing_still(ray.pid):
+                    bare = _turn(pools, TURN)
+                began = len(_times(0, ray))  # of the step that stood still
+                times = _times(began + 1 + TURN, ray)
+                yield bare, times[began + TURN] - times[began]
+        finally:
+            for process in _tree(ray.pid):
+                process.kill()
+            ray.join()
 
 
-def _bare(config: Config) -> float:
-    """Images a second, all workers together."""
-    workers = config.train.workers
-    with tempfile.TemporaryDirectory() as meeting, processes(workers) as pool:
-        ranks = [pool.submit(_loop, config, rank, f"file://{meeting}/ranks") for rank in range(workers)]
-        return min(rank.result() for rank in ranks)
+@contextlib.contextmanager
+def _standing_still(pid: int) -> Iterator[None]:
+    tree = _tree(pid)
+    for process in tree:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in tree:
+            process.resume()
 
 
-def _loop(config: Config, rank: int, meeting: str) -> float:
+def _tree(pid: int) -> list[psutil.Process]:
+    """A process with all that it has started; none if it has ended."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+# Ray's side
+
+
+def _train(config: Config) -> None:
+    """The stage's run, of which the first worker notes the time of every step."""
+    from benchmarks.training import noted  # by the name that Ray's workers know it by
+
+    run_id = tracking.run_for(config, "benchmark", str(time.time()))
+    with connect(logical_cpus=ROOM + config.train.workers, training=True):
+        states = States(config.tracking.states, f"turns-{config.train.workers}")
+        run = training_run(config, states.name, states, [tracking.LogReports(config.tracking, run_id)])
+        run.train_loop_per_worker = noted
+        run.fit()
+
+
+def noted(arguments: dict) -> dict | None:
+    """Ray Train's function for a worker."""
+    import ray.train
+
+    class Noting(worker.Meter):
+        def stepped(self, values: dict[str, float]) -> None:
+            super().stepped(values)
+            with Path(arguments["here"], TIMES).open("a") as file:
+                file.write(f"{time.time()}\n")
+
+    if ray.train.get_context().get_world_rank() == 0:
+        worker.Meter = Noting  # in this process alone
+    return worker.work(arguments)
+
+
+def _times(number: int, ray: BaseProcess) -> list[float]:
+    """When Ray's steps were done, as soon as there are so many."""
+    while ray.is_alive():
+        lines = Path(TIMES).read_text().splitlines() if Path(TIMES).exists() else []
+        if len(lines) >= number:
+            return [float(line) for line in lines]
+        time.sleep(0.05)
+    raise RuntimeError("Ray Train has ended before its turns were over")
+
+
+# The bare side: a process a worker, which goes on where it was.
+
+_loop: Iterator[None]
+
+
+def _begin(config: Config, rank: int, meeting: str) -> None:
+    global _loop
+    _loop = _steps(config, rank, meeting)
+    next(_loop)
+
+
+def _turn(pools: list[ProcessPoolExecutor], steps: int) -> float:
+    """Seconds that all workers together need for so many steps."""
+    return max(turn.result() for turn in [pool.submit(_go, steps) for pool in pools])
+
+
+def _go(steps: int) -> float:
+    return timed(lambda: sum(1 for _ in islice(_loop, steps)))[1]
+
+
+def _steps(config: Config, rank: int, meeting: str) -> Iterator[None]:
     workers = config.train.workers
     torch.set_num_threads(max(cores() // workers, 1))
     torch.set_flush_denormal(True)
@@ -97,12 +195,13 @@ def _loop(config: Config, rank: int, meeting: str) -> float:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
         module = DistributedDataParallel(module)
-    half = config.train.steps // 2
+    yield  # it is ready
     for batch in prefetch(_samples(config, trainer.preprocess), config, 0, rank, workers):
-        if trainer.step == half:
-            began = time.perf_counter()
         trainer.train_step(module, batch, share=len(batch.photos) * workers / config.train.batch)
-    return (trainer.step - half) * config.train.batch / (time.perf_counter() - began)
+        yield
+
+
+# The input path
 
 
 def _input(config: Config) -> float:

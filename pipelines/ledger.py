@@ -10,10 +10,13 @@ first: what scores hold beyond their manifest is a drop that was cut short, and 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +26,7 @@ import pyarrow.parquet as pq
 from pipelines.photo import Photo
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.files import flush, whole
+from r2mrf.files import whole
 from r2mrf.focus import verdict
 
 SCORES = pa.schema(
@@ -60,6 +63,7 @@ MANIFEST = pa.schema(
         ("hash", pa.uint64()),  # and of path, size and time: by these a photo is known again
     ]
 )
+T = TypeVar("T")
 LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
 
 
@@ -135,13 +139,13 @@ class Ledger:
                 print(f"{file}: damaged; its photos are scored again", file=sys.stderr)
                 file.unlink()
                 continue
-            kept = self._read(self._manifest, number, ["path"])["path"]
-            if scores.num_rows != len(kept):
-                table = self._read(self._scores, number)
+            rows = _undamaged(pq.read_metadata, self._file(self._manifest, number)).num_rows
+            if scores.num_rows != rows:
+                table, kept = self._read(self._scores, number), self._read(self._manifest, number, ["path"])["path"]
                 self._write(self._scores, number, table.filter(pc.is_in(table["path"], kept)))
             if (scores.metadata or {}).get(LIMITS) != self._limits():
                 self._write_scores(number, self._judged(self._read(self._scores, number)))
-            done += len(kept)
+            done += rows
         return done
 
     def known(self) -> Known:
@@ -163,8 +167,9 @@ class Ledger:
         verdicts, reasons = Counter[str](), Counter[str]()
         for number in self._numbers(self._scores):
             table = self._read(self._scores, number, ["verdict", "error"])
-            verdicts.update(filter(None, table["verdict"].to_pylist()))
-            reasons.update(error.partition(":")[0] for error in table["error"].to_pylist() if error)
+            verdicts.update(_counted(table["verdict"]))
+            for error, times in _counted(table["error"]).items():
+                reasons[error.partition(":")[0]] += times
         ok, failed = verdicts.total(), reasons.total()
         counts = {"total": ok + failed, "ok": ok, "failed": failed}
         return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
@@ -185,11 +190,7 @@ class Ledger:
         return folder / f"shard-{number:05d}-{self.fingerprint}.parquet"
 
     def _read(self, folder: Path, number: int, columns: list[str] | None = None) -> pa.Table:
-        file = self._file(folder, number)
-        try:
-            return pq.read_table(file, columns=columns)
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{file}: is damaged ({error}); bring it back, or give another --out") from None
+        return _undamaged(partial(pq.read_table, columns=columns), self._file(folder, number))
 
     def _write_scores(self, number: int, table: pa.Table) -> None:
         self._write(self._scores, number, table.replace_schema_metadata({LIMITS: self._limits()}))
@@ -198,6 +199,24 @@ class Ledger:
         with whole(self._file(folder, number)) as temporary:
             pq.write_table(table, temporary)
             flush(temporary)
+
+
+def flush(file: Path) -> None:
+    """Have the system write a file to its disk now, so that it stays if the power fails."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def _undamaged(read: Callable[[Path], T], file: Path) -> T:
+    try:
+        return read(file)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{file}: is damaged ({error}); bring it back, or give another --out") from None
+
+
+def _counted(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value stands in a column."""
+    return {entry["values"]: entry["counts"] for entry in column.drop_null().value_counts().to_pylist()}
 
 
 def _manifest(photos: list[Photo]) -> pa.Table:
@@ -215,13 +234,16 @@ class Known:
 
     def find(self, photos: list[Photo]) -> Iterator[tuple[Photo, int | None, bool]]:
         """For each photo the shard that lists its path, if one does, and whether size and time are the same."""
+        if not len(self._names):
+            yield from ((photo, None, False) for photo in photos)
+            return
         wanted = hashes(photos)
         places = np.searchsorted(self._names, wanted[:, 0])
-        for photo, (name, whole_hash), place in zip(photos, wanted, places, strict=True):
-            if place < len(self._names) and self._names[place] == name:
-                yield photo, int(self._numbers[place]), bool(self._hashes[place] == whole_hash)
-            else:
-                yield photo, None, False
+        places = np.minimum(places, len(self._names) - 1)  # what comes behind the last one has another name
+        listed, same = self._names[places] == wanted[:, 0], self._hashes[places] == wanted[:, 1]
+        facts = zip(photos, listed.tolist(), self._numbers[places].tolist(), same.tolist(), strict=True)
+        for photo, is_listed, number, is_same in facts:
+            yield (photo, number, is_same) if is_listed else (photo, None, False)
 
 
 def hashes(photos: Iterable[Photo]) -> np.ndarray:

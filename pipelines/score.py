@@ -23,7 +23,7 @@ from tqdm import tqdm
 from pipelines import scorer
 from pipelines.cluster import ROOM, connect, cores
 from pipelines.job import Job, decided
-from pipelines.ledger import Ledger
+from pipelines.ledger import Ledger, flush
 from pipelines.library import Library, samples
 from pipelines.listing import MOST, Listing
 from pipelines.photo import readable
@@ -32,7 +32,7 @@ from pipelines.stage import LIBRARY, MODEL, run, write_json
 from pipelines.storage import here
 from r2mrf.config import Config, Score
 from r2mrf.errors import UserError
-from r2mrf.files import flush, whole
+from r2mrf.files import whole
 
 
 def score(config: Config) -> None:

@@ -144,9 +144,11 @@ def _each(tables: Iterable[pa.Table]) -> Iterator[Photo]:
     before = None
     for table in tables:
         for batch in table.to_batches(max_chunksize=10_000):
-            for facts in batch.to_pylist():
-                if (file := facts["path"]) != before:
-                    yield _photo(file, facts.get("size"), facts.get("mtime"))
+            there = batch.schema.names
+            told = (batch[n].to_pylist() if n in there else [None] * batch.num_rows for n in ("path", "size", "mtime"))
+            for file, size, mtime in zip(*told, strict=True):
+                if file != before:
+                    yield _photo(file, size, mtime)
                 before = file
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from r2mrf.checkpoint import Checkpoint
+from r2mrf.errors import UserError
 from r2mrf.graph import Graph, to_onnx
 from r2mrf.model import R2MRF
 from r2mrf.precision import autocast, resolve
@@ -95,6 +96,9 @@ def fastest(
 
     Its engine stays; to have the same one in other processes, pass on its name. What differs by less than `TIE`
     goes by the order of `ENGINES`. An engine that fails here, or whose maps are not torch's, is refused, however fast.
+
+    Raises:
+        UserError: the model's maps are no numbers.
     """
     size = checkpoint.preprocess.size
     photos = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
@@ -110,6 +114,8 @@ def fastest(
             refused[name] = " ".join(str(error).split())
             continue
         expected = defocus if expected is None else expected
+        if not np.isfinite(expected).all():
+            raise UserError(f"{checkpoint.name}: its maps are no numbers: its weights are spoilt; give another model")
         if np.abs(defocus - expected).mean() <= AGREEMENT:
             engines[name] = engine
         else:

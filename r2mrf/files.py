@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -28,12 +27,6 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it was renamed, or could not be made at all
             temporary.unlink()
-
-
-def flush(file: Path) -> None:
-    """Have the system write a file to its disk now, so that it stays if the power fails."""
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pipelines.cluster import cores
 from r2mrf import Predictor, checkpoint, engines
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.engines import ENGINES, create, fastest
+from r2mrf.errors import UserError
 from r2mrf.graph import Graph, GraphError, to_onnx
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import Preprocess
@@ -297,3 +298,11 @@ def test_fast_but_wrong(made, monkeypatch):
     trial = fastest(made)
     assert trial.engine.name == "onnx"
     assert trial.refused == {"openvino": "its maps are not those of torch"}
+
+
+def test_trial_of_spoilt_weights():
+    spoilt = decided()
+    with torch.no_grad():
+        spoilt.network.fusion.bias.fill_(float("nan"))
+    with pytest.raises(UserError, match="weights are spoilt"):
+        fastest(spoilt)
