@@ -130,7 +130,19 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 def _train(config: Config) -> None:
     """The stage's run, of which the first worker notes the time of every step."""
-    from benchmarks.training import noted  # by the name that Ray's workers know it by
+
+    def noted(arguments: dict) -> dict | None:
+        import ray.train
+
+        class Noting(worker.Meter):
+            def stepped(self, values: dict[str, float]) -> None:
+                super().stepped(values)
+                with Path(arguments["here"], TIMES).open("a") as file:
+                    file.write(f"{time.time()}\n")
+
+        if ray.train.get_context().get_world_rank() == 0:
+            worker.Meter = Noting  # in this process alone
+        return worker.work(arguments)
 
     run_id = tracking.run_for(config, "benchmark", str(time.time()))
     with connect(logical_cpus=ROOM + config.train.workers, training=True):
@@ -138,21 +150,6 @@ def _train(config: Config) -> None:
         run = training_run(config, states.name, states, [tracking.LogReports(config.tracking, run_id)])
         run.train_loop_per_worker = noted
         run.fit()
-
-
-def noted(arguments: dict) -> dict | None:
-    """Ray Train's function for a worker."""
-    import ray.train
-
-    class Noting(worker.Meter):
-        def stepped(self, values: dict[str, float]) -> None:
-            super().stepped(values)
-            with Path(arguments["here"], TIMES).open("a") as file:
-                file.write(f"{time.time()}\n")
-
-    if ray.train.get_context().get_world_rank() == 0:
-        worker.Meter = Noting  # in this process alone
-    return worker.work(arguments)
 
 
 def _times(number: int, ray: BaseProcess) -> list[float]:
