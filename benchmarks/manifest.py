@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,28 +35,30 @@ CHANGED, NEW = 0.01, 0.01  # shares of the rows in the last phase
 
 def measure(short: bool) -> Iterator[Figure]:
     sizes = (1_000, 4_000) if short else ROWS
-    costs: dict[str, list[tuple[float, float]]] = {}
+    costs = []
     for rows in sizes:
-        yield from _of(rows, costs)
-    for phase, measured in costs.items():
-        for what, values in zip(("time", "memory"), zip(*measured, strict=True), strict=True):
-            yield exponent("growth over the rows", f"{phase}: {what}", sizes, [values], at_most=1.0)
+        costs.append((yield from _phases(rows)))
+    for phase in PHASES:
+        for what, values in zip(("time", "memory"), zip(*(cost[phase] for cost in costs), strict=True), strict=True):
+            yield exponent(f"growth up to {sizes[-1]:,} rows", f"{phase}: {what}", sizes, [values], at_most=1.0)
     if not short:
-        yield from _of(MOST, costs)
+        yield from _phases(MOST)
 
 
-def _of(rows: int, costs: dict[str, list[tuple[float, float]]]) -> Iterator[Figure]:
-    """All phases of a library of so many rows; their seconds and bytes are put to `costs`."""
+def _phases(rows: int) -> Generator[Figure, None, dict[str, tuple[float, float]]]:
+    """All phases of a library of so many rows; returns the seconds and bytes of each."""
+    costs = {}
     with tempfile.TemporaryDirectory() as folder:
         here, table = Path(folder), f"{rows:,} rows"
         write_table(here / "first.parquet", rows, changed=0)
         write_table(here / "second.parquet", round(rows * (1 + NEW)), changed=round(rows * CHANGED))
         for phase, work in PHASES.items():
             seconds, memory = result = largest_memory(_timed, work, here, rows)
-            costs.setdefault(phase, []).append(result)
+            costs[phase] = result
             yield Figure(table, f"{phase}: time", "s", [seconds])
             yield Figure(table, f"{phase}: largest memory", "MB", [memory / 2**20])
         yield from _on_disk(here, rows)
+    return costs
 
 
 def _on_disk(here: Path, rows: int) -> Iterator[Figure]:

@@ -61,11 +61,11 @@ def basis(rate: float | None, cores: int, manifest: dict[str, list[dict]]) -> Ba
     if not rate:
         return None
     for size in sorted(sizes, reverse=True):
-        found = {row["name"]: row["median"] for row in manifest[sizes[size]]}
-        times = [found.get(f"{phase}: time") for phase in PHASES]
-        stored = [found.get(f"{name} on disk") for name in ("manifest", "scores")]
+        medians = {row["name"]: row["median"] for row in manifest[sizes[size]]}
+        times = [medians.get(f"{phase}: time") for phase in PHASES]
+        stored = [medians.get(f"{name} on disk") for name in ("manifest", "scores")]
         if None not in (*times, *stored):  # not cut short
-            memory = max(value for name, value in found.items() if name.endswith("memory"))
+            memory = max(value for name, value in medians.items() if name.endswith("memory"))
             return Basis(rate / cores, size, *times, memory, sum(stored))
     return None
 

@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing.process import BaseProcess
@@ -43,6 +43,7 @@ from r2mrf.trainer import Trainer
 
 PAIRS, STEPS, TURNS, TURN, WARM = 32, 40, 8, 8, 5  # TURN, WARM: steps
 ENDLESS = 10_000  # steps, of a run that is ended when it has had its turns
+PATIENCE = 600  # seconds for the steps of a turn
 TIMES = "times.txt"  # of the steps that Ray's first worker has done
 
 
@@ -62,17 +63,18 @@ def _compared(config: Config, turns: int) -> Iterator[Figure]:
     workers, images = config.train.workers, TURN * config.train.batch
     table = f"{workers} worker{'s' * (workers > 1)}"
     endless = config.but(train={"steps": ENDLESS, "report_every": ENDLESS})
-    bare, ours = zip(*islice(_by_turns(endless), turns), strict=True)
+    with contextlib.closing(_by_turns(endless)) as both:
+        bare, ours = zip(*islice(both, turns), strict=True)
     rates = {"bare": [images / seconds for seconds in bare], "ray": [images / seconds for seconds in ours]}
     yield Figure(table, "bare loop", "images/s", rates["bare"], f"turns of {TURN} steps")
     yield Figure(table, "Ray Train", "images/s", rates["ray"], f"turns of {TURN} steps")
     yield ratio(table, "Ray Train / bare loop", rates["ray"], rates["bare"], at_least=0.97)
     run = f"benchmark-{workers}"
     last, seconds = timed(lambda: fit(config, run, States(config.tracking.states, run)).history[-1])
-    steps = config.train.steps * config.train.batch / last["images_per_second"]
+    learning = config.train.steps * config.train.batch / last["images_per_second"]
     yield Figure(table, "waiting for data", "% of the time", [100 * last["waiting"]], at_most=2)
     note = "start of Ray, network, checkpoints, MLflow"
-    yield Figure(table, "beside the steps", "s a run", [seconds - steps], note)
+    yield Figure(table, "beside the steps", "s a run", [seconds - learning], note)
     if workers == 1:
         fed = apart(_input, config)
         note = "shard to tensors, on one thread, as it runs in training"
@@ -99,21 +101,24 @@ def _by_turns(config: Config) -> Iterator[tuple[float, float]]:
                 times = _times(began + 1 + TURN, ray)
                 yield bare, times[began + TURN] - times[began]
         finally:
-            for process in _tree(ray.pid):
-                process.kill()
+            _tell(_tree(ray.pid), psutil.Process.kill)
             ray.join()
 
 
 @contextlib.contextmanager
 def _standing_still(pid: int) -> Iterator[None]:
     tree = _tree(pid)
-    for process in tree:
-        process.suspend()
     try:
+        _tell(tree, psutil.Process.suspend)
         yield
     finally:
-        for process in tree:
-            process.resume()
+        _tell(tree, psutil.Process.resume)
+
+
+def _tell(tree: list[psutil.Process], what: Callable[[psutil.Process], None]) -> None:
+    for process in tree:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
+            what(process)
 
 
 def _tree(pid: int) -> list[psutil.Process]:
@@ -131,6 +136,7 @@ def _tree(pid: int) -> list[psutil.Process]:
 def _train(config: Config) -> None:
     """The stage's run, of which the first worker notes the time of every step."""
 
+    # not a function of the module: by value it goes to workers, which may not find the benchmarks
     def noted(arguments: dict) -> dict | None:
         import ray.train
 
@@ -154,12 +160,13 @@ def _train(config: Config) -> None:
 
 def _times(number: int, ray: BaseProcess) -> list[float]:
     """When Ray's steps were done, as soon as there are so many."""
-    while ray.is_alive():
+    end = time.monotonic() + PATIENCE
+    while ray.is_alive() and time.monotonic() < end:
         lines = Path(TIMES).read_text().splitlines() if Path(TIMES).exists() else []
         if len(lines) >= number:
             return [float(line) for line in lines]
         time.sleep(0.05)
-    raise RuntimeError("Ray Train has ended before its turns were over")
+    raise RuntimeError(f"Ray Train has ended, or has not done {number} steps in {PATIENCE} s")
 
 
 # The bare side: a process a worker, which goes on where it was.
@@ -203,8 +210,7 @@ def _steps(config: Config, rank: int, meeting: str) -> Iterator[None]:
 
 def _input(config: Config) -> float:
     """Images a second from shards to tensors."""
-    network = Trainer(config, "input")
-    samples, batch = _samples(config, network.preprocess), config.train.batch
+    samples, batch = _samples(config, Trainer(config, "input").preprocess), config.train.batch
     samples.batch(batch_positions(0, batch))
     began = time.perf_counter()
     for step in range(config.train.steps // 2):

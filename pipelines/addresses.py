@@ -56,6 +56,10 @@ class Addresses:
     def __init__(self, sources: Iterable[str] = ()):
         self._systems = {_root(source): _system(source) for source in sources if is_address(source)}
 
+    def reach(self, address: str) -> bool:
+        """Whether one of the sources is in the bucket of this address."""
+        return _root(address) in self._systems
+
     def read(self, address: str) -> bytes:
         """Content of a file, by an address as `walk` gives them.
 

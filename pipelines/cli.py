@@ -154,12 +154,15 @@ def _write_page(scored: Scored, page: Path, fetched: list[str] | None = None) ->
     from pipelines.addresses import Addresses
     from pipelines.report import add_pictures, write_page
 
-    add_pictures(scored, Addresses(fetched) if fetched else None)
+    addresses = Addresses(fetched or [])
+    for source in fetched or []:
+        addresses.facts(source)  # out of reach: better told now than by missing pictures
+    add_pictures(scored, addresses)
     write_page(scored, page)
     verdicts = Counter(row["verdict"] or "failed" for row in scored.rows)
     print(f"{scored.folder}: " + ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common()))
     if gone := sum(row["status"] == "ok" and not row["thumbnail"] for row in scored.rows):
-        print(f"without a picture, since moved, changed, or at an address (see --fetch): {gone}")
+        print(f"without a picture, since moved, changed, in a table, or at an address (r2mrf report --fetch): {gone}")
     print(f"page: {page}")
 
 

@@ -102,7 +102,7 @@ def claims() -> int:
     """Tasks of one CPU that the connected cluster runs at a time; on this machine's own more than it has cores."""
     import ray
 
-    return int(ray.cluster_resources().get("CPU", 1))
+    return int(ray.cluster_resources().get("CPU", 0))
 
 
 def cores() -> int:

@@ -56,11 +56,13 @@ class Job:
         """
         from pipelines import registry
         from r2mrf import checkpoint as checkpoints
+        from r2mrf import engines
         from r2mrf.precision import resolve
 
         registered = registry.resolve(name) if name.startswith("models:/") else None
         folder = registered.folder if registered else checkpoints.locate(name)
         loaded = checkpoints.parse(files := checkpoints.read(folder), folder)
+        engines.check(loaded)
         precision = "fp32" if options.engine == "onnx" else resolve("auto")
         model = registered.uri if registered else loaded.name
         return cls(files, model, loaded.sha256, loaded.preprocess, options, options.engine, precision, addresses)

@@ -63,8 +63,8 @@ MANIFEST = pa.schema(
         ("hash", pa.uint64()),  # and of path, size and time: by these a photo is known again
     ]
 )
-T = TypeVar("T")
 LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
+T = TypeVar("T")
 
 
 class Ledger:
@@ -139,7 +139,7 @@ class Ledger:
                 print(f"{file}: damaged; its photos are scored again", file=sys.stderr)
                 file.unlink()
                 continue
-            rows = _undamaged(pq.read_metadata, self._file(self._manifest, number)).num_rows
+            rows = _checked(pq.read_metadata, self._file(self._manifest, number)).num_rows
             if scores.num_rows != rows:
                 table, kept = self._read(self._scores, number), self._read(self._manifest, number, ["path"])["path"]
                 self._write(self._scores, number, table.filter(pc.is_in(table["path"], kept)))
@@ -190,7 +190,7 @@ class Ledger:
         return folder / f"shard-{number:05d}-{self.fingerprint}.parquet"
 
     def _read(self, folder: Path, number: int, columns: list[str] | None = None) -> pa.Table:
-        return _undamaged(partial(pq.read_table, columns=columns), self._file(folder, number))
+        return _checked(partial(pq.read_table, columns=columns), self._file(folder, number))
 
     def _write_scores(self, number: int, table: pa.Table) -> None:
         self._write(self._scores, number, table.replace_schema_metadata({LIMITS: self._limits()}))
@@ -207,7 +207,8 @@ def flush(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
-def _undamaged(read: Callable[[Path], T], file: Path) -> T:
+def _checked(read: Callable[[Path], T], file: Path) -> T:
+    """What `read` makes of a file. Raises UserError if it is damaged or missing."""
     try:
         return read(file)
     except (OSError, pa.ArrowException) as error:

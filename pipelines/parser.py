@@ -126,8 +126,8 @@ def parser() -> argparse.ArgumentParser:
     )
     path(reporting, "-o", "--out", metavar="FILE", help="where the page goes (default: DIR/report.html)")
     reporting.add_argument(
-        "--fetch", action="append", metavar="ADDRESS",
-        help="fetch photos at addresses once more, for their thumbnails; this one says how, as it did for score",
+        "--fetch", action="append", metavar="ADDRESS", type=_address,
+        help="fetch the photos of its bucket once more, for thumbnails; keys as for score; may be given several times",
     )  # fmt: skip
     path(reporting, "--csv", metavar="FILE", help="also write the table as CSV")
     path(reporting, "--xmp", metavar="DIR", help="also write a sidecar a photo, STEM.xmp, into this folder")
@@ -147,6 +147,14 @@ def parser() -> argparse.ArgumentParser:
     path(exporting, "-o", "--out", required=True, metavar="DIR", help="a new folder, or an earlier export")
     model(exporting)
     return top
+
+
+def _address(text: str) -> str:
+    from pipelines.addresses import is_address
+
+    if not is_address(text):
+        raise argparse.ArgumentTypeError(f"{text} is no address: give one like s3://bucket/photos")
+    return text
 
 
 def _folder(text: str) -> Path:

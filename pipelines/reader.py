@@ -54,13 +54,14 @@ def _held(photo: Photo, name: str, addresses: Addresses) -> bytes:
     try:
         data = _images(name, photo.mtime, addresses)[photo.row]
     except Exception as error:  # the file was replaced or cut since it was listed
+        _images.cache_clear()  # the next row opens it anew
         raise images.ImageError("unreadable", " ".join(str(error).split())[:200]) from None
     if not data:
         raise images.ImageError("empty")
     return data
 
 
-@functools.lru_cache(maxsize=1)  # photos come in their order, file after file
+@functools.lru_cache(maxsize=1)  # photos come in their order; a file of another time is another one
 def _images(name: str, mtime: int, addresses: Addresses) -> tables.Images:
     return tables.Images(name, addresses)
 

@@ -34,8 +34,8 @@ FIELDS = ("folder", "name", "verdict", "blur", "focus", "center", "confidence", 
 
 
 def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
-    """Make the thumbnails and find the bursts; every row gets what was found. Photos at addresses are fetched once
-    more, where `addresses` says how.
+    """Make the thumbnails and find the bursts; every row gets what was found. Photos in the buckets of
+    `addresses` are fetched once more.
 
     Columns added: `burst` (number from 1, or None), `burst_size`, `sharpest` (of its burst), `thumbnail` and
     `thumbnail_map` (file names below thumbnails/, or None).

@@ -37,8 +37,9 @@ def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, li
     from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
     actors, threads = shares(job.options, cpus := cluster.cpus(), cluster.gpus())
-    if (room := cluster.claims() - 1) < 1:  # a network that waits for readers, who wait for its CPU
-        raise UserError("score needs two CPUs, and this cluster has one: start its machine with `--num-cpus=2` or more")
+    claims = cluster.claims()
+    if claims < 2:  # the network would wait for readers, and they for its CPU
+        raise UserError(f"score needs two CPUs, and this cluster has {claims}: start a machine with `--num-cpus=2`")
     chunks = [
         {"shard": number, "place": place, "content": pickle.dumps(photos[place : place + CHUNK])}
         for number, photos in shards.items()
@@ -50,7 +51,7 @@ def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, li
     data = data.map(
         Actor,
         fn_constructor_args=(shared, threads),
-        compute=ActorPoolStrategy(size=min(actors, room, len(chunks))),
+        compute=ActorPoolStrategy(size=min(actors, claims - 1, len(chunks))),
         num_cpus=0.99,  # Ray would do tasks of equal claims in one process, and the network wait for the decoder
         num_gpus=1 if cluster.gpus() else 0,
     )

@@ -144,9 +144,9 @@ def _each(tables: Iterable[pa.Table]) -> Iterator[Photo]:
     before = None
     for table in tables:
         for batch in table.to_batches(max_chunksize=10_000):
-            there = batch.schema.names
-            told = (batch[n].to_pylist() if n in there else [None] * batch.num_rows for n in ("path", "size", "mtime"))
-            for file, size, mtime in zip(*told, strict=True):
+            names, unknown = batch.schema.names, [None] * batch.num_rows
+            columns = (batch[n].to_pylist() if n in names else unknown for n in ("path", "size", "mtime"))
+            for file, size, mtime in zip(*columns, strict=True):
                 if file != before:
                     yield _photo(file, size, mtime)
                 before = file

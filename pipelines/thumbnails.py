@@ -41,7 +41,7 @@ def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> 
     Args:
         rows: of `ledger.SCORES`; failed ones are passed over.
         scored: the folder with maps/, where the rows have maps.
-        addresses: what reaches photos at addresses; without it they are not fetched once more.
+        addresses: photos in their buckets are fetched once more; those at other addresses have no thumbnail.
 
     Returns:
         The names that are there: see `photo_name` and `map_name`. A photo that is gone, or has changed since
@@ -89,12 +89,7 @@ def _each(make, rows: dict[str, dict]) -> set[str]:
 
 def _photo(folder: Path, addresses: Addresses | None, name: str, row: dict) -> bool:
     try:
-        if not is_address(row["path"]):
-            data = images.read_bytes(on_disk(row["path"]))
-        elif addresses:
-            data = addresses.read(row["path"])
-        else:
-            return False
+        data = _content(row["path"], addresses)
         if hashlib.sha256(data).hexdigest() != row["content_sha256"]:
             return False
         small = _shrink(images.decode(data))
@@ -106,6 +101,14 @@ def _photo(folder: Path, addresses: Addresses | None, name: str, row: dict) -> b
     with whole(folder / name) as file:
         Image.fromarray(small).save(file, "JPEG", quality=80, exif=exif)
     return True
+
+
+def _content(path: str, addresses: Addresses | None) -> bytes:
+    if not is_address(path):
+        return images.read_bytes(on_disk(path))
+    if addresses and addresses.reach(path):
+        return addresses.read(path)
+    raise images.ImageError("unreadable", "not to be fetched")
 
 
 def _map(folder: Path, maps: Path, name: str, row: dict) -> bool:

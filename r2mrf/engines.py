@@ -62,7 +62,9 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
     Raises:
         EngineError: no such engine, or its package is not installed.
         GraphError: the network cannot be turned into the engine's form.
+        UserError: the model's weights are no numbers.
     """
+    check(checkpoint)
     if name == "torch":
         return Torch(checkpoint.network, threads, precision)
     if runtime := RUNTIMES.get(name):
@@ -73,6 +75,12 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
         log.info("engine: %s", trial)
         return trial.engine
     raise EngineError(f"no engine {name!r}: use one of {', '.join(ENGINES)}, or auto")
+
+
+def check(checkpoint: Checkpoint) -> None:
+    """Raises UserError if weights are no numbers: their maps would be none."""
+    if not all(value.isfinite().all() for value in checkpoint.network.state_dict().values()):
+        raise UserError(f"{checkpoint.name}: some of its weights are no numbers; train it anew, or give another model")
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ def fastest(
     goes by the order of `ENGINES`. An engine that fails here, or whose maps are not torch's, is refused, however fast.
 
     Raises:
-        UserError: the model's maps are no numbers.
+        UserError: the model's weights are no numbers.
     """
     size = checkpoint.preprocess.size
     photos = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
@@ -114,8 +122,6 @@ def fastest(
             refused[name] = " ".join(str(error).split())
             continue
         expected = defocus if expected is None else expected
-        if not np.isfinite(expected).all():
-            raise UserError(f"{checkpoint.name}: its maps are no numbers: its weights are spoilt; give another model")
         if np.abs(defocus - expected).mean() <= AGREEMENT:
             engines[name] = engine
         else:

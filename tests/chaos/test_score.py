@@ -33,13 +33,20 @@ except UserError as error:
     sys.exit(f"error: {{error}}")
 """
 
+CLUSTER = """
+import os
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": {cpus}}})
+os.environ["RAY_ADDRESS"] = cluster.address
+"""
+
 
 class Run:
-    """`r2mrf score` with small shards, in a process of its own."""
+    """`r2mrf score` with small shards, in a process of its own; `cpus`: of a cluster that it is a job of."""
 
-    def __init__(self, library: Path, out: Path, model: Path):
+    def __init__(self, library: Path, out: Path, model: Path, cpus: int | None = None):
         self.out, self.log = out, out.with_name(f"{out.name}.log")
-        program = RUN.format(shard=SHARD)
+        program = (CLUSTER.format(cpus=cpus) if cpus else "") + RUN.format(shard=SHARD)
         with self.log.open("ab") as log:
             self.driver = subprocess.Popen(
                 [sys.executable, "-c", program, library, out, model],
@@ -154,6 +161,16 @@ def test_killed_at_random_moments(library, tiny_model, undisturbed, tmp_path):
         assert run.finish() == undisturbed
         assert {row["map"] for row in undisturbed.values() if row["map"]} == {p.name for p in (out / "maps").iterdir()}
     print(f"{kills} kills, {tables} tables")
+
+
+def test_cluster_of_two_cpus(library, tiny_model, undisturbed, tmp_path):
+    assert Run(library, tmp_path / "out", tiny_model, cpus=2).finish() == undisturbed
+
+
+def test_cluster_of_one_cpu(library, tiny_model, tmp_path):
+    run = Run(library, tmp_path / "out", tiny_model, cpus=1)
+    assert run.driver.wait(PATIENCE) == 1
+    assert "error: score needs two CPUs, and this cluster has 1: start a machine" in run.log.read_text()
 
 
 def test_two_runs_on_one_folder(library, tiny_model, undisturbed, tmp_path):

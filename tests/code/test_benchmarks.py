@@ -104,6 +104,7 @@ def test_plan_multiplies_what_was_measured():
     rows = [{"name": name, "median": value} for name, value in (phases | sizes).items()]
     known = basis(20.0, 2, {"1,000,000 rows": rows, "growth over the rows": []})
     assert known.driver_rate == 2500
+    assert known == basis(20.0, 2, {"1,000,000 rows": rows, "100,000,000 rows": rows[:1]})  # that was cut short
     made = plan(1e8, known, 500)
     assert (made.parts, made.files, made.listings) == (100, 400_000, 100_000)
     assert made.core_hours == pytest.approx(1e8 / 10 / 3600)

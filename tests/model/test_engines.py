@@ -300,9 +300,10 @@ def test_fast_but_wrong(made, monkeypatch):
     assert trial.refused == {"openvino": "its maps are not those of torch"}
 
 
-def test_trial_of_spoilt_weights():
+@pytest.mark.parametrize("name", [*ENGINES, "auto"])
+def test_spoilt_weights(name):
     spoilt = decided()
     with torch.no_grad():
         spoilt.network.fusion.bias.fill_(float("nan"))
-    with pytest.raises(UserError, match="weights are spoilt"):
-        fastest(spoilt)
+    with pytest.raises(UserError, match="some of its weights are no numbers"):
+        create(name, spoilt)

@@ -150,7 +150,7 @@ def test_no_thumbnail_where_the_photo_is_gone_changed_or_failed(here, report):
     status, out, _ = report(here)
     assert status == 0
     assert out[1:] == [
-        "without a picture, since moved, changed, or at an address (see --fetch): 3",
+        "without a picture, since moved, changed, in a table, or at an address (r2mrf report --fetch): 3",
         f"page: {here / 'report.html'}",
     ]
 
@@ -158,8 +158,10 @@ def test_no_thumbnail_where_the_photo_is_gone_changed_or_failed(here, report):
 def test_photos_at_addresses_are_fetched_if_that_is_asked_for(here, report):
     photo = save_photo(here / "a.jpg", (700, 300)).read_bytes()
     fsspec.filesystem("memory").pipe("/far/a.jpg", photo)
+    fsspec.filesystem("memory").pipe("/other/a.jpg", photo)
     row = ok("memory://far/a.jpg", content_sha256=hashlib.sha256(photo).hexdigest())
     assert pictured(here, [row])[0]["thumbnail"] is None
+    assert report(here, "--fetch", "memory://other")[1][1].endswith("(r2mrf report --fetch): 1")
     status, out, _ = report(here, "--fetch", "memory://far")
     assert (status, out[1:]) == (0, [f"page: {here / 'report.html'}"])
     assert images.load(here / "thumbnails" / thumbnails.photo_name(row)).shape == (256, 110, 3)
