@@ -17,6 +17,7 @@ for _name, _value in {
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a trial that has ended is known as such a second later, for when the driver dies
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a quarter of a minute, not four, until a server that is not there is told
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }.items():
     os.environ.setdefault(_name, _value)

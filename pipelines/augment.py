@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.build import Job, build
 from pipelines.card import variants_card
-from pipelines.stage import AUGMENTED, PREPARED, REPORTS, run
+from pipelines.stage import AUGMENTED, PREPARED, REPORTS, main
 from pipelines.storage import Folder, folder, here
 from r2mrf import shards
 from r2mrf.config import Config
@@ -56,4 +56,4 @@ def build_variants(sources: Folder, target: Path, config: Config) -> int:
 
 
 if __name__ == "__main__":
-    run(augment)
+    main(augment)

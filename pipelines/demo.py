@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from pipelines import scored
-from pipelines.stage import LIBRARY, MODEL, REPORTS, run
+from pipelines.stage import LIBRARY, MODEL, REPORTS, main
 from r2mrf.config import Config
 
 SHOWN = 20  # photos
@@ -40,4 +40,4 @@ def show(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    run(show)
+    main(show)

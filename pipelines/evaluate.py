@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines import comparison, plots
 from pipelines.comparison import Method
-from pipelines.stage import MODEL, PREPARED, REPORTS, run, write_csv, write_json
+from pipelines.stage import MODEL, PREPARED, REPORTS, main, write_csv, write_json
 from pipelines.storage import here
 from r2mrf import images, shards
 from r2mrf.config import Config
@@ -88,4 +88,4 @@ def _from_best_to_worst(scores: list[float], number: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    run(evaluate)
+    main(evaluate)

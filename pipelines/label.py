@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipelines.progress import progress
 from pipelines.sources import IMAGES, MASKS, sharp_sides
-from pipelines.stage import run
+from pipelines.stage import main
 from r2mrf import images
 from r2mrf.config import Config
 from r2mrf.errors import UserError
@@ -59,4 +59,4 @@ def _unrendered(config: Config) -> list[Sharp]:
 
 
 if __name__ == "__main__":
-    run(label_photos)
+    main(label_photos)

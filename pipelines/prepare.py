@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pipelines.build import Job, build
 from pipelines.card import pairs_card
 from pipelines.sources import Source, open_source
-from pipelines.stage import PREPARED, REPORTS, run
+from pipelines.stage import PREPARED, REPORTS, main
 from pipelines.storage import here
 from r2mrf import shards
 from r2mrf.config import Config
@@ -51,4 +51,4 @@ def _jobs(source: Source) -> Iterator[Job]:
 
 
 if __name__ == "__main__":
-    run(prepare)
+    main(prepare)

@@ -23,7 +23,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from pipelines import evaluate, gate, model_card, serving, tracking
 from pipelines.provenance import LOCK, provenance
 from pipelines.registry import CHECKPOINT, HASH
-from pipelines.stage import MODEL, PREPARED, REPORTS, run, write_json
+from pipelines.stage import MODEL, PREPARED, REPORTS, main, write_json
 from pipelines.storage import here
 from r2mrf import checkpoint, images, shards
 from r2mrf.checkpoint import WEIGHTS, Checkpoint
@@ -41,6 +41,8 @@ NEEDED = {  # what the registered model imports, to be pinned as here
 
 def register(config: Config) -> None:
     """The stage: the trained model as a version, once; the aliases; its card."""
+    if not MODEL.is_dir():
+        raise UserError(f"{MODEL} is missing: run `dvc repro train` first")
     trained = checkpoint.load(here(MODEL))
     figures = _figures(trained)
     client, name = tracking.client(config.tracking), config.registry.name
@@ -110,7 +112,7 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
     """Log the model and register it; returns its version."""
     weights = hashlib.sha256((here(MODEL) / WEIGHTS).read_bytes()).hexdigest()
     made_of = provenance() | {"weights_sha256": weights, "data": trained.training.get("data", "")}
-    pins = Path("requirements.txt").read_text(encoding="utf-8").split()
+    pins = Path(__file__).parents[1].joinpath("requirements.txt").read_text(encoding="utf-8").split()
     with (
         mlflow.start_run(run_id=tracking.run_for(config, "register", trained.training["fingerprint"])),
         tempfile.TemporaryDirectory() as scratch,
@@ -152,4 +154,4 @@ def _signature() -> ModelSignature:
 
 
 if __name__ == "__main__":
-    run(register)
+    main(register)

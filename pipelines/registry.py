@@ -16,11 +16,16 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.storage import cache
 from r2mrf.checkpoint import FACTS, WEIGHTS, CheckpointError, content_hash
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 CHECKPOINT = "checkpoint"  # the artifact of a registered model that is our model folder
+MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes: no such model or version; alias
 HASH = "model_sha256"  # the tag of a version that names its content
 
 
@@ -53,6 +58,9 @@ def resolve(uri: str) -> Registered:
     from sqlalchemy.exc import SQLAlchemyError
 
     registry = address()
+    database = Path(registry.removeprefix("sqlite:///"))
+    if registry.startswith("sqlite:///") and not database.is_file():  # MLflow would make one
+        raise CheckpointError(f"{uri}: there is no registry {database} yet: train and register, or correct the address")
     try:
         mlflow.set_tracking_uri(registry)
         client = mlflow.MlflowClient()
@@ -70,9 +78,12 @@ def resolve(uri: str) -> Registered:
             _fetch(model)
         return model
     except (MlflowException, SQLAlchemyError, OSError) as error:
+        missing = isinstance(error, MlflowException) and error.error_code in MISSING
+        there = _what_there_is(client, uri) if missing else ""
         raise CheckpointError(
-            without_passwords(f"{uri}: {' '.join(str(error).split())[:200]}; registry {registry}: ")
-            + "check the name, or set MLFLOW_TRACKING_URI"
+            f"{uri}: "
+            + without_passwords(f"{_shortened(error)}{there}; registry {registry}: ")
+            + ("check the name, or set MLFLOW_TRACKING_URI" if missing else "start it, or set MLFLOW_TRACKING_URI")
         ) from None
 
 
@@ -100,6 +111,26 @@ def address(uri: str | None = None) -> str:
 def without_passwords(text: str) -> str:
     """For messages: what stands before the @ of an address is not shown."""
     return re.sub(r"//[^/@\s]*@", "//…@", text)
+
+
+def _shortened(error: Exception) -> str:
+    """What an error says, of a long text the two ends: the last one names the cause."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= 300 else f"{text[:120]} … {text[-160:]}"
+
+
+def _what_there_is(client: MlflowClient, uri: str) -> str:
+    """Aliases and versions of the model of this address, to be said where the one asked for is missing."""
+    from mlflow.exceptions import MlflowException
+
+    name = re.split("[/@]", uri.removeprefix("models:/"))[0]
+    try:
+        aliases = client.get_registered_model(name).aliases
+        versions = sorted(int(found.version) for found in client.search_model_versions(f"name = '{name}'"))
+    except MlflowException:
+        return ""
+    said = ", ".join(f"@{alias} ({version})" for alias, version in sorted(aliases.items()))
+    return f"; {name} has {said or 'no alias'}, and the versions {', '.join(map(str, versions))}"
 
 
 def _have(model: Registered) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from pipelines import pages
-from pipelines.stage import CHOSEN_STEPS, REPORTS, run
+from pipelines.stage import CHOSEN_STEPS, REPORTS, main
 from r2mrf.config import Config
 
 PAGE = Path("docs/results.md")
@@ -111,4 +111,4 @@ def _json(path: Path) -> dict | None:
 
 
 if __name__ == "__main__":
-    run(results)
+    main(results)

@@ -28,7 +28,7 @@ from pipelines.library import Library, samples
 from pipelines.listing import MOST, Listing
 from pipelines.photo import readable
 from pipelines.progress import progress
-from pipelines.stage import LIBRARY, MODEL, run, write_json
+from pipelines.stage import LIBRARY, MODEL, main, write_json
 from pipelines.storage import here
 from r2mrf.config import Config, Score
 from r2mrf.errors import UserError
@@ -160,4 +160,4 @@ def _last_rate(path: Path, key: str) -> float | None:
 
 
 if __name__ == "__main__":
-    run(score)
+    main(score)

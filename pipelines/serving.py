@@ -6,7 +6,10 @@ MLflow logs this file itself ("models from code") with the model folder as an ar
 from __future__ import annotations
 
 import base64
+import binascii
+import re
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -55,8 +58,8 @@ class DefocusModel(PythonModel):
                 rows.append(self._row(data, bool(params and params.get("map"))))
         return pd.DataFrame(rows, dtype=object)  # so that what is unknown is null in JSON, not NaN, which is none
 
-    def _row(self, data: bytes, with_map: bool) -> dict:
-        row, defocus = record_and_map(self.predictor, data, Score())
+    def _row(self, data: bytes | str, with_map: bool) -> dict:
+        row, defocus = record_and_map(self.predictor, _file(data), Score())
         if with_map:
             row["map"] = None if defocus is None else self._png(defocus, row["height"], row["width"])
         return row
@@ -64,6 +67,16 @@ class DefocusModel(PythonModel):
     def _png(self, defocus: np.ndarray, height: int, width: int) -> str:
         pixels = to_uint8(self.predictor.preprocess.expand(defocus, height, width))
         return base64.b64encode(images.encode_png(pixels)).decode()
+
+
+def _file(data: bytes | str) -> bytes:
+    """Bytes of a photo's file. MLflow decodes base64 in some of its JSON forms, and leaves it as it came in others."""
+    given = data.encode() if isinstance(data, str) else data
+    text = re.sub(rb"^data:[\w/+.-]*;base64,", b"", given)
+    if re.fullmatch(rb"[A-Za-z0-9+/\s]+={0,2}\s*", text):  # as no image file begins
+        with suppress(binascii.Error):
+            return base64.b64decode(text)
+    return given
 
 
 def _refuse_too_much(photos: list[bytes]) -> None:

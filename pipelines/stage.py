@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import sys
@@ -19,6 +20,15 @@ LIBRARY = Path("library")  # where score leaves its table
 REPORTS = Path("reports")
 CHOSEN_STEPS = REPORTS / "tune" / "steps.json"
 NO_MATTER = {"workers", "max_failures"}  # of a training recipe: may change between a stop and going on
+
+
+def main(stage: Callable[[Config], None]) -> None:
+    """The command line of a stage, which takes all from params.yaml: `--help`, or a run."""
+    about = sys.modules[stage.__module__].__doc__
+    argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter, epilog="No arguments: see params.yaml."
+    ).parse_args()
+    run(stage)
 
 
 def run(stage: Callable[[Config], None]) -> None:

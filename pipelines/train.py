@@ -23,7 +23,7 @@ from ray.train.torch import TorchTrainer
 
 from pipelines import plots, tracking, worker
 from pipelines.cluster import ROOM, connect, gpus
-from pipelines.stage import AUGMENTED, MODEL, NO_MATTER, REPORTS, decided, fingerprint_of, run, write_csv, write_json
+from pipelines.stage import AUGMENTED, MODEL, NO_MATTER, REPORTS, decided, fingerprint_of, main, write_csv, write_json
 from pipelines.states import States
 from pipelines.storage import folder, here, making
 from r2mrf import checkpoint, shards
@@ -125,4 +125,4 @@ def _report(history: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    run(train)
+    main(train)

@@ -22,7 +22,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from pipelines import plots, tracking
 from pipelines.cluster import ROOM, connect
-from pipelines.stage import AUGMENTED, CHOSEN_STEPS, fingerprint_of, run, write_csv, write_json
+from pipelines.stage import AUGMENTED, CHOSEN_STEPS, fingerprint_of, main, write_csv, write_json
 from pipelines.states import States
 from pipelines.storage import here
 from pipelines.train import run_key, training_run
@@ -217,4 +217,4 @@ def report(rows: list[dict], chosen: dict, tolerance: float) -> None:
 
 
 if __name__ == "__main__":
-    run(tune)
+    main(tune)

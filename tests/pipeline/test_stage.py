@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.stage import run, write_csv
+from pipelines.stage import main, run, write_csv
 from r2mrf.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,21 @@ def test_what_a_user_can_mend_is_one_line(monkeypatch, capsys, wrong, status, sa
     err = capsys.readouterr().err
     assert err.startswith(said)
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--dry-run", 2), ("again", 2)])
+def test_a_stage_takes_no_arguments(monkeypatch, capsys, argument, status):
+    monkeypatch.setattr("sys.argv", ["stage", argument])
+    ran = []
+
+    def stage(config):
+        ran.append(config)
+
+    with pytest.raises(SystemExit) as left:
+        main(stage)
+    assert (left.value.code, ran) == (status, [])
+    out, err = capsys.readouterr()
+    assert (__doc__ in out) if status == 0 else (f"unrecognized arguments: {argument}" in err)
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
