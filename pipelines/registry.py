@@ -58,7 +58,7 @@ def resolve(uri: str) -> Registered:
     from sqlalchemy.exc import SQLAlchemyError
 
     registry = address()
-    database = Path(registry.removeprefix("sqlite:///"))
+    database = Path(registry.removeprefix("sqlite:///").partition("?")[0])  # options may follow
     if registry.startswith("sqlite:///") and not database.is_file():  # MLflow would make one
         raise CheckpointError(f"{uri}: there is no registry {database} yet: train and register, or correct the address")
     try:
