@@ -17,6 +17,7 @@ from pipelines.parser import parser
 
 if TYPE_CHECKING:
     from pipelines.scored import Scored
+    from r2mrf.analysis import Analyser
 
 DONE, SOME_FAILED, COULD_NOT_RUN = 0, 1, 2
 SHOWN = 100  # failures listed one by one
@@ -55,16 +56,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def map_photos(options: argparse.Namespace) -> int:
     """`r2mrf map`: an 8-bit PNG a photo, at its displayed size."""
-    from r2mrf import images
+    from r2mrf import images, released
     from r2mrf.files import whole
     from r2mrf.overlay import overlay
-    from r2mrf.predictor import Predictor
     from r2mrf.preprocess import to_uint8
 
     targets = _targets(options.photos, options.out)
     overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
     _spare_inputs(options.photos, targets + overlays)
-    predictor = Predictor.load(options.model)
+    analyser = released.load(options.model) or _predictor(options.model)
     failures = []
     for i, (photo, target) in enumerate(zip(options.photos, targets, strict=True)):
         try:
@@ -72,7 +72,7 @@ def map_photos(options: argparse.Namespace) -> int:
         except images.ImageError as error:
             failures.append(f"{photo}: {error}" + ("; `r2mrf score` takes folders" if photo.is_dir() else ""))
             continue
-        defocus = predictor(rgb)
+        defocus = analyser(rgb)
         with whole(target) as file:
             file.write_bytes(images.encode_png(to_uint8(defocus)))
         if options.overlay:
@@ -80,6 +80,12 @@ def map_photos(options: argparse.Namespace) -> int:
                 file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
         print(target)
     return _list_failures(failures, len(failures))
+
+
+def _predictor(model: str) -> Analyser:
+    from r2mrf.predictor import Predictor  # which imports torch
+
+    return Predictor.load(model)
 
 
 def score(options: argparse.Namespace) -> int:

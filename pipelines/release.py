@@ -22,9 +22,11 @@ from r2mrf import checkpoint, images, shards
 from r2mrf.checkpoint import FACTS, RELEASED, WEIGHTS, Checkpoint
 from r2mrf.errors import UserError
 from r2mrf.files import whole
+from r2mrf.graph import without_weights
 from r2mrf.metrics import count
 from r2mrf.predictor import Predictor
 from r2mrf.preprocess import to_uint8
+from r2mrf.released import GRAPH
 
 FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # beyond, maps would lose their greys, which PR curves are made of
 LARGEST = 15 * 2**20  # bytes
@@ -52,7 +54,8 @@ def release(model: Path, shift: float = 0.0) -> Path:
         )
         if (size := (made / WEIGHTS).stat().st_size) > LARGEST:
             raise UserError(f"{model}: {size / 2**20:.0f} MB are too many to ship; the limit is {LARGEST / 2**20:.0f}")
-        for name in (WEIGHTS, FACTS):  # the model card beside them is written by people
+        (made / GRAPH).write_bytes(without_weights(trained.network, (made / WEIGHTS).read_bytes(), beside=WEIGHTS))
+        for name in (WEIGHTS, FACTS, GRAPH):  # the model card beside them is written by people
             with whole(folder / name) as file:
                 file.write_bytes((made / name).read_bytes())
     return folder

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
+import json
 import warnings
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from r2mrf.errors import UserError
 from r2mrf.model import R2MRF
-from r2mrf.runtimes import INPUT, OUTPUTS
+from r2mrf.runtimes import INPUT, OUTPUTS, WEIGHTS_HASH
 
 AGREEMENT_STEPS = 3  # last recurrent steps whose agreement makes the confidence
 OPSET = 18  # of ONNX 1.13, 2022: older runtimes read it too
@@ -37,8 +39,12 @@ class Graph(nn.Module):
         return outputs.fused.float().sigmoid()[:, 0], torch.cat(steps, dim=1).float().sigmoid()
 
 
-def to_onnx(network: R2MRF) -> bytes:
+def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
     """The graph as an ONNX file. Batch, height and width are free; height and width at least 32.
+
+    Args:
+        folded: normalisation is folded into the convolutions, and what is made of weights alone is computed. If not,
+            the graph's weights are the network's, by their names.
 
     Raises:
         GraphError: the package onnx is missing, or the network does what ONNX has no word for.
@@ -51,14 +57,46 @@ def to_onnx(network: R2MRF) -> bytes:
         OUTPUTS[1]: {0: "batch", 2: "rows", 3: "columns"},
     }
     names: dict[str, Any] = {"input_names": [INPUT], "output_names": list(OUTPUTS), "dynamic_axes": sizes}
+    mode = torch.onnx.TrainingMode.EVAL if folded else torch.onnx.TrainingMode.PRESERVE
+    options: dict[str, Any] = {"training": mode, "do_constant_folding": folded, "opset_version": OPSET}
     example = torch.zeros(1, 3, 64, 64)
     file: Any = io.BytesIO()  # torch takes it; its types know of paths only
     try:
         with warnings.catch_warnings():
             # the exporter that torch calls legacy takes two seconds; the newer one, half a minute
             warnings.simplefilter("ignore")
-            torch.onnx.export(Graph(network), (example,), file, dynamo=False, opset_version=OPSET, **names)
+            torch.onnx.export(Graph(network), (example,), file, dynamo=False, **options, **names)
     except torch.onnx.errors.OnnxExporterError as error:
         cause = " ".join(str(error).split())[:200]
         raise GraphError(f"the network cannot be written as ONNX ({cause}): use the engine torch") from None
     return file.getvalue()
+
+
+def without_weights(network: R2MRF, weights: bytes, beside: str) -> bytes:
+    """The graph as an ONNX file that holds no weights, but says where in a safetensors file each of them is.
+
+    Args:
+        weights: content of that file.
+        beside: its name, in the folder where the graph will be.
+
+    Raises:
+        GraphError: as `to_onnx`.
+    """
+    graph = to_onnx(network, folded=False)
+    import onnx
+    from onnx.external_data_helper import set_external_data
+
+    model = onnx.load_from_string(graph)
+    head = int.from_bytes(weights[:8], "little")  # a safetensors file: length of the header, header, numbers
+    places = json.loads(weights[8 : 8 + head])
+    for tensor in model.graph.initializer:
+        start, end = (8 + head + place for place in places[tensor.name.removeprefix("network.")]["data_offsets"])
+        if tensor.raw_data != weights[start:end]:
+            raise ValueError(f"{tensor.name} is another in the file of weights")
+        set_external_data(tensor, beside, offset=start, length=end - start)
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+    for node in model.graph.node:
+        node.ClearField("name")
+    onnx.helper.set_model_props(model, {WEIGHTS_HASH: hashlib.sha256(weights).hexdigest()})
+    return model.SerializeToString(deterministic=True)

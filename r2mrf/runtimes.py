@@ -20,6 +20,7 @@ import numpy as np
 from r2mrf.errors import UserError
 
 INPUT, OUTPUTS = "photos", ("defocus", "steps")  # names in the graph
+WEIGHTS_HASH = "weights_sha256"  # of a graph without weights: the file that it takes them from
 
 
 class EngineError(UserError):
@@ -44,7 +45,10 @@ class Engine(Protocol):
 
 
 class OnnxRuntime:
-    """`model`: an ONNX file or its content; sizes are free, and there is one precision, fp32."""
+    """`model`: an ONNX file or its content; sizes are free, and there is one precision, fp32.
+
+    `facts`: what the file says of itself beside the graph.
+    """
 
     name, precision = "onnx", "fp32"
 
@@ -55,6 +59,7 @@ class OnnxRuntime:
         options.log_severity_level = 3  # errors only
         source = model if isinstance(model, bytes) else str(model)
         self.session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self.facts = self.session.get_modelmeta().custom_metadata_map
 
     def __call__(self, x: np.ndarray) -> Probabilities:
         return Probabilities(*self.session.run(OUTPUTS, {INPUT: np.ascontiguousarray(x)}))

@@ -3,16 +3,18 @@
 On scenes rendered here and on photographs that installed packages ship; none of either was trained on.
 """
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipelines.library import samples
-from r2mrf import images, scoring
+from r2mrf import images, released, scoring
 from r2mrf.checkpoint import RELEASED
 from r2mrf.config import load
 from r2mrf.geometry import resize
+from r2mrf.graph import without_weights
 from r2mrf.metrics import Counts
 from r2mrf.optics import defocus, to_linear, to_srgb
 from r2mrf.predictor import Predictor
@@ -31,7 +33,7 @@ def predictor() -> Predictor:
 
 def test_are_small_and_say_what_they_are(predictor):
     files = {path.name for path in (RELEASED / "lite").iterdir()}
-    assert files == {"model.safetensors", "model.json", "README.md"}
+    assert files == {"model.safetensors", "model.json", "model.onnx", "README.md"}
     assert sum(path.stat().st_size for path in (RELEASED / "lite").iterdir()) <= LARGEST
     card = (RELEASED / "lite" / "README.md").read_text(encoding="utf-8")
     assert predictor.checkpoint.sha256[:12] in card
@@ -83,6 +85,42 @@ def test_one_photo_from_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["map", str(samples()[0]), "-o", "map.png"]) == 0
     assert images.decode_mask(Path("map.png").read_bytes()).shape == images.load(samples()[0]).shape[:2]
+
+
+def test_without_torch_it_says_the_same(predictor):
+    for path in samples():
+        rgb = images.load(path)
+        expected, got = predictor.analyse(rgb), released.load("lite").analyse(rgb)
+        np.testing.assert_allclose(got.defocus, expected.defocus, atol=1e-3)
+        assert got.confidence == pytest.approx(expected.confidence, abs=1e-3)
+
+
+def test_its_graph_is_the_network_of_today(predictor):
+    weights = (RELEASED / "lite/model.safetensors").read_bytes()
+    graph = without_weights(predictor.network, weights, beside="model.safetensors")
+    assert graph == (RELEASED / "lite/model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("spoilt", ["model.onnx", "model.json", "model.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"\x08\x08{}", None], ids=["empty", "other", "gone"])
+def test_files_that_do_not_belong_together_are_left_to_the_predictor(tmp_path, monkeypatch, spoilt, content):
+    shutil.copytree(RELEASED / "lite", tmp_path / "lite")
+    monkeypatch.setattr(released, "FOLDER", tmp_path)
+    assert released.load("lite") is not None
+    if content is None:
+        (tmp_path / "lite" / spoilt).unlink()
+    else:
+        (tmp_path / "lite" / spoilt).write_bytes(content)
+    assert released.load("lite") is None
+
+
+def test_weights_that_were_changed_are_left_to_the_predictor(tmp_path, monkeypatch):
+    shutil.copytree(RELEASED / "lite", tmp_path / "lite")
+    monkeypatch.setattr(released, "FOLDER", tmp_path)
+    weights = bytearray((RELEASED / "lite/model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (tmp_path / "lite/model.safetensors").write_bytes(weights)
+    assert released.load("lite") is None
 
 
 def test_photos_decoded_at_a_fraction_score_nearly_the_same(predictor):

@@ -12,7 +12,7 @@ from tiny import save_photo
 
 from pipelines import parser
 from pipelines.cli import main
-from r2mrf import Predictor, checkpoint, images
+from r2mrf import Predictor, checkpoint, images, released
 from r2mrf.overlay import overlay
 from r2mrf.preprocess import to_uint8
 
@@ -21,7 +21,8 @@ from r2mrf.preprocess import to_uint8
 def here(tmp_path, monkeypatch) -> Path:
     """Every test runs in a folder of its own, with weights/ as what the package ships."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checkpoint, "RELEASED", tmp_path / "weights")
+    for module, name in ((checkpoint, "RELEASED"), (released, "FOLDER")):
+        monkeypatch.setattr(module, name, tmp_path / "weights")
     return tmp_path
 
 

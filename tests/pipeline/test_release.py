@@ -12,6 +12,7 @@ from pipelines.release import FACTORS
 from r2mrf import checkpoint, images, shards
 from r2mrf.errors import UserError
 from r2mrf.predictor import Predictor
+from r2mrf.released import load
 
 
 def workspace(root: Path, right: float) -> Path:
@@ -61,8 +62,16 @@ def test_a_shift_comes_before_the_factor(tmp_path, released):
 
 def test_the_card_stays(tmp_path, released):
     release.release(workspace(tmp_path / "work", 1.0))
-    assert {path.name for path in released.iterdir()} == {"README.md", "model.safetensors", "model.json"}
+    assert {path.name for path in released.iterdir()} == {"README.md", "model.safetensors", "model.json", "model.onnx"}
     assert (released / "README.md").read_text() == "the card"
+
+
+def test_its_graph_finds_its_numbers_in_the_weights(tmp_path, released, monkeypatch):
+    release.release(workspace(tmp_path / "work", 1.0))
+    monkeypatch.setattr("r2mrf.released.FOLDER", released.parent)
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    np.testing.assert_allclose(load("lite")(rgb), Predictor.load(released)(rgb), atol=1e-3)
+    assert (released / "model.onnx").stat().st_size < (released / "model.safetensors").stat().st_size
 
 
 def test_a_model_too_large_to_ship(tmp_path, released, monkeypatch):
