@@ -64,11 +64,13 @@ def _compared(config: Config, turns: int) -> Iterator[Figure]:
     table = f"{workers} worker{'s' * (workers > 1)}"
     endless = config.but(train={"steps": ENDLESS, "report_every": ENDLESS})
     with contextlib.closing(_by_turns(endless)) as both:
-        bare, ours = zip(*islice(both, turns), strict=True)
+        bare, ours, others = zip(*islice(both, turns), strict=True)
     rates = {"bare": [images / seconds for seconds in bare], "ray": [images / seconds for seconds in ours]}
     yield Figure(table, "bare loop", "images/s", rates["bare"], f"turns of {TURN} steps")
     yield Figure(table, "Ray Train", "images/s", rates["ray"], f"turns of {TURN} steps")
     yield ratio(table, "Ray Train / bare loop", rates["ray"], rates["bare"], at_least=0.97)
+    note = f"which wake every 10 ms; the steps have {cores()} cores to themselves but for that"
+    yield Figure(table, "Ray's processes beside its workers", "% of a core", [100 * share for share in others], note)
     run = f"benchmark-{workers}"
     last, seconds = timed(lambda: fit(config, run, States(config.tracking.states, run)).history[-1])
     learning = config.train.steps * config.train.batch / last["images_per_second"]
@@ -82,8 +84,9 @@ def _compared(config: Config, turns: int) -> Iterator[Figure]:
         yield ratio(table, "input path / bare loop", [fed] * turns, rates["bare"], at_least=3)
 
 
-def _by_turns(config: Config) -> Iterator[tuple[float, float]]:
-    """Seconds that the bare loop needs for its turn, and Ray Train for the same steps; as often as asked for."""
+def _by_turns(config: Config) -> Iterator[tuple[float, float, float]]:
+    """Seconds that the bare loop needs for its turn, and Ray Train for the same steps, and how much of a core Ray's
+    other processes take meanwhile; as often as asked for."""
     Path(TIMES).unlink(missing_ok=True)
     ray = multiprocessing.get_context("spawn").Process(target=_train, args=(config,))
     with tempfile.TemporaryDirectory() as meeting, contextlib.ExitStack() as stack:
@@ -98,8 +101,10 @@ def _by_turns(config: Config) -> Iterator[tuple[float, float]]:
                 with _standing_still(ray.pid):
                     bare = _turn(pools, TURN)
                 began = len(_times(0, ray))  # of the step that stood still
+                before, since = _beside(ray.pid), time.monotonic()
                 times = _times(began + 1 + TURN, ray)
-                yield bare, times[began + TURN] - times[began]
+                share = (_beside(ray.pid) - before) / (time.monotonic() - since)
+                yield bare, times[began + TURN] - times[began], share
         finally:
             _tell(_tree(ray.pid), psutil.Process.kill)
             ray.join()
@@ -128,6 +133,17 @@ def _tree(pid: int) -> list[psutil.Process]:
         return [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _beside(pid: int) -> float:
+    """Seconds of processor time that Ray's processes have had, but for those that train."""
+    seconds = 0.0
+    for process in _tree(pid):
+        with contextlib.suppress(psutil.Error):  # it has ended by itself
+            if "RayTrainWorker" not in " ".join(process.cmdline()):
+                used = process.cpu_times()
+                seconds += used.user + used.system
+    return seconds
 
 
 # Ray's side

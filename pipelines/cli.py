@@ -168,7 +168,7 @@ def _write_page(scored: Scored, page: Path, fetched: list[str] | None = None) ->
     verdicts = Counter(row["verdict"] or "failed" for row in scored.rows)
     print(f"{scored.folder}: " + ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common()))
     if gone := sum(row["status"] == "ok" and not row["thumbnail"] for row in scored.rows):
-        print(f"without a picture, since moved, changed, in a table, or at an address (r2mrf report --fetch): {gone}")
+        print(f"without a picture, since moved or changed, or at an address (r2mrf report --fetch): {gone}")
     print(f"page: {page}")
 
 

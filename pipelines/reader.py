@@ -43,27 +43,10 @@ def _source(photo: Photo, addresses: Addresses) -> str | bytes | images.ImageErr
     name = os.fsdecode(photo.file)
     try:
         if photo.row >= 0:
-            return _held(photo, name, addresses)
+            return tables.image(name, photo.row, photo.mtime, addresses)
         return addresses.read(name) if is_address(name) else name
     except images.ImageError as error:
         return error
-
-
-def _held(photo: Photo, name: str, addresses: Addresses) -> bytes:
-    """Image of a row of a Parquet file."""
-    try:
-        data = _images(name, photo.mtime, addresses)[photo.row]
-    except Exception as error:  # the file was replaced or cut since it was listed
-        _images.cache_clear()  # the next row opens it anew
-        raise images.ImageError("unreadable", " ".join(str(error).split())[:200]) from None
-    if not data:
-        raise images.ImageError("empty")
-    return data
-
-
-@functools.lru_cache(maxsize=1)  # photos come in their order; a file of another time is another one
-def _images(name: str, mtime: int, addresses: Addresses) -> tables.Images:
-    return tables.Images(name, addresses)
 
 
 def _seen(photo: Photo, source: str | bytes | images.ImageError, guard: Guard) -> Seen:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from pipelines import scorer
 from pipelines.cluster import ROOM, connect, cores
+from pipelines.interrupts import remembered
 from pipelines.job import Job, decided
 from pipelines.ledger import Ledger, flush
 from pipelines.library import Library, samples
@@ -95,14 +96,16 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None
     done = ledger.mend()
     listing, began, bar = Listing(library, ledger, job.options), time.perf_counter(), None
     failed = 0
-    with ExitStack() as stack:
+    with remembered() as check, ExitStack() as stack:
         for numbers in stack.enter_context(closing(_waves(ledger, listing))):
             if not bar:
                 job = _prepared_and_connected(job, stack)
                 bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
+            check()
             shards = {number: ledger.photos(number) for number in numbers}
             bar.total = bar.n + sum(map(len, shards.values()))
             for number, rows in _finished(shards, scorer.run(shards, job), bar):
+                check()
                 _keep(number, rows, ledger, library, out)
                 failed += sum(row["status"] == "failed" for row in rows)
                 bar.set_postfix(failed=failed, refresh=False)

@@ -7,11 +7,13 @@ piece, however long it is; any other is sorted in memory.
 
 from __future__ import annotations
 
+import functools
 import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import PurePosixPath
+from threading import Lock
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,6 +62,34 @@ def image_column(schema: pa.Schema) -> str | None:
         if name in schema.names and _is_bytes(schema.field(name).type):
             return name
     return None
+
+
+def image(name: str, row: int, mtime: int, addresses: Addresses) -> bytes:
+    """The image in a row of a Parquet file, a path or an address.
+
+    Args:
+        mtime: of the file; one that has changed is opened anew.
+
+    Raises:
+        ImageError: unreadable or empty.
+    """
+    try:
+        with _ONE_AT_A_TIME:
+            data = _images(name, mtime, addresses)[row]
+    except Exception as error:  # the file was replaced or cut since it was listed
+        _images.cache_clear()  # the next row opens it anew
+        raise images.ImageError("unreadable", " ".join(str(error).split())[:200]) from None
+    if not data:
+        raise images.ImageError("empty")
+    return data
+
+
+_ONE_AT_A_TIME = Lock()  # a file has one reader, and keeps one row group
+
+
+@functools.lru_cache(maxsize=1)  # photos come in their order; a file of another time is another one
+def _images(name: str, mtime: int, addresses: Addresses) -> Images:
+    return Images(name, addresses)
 
 
 class Images:

@@ -21,8 +21,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipelines import tables
 from pipelines.addresses import Addresses, is_address
 from pipelines.cluster import cores
+from pipelines.photo import UNKNOWN
 from pipelines.progress import progress
 from r2mrf import images
 from r2mrf.files import whole
@@ -54,6 +56,7 @@ def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> 
     photos = {name: row for row in rows if (name := photo_name(row))}
     maps = {name: row for row in rows if (name := map_name(row))}
     there = {path.name for path in folder.glob("*")}
+    addresses = addresses or Addresses()
     there |= _each(partial(_photo, folder, addresses), {name: row for name, row in photos.items() if name not in there})
     maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # laid over, or not shown at all
     made = _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
@@ -87,7 +90,7 @@ def _each(make, rows: dict[str, dict]) -> set[str]:
         return {name for name, made in zip(rows, shown, strict=True) if made}
 
 
-def _photo(folder: Path, addresses: Addresses | None, name: str, row: dict) -> bool:
+def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
     try:
         data = _content(row["path"], addresses)
         if hashlib.sha256(data).hexdigest() != row["content_sha256"]:
@@ -103,12 +106,13 @@ def _photo(folder: Path, addresses: Addresses | None, name: str, row: dict) -> b
     return True
 
 
-def _content(path: str, addresses: Addresses | None) -> bytes:
-    if not is_address(path):
-        return images.read_bytes(on_disk(path))
-    if addresses and addresses.reach(path):
-        return addresses.read(path)
-    raise images.ImageError("unreadable", "not to be fetched")
+def _content(path: str, addresses: Addresses) -> bytes:
+    if is_address(path) and not addresses.reach(path):
+        raise images.ImageError("unreadable", "not to be fetched")
+    file, held, row = path.rpartition("#")
+    if held and row.isdecimal() and file.lower().endswith(".parquet") and not os.path.lexists(on_disk(path)):
+        return tables.image(file if is_address(file) else on_disk(file), int(row), UNKNOWN, addresses)
+    return addresses.read(path) if is_address(path) else images.read_bytes(on_disk(path))
 
 
 def _map(folder: Path, maps: Path, name: str, row: dict) -> bool:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import fsspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from library_made_up import FINGERPRINT, HOSTILE, MADE_BY, failed, ok, save_scene, save_table
@@ -150,7 +151,7 @@ def test_no_thumbnail_where_the_photo_is_gone_changed_or_failed(here, report):
     status, out, _ = report(here)
     assert status == 0
     assert out[1:] == [
-        "without a picture, since moved, changed, in a table, or at an address (r2mrf report --fetch): 3",
+        "without a picture, since moved or changed, or at an address (r2mrf report --fetch): 3",
         f"page: {here / 'report.html'}",
     ]
 
@@ -165,6 +166,28 @@ def test_photos_at_addresses_are_fetched_if_that_is_asked_for(here, report):
     status, out, _ = report(here, "--fetch", "memory://far")
     assert (status, out[1:]) == (0, [f"page: {here / 'report.html'}"])
     assert images.load(here / "thumbnails" / thumbnails.photo_name(row)).shape == (256, 110, 3)
+
+
+@pytest.mark.parametrize("far", [False, True], ids=["here", "at an address"])
+def test_images_in_a_table_are_shown(here, report, far):
+    photos = [save_photo(here / "a.jpg", (90, 60 + i), seed=i).read_bytes() for i in range(5)]
+    pq.write_table(pa.table({"image": photos}), here / "held.parquet", row_group_size=2)
+    place = str(here / "held.parquet")
+    if far:
+        place = "memory://far/held.parquet"
+        fsspec.filesystem("memory").pipe("/far/held.parquet", (here / "held.parquet").read_bytes())
+    hashes = [hashlib.sha256(photo).hexdigest() for photo in photos]
+    rows = [ok(f"{place}#{i}", content_sha256=sha256) for i, sha256 in enumerate([*hashes, "ab" * 32])]
+    save_table(here, rows)
+    status, out, _ = report(here, *(("--fetch", "memory://far") if far else ()))
+    assert (status, out[1][-3:]) == (0, ": 1")  # the last one is no row of it
+    shown = [Image.open(here / "thumbnails" / thumbnails.photo_name(row)).size for row in rows[:5]]
+    assert shown == [(60 + i, 90) for i in range(5)]
+
+
+def test_a_file_may_be_named_like_a_row_of_a_table(here):
+    (row,) = pictured(here, [ok(save_photo(here / "p" / "a.jpg").rename(here / "p" / "held.parquet#0"))])
+    assert row["thumbnail"]
 
 
 def test_made_once(here):
