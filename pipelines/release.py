@@ -1,6 +1,7 @@
 """Job release: a trained model becomes the weights that ship with the package.
 
     python -m pipelines.release MODEL [--shift LOGITS]      # -> r2mrf/weights/lite
+    python -m pipelines.release                             # only their graph anew, after a change of the network's code
 
 The maps are calibrated in the last layer. A shift, chosen on real photos by the one who releases (docs/training.md),
 is added to its logits: rendered scenes hold more defocus than photographs do. Then they are multiplied by the factor
@@ -54,11 +55,19 @@ def release(model: Path, shift: float = 0.0) -> Path:
         )
         if (size := (made / WEIGHTS).stat().st_size) > LARGEST:
             raise UserError(f"{model}: {size / 2**20:.0f} MB are too many to ship; the limit is {LARGEST / 2**20:.0f}")
-        (made / GRAPH).write_bytes(without_weights(trained.network, (made / WEIGHTS).read_bytes(), beside=WEIGHTS))
-        for name in (WEIGHTS, FACTS, GRAPH):  # the model card beside them is written by people
+        for name in (WEIGHTS, FACTS):  # the model card beside them is written by people
             with whole(folder / name) as file:
                 file.write_bytes((made / name).read_bytes())
+    write_graph()
     return folder
+
+
+def write_graph() -> None:
+    """The graph of the released weights, beside them."""
+    folder = RELEASED / "lite"
+    weights = (folder / WEIGHTS).read_bytes()
+    with whole(folder / GRAPH) as file:
+        file.write_bytes(without_weights(checkpoint.load(folder).network, weights, beside=WEIGHTS))
 
 
 def _best_factor(trained: Checkpoint, prepared: Path) -> float:
@@ -76,12 +85,16 @@ def main() -> None:
     """The command line: exit status 0, or 1 with one line for a user's mistake."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "model", type=Path, metavar="MODEL", help="folder models/r2mrf of the workspace it was trained in"
+        "model", type=Path, nargs="?", metavar="MODEL", help="folder models/r2mrf of the workspace it was trained in"
     )
     parser.add_argument("--shift", type=float, default=0.0, metavar="LOGITS", help="below 0: less is called defocused")
     options = parser.parse_args()
     try:
-        folder = release(options.model, options.shift)
+        if options.model:
+            folder = release(options.model, options.shift)
+        else:
+            write_graph()
+            return
     except UserError as error:
         sys.exit(f"error: {error}")
     print(f"{folder}: {checkpoint.load(folder).name}; bring the figures of its README.md up to date (docs/training.md)")

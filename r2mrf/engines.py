@@ -9,7 +9,6 @@ An engine gives torch's probabilities, to the rounding of its precision; `fastes
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import torch
 from r2mrf.checkpoint import Checkpoint
 from r2mrf.errors import UserError
 from r2mrf.graph import Graph, to_onnx
+from r2mrf.inference import for_inference
 from r2mrf.model import R2MRF
 from r2mrf.precision import autocast, resolve
 from r2mrf.runtimes import RUNTIMES, Engine, EngineError, Probabilities
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Torch:
-    """A copy of the network, made for use, under autocast."""
+    """A copy of the network, made for inference, under autocast."""
 
     name = "torch"
 
@@ -41,9 +41,7 @@ class Torch:
             torch.set_num_threads(threads)  # of the whole process: torch has one pool
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.precision = resolve(precision, self.device)
-        network = copy.deepcopy(network).eval()
-        network.backbone.fold()
-        self.graph = Graph(network.to(self.device))
+        self.graph = Graph(for_inference(network).to(self.device))
 
     @torch.inference_mode()
     def __call__(self, x: np.ndarray) -> Probabilities:

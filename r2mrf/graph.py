@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from r2mrf.errors import UserError
+from r2mrf.inference import for_inference
 from r2mrf.model import R2MRF
 from r2mrf.runtimes import INPUT, OUTPUTS, WEIGHTS_HASH
 
@@ -36,15 +37,15 @@ class Graph(nn.Module):
         """(`defocus`, `steps`), as above."""
         outputs = self.network(photos)
         steps = [self.network.fuse(sides) for sides in outputs.sides[-AGREEMENT_STEPS:]]
-        return outputs.fused.float().sigmoid()[:, 0], torch.cat(steps, dim=1).float().sigmoid()
+        return outputs.fused.float().sigmoid().squeeze(1), torch.cat(steps, dim=1).float().sigmoid()
 
 
 def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
     """The graph as an ONNX file. Batch, height and width are free; height and width at least 32.
 
     Args:
-        folded: normalisation is folded into the convolutions, and what is made of weights alone is computed. If not,
-            the graph's weights are the network's, by their names.
+        folded: of the network `for_inference`, and what is made of weights alone is computed. If not, the graph's
+            weights are those of the network itself, by their names.
 
     Raises:
         GraphError: the package onnx is missing, or the network does what ONNX has no word for.
@@ -59,13 +60,13 @@ def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
     names: dict[str, Any] = {"input_names": [INPUT], "output_names": list(OUTPUTS), "dynamic_axes": sizes}
     mode = torch.onnx.TrainingMode.EVAL if folded else torch.onnx.TrainingMode.PRESERVE
     options: dict[str, Any] = {"training": mode, "do_constant_folding": folded, "opset_version": OPSET}
-    example = torch.zeros(1, 3, 64, 64)
+    graph, example = Graph(for_inference(network) if folded else network), torch.zeros(1, 3, 64, 64)
     file: Any = io.BytesIO()  # torch takes it; its types know of paths only
     try:
         with warnings.catch_warnings():
             # the exporter that torch calls legacy takes two seconds; the newer one, half a minute
             warnings.simplefilter("ignore")
-            torch.onnx.export(Graph(network), (example,), file, dynamo=False, **options, **names)
+            torch.onnx.export(graph, (example,), file, dynamo=False, **options, **names)
     except torch.onnx.errors.OnnxExporterError as error:
         cause = " ".join(str(error).split())[:200]
         raise GraphError(f"the network cannot be written as ONNX ({cause}): use the engine torch") from None

@@ -97,7 +97,7 @@ def test_without_torch_it_says_the_same(predictor):
 
 def test_its_graph_is_the_network_of_today(predictor):
     weights = (RELEASED / "lite/model.safetensors").read_bytes()
-    graph = without_weights(predictor.network, weights, beside="model.safetensors")
+    graph = without_weights(predictor.network, weights, beside="model.safetensors")  # else: python -m pipelines.release
     assert graph == (RELEASED / "lite/model.onnx").read_bytes()
 
 
