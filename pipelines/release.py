@@ -1,7 +1,7 @@
 """Job release: a trained model becomes the weights that ship with the package.
 
     python -m pipelines.release MODEL [--shift LOGITS]      # -> r2mrf/weights/lite
-    python -m pipelines.release                             # only their graph anew, after a change of the network's code
+    python -m pipelines.release                             # only their graph anew, when the network's code has changed
 
 The maps are calibrated in the last layer. A shift, chosen on real photos by the one who releases (docs/training.md),
 is added to its logits: rendered scenes hold more defocus than photographs do. Then they are multiplied by the factor
