@@ -68,7 +68,7 @@ def network(steps: int, short: bool) -> Callable[[], object]:
 
 
 def photo(width: int, height: int) -> Callable[[], object]:
-    """A JPEG of that size to its map as PNG, as `r2mrf map` does it."""
+    """A JPEG of that size to its map as PNG, by torch."""
     predictor = Predictor.load("lite")
     data = images.encode_jpeg(resize(images.load(samples()[0]), height, width))
     return lambda: images.encode_png(to_uint8(predictor(images.decode(data))))

@@ -69,7 +69,7 @@ def _compared(config: Config, turns: int) -> Iterator[Figure]:
     yield Figure(table, "bare loop", "images/s", rates["bare"], f"turns of {TURN} steps")
     yield Figure(table, "Ray Train", "images/s", rates["ray"], f"turns of {TURN} steps")
     yield ratio(table, "Ray Train / bare loop", rates["ray"], rates["bare"], at_least=0.97)
-    note = f"which wake every 10 ms; the steps have {cores()} cores to themselves but for that"
+    note = f"the steps have what that leaves of {cores()} cores"
     yield Figure(table, "Ray's processes beside its workers", "% of a core", [100 * share for share in others], note)
     run = f"benchmark-{workers}"
     last, seconds = timed(lambda: fit(config, run, States(config.tracking.states, run)).history[-1])
@@ -103,7 +103,8 @@ def _by_turns(config: Config) -> Iterator[tuple[float, float, float]]:
                 began = len(_times(0, ray))  # of the step that stood still
                 before, since = _beside(ray.pid), time.monotonic()
                 times = _times(began + 1 + TURN, ray)
-                share = (_beside(ray.pid) - before) / (time.monotonic() - since)
+                spent = sum(seconds - before[pid] for pid, seconds in _beside(ray.pid).items() if pid in before)
+                share = spent / (time.monotonic() - since)
                 yield bare, times[began + TURN] - times[began], share
         finally:
             _tell(_tree(ray.pid), psutil.Process.kill)
@@ -135,14 +136,14 @@ def _tree(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _beside(pid: int) -> float:
-    """Seconds of processor time that Ray's processes have had, but for those that train."""
-    seconds = 0.0
+def _beside(pid: int) -> dict[int, float]:
+    """Seconds of processor time that each of Ray's processes has had, but for those that train."""
+    seconds = {}
     for process in _tree(pid):
         with contextlib.suppress(psutil.Error):  # it has ended by itself
             if "RayTrainWorker" not in " ".join(process.cmdline()):
                 used = process.cpu_times()
-                seconds += used.user + used.system
+                seconds[process.pid] = used.user + used.system
     return seconds
 
 

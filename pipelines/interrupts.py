@@ -1,7 +1,7 @@
 """Ctrl-C that is not lost.
 
 Python raises KeyboardInterrupt wherever the program is just then, and drops it if that is a place that cannot raise:
-a finalizer, a callback of a library in C. Who works in a loop asks once more.
+a finalizer, a callback of a library in C. A loop therefore asks at each turn.
 """
 
 from __future__ import annotations
@@ -14,24 +14,26 @@ from types import FrameType
 
 
 @contextmanager
-def remembered() -> Iterator[Callable[[], None]]:
-    """Gives a function that raises KeyboardInterrupt if there was a Ctrl-C since; outside of the main thread, which
-    alone hears of it, the function does nothing."""
-    heard = threading.Event()
+def interrupts_kept() -> Iterator[Callable[[], None]]:
+    """Gives a function that raises KeyboardInterrupt if there was a Ctrl-C since. It does nothing where Ctrl-C is
+    ignored or heard by somebody else, or outside of the main thread, which alone can hear of it."""
+    heard = False
 
     def note(number: int, frame: FrameType | None) -> None:
-        heard.set()
-        signal.default_int_handler(number, frame)
+        nonlocal heard
+        heard = True
+        raise KeyboardInterrupt
 
     def check() -> None:
-        if heard.is_set():
+        if heard:
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield check
         return
-    before = signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, note)
     try:
         yield check
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.job import Job
 from pipelines.reader import Seen
 from r2mrf import scoring
-from r2mrf.analysis import Analysis, analyse
+from r2mrf.analysis import Analyser, Analysis
 from r2mrf.scoring import Shrunk
 
 
@@ -19,14 +19,14 @@ class Looker:
     asked for."""
 
     def __init__(self, job: Job, threads: int):
-        self.job, self.engine = job, job.start(threads)
+        self.job, self.analyser = job, Analyser(job.preprocess, job.start(threads))
 
     def __call__(self, seen: list[Seen]) -> list[dict]:
         pixels = [s.shrunk.pixels for s in seen if s.shrunk]
         batches = (
             pixels[start : start + self.job.options.batch] for start in range(0, len(pixels), self.job.options.batch)
         )
-        analyses = chain.from_iterable(analyse(np.stack(batch), self.job.preprocess, self.engine) for batch in batches)
+        analyses = chain.from_iterable(self.analyser.analyse_batch(np.stack(batch)) for batch in batches)
         return [self._row(s, s.shrunk, next(analyses)) if s.shrunk else self._failed(s) for s in seen]
 
     def _failed(self, seen: Seen) -> dict:

@@ -58,13 +58,15 @@ def release(model: Path, shift: float = 0.0) -> Path:
         for name in (WEIGHTS, FACTS):  # the model card beside them is written by people
             with whole(folder / name) as file:
                 file.write_bytes((made / name).read_bytes())
-    write_graph()
     return folder
 
 
-def write_graph() -> None:
-    """The graph of the released weights, beside them."""
-    folder = RELEASED / "lite"
+def write_graph(folder: Path) -> None:
+    """The graph of the weights in a model folder, beside them; older ones that are there are left to `Predictor`.
+
+    Raises:
+        UserError: there is no such model, or no graph of it.
+    """
     weights = (folder / WEIGHTS).read_bytes()
     with whole(folder / GRAPH) as file:
         file.write_bytes(without_weights(checkpoint.load(folder).network, weights, beside=WEIGHTS))
@@ -89,15 +91,16 @@ def main() -> None:
     )
     parser.add_argument("--shift", type=float, default=0.0, metavar="LOGITS", help="below 0: less is called defocused")
     options = parser.parse_args()
+    if options.shift and not options.model:
+        parser.error("--shift is for a MODEL")
     try:
-        if options.model:
-            folder = release(options.model, options.shift)
-        else:
-            write_graph()
-            return
+        folder = release(options.model, options.shift) if options.model else RELEASED / "lite"
+        write_graph(folder)
     except UserError as error:
         sys.exit(f"error: {error}")
-    print(f"{folder}: {checkpoint.load(folder).name}; bring the figures of its README.md up to date (docs/training.md)")
+    print(f"{folder / GRAPH}: the graph of {checkpoint.load(folder).name}")
+    if options.model:
+        print(f"{folder}: bring the figures of its README.md up to date (docs/training.md)")
 
 
 if __name__ == "__main__":

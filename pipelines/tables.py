@@ -73,12 +73,12 @@ def image(name: str, row: int, mtime: int, addresses: Addresses) -> bytes:
     Raises:
         ImageError: unreadable or empty.
     """
-    try:
-        with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME:
+        try:
             data = _images(name, mtime, addresses)[row]
-    except Exception as error:  # the file was replaced or cut since it was listed
-        _images.cache_clear()  # the next row opens it anew
-        raise images.ImageError("unreadable", " ".join(str(error).split())[:200]) from None
+        except Exception as error:  # the file was replaced or cut since it was listed
+            _images.cache_clear()  # the next row opens it anew
+            raise images.ImageError("unreadable", " ".join(str(error).split())[:200]) from None
     if not data:
         raise images.ImageError("empty")
     return data

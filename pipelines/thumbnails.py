@@ -57,7 +57,8 @@ def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> 
     maps = {name: row for row in rows if (name := map_name(row))}
     there = {path.name for path in folder.glob("*")}
     addresses = addresses or Addresses()
-    there |= _each(partial(_photo, folder, addresses), {name: row for name, row in photos.items() if name not in there})
+    missing = [(_place(row["path"]), name) for name, row in photos.items() if name not in there]
+    there |= _each(partial(_photo, folder, addresses), {name: photos[name] for _, name in sorted(missing)})
     maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # laid over, or not shown at all
     made = _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
     return (there | made) & (photos.keys() | maps.keys())
@@ -109,10 +110,25 @@ def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
 def _content(path: str, addresses: Addresses) -> bytes:
     if is_address(path) and not addresses.reach(path):
         raise images.ImageError("unreadable", "not to be fetched")
-    file, held, row = path.rpartition("#")
-    if held and row.isdecimal() and file.lower().endswith(".parquet") and not os.path.lexists(on_disk(path)):
-        return tables.image(file if is_address(file) else on_disk(file), int(row), UNKNOWN, addresses)
+    table, row = _place(path)
+    if row >= 0:
+        here = not is_address(table)
+        return tables.image(on_disk(table) if here else table, row, _changed(table) if here else UNKNOWN, addresses)
     return addresses.read(path) if is_address(path) else images.read_bytes(on_disk(path))
+
+
+def _place(path: str) -> tuple[str, int]:
+    """Table and row of an image that a table holds; of other photos, its path and -1."""
+    held = re.fullmatch(r"(.+\.parquet)#(\d{1,18})", path, re.IGNORECASE | re.DOTALL | re.ASCII)
+    return (path, -1) if not held or os.path.lexists(on_disk(path)) else (held[1], int(held[2]))
+
+
+def _changed(table: str) -> int:
+    """Time of a table of this machine. ImageError if it is none: reading a pipe might never end."""
+    place = Path(on_disk(table))
+    if not place.is_file():
+        raise images.ImageError("not_a_file")
+    return place.stat().st_mtime_ns
 
 
 def _map(folder: Path, maps: Path, name: str, row: dict) -> bool:

@@ -18,12 +18,6 @@ class Analysis(NamedTuple):
     confidence: float
 
 
-def analyse(photos: np.ndarray, preprocess: Preprocess, engine: Engine) -> list[Analysis]:
-    """uint8 B×H×W×3 as the network sees them, in use S×S by `preprocess.shrink` -> maps H×W, with their confidences."""
-    maps, steps = engine(preprocess.normalise(photos))
-    return [Analysis(defocus, certainty(k)) for defocus, k in zip(maps, steps, strict=True)]
-
-
 class Analyser:
     """Photos of any size in, maps of their size out.
 
@@ -54,5 +48,6 @@ class Analyser:
         return small._replace(defocus=self.preprocess.expand(small.defocus, *rgb.shape[:2]))
 
     def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
-        """As `analysis.analyse`: uint8 B×H×W×3 as the network sees them -> maps H×W, with their confidences."""
-        return analyse(photos, self.preprocess, self.engine)
+        """uint8 B×H×W×3 as the network sees them, in use S×S by `preprocess.shrink` -> maps H×W, with confidences."""
+        maps, steps = self.engine(self.preprocess.normalise(photos))
+        return [Analysis(defocus, certainty(k)) for defocus, k in zip(maps, steps, strict=True)]

@@ -58,6 +58,7 @@ def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
         OUTPUTS[1]: {0: "batch", 2: "rows", 3: "columns"},
     }
     names: dict[str, Any] = {"input_names": [INPUT], "output_names": list(OUTPUTS), "dynamic_axes": sizes}
+    # EVAL would fold the normalisation whatever it is asked
     mode = torch.onnx.TrainingMode.EVAL if folded else torch.onnx.TrainingMode.PRESERVE
     options: dict[str, Any] = {"training": mode, "do_constant_folding": folded, "opset_version": OPSET}
     graph, example = Graph(for_inference(network) if folded else network), torch.zeros(1, 3, 64, 64)
@@ -81,23 +82,24 @@ def without_weights(network: R2MRF, weights: bytes, beside: str) -> bytes:
         beside: its name, in the folder where the graph will be.
 
     Raises:
-        GraphError: as `to_onnx`.
+        GraphError: as `to_onnx`, or the file is not of this network.
     """
-    graph = to_onnx(network, folded=False)
-    import onnx
+    graph = to_onnx(network.eval(), folded=False)
+    import onnx  # is there, as `to_onnx` has seen
     from onnx.external_data_helper import set_external_data
 
     model = onnx.load_from_string(graph)
     head = int.from_bytes(weights[:8], "little")  # a safetensors file: length of the header, header, numbers
     places = json.loads(weights[8 : 8 + head])
     for tensor in model.graph.initializer:
-        start, end = (8 + head + place for place in places[tensor.name.removeprefix("network.")]["data_offsets"])
+        name = tensor.name.removeprefix("network.")
+        start, end = (8 + head + place for place in places.get(name, {"data_offsets": (0, 0)})["data_offsets"])
         if tensor.raw_data != weights[start:end]:
-            raise ValueError(f"{tensor.name} is another in the file of weights")
+            raise GraphError(f"{beside} does not hold the network's {name}: save the network anew")
         set_external_data(tensor, beside, offset=start, length=end - start)
         tensor.ClearField("raw_data")
         tensor.data_location = onnx.TensorProto.EXTERNAL
     for node in model.graph.node:
-        node.ClearField("name")
+        node.ClearField("name")  # nobody reads them, and they are a third of the file
     onnx.helper.set_model_props(model, {WEIGHTS_HASH: hashlib.sha256(weights).hexdigest()})
     return model.SerializeToString(deterministic=True)

@@ -34,8 +34,8 @@ class MergedRRM(nn.Module):
         self.module = module
         self.side = nn.Conv2d(1, 2 * width, kernel_size=5, padding=2, bias=False)
         self.from_s, self.from_p = nn.Conv2d(width, 1, kernel_size=1), nn.Conv2d(width, 1, kernel_size=1, bias=False)
-        kernels = torch.cat([F.pad(module.s1.weight, (1, 1, 1, 1)), module.p1.weight])
-        self.side.load_state_dict({"weight": kernels[:, :1]})
+        kernels = F.pad(module.s1.weight[:, :1], (1, 1, 1, 1)), module.p1.weight[:, :1]
+        self.side.load_state_dict({"weight": torch.cat(kernels)})
         of_s, of_p = module.out.weight.split(width, dim=1)
         self.from_s.load_state_dict({"weight": of_s, "bias": module.out.bias})
         self.from_p.load_state_dict({"weight": of_p})

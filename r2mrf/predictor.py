@@ -19,7 +19,7 @@ from r2mrf.runtimes import Engine
 
 
 class Predictor(Analyser):
-    """A trained network, ready for photos.
+    """A trained network, ready for photos: an `Analyser`, which says what it is called with, and its checkpoint.
 
     Attributes:
         network: the torch module in evaluation mode; takes normalised B×3×H×W. The engine holds a copy of its own, so

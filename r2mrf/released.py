@@ -17,21 +17,22 @@ from r2mrf.analysis import Analyser
 from r2mrf.preprocess import Preprocess
 from r2mrf.runtimes import WEIGHTS_HASH, OnnxRuntime
 
-FOLDER = Path(__file__).parent / "weights"
+FOLDER = Path(__file__).parent / "weights"  # as `checkpoint.RELEASED`, which comes with torch
 GRAPH = "model.onnx"
 
 
 def load(name: str) -> Analyser | None:
-    """A released model by name; None if there is none, or if its files do not belong together.
+    """A released model by name; None for every other name, and where it takes torch: there is no ONNX Runtime, or the
+    files do not belong together.
 
     `Predictor.load` takes every model, and says what is wrong with one.
     """
-    folder = FOLDER / name
-    if not (folder / GRAPH).is_file():
+    folder = FOLDER / "lite"
+    if name != "lite" or not (folder / GRAPH).is_file():
         return None
     try:
         weights, facts = (folder / "model.safetensors").read_bytes(), json.loads((folder / "model.json").read_bytes())
-        engine = OnnxRuntime(folder / GRAPH, threads=os.cpu_count() or 1)
+        engine = OnnxRuntime(folder / GRAPH, threads=len(os.sched_getaffinity(0)))
         hashes = {facts["weights_sha256"], hashlib.sha256(weights).hexdigest(), engine.facts[WEIGHTS_HASH]}
         return Analyser(Preprocess.from_dict(facts["preprocess"]), engine) if len(hashes) == 1 else None
     except Exception:  # of whatever kind: the runtime has a dozen of its own

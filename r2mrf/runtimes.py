@@ -78,7 +78,7 @@ class OpenVino:
         core = package("openvino").Core()
         graph = core.read_model(model if isinstance(model, bytes) else str(model))
         self.one_by_one = size is not None
-        if size:
+        if self.one_by_one:
             graph.reshape([1, 3, size, size])
         settings = {
             "INFERENCE_NUM_THREADS": threads,

@@ -185,6 +185,31 @@ def test_images_in_a_table_are_shown(here, report, far):
     assert shown == [(60 + i, 90) for i in range(5)]
 
 
+def test_a_row_group_is_read_once_however_many_rows_there_are(here, monkeypatch):
+    photos = [save_photo(here / "a.jpg", (20, 20 + i)).read_bytes() for i in range(12)]
+    pq.write_table(pa.table({"image": photos}), here / "held.parquet", row_group_size=4)
+    groups, read_row_group = [], pq.ParquetFile.read_row_group
+
+    def counted(file: pq.ParquetFile, group: int, **options) -> pa.Table:
+        groups.append(group)
+        return read_row_group(file, group, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    monkeypatch.setattr(thumbnails, "cores", lambda: 1)
+    named = {f"{here / 'held.parquet'}#{i}": hashlib.sha256(photo).hexdigest() for i, photo in enumerate(photos)}
+    rows = pictured(here, [ok(path, content_sha256=sha256) for path, sha256 in named.items()])
+    assert all(row["thumbnail"] for row in rows)
+    assert groups == [0, 1, 2]
+
+
+@pytest.mark.parametrize("row", ["9" * 5000, "12", "-1", "x"])
+def test_no_such_row_of_a_table(here, row):
+    pq.write_table(pa.table({"image": [b"x"]}), here / "held.parquet")
+    os.mkfifo(here / "pipe.parquet")
+    rows = [ok(f"{here / name}#{row}") for name in ("held.parquet", "pipe.parquet", "gone.parquet")]
+    assert [row["thumbnail"] for row in pictured(here, rows)] == [None] * 3
+
+
 def test_a_file_may_be_named_like_a_row_of_a_table(here):
     (row,) = pictured(here, [ok(save_photo(here / "p" / "a.jpg").rename(here / "p" / "held.parquet#0"))])
     assert row["thumbnail"]
