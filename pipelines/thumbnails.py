@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import re
+import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -125,10 +126,13 @@ def _place(path: str) -> tuple[str, int]:
 
 def _changed(table: str) -> int:
     """Time of a table of this machine. ImageError if it is none: reading a pipe might never end."""
-    place = Path(on_disk(table))
-    if not place.is_file():
+    try:
+        facts = os.stat(on_disk(table))  # noqa: PTH116
+    except (OSError, ValueError):
+        raise images.ImageError("unreadable") from None
+    if not stat.S_ISREG(facts.st_mode):
         raise images.ImageError("not_a_file")
-    return place.stat().st_mtime_ns
+    return facts.st_mtime_ns
 
 
 def _map(folder: Path, maps: Path, name: str, row: dict) -> bool:

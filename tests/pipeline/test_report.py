@@ -202,12 +202,13 @@ def test_a_row_group_is_read_once_however_many_rows_there_are(here, monkeypatch)
     assert groups == [0, 1, 2]
 
 
-@pytest.mark.parametrize("row", ["9" * 5000, "12", "-1", "x"])
+@pytest.mark.parametrize("row", ["9" * 5000, "12", "-1", "x"], ids=lambda row: row[:3])
 def test_no_such_row_of_a_table(here, row):
     pq.write_table(pa.table({"image": [b"x"]}), here / "held.parquet")
     os.mkfifo(here / "pipe.parquet")
-    rows = [ok(f"{here / name}#{row}") for name in ("held.parquet", "pipe.parquet", "gone.parquet")]
-    assert [row["thumbnail"] for row in pictured(here, rows)] == [None] * 3
+    names = ("held.parquet", "pipe.parquet", "gone.parquet", f"{'x' * 5000}.parquet")
+    rows = [ok("/p/a.jpg") | {"path": f"{here / name}#{row}"} for name in names]
+    assert [row["thumbnail"] for row in pictured(here, rows)] == [None] * 4
 
 
 def test_a_file_may_be_named_like_a_row_of_a_table(here):
