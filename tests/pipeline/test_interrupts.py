@@ -10,6 +10,9 @@ from dropped import drop_ctrl_c
 from pipelines.interrupts import interrupts_kept
 
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_one_that_was_dropped_is_told_when_asked_for():
     with interrupts_kept() as check:
@@ -35,14 +38,11 @@ def test_python_hears_it_again_afterwards():
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda number, frame: None], ids=["ignored", "another's"])
 def test_where_others_hear_it_nothing_changes(handler):
     signal.signal(signal.SIGINT, handler)
-    try:
-        with interrupts_kept() as check:
-            os.kill(os.getpid(), signal.SIGINT)
-            check()
-            assert signal.getsignal(signal.SIGINT) is handler
+    with interrupts_kept() as check:
+        os.kill(os.getpid(), signal.SIGINT)
+        check()
         assert signal.getsignal(signal.SIGINT) is handler
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_other_threads_hear_nothing_and_change_nothing():

@@ -288,6 +288,7 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_ctrl_c_that_python_drops_is_heard_at_the_next_chunk(here, tiny_model, monkeypatch):
     def dropping(shards: dict, job: Job) -> Iterator[Chunk]:
