@@ -9,7 +9,6 @@ from dropped import drop_ctrl_c
 
 from pipelines.interrupts import interrupts_kept
 
-
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 
 
