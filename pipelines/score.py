@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -22,7 +22,6 @@ from tqdm import tqdm
 
 from pipelines import scorer
 from pipelines.cluster import ROOM, connect, cores
-from pipelines.interrupts import interrupts_kept
 from pipelines.job import Job, decided
 from pipelines.ledger import Ledger, flush
 from pipelines.library import Library, samples
@@ -34,8 +33,6 @@ from pipelines.storage import here
 from r2mrf.config import Config, Score
 from r2mrf.errors import UserError
 from r2mrf.files import whole
-
-Chunk = tuple[int, int, list[dict]]  # as `scorer.run` gives them
 
 
 def score(config: Config) -> None:
@@ -98,15 +95,14 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None
     done = ledger.mend()
     listing, began, bar = Listing(library, ledger, job.options), time.perf_counter(), None
     failed = 0
-    with interrupts_kept() as check, ExitStack() as stack:
+    with ExitStack() as stack:
         for numbers in stack.enter_context(closing(_waves(ledger, listing))):
             if not bar:
                 job = _prepared_and_connected(job, stack)
                 bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
-            check()
             shards = {number: ledger.photos(number) for number in numbers}
             bar.total = bar.n + sum(map(len, shards.values()))
-            for number, rows in _finished(shards, _heeding(check, scorer.run(shards, job)), bar):
+            for number, rows in _finished(shards, scorer.run(shards, job), bar):
                 _keep(number, rows, ledger, library, out)
                 failed += sum(row["status"] == "failed" for row in rows)
                 bar.set_postfix(failed=failed, refresh=False)
@@ -129,13 +125,7 @@ def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]
     yield from listing.waves()
 
 
-def _heeding(check: Callable[[], None], chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    for chunk in chunks:
-        check()
-        yield chunk
-
-
-def _finished(shards: dict, chunks: Iterator[Chunk], bar: tqdm) -> Iterator[tuple[int, list]]:
+def _finished(shards: dict, chunks: Iterator[tuple[int, int, list[dict]]], bar: tqdm) -> Iterator[tuple[int, list]]:
     """Gather chunks by shard; a shard is given out, in the order of its photos, when its last one has come."""
     gathered: dict[int, dict[int, list[dict]]] = {number: {} for number in shards}
     for number, place, rows in chunks:

@@ -182,6 +182,7 @@ def test_two_runs_on_one_folder(library, tiny_model, undisturbed, tmp_path):
     assert first.finish() == undisturbed
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_interrupted(library, tiny_model, tmp_path):
     command = [Path(sys.executable).parent / "r2mrf", "score", library, "--out", tmp_path / "out", "--maps"]
     driver = subprocess.Popen(

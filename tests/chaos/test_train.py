@@ -155,6 +155,7 @@ def test_starts_from_a_model_in_a_folder_nearby(tmp_path, undisturbed):
         assert run.finish() != undisturbed
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_interrupted_and_then_other_parameters(tmp_path):
     with Run(tmp_path, workers=1) as run:
         run.start()

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dropped import drop_ctrl_c
-from library_made_up import failed
 from object_store import endpoint
 from tiny import save_photo, save_tiny_model
 
-from pipelines import score, scorer
 from pipelines.cli import main
-from pipelines.job import Job
-from pipelines.score import Chunk, score_library
+from pipelines.score import score_library
 from r2mrf import Predictor, images, scoring
 from r2mrf.config import Score
 from r2mrf.errors import UserError
@@ -286,23 +281,6 @@ def here(tmp_path, monkeypatch) -> Path:
         save_photo(tmp_path / name)
     (tmp_path / "p" / "x.txt").write_text("no list")
     return tmp_path
-
-
-@pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_ctrl_c_that_python_drops_is_heard_at_the_next_chunk(here, tiny_model, monkeypatch):
-    def dropping(shards: dict, job: Job) -> Iterator[Chunk]:
-        ((number, photos),) = shards.items()
-        for place in range(len(photos)):
-            drop_ctrl_c()
-            yield number, place, [failed(photos[place].path)]
-
-    monkeypatch.setattr(scorer, "run", dropping)
-    monkeypatch.setattr(score, "connect", lambda **_: contextlib.nullcontext())
-    done = command("score", "p", "--out", "out", "--model", tiny_model, "--engine", "torch")
-    assert done.status == 130
-    assert "the same command goes on from here" in done.err[-1]
-    assert not list((here / "out/scores").iterdir())
 
 
 # --- could not run ---------------------------------------------------------------------------------------
