@@ -37,7 +37,7 @@ def _seed():
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Python and the programs that it starts hear it, as at a terminal; what runs in the background of a shell ignores it."""
+    """Heard as at a terminal, by the programs that a test starts, too: in the background of a shell it is ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
