@@ -67,7 +67,7 @@ def write_graph(folder: Path) -> None:
     Raises:
         UserError: there is no such model, or no graph of it.
     """
-    weights = (folder / WEIGHTS).read_bytes()
+    weights = checkpoint.read(folder)[WEIGHTS]
     with whole(folder / GRAPH) as file:
         file.write_bytes(without_weights(checkpoint.load(folder).network, weights, beside=WEIGHTS))
 
