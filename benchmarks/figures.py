@@ -75,12 +75,12 @@ class Figure:
         )
 
 
-def ratio(table: str, name: str, ones: Iterable[float], others: Iterable[float], **reach: float) -> Figure:
+def ratio(table: str, name: str, ones: Iterable[float], others: Iterable[float], **reach: float | None) -> Figure:
     """Of what was measured in the same turns, turn by turn."""
     return Figure(table, name, "×", [one / other for one, other in zip(ones, others, strict=True)], **reach)
 
 
-def exponent(table: str, name: str, sizes: Iterable[float], runs: Iterable[Iterable[float]], **reach: float) -> Figure:
+def exponent(table: str, name: str, sizes: Iterable[float], runs: Iterable[Iterable[float]], **reach: float | None) -> Figure:
     """Slope of log(cost) over log(size): 0 = flat, 1 = linear, 2 = quadratic. `runs`: costs at all sizes, by repeat."""
     logs = np.log(list(sizes))
     slopes = [float(np.polyfit(logs, np.log(list(costs)), 1)[0]) for costs in runs]
@@ -152,5 +152,11 @@ def _load() -> float:
 
 
 def _commit() -> str:
-    said = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=10"], capture_output=True, text=True)
-    return said.stdout.strip() or "unknown"
+    """What is measured: what benchmarks leave, as the one before this, does not make it another."""
+    commit = _git("rev-parse", "--short=10", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports", ":!docs")
+    return f"{commit}-dirty" if changed else commit or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True).stdout.strip()

@@ -3,8 +3,8 @@
     python -m benchmarks.scaling
 
 Machines are nodes of a Ray cluster on this one, each on a core of its own. The driver shares the first node's core, as
-it does on a cluster's head, so that the second core is the second node's alone. Rates are those between the first
-shard and the last.
+it does on a cluster's head, so that the second core is the second node's alone. Rates are those once
+started.
 """
 
 from __future__ import annotations
