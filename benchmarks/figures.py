@@ -80,7 +80,7 @@ def ratio(table: str, name: str, ones: Iterable[float], others: Iterable[float],
     return Figure(table, name, "×", [one / other for one, other in zip(ones, others, strict=True)], **reach)
 
 
-def exponent(table: str, name: str, sizes: Iterable[float], runs: Iterable[Iterable[float]], **reach: float | None) -> Figure:
+def exponent(table: str, name: str, sizes: Iterable[float], runs: Iterable[Iterable[float]], **reach: float) -> Figure:
     """Slope of log(cost) over log(size): 0 = flat, 1 = linear, 2 = quadratic. `runs`: costs at all sizes, by repeat."""
     logs = np.log(list(sizes))
     slopes = [float(np.polyfit(logs, np.log(list(costs)), 1)[0]) for costs in runs]

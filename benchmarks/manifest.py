@@ -27,7 +27,7 @@ from pipelines.photo import Photo
 from r2mrf.config import Score
 
 ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
-MOST = 100_000_000  # an hour and a half, 20 GB: after the others, so that what they cost is known if it is cut short
+MOST = 100_000_000  # more than two hours, 20 GB: after the others, so that what they cost is known if it is cut short
 KEY = "0123456789abcdef"  # of the shards: a fingerprint of nothing
 GROUP = 1_000_000  # rows that are made up at a time
 CHANGED, NEW = 0.01, 0.01  # shares of the rows in the last phase
@@ -35,14 +35,21 @@ CHANGED, NEW = 0.01, 0.01  # shares of the rows in the last phase
 
 def measure(short: bool) -> Iterator[Figure]:
     sizes = (1_000, 4_000) if short else ROWS
-    costs = []
+    costs = {}
     for rows in sizes:
-        costs.append((yield from _phases(rows)))
-    for phase in PHASES:
-        for what, values in zip(("time", "memory"), zip(*(cost[phase] for cost in costs), strict=True), strict=True):
-            yield exponent(f"growth up to {sizes[-1]:,} rows", f"{phase}: {what}", sizes, [values], at_most=1.0)
+        costs[rows] = yield from _phases(rows)
+    yield from growth(costs)
     if not short:
-        yield from _phases(MOST)
+        yield from growth({sizes[-1]: costs[sizes[-1]], MOST: (yield from _phases(MOST))})
+
+
+def growth(costs: dict[int, dict[str, tuple[float, float]]]) -> Iterator[Figure]:
+    """Exponents of each phase over the numbers of rows. `costs`: of rows and phase, seconds and bytes."""
+    table = f"growth from {min(costs):,} to {max(costs):,} rows"
+    for phase in PHASES:
+        by_kind = zip(*(cost[phase] for cost in costs.values()), strict=True)
+        for what, values in zip(("time", "memory"), by_kind, strict=True):
+            yield exponent(table, f"{phase}: {what}", costs, [values], at_most=1.0)
 
 
 def _phases(rows: int) -> Generator[Figure, None, dict[str, tuple[float, float]]]:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from benchmarks.figures import FOLDER
 from benchmarks.plan import HOURS, MACHINE, basis, plan
+from benchmarks.score import STEADY
 from pipelines import pages
 from r2mrf.config import Score
 
 BENCHMARKS = ("startup", "network", "training", "augment", "score", "scaling", "growth", "memory", "manifest")
 LIBRARIES = (1e8, 1e10)  # photos for which docs/scale.md plans
+PHOTOS = "4000×3000"  # of which libraries of that size are made
 PERFORMANCE, SCALE = Path("docs/performance.md"), Path("docs/scale.md")
 
 
@@ -34,14 +36,10 @@ class Measured:
             tables.setdefault(row["table"], []).append(row)
         return tables
 
-    def row(self, benchmark: str, name: str) -> dict | None:
-        """The row of this name that was measured; None if none was."""
-        rows = (row for rows in self.tables(benchmark).values() for row in rows)
-        return next((row for row in rows if row["name"] == name and row["values"]), None)
-
-    def median(self, benchmark: str, name: str) -> float | None:
-        row = self.row(benchmark, name)
-        return row["median"] if row else None
+    def median(self, benchmark: str, name: str, table: str = "") -> float | None:
+        """Of the first row of this name that was measured, in a table whose title says `table`; None if none was."""
+        rows = (row for title, rows in self.tables(benchmark).items() if table in title for row in rows)
+        return next((row["median"] for row in rows if row["name"] == name and row["values"]), None)
 
     def aims(self) -> list[dict]:
         """Rows that were to reach something."""
@@ -82,12 +80,13 @@ def aim(row: dict) -> str:
 
 def main() -> None:
     measured = Measured(FOLDER)
-    rate = measured.median("score", "r2mrf score, first shard to last")
+    rate = measured.median("score", STEADY, PHOTOS)
     cores = measured.runs.get("score", {}).get("cores", 1)
     known = basis(rate, cores, measured.tables("manifest"))
     plans = [plan(photos, known, Score().shard_rows) for photos in LIBRARIES] if known else []
-    words = {"measured": measured, "basis": known, "plans": plans, "machine_cores": MACHINE, "hours": HOURS}
-    words |= {"number": number, "large": large, "cell": cell, "aim": aim}
+    two = measured.median("scaling", "2 over 1", "machines")
+    words: dict = {"photos": PHOTOS, "two": two, "measured": measured, "basis": known, "plans": plans}
+    words |= {"machine_cores": MACHINE, "hours": HOURS, "number": number, "large": large, "cell": cell, "aim": aim}
     for page in (PERFORMANCE, SCALE):
         pages.write(page, pages.render(Path(__file__).with_name(f"{page.name}.j2"), **words))
 

@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 KEYS = 1000  # that an object store of S3's kind gives in one answer to a listing
+READS = 2  # requests for a photo: how large it is, and its content
 PHASES = ("listed and sharded", "scores written", "run again, nothing new")  # of benchmarks.manifest
 MACHINE, HOURS = 64, 24 * 7  # cores of a machine, and the time that a library may take
 
@@ -82,6 +83,6 @@ def plan(photos: float, known: Basis, shard_rows: int) -> Plan:
         again_hours=parts * known.again / 3600,
         table_bytes=photos * known.bytes_a_row,
         files=2 * photos / shard_rows,
-        requests=photos,
+        requests=READS * photos,
         listings=photos / KEYS,
     )

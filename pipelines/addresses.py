@@ -54,11 +54,11 @@ class Addresses:
     """Reads addresses; those in a bucket that one of `sources` names are reached as that source says."""
 
     def __init__(self, sources: Iterable[str] = ()):
-        self._systems = {_root(source): _system(source) for source in sources if is_address(source)}
+        self._systems = {root(source): _system(source) for source in sources if is_address(source)}
 
     def reach(self, address: str) -> bool:
         """Whether one of the sources is in the bucket of this address."""
-        return _root(address) in self._systems
+        return root(address) in self._systems
 
     def read(self, address: str) -> bytes:
         """Content of a file, by an address as `walk` gives them.
@@ -68,13 +68,7 @@ class Addresses:
         """
         try:
             system, path = self._find(address)
-            entry = system.get_file_info(path)
-            if entry.type == FileType.Directory:
-                raise ImageError("not_a_file")
-            if (entry.size or 0) > MAX_BYTES:
-                raise ImageError("too_large", f"{entry.size:,} bytes; at most {MAX_BYTES:,} are read")
-            with system.open_input_stream(path) as file:
-                data = file.read()
+            data = _streamed(system, path) if isinstance(system, PyFileSystem) else _at_once(system, path)
         except ImageError:
             raise
         except Exception as error:
@@ -93,14 +87,18 @@ class Addresses:
 
     def facts(self, source: str) -> FileInfo:
         """Kind, size and time of what lies there. Raises UserError if nothing does, or it cannot be reached."""
-        try:
-            system, path = self._find(shown(source))
-            entry = system.get_file_info(path)
-        except Exception as error:
-            raise UserError(_refusal(source, error)) from None
+        entry = self.ask(source)
         if entry.type == FileType.NotFound:
             raise UserError(f"{shown(source)}: no such file or folder there; check the address")
         return entry
+
+    def ask(self, source: str) -> FileInfo:
+        """The same, also if nothing lies there. Raises UserError if it cannot be reached."""
+        try:
+            system, path = self._find(shown(source))
+            return system.get_file_info(path)
+        except Exception as error:
+            raise UserError(_refusal(source, error)) from None
 
     def walk(self, source: str) -> Iterator[tuple[str, FileInfo]]:
         """(address, facts) of all files below a folder, in the order of their addresses.
@@ -108,9 +106,9 @@ class Addresses:
         Raises:
             UserError: a folder cannot be listed.
         """
-        root = shown(source).rstrip("/")
-        system, path = self._find(root)
-        waiting = [(root, FileInfo(path, FileType.Directory))]
+        top = shown(source).rstrip("/")
+        system, path = self._find(top)
+        waiting = [(top, FileInfo(path, FileType.Directory))]
         while waiting:
             address, entry = waiting.pop()
             if entry.type != FileType.Directory:
@@ -124,9 +122,9 @@ class Addresses:
             waiting += sorted(named, key=_place, reverse=True)  # the first one is taken first
 
     def _find(self, address: str) -> tuple[FileSystem, str]:
-        if (root := _root(address)) not in self._systems:
-            self._systems[root] = _system(root)
-        system = self._systems[root]
+        if (bucket := root(address)) not in self._systems:
+            self._systems[bucket] = _system(bucket)
+        system = self._systems[bucket]
         if isinstance(system, PyFileSystem):
             return system, system.handler.fs._strip_protocol(address)
         return system, address.partition("://")[2]
@@ -137,9 +135,38 @@ def _place(named: tuple[str, FileInfo]) -> str:
     return f"{address}/" if entry.type == FileType.Directory else address
 
 
-def _root(address: str) -> str:
+def root(address: str) -> str:
+    """The bucket, or server, of an address."""
     scheme, _, rest = shown(address).partition("://")
     return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def _at_once(system: FileSystem, path: str) -> bytes:
+    """With one request for the size and one for the content: a stream would ask for each small piece of it."""
+    try:
+        file = system.open_input_file(path)
+    except Exception:
+        if system.get_file_info(path).type == FileType.Directory:
+            raise ImageError("not_a_file") from None
+        raise
+    with file:
+        _check(file.size())
+        return file.read()
+
+
+def _streamed(system: FileSystem, path: str) -> bytes:
+    """From servers too that send no parts of files."""
+    entry = system.get_file_info(path)
+    if entry.type == FileType.Directory:
+        raise ImageError("not_a_file")
+    _check(entry.size or 0)
+    with system.open_input_stream(path) as file:
+        return file.read()
+
+
+def _check(size: int) -> None:
+    if size > MAX_BYTES:
+        raise ImageError("too_large", f"{size:,} bytes; at most {MAX_BYTES:,} are read")
 
 
 def _system(source: str) -> FileSystem:

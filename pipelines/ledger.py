@@ -87,6 +87,10 @@ class Ledger:
         """Numbers of shards that are listed and not done."""
         return sorted(set(self.listed()) - set(self._numbers(self._scores)))
 
+    def size(self, numbers: Iterable[int]) -> int:
+        """How many photos these shards list."""
+        return sum(_checked(pq.read_metadata, self._file(self._manifest, number)).num_rows for number in numbers)
+
     def add(self, photos: list[Photo]) -> int:
         """A new shard; returns its number."""
         number, self._next = self._next, self._next + 1
@@ -139,7 +143,7 @@ class Ledger:
                 print(f"{file}: damaged; its photos are scored again", file=sys.stderr)
                 file.unlink()
                 continue
-            rows = _checked(pq.read_metadata, self._file(self._manifest, number)).num_rows
+            rows = self.size([number])
             if scores.num_rows != rows:
                 table, kept = self._read(self._scores, number), self._read(self._manifest, number, ["path"])["path"]
                 self._write(self._scores, number, table.filter(pc.is_in(table["path"], kept)))
@@ -212,7 +216,10 @@ def _checked(read: Callable[[Path], T], file: Path) -> T:
     try:
         return read(file)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{file}: is damaged ({error}); bring it back, or give another --out") from None
+        raise UserError(
+            f"{file}: is damaged ({error}); bring it back, or give another --out; what lies in scores/ may be removed: "
+            "its photos are scored again"
+        ) from None
 
 
 def _counted(column: pa.ChunkedArray) -> dict[str, int]:

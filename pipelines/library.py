@@ -9,14 +9,14 @@ still being listed while the first of them are scored.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from pyarrow.fs import FileType
 
 from pipelines import tables
-from pipelines.addresses import Addresses, is_address, shown
+from pipelines.addresses import Addresses, is_address, root, shown
 from pipelines.photo import Photo, here, there
 from r2mrf import images
 from r2mrf.errors import UserError
@@ -55,13 +55,27 @@ class Library:
                 seen.add(photo.path)
                 yield photo
 
-    def check(self) -> None:
-        """Raises UserError if a source has vanished: a disk that was taken away, a bucket out of reach."""
+    def check(self, unreadable: Iterable[str] = (), read: Iterable[str] = ()) -> None:
+        """Where photos cannot be read, one of them may be gone; or a source: a disk that was taken away, a bucket out
+        of reach.
+
+        Args:
+            unreadable: paths or addresses of such photos. A list or table may name them on other disks than its own.
+            read: of others, which could be read; where they lie is there.
+
+        Raises:
+            UserError: a source has vanished, or where the unreadable ones lie.
+        """
         for name in self.names:
             if is_address(name):
                 self.addresses.facts(name)
-            elif not Path(name).exists() or (Path(name).is_dir() and not any(Path(name).iterdir())):
-                raise UserError(f"{name} is gone: bring it back, and the same command goes on from here")
+            elif _is_gone(name):
+                raise _gone(name)
+        for name in {*map(_holder, unreadable)} - {*map(_holder, read)}:
+            if is_address(name):
+                self.addresses.ask(name)
+            elif _is_gone(name):
+                raise _gone(name)
 
     def _photos(self, source: str) -> Iterator[Photo]:
         if is_address(source):
@@ -90,9 +104,9 @@ class Library:
         else:
             yield there(shown(source), facts)
 
-    def _walk(self, root: str) -> Iterator[Photo]:
+    def _walk(self, top: str) -> Iterator[Photo]:
         """Links to files are followed, links to folders are not: they may lead in a ring."""
-        waiting = [(root, True)]
+        waiting = [(top, True)]
         while waiting:
             path, is_folder = waiting.pop()
             if not is_folder:
@@ -140,6 +154,41 @@ def _place(entry: tuple[str, bool]) -> str:
     """By which entries of a folder are sorted, so that all paths below it come in their order."""
     path, is_folder = entry
     return f"{path}/" if is_folder else path
+
+
+def _holder(path: str) -> str:
+    """Where a photo should lie: in which bucket, or in which folder, or the nearest one above that is there."""
+    if is_address(path):
+        return root(path)
+    return str(next(folder for folder in Path(path).parents if not _is_missing(folder)))
+
+
+def _is_missing(folder: Path) -> bool:
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # it is there, and may not be looked at, or its disk does not answer
+        return False
+    return False
+
+
+def _is_gone(name: str) -> bool:
+    """Whether nothing is there any more, or a folder without anything in it: where a disk was, there is one."""
+    try:
+        with os.scandir(name) as entries:
+            return not any(entries)
+    except (NotADirectoryError, PermissionError):
+        return False
+    except OSError:
+        return True
+
+
+def _gone(name: str) -> UserError:
+    return UserError(
+        f"{name} is gone, or empty: bring back what was there, and the same command goes on from here; if it is to be "
+        "empty, remove it"
+    )
 
 
 def _absolute(path: str) -> str:

@@ -26,7 +26,7 @@ def here(path: str) -> Photo:
     """A file of this machine, by its absolute path; what is not there is listed too, and fails when it is read."""
     try:
         facts = os.stat(path)  # noqa: PTH116
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL byte in it
         return Photo(readable(path), os.fsencode(path))
     return Photo(readable(path), os.fsencode(path), -1, facts.st_size, facts.st_mtime_ns)
 

@@ -10,6 +10,21 @@ from tqdm import tqdm
 ON_A_TERMINAL, IN_A_LOG = 0.5, 10.0  # seconds between two lines
 
 
+class Log:
+    """stderr where it is no terminal: what a terminal would show in place of the line before is a line of its own."""
+
+    encoding = "ascii"  # tqdm draws its bar with it
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            print(line, file=sys.stderr)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def progress(things: Iterable | None = None, **options) -> tqdm:
     """tqdm over `things`, or to be updated by hand; `options` are its own."""
-    return tqdm(things, mininterval=ON_A_TERMINAL if sys.stderr.isatty() else IN_A_LOG, **options)
+    if sys.stderr.isatty():
+        return tqdm(things, mininterval=ON_A_TERMINAL, **options)
+    return tqdm(things, mininterval=IN_A_LOG, file=Log(), **options)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from pipelines import tables
 from pipelines.addresses import Addresses, is_address
@@ -16,7 +18,7 @@ from r2mrf.config import Score
 from r2mrf.guard import Guard, Lost
 from r2mrf.preprocess import Preprocess
 
-FETCHERS = 8  # photos fetched from addresses at a time, by one reader
+FETCHERS = 8  # photos fetched from addresses at a time, by one reader; or fetched and not yet decoded
 BYTES_A_PIXEL = 16  # that decoding may take at most, with all copies
 
 
@@ -32,10 +34,16 @@ class Seen:
 def read(photos: list[Photo], job: Job) -> list[Seen]:
     """Fetch, decode and shrink a chunk of photos; what cannot be read comes back with its reason."""
     guard = guard_for(job.preprocess, job.options)
-    fetchers = 1 if any(photo.row >= 0 for photo in photos) else FETCHERS  # a file's row groups follow each other
-    with ThreadPoolExecutor(fetchers) as pool:
-        sources = pool.map(functools.partial(_source, addresses=job.addresses), photos)
-        return [_seen(photo, source, guard) for photo, source in zip(photos, sources, strict=True)]
+    ahead = 1 if any(photo.row >= 0 for photo in photos) else FETCHERS  # a file's row groups follow each other
+    with ThreadPoolExecutor(ahead) as pool:
+        fetch = functools.partial(_source, addresses=job.addresses)
+        coming = deque(pool.submit(fetch, photo) for photo in photos[:ahead])
+        seen = []
+        for photo, further in zip_longest(photos, photos[ahead:]):
+            seen.append(_seen(photo, coming.popleft().result(), guard))
+            if further is not None:  # not before: each photo that is fetched and not yet decoded is in memory
+                coming.append(pool.submit(fetch, further))
+    return seen
 
 
 def _source(photo: Photo, addresses: Addresses) -> str | bytes | images.ImageError:

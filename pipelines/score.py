@@ -55,6 +55,8 @@ def score_library(sources: list[str], out: Path, model: str, options: Score) -> 
     for name in ("scores", "manifest", *(["maps"] if options.maps else [])):
         (out / name).mkdir(parents=True, exist_ok=True)
     with _alone(out):
+        for folder in ("scores", "manifest", "maps"):
+            _sweep(out / folder)
         job = decided(job, out)
         ledger = Ledger(out, job.fingerprint, options)
         rate = _work(library, ledger, job, out)
@@ -90,9 +92,17 @@ def _alone(out: Path) -> Iterator[None]:
         yield
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what was being written when a run was killed: `r2mrf.files.whole` has such names."""
+    for pattern in (".*.parquet.*", ".*.png.*"):
+        for file in folder.glob(pattern):
+            file.unlink(missing_ok=True)
+
+
 def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None:
     """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
     done = ledger.mend()
+    listed = done + ledger.size(ledger.waiting())
     listing, began, bar = Listing(library, ledger, job.options), time.perf_counter(), None
     failed = 0
     with ExitStack() as stack:
@@ -101,8 +111,9 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None
                 job = _prepared_and_connected(job, stack)
                 bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
             shards = {number: ledger.photos(number) for number in numbers}
-            bar.total = bar.n + sum(map(len, shards.values()))
+            bar.total = listed + listing.new  # of the library, as far as it has been listed by now
             for number, rows in _finished(shards, scorer.run(shards, job), bar):
+                bar.total = listed + listing.new
                 _keep(number, rows, ledger, library, out)
                 failed += sum(row["status"] == "failed" for row in rows)
                 bar.set_postfix(failed=failed, refresh=False)
@@ -140,8 +151,9 @@ def _finished(shards: dict, chunks: Iterator[tuple[int, int, list[dict]]], bar: 
 
 def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, out: Path) -> None:
     """Write the maps, then the shard: done is what has all of it."""
-    if any(str(row.get("error")).startswith(("unreadable", "not_a_file")) for row in rows):
-        library.check()  # one photo may go; if all have gone, none has failed
+    lost = {row["path"] for row in rows if str(row.get("error")).startswith(("unreadable", "not_a_file"))}
+    if lost:  # one photo may go; if all have gone, none has failed
+        library.check(lost, (row["path"] for row in rows if row["path"] not in lost))
     for row in rows:
         if png := row.pop("png", None):
             with whole(out / "maps" / row["map"]) as temporary:

@@ -22,6 +22,8 @@ from r2mrf.errors import UserError
 from r2mrf.fingerprint import fingerprint
 from r2mrf.preprocess import to_uint8
 
+# A chunk whose worker dies is done again, but not for ever, as Ray Data would: what kills it may be the chunk itself.
+RETRIES = 8
 CHUNK = 32  # photos in a row of the data set: 10 MB when they are shrunk to 320×320
 
 
@@ -47,16 +49,17 @@ def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, li
     ]
     shared, tasks = ray.put(job), TaskPoolStrategy(min(cpus, len(chunks)))
     data = ray.data.from_items(chunks, override_num_blocks=min(len(chunks), 4096))
-    data = data.map(functools.partial(_read, shared), num_cpus=1, compute=tasks)
+    data = data.map(functools.partial(_read, shared), num_cpus=1, compute=tasks, max_retries=RETRIES)
     data = data.map(
         Actor,
         fn_constructor_args=(shared, threads),
         compute=ActorPoolStrategy(size=min(actors, claims - 1, len(chunks))),
         num_cpus=0.99,  # Ray would do tasks of equal claims in one process, and the network wait for the decoder
         num_gpus=1 if cluster.gpus() else 0,
+        max_task_retries=RETRIES,
     )
     if job.options.maps:
-        data = data.map(functools.partial(_paint, shared), num_cpus=1, compute=tasks)
+        data = data.map(functools.partial(_paint, shared), num_cpus=1, compute=tasks, max_retries=RETRIES)
     for batch in data.iter_batches(batch_size=None, batch_format="pyarrow"):
         for row in batch.to_pylist():
             yield row["shard"], row["place"], pickle.loads(row["content"])

@@ -27,6 +27,7 @@ from r2mrf.errors import UserError
 
 SUFFIXES = {".txt", ".csv", ".parquet"}
 PATHS = ("path", "file_name", "filename", "file", "uri", "url", "image")  # columns of paths, the first that is there
+FACTS = ("size", "mtime")  # columns that spare asking for each file
 IMAGES = ("image", "bytes", "image_bytes", "jpg", "png")  # columns of image bytes, likewise
 
 
@@ -45,6 +46,10 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
             return
         if suffix == ".txt":
             data = addresses.read(name) if remote else images.read_bytes(source)
+            if b"\0" in data:
+                raise UserError(
+                    f"{shown(source)}: no list of paths, or one in UTF-16: write it as UTF-8, a path a line"
+                )
             named = [_resolve(os.fsdecode(line), name) for line in _lines(data)]
             table = pa.table({"path": pa.array([os.fsencode(path) for path in named], pa.large_binary())})
         else:
@@ -119,7 +124,7 @@ def _parquet(source: str, name: str, addresses: Addresses) -> Iterator[Photo]:
                 yield Photo(f"{readable(name)}#{row}", os.fsencode(name), row, UNKNOWN, made or UNKNOWN)
             return
         there = file.schema_arrow.names
-        wanted = [_path_column(there, name), *(column for column in ("size", "mtime") if column in there)]
+        wanted = [_path_column(there, name), *(column for column in FACTS if column in there)]
         if all(_in_order(_pieces(file, wanted[:1], name))):
             yield from _each(_pieces(file, wanted, name))
         else:
@@ -145,7 +150,21 @@ def _named(table: pa.Table, name: str) -> pa.Table:
     text = table[_path_column(table.column_names, name)].cast(pa.string())
     given = pc.and_(pc.is_valid(text), pc.not_equal(text, ""))
     columns = {"path": _resolved(text.filter(given), name)}
-    return pa.table(columns | {n: table[n].filter(given) for n in ("size", "mtime") if n in table.column_names})
+    return pa.table(columns | {n: _whole(table, n, name).filter(given) for n in FACTS if n in table.column_names})
+
+
+def _whole(table: pa.Table, column: str, name: str) -> pa.ChunkedArray:
+    """A column of whole numbers; what is one of times is as nanoseconds."""
+    values = table[column]
+    try:
+        if pa.types.is_timestamp(values.type):
+            values = values.cast(pa.timestamp("ns", values.type.tz))
+        return values.cast(pa.int64())
+    except pa.ArrowException:
+        raise UserError(
+            f"{name}: its column {column} does not hold whole numbers (bytes of `size`, nanoseconds since 1970 of "
+            "`mtime`); make it so, or leave it out"
+        ) from None
 
 
 def _path_column(columns: list[str], name: str) -> str:
@@ -175,7 +194,7 @@ def _each(tables: Iterable[pa.Table]) -> Iterator[Photo]:
     for table in tables:
         for batch in table.to_batches(max_chunksize=10_000):
             names, unknown = batch.schema.names, [None] * batch.num_rows
-            columns = (batch[n].to_pylist() if n in names else unknown for n in ("path", "size", "mtime"))
+            columns = (batch[n].to_pylist() if n in names else unknown for n in ("path", *FACTS))
             for file, size, mtime in zip(*columns, strict=True):
                 if file != before:
                     yield _photo(file, size, mtime)

@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import re
+import shutil
 from pathlib import Path
 
 import boto3
@@ -99,6 +101,19 @@ def test_a_source_that_is_gone(here):
         library.check()
 
 
+def test_where_a_list_has_its_photos_may_be_gone(here):
+    Path("list.txt").write_text("p/b.jpg\np/deep/er/c.webp\n")
+    library = Library(["list.txt"])
+    listed = [photo.path for photo in library.photos()]
+    library.check(listed[:1], read=listed[1:])  # one photo that is no more
+    shutil.rmtree(here / "p/deep")
+    library.check(listed[1:])  # nor its folder, in one with others
+    shutil.rmtree(here / "p")
+    (here / "p").mkdir()  # a mount point without its disk
+    with pytest.raises(UserError, match="p is gone, or empty: bring back what was there"):
+        library.check(listed)
+
+
 def test_samples_are_real_photos():
     assert len(samples()) >= 6
     assert all(min(images.load(path).shape[:2]) >= 300 for path in samples())
@@ -153,6 +168,12 @@ def test_size_and_time_of_a_table_are_believed(here):
     ]
 
 
+def test_times_of_a_table_may_be_times(here):
+    times = pa.array([1, None], pa.timestamp("ms", "UTC"))
+    pq.write_table(pa.table({"path": ["s3://far/a.jpg", "s3://far/b.jpg"], "mtime": times}), "table.parquet")
+    assert [photo.mtime for photo in Library(["table.parquet"]).photos()] == [1_000_000, UNKNOWN]
+
+
 @pytest.mark.parametrize("as_datasets_does", [False, True])
 def test_images_in_a_column(here, as_datasets_does):
     data = [{"bytes": b"1", "path": "a"}, {"bytes": b"2", "path": "b"}] if as_datasets_does else [b"1", b"2"]
@@ -165,6 +186,9 @@ def test_images_in_a_column(here, as_datasets_does):
     ("name", "content", "says"),
     [
         ("a.csv", b"name,size\nx.jpg,1\n", "has the columns name, size, and none of paths: name it path"),
+        ("a.csv", b"path,mtime\nx.jpg,1700000000.5\n", "column mtime does not hold whole numbers"),
+        ("a.csv", b"path,size\nx.jpg,large\n", "column size does not hold whole numbers"),
+        ("a.txt", "x.jpg\n".encode("utf-16"), "a.txt: no list of paths, or one in UTF-16: write it as UTF-8"),
         ("a.parquet", b"PAR1 and no more", "a.parquet: no usable table"),
         ("a.txt", b"", "a.txt: no usable list of paths: the file has no bytes"),
         ("a.csv", b"path\n", "a.csv: no photo in it"),
@@ -190,17 +214,22 @@ BUCKET = "s3://test:secret@photos"
 # --- addresses -------------------------------------------------------------------------------------------
 
 
+def client(address: str):
+    """Of the tests' own S3."""
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return boto3.client("s3", endpoint_url=f"http://{address}", region_name="us-east-1", **keys)
+
+
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory):
     """A bucket `photos` with a few files; gives the end of an address that reaches it, with `BUCKET` before it."""
     content = save_photo(tmp_path_factory.mktemp("s3") / "a.jpg").read_bytes()
     with endpoint() as address:
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        client = boto3.client("s3", endpoint_url=f"http://{address}", region_name="us-east-1", **keys)
-        client.create_bucket(Bucket="photos")
+        s3 = client(address)
+        s3.create_bucket(Bucket="photos")
         for key in ("2024/b.jpg", "2024/a b.jpg", "2024.jpg", "2024/deep/what?.jpg", "notes.doc"):
-            client.put_object(Bucket="photos", Key=key, Body=content)
-        client.put_object(Bucket="photos", Key="list.txt", Body=b"2024/b.jpg\n2024.jpg\n")
+            s3.put_object(Bucket="photos", Key=key, Body=content)
+        s3.put_object(Bucket="photos", Key="list.txt", Body=b"2024/b.jpg\n2024.jpg\n")
         yield f"?endpoint_override={address}&scheme=http&region=us-east-1"
 
 
@@ -215,6 +244,16 @@ def test_photos_in_a_bucket(s3):
     library.check()
     assert photos(f"{BUCKET}/2024{s3}") == [f"s3://photos/{name}" for name in names[1:]]
     assert photos(f"{BUCKET}/2024.jpg{s3}") == ["s3://photos/2024.jpg"]
+
+
+def test_a_photo_in_a_bucket_takes_two_requests(s3, caplog):
+    """For its size and its content, however large it is: docs/scale.md counts on it."""
+    client(s3.partition("=")[2].partition("&")[0]).put_object(Bucket="photos", Key="large", Body=bytes(3_000_000))
+    addresses = Addresses([f"{BUCKET}/2024{s3}"])
+    with caplog.at_level("INFO", "werkzeug"):
+        assert len(addresses.read("s3://photos/large")) == 3_000_000
+    requests = [re.search(r"(HEAD|GET|POST) (\S+) ", message).groups() for message in caplog.messages]
+    assert requests == [("HEAD", "/photos/large"), ("GET", "/photos/large")]
 
 
 def test_list_in_a_bucket(s3):

@@ -44,13 +44,14 @@ def job_of(library: Library, **options) -> Job:
 
 
 def read(*sources: object, **options) -> dict[str, reader.Seen]:
-    """What became of each photo, by its name."""
+    """What became of each photo, by its path below the source, or beside it."""
     library = Library([str(source) for source in sources])
     photos = list(library.photos())
     seen = reader.read(photos, job_of(library, **options))
     assert [s.photo for s in seen] == photos
     reader.guard_for(PREPROCESS, Score(**options)).close()
-    return {Path(s.photo.path).name: s for s in seen}
+    top = Path(sources[0]) if Path(sources[0]).is_dir() else Path(sources[0]).parent
+    return {s.photo.path.removeprefix(f"{top}/"): s for s in seen}
 
 
 def reasons(seen: dict[str, reader.Seen]) -> dict[str, str]:
@@ -98,7 +99,7 @@ def zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     shutil.copy(folder / "good.jpg", os.fsencode(folder) + b"/caf\xe9.jpg")
     for name in ("a", "b"):
         (folder / name).mkdir()
-        shutil.copy(folder / "good.jpg", folder / name / f"same-{name}.jpg")
+        shutil.copy(folder / "good.jpg", folder / name / "same.jpg")
     gate = socket.socket(socket.AF_UNIX)
     where = Path.cwd()
     os.chdir(folder)  # a socket's path must be short
@@ -112,7 +113,7 @@ def zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
         "text.jpg": "not_an_image",
         "bomb.png": "too_large",
     }
-    jpegs = ("good", "cmyk", "turned", "caf\\xe9", "same-a", "same-b")
+    jpegs = ("good", "cmyk", "turned", "caf\\xe9", "a/same", "b/same")
     others = ("sixteen.png", "float.tif", "palette.png", "alpha.png", "animated.gif", "really_a_jpeg.png")
     return folder, failed | dict.fromkeys([*(f"{name}.jpg" for name in jpegs), *others], "ok")
 

@@ -213,6 +213,7 @@ def test_after_a_kill_the_rest_is_done_and_a_new_photo_added(story):
     figures = {key: summary_of(after)[key] for key in ("total", "ok", "failed")}
     assert figures == {"total": 7, "ok": 5, "failed": 2}
     assert summary_of(after)["fingerprint"] == summary_of(before)["fingerprint"]
+    assert not [path for path in after if path.match("scores/.*")]  # half a file that the kill had left
 
 
 def test_other_model_never_mixes_with_older_rows(story):
