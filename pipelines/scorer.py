@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,8 @@ def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, li
         for number, photos in shards.items()
         for place in range(0, len(photos), CHUNK)
     ]
+    # only so can retries be bounded, up to Ray 2.63
+    warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
     shared, tasks = ray.put(job), TaskPoolStrategy(min(cpus, len(chunks)))
     data = ray.data.from_items(chunks, override_num_blocks=min(len(chunks), 4096))
     data = data.map(functools.partial(_read, shared), num_cpus=1, compute=tasks, max_retries=RETRIES)
