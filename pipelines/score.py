@@ -94,9 +94,8 @@ def _alone(out: Path) -> Iterator[None]:
 
 def _sweep(folder: Path) -> None:
     """Remove what was being written when a run was killed: `r2mrf.files.whole` has such names."""
-    for pattern in (".*.parquet.*", ".*.png.*"):
-        for file in folder.glob(pattern):
-            file.unlink(missing_ok=True)
+    for file in folder.glob(".*.*.*"):  # dot, name, suffix, and what makes it its own
+        file.unlink(missing_ok=True)
 
 
 def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None:
