@@ -51,11 +51,18 @@ secrets: infra/.env ## passwords for infra/compose.yaml
 infra/.env:
 	umask 077 && for name in DATABASE_PASSWORD STORE_SECRET; do echo $$name=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n'); done > $@
 
+PART := python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
+
+# Each part starts from the model of the part before, and takes over its data: what is rendered need not be again.
 released: install ## train the released weights anew: hours; docs/training.md says on which photos, and what came of it
-	cd released/rendered && python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
-	cp -ru released/rendered/data released/labelled # what is rendered need not be again
-	cd released/labelled && python -m pipelines.label && python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
-	python -m pipelines.release released/labelled/models/r2mrf --shift -0.5
+	cd released/rendered && $(PART)
+	cp -ru released/rendered/data released/labelled
+	cd released/labelled && python -m pipelines.label && $(PART)
+	cp -ru released/labelled/data released/longer
+	cd released/longer && $(PART)
+	cp -ru released/longer/data released/relabelled
+	cd released/relabelled && python -m pipelines.label && $(PART)
+	python -m pipelines.release released/relabelled/models/r2mrf --shift -0.5
 
 lint: install ## style and types
 	ruff check .

@@ -56,15 +56,21 @@ def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
         ray.shutdown()
 
 
+def mistake_in(error: BaseException | None) -> UserError | None:
+    """The user's mistake that an error of Ray's goes back to, if it does."""
+    while error is not None:
+        if isinstance(error, UserError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return None
+
+
 def _explained(error: Exception) -> Exception:
     """A user's mistake as one line, a bug of ours as it is, and else that Ray has gone."""
     import ray
 
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UserError):
-            return cause
-        cause = getattr(cause, "cause", None) or cause.__cause__
+    if mistake := mistake_in(error):
+        return mistake
     if isinstance(error, ray.exceptions.RayTaskError):
         return error
     why = " ".join(str(error).split())[:200]

@@ -1,11 +1,11 @@
 """States of unfinished training runs: a folder of this machine's, or s3://bucket/prefix for a cluster.
 
     home = States("runs", "train-0123")
-    home.recover()      # a whole state that Ray's list of checkpoints has lost, or None
+    home.recover()      # a whole state that Ray cannot go on from by itself, or None
     home.remove()       # at the end of the run
 
-Ray Train writes each checkpoint into a folder of its own and then lists it in a file; that file is written in
-place, so that what is killed in that moment leaves half a list, which Ray refuses to start from.
+Ray Train copies each checkpoint into a folder of its own and then lists it in a file, both in place: what is killed,
+or loses its power, in that moment leaves half a list or half a state, and Ray refuses to start, or starts from that.
 """
 
 from __future__ import annotations
@@ -45,19 +45,17 @@ class States:
         return sorted(name for name in names if name.startswith("train-") and name != self.name)
 
     def recover(self) -> str | None:
-        """If the list of checkpoints is damaged, remove it; path of the last whole state that it must have held.
+        """Path of the last whole state, where Ray's list is lost or damaged, or lists a state that is.
 
-        None where the list is sound, or where there is nothing to go on from.
+        The list is removed then, and who goes on from that state reports it anew. None where Ray can go on by itself,
+        or where there is nothing to go on from.
         """
-        entry = self.files.get_file_info(f"{self._folder}/{LIST}")
-        if entry.type == FileType.NotFound:
+        listed = self._listed()
+        if listed and all(self._is_whole(f"{self._folder}/{name}") for name in listed):
             return None
-        try:
-            json.loads(self._read(entry.path))
-            return None
-        except ValueError:
-            self.files.delete_file(entry.path)
-        folders = self.files.get_file_info(FileSelector(self._folder))
+        if self.files.get_file_info(f"{self._folder}/{LIST}").type != FileType.NotFound:
+            self.files.delete_file(f"{self._folder}/{LIST}")
+        folders = self.files.get_file_info(FileSelector(self._folder, allow_not_found=True))
         newest = sorted((f.path for f in folders if f.base_name.startswith("checkpoint_")), reverse=True)
         return next((path for path in newest if self._is_whole(path)), None)
 
@@ -66,11 +64,19 @@ class States:
         if self.files.get_file_info(self._folder).type != FileType.NotFound:
             self.files.delete_dir(self._folder)
 
+    def _listed(self) -> list[str]:
+        """Names of the states in Ray's list; none if it is damaged."""
+        try:
+            found = json.loads(self._read(f"{self._folder}/{LIST}"))
+            return [state["checkpoint_dir_name"] for state in found["checkpoint_results"]]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return []
+
     def _is_whole(self, path: str) -> bool:
         try:
             facts = json.loads(self._read(f"{path}/{FACTS}"))
             return hashlib.sha256(self._read(f"{path}/{TENSORS}")).hexdigest() == facts["tensors_sha256"]
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return False
 
     def _read(self, path: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,14 +63,13 @@ def run_for(config: Config, stage: str, fingerprint: str, parent: str | None = N
 
 
 def finish(tracking: Tracking, run_id: str, status: str) -> None:
-    """End a run as FINISHED, FAILED or KILLED.
-
-    Raises:
-        UserError: there is no answer.
-    """
-    mlflow_client = client(tracking)
-    with _answered(address(tracking.uri)):
-        mlflow_client.set_terminated(run_id, status)
+    """End a run as FINISHED, FAILED or KILLED; a server that does not answer is told of, and costs no result."""
+    try:
+        mlflow_client = client(tracking)
+        with _answered(address(tracking.uri)):
+            mlflow_client.set_terminated(run_id, status)
+    except UserError as error:
+        print(f"warning: run {run_id} stays open: {error}", file=sys.stderr)
 
 
 class LogReports(UserCallback):

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,8 +37,16 @@ def work(arguments: dict) -> dict | None:
     rank, world = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(max(cores() // context.get_local_world_size(), 1))
     _be_deterministic()
-    with _state(arguments["storage"], arguments["recovered"]) as state:
-        trainer = Trainer(config, arguments["key"], get_device(), state)
+    checkpoint = ray.train.get_checkpoint()
+    unlisted = checkpoint is None and arguments["recovered"]
+    if unlisted:
+        checkpoint = ray.train.Checkpoint(unlisted, FileSystem.from_uri(arguments["storage"])[0])
+    with checkpoint.as_directory() if checkpoint else nullcontext() as state:
+        trainer = Trainer(config, arguments["key"], get_device(), state and Path(state))
+    averaged = trainer.averaged.values  # of a state they were read to the processor
+    trainer.averaged.values = {name: value.to(trainer.device) for name, value in averaged.items()}
+    if unlisted:
+        _hand_over(trainer, rank)  # else what is stopped before its next report would begin anew
     module = prepare_model(trainer.network)  # averages gradients over the workers
     table = shards.read(arguments["data"].here(), columns=["source_id", "variant", "image", "mask"])
     learn, held_back = split(table, config.train.validation, config.seed)
@@ -49,28 +57,13 @@ def work(arguments: dict) -> dict | None:
         try:
             values = trainer.train_step(module, batch, share=len(batch.photos) * world / config.train.batch)
         except NotFinite as error:  # every worker sees the same gradient: all end here
-            return {"not_finite": str(error)}
+            return {"not_finite": of_all(str(error))}
         meter.stepped(values)
         if trainer.step % config.train.report_every == 0 or trainer.step == config.train.steps:
             figures = meter.read() | _validation(trainer, held_back, rank, world)
             _report(trainer, figures, rank)
             meter.restart()
     return None
-
-
-@contextmanager
-def _state(storage: str, recovered: str | None) -> Iterator[Path | None]:
-    """Folder with the last checkpoint of the run, or with the one that was recovered; None if the run begins."""
-    import ray.train
-
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None and recovered:
-        checkpoint = ray.train.Checkpoint(recovered, FileSystem.from_uri(storage)[0])
-    if checkpoint is None:
-        yield None
-    else:
-        with checkpoint.as_directory() as folder:
-            yield Path(folder)
 
 
 def _be_deterministic() -> None:
@@ -83,20 +76,26 @@ def _be_deterministic() -> None:
 
 
 def _report(trainer: Trainer, figures: dict, rank: int) -> None:
-    """Checkpoint from rank 0, figures (averaged over the workers), and a line of progress."""
-    import ray.train
-
+    """Figures (averaged over the workers) and state to Ray, and a line of progress."""
     figures = {"step": trainer.step, **_over_workers(figures)}
     trainer.history.append(figures)
+    if rank == 0:
+        left = (trainer.train.steps - trainer.step) * trainer.train.batch / figures["images_per_second"]
+        shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if name != "step")
+        print(f"step {trainer.step}/{trainer.train.steps}: {shown}, {left:.0f} s left", flush=True)
+    _hand_over(trainer, rank)
+
+
+def _hand_over(trainer: Trainer, rank: int) -> None:
+    """The last figures to Ray, and from rank 0 the state."""
+    import ray.train
+
     with tempfile.TemporaryDirectory() as folder:
         state = None
         if rank == 0:
             trainer.save(Path(folder))
             state = ray.train.Checkpoint.from_directory(folder)
-            left = (trainer.train.steps - trainer.step) * trainer.train.batch / figures["images_per_second"]
-            shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if name != "step")
-            print(f"step {trainer.step}/{trainer.train.steps}: {shown}, {left:.0f} s left", flush=True)
-        ray.train.report(figures, checkpoint=state)
+        ray.train.report(trainer.history[-1], checkpoint=state)
 
 
 def prefetch(samples: Samples, config: Config, start: int, rank: int, world: int) -> Iterator[Batch]:
@@ -135,6 +134,16 @@ def _over_workers(figures: dict[str, float]) -> dict[str, float]:
     values = torch.tensor(list(figures.values()), dtype=torch.float64, device=device)
     dist.all_reduce(values)
     return dict(zip(figures, (values / dist.get_world_size()).tolist(), strict=True))
+
+
+def of_all(message: str) -> str:
+    """What the worker says in whose share the loss is not finite; the others only share its gradient."""
+    if not dist.is_initialized():
+        return message
+    messages: list[str] = [""] * dist.get_world_size()
+    dist.all_gather_object(messages, message)
+    terms = (text.partition(": ")[2].partition("; gradient norm")[0] for text in messages)
+    return next((text for text, said in zip(messages, terms, strict=True) if "nan" in said or "inf" in said), message)
 
 
 class Meter:

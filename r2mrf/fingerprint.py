@@ -35,11 +35,11 @@ def of_code(*modules: str) -> dict[str, str]:
         if path not in found:
             found.add(path)
             todo += _imports(path)
-    return {path.name: _meaning(path) for path in sorted(found)} | {name: version(name) for name in LIBRARIES}
+    return {path.name: of_module(path) for path in sorted(found)} | {name: version(name) for name in LIBRARIES}
 
 
-def _meaning(path: Path) -> str:
-    """SHA-256 of a file's syntax without its docstrings."""
+def of_module(path: Path) -> str:
+    """SHA-256 of a Python file's syntax without its docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:

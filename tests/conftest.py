@@ -14,7 +14,9 @@ import pipelines  # noqa: F401  (what it sets is read when Ray is imported)
 torch.set_num_threads(1)  # inputs are tiny, and others share the cores
 
 
-RAY = {f"tests/pipeline/test_{name}.py" for name in ("ablate", "build", "documents", "repro", "score", "storage")}
+RAY = {
+    f"tests/pipeline/test_{name}.py" for name in ("ablate", "build", "documents", "repro", "score", "storage", "train")
+}
 
 
 @pytest.hookimpl(optionalhook=True)

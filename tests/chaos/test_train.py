@@ -1,82 +1,21 @@
 """Training that is disturbed ends with the weights of training that is not: bit for bit, on real processes."""
 
-import hashlib
 import os
 import re
+import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
-import psutil
 import pytest
+from disturbed import EVERY, PATIENCE, STEPS, UNEVEN, Run, assert_learnt, plain_loop
 from object_store import s3_server
-from planted import training_images
-from workspace import Workspace
 
 from pipelines.states import LIST
+from r2mrf import config
+from r2mrf.trainer import TENSORS
 
-STEPS, EVERY = 40, 4
 EPOCH = 24  # steps after which all images were seen a whole number of times: 12 to learn from, 2 a step
-PATIENCE = 180  # seconds in which something must happen on a busy machine
-
-
-class Run(Workspace):
-    """One training run in a workspace of its own; or one of another stage."""
-
-    stage = "train"
-
-    def __init__(self, root: Path, workers: int | list[int]):
-        super().__init__(root)
-        self.set({"lite": {"train": {"workers": workers, "steps": STEPS, "report_every": EVERY}}})
-        training_images(root / "data/augmented")
-
-    def __enter__(self) -> "Run":
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.driver.kill()  # if it still runs: its cluster notices and ends
-        self.driver.wait()
-
-    def start(self) -> None:
-        """`python -m pipelines.STAGE`, with what it says in driver.log."""
-        command = ["python", "-m", f"pipelines.{self.stage}"]
-        with (self.root / "driver.log").open("a") as log:
-            self.driver = subprocess.Popen(command, cwd=self.root, env=self.env, stdout=log, stderr=log)
-
-    def said(self) -> str:
-        return (self.root / "driver.log").read_text()
-
-    def states(self) -> set[Path]:
-        return set((self.root / "runs").glob("train-*/checkpoint_*"))
-
-    def await_step(self, step: int) -> int:
-        """Wait until a step is reported; pid of the worker that said so."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and self.driver.poll() is None:
-            if found := re.search(rf"pid=(\d+)\).*step {step}/{STEPS}:", self.said()):
-                return int(found[1])
-            time.sleep(0.05)
-        raise AssertionError(self.said()[-3000:])
-
-    def kill(self) -> None:
-        """Kill the driver, and wait until its cluster has noticed and ended."""
-        family = psutil.Process(self.driver.pid).children(recursive=True)
-        self.driver.kill()
-        self.driver.wait()
-        psutil.wait_procs(family, timeout=PATIENCE)
-
-    def go_on(self, undisturbed: str) -> None:
-        """Start again: it goes on, does not begin anew, and ends with these weights."""
-        before = self.said()
-        self.start()
-        assert self.finish() == undisturbed
-        assert f"step {EVERY}/{STEPS}:" not in self.said().removeprefix(before)
-
-    def finish(self) -> str:
-        """Wait for the end; hash of the weights."""
-        assert self.driver.wait(2 * PATIENCE) == 0, self.said()[-3000:]
-        return hashlib.sha256((self.root / "models/r2mrf/model.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +55,20 @@ def test_workers_that_come_and_go(tmp_path, undisturbed):
         assert run.finish() == undisturbed
 
 
+@pytest.mark.parametrize(("workers", "then"), [(1, 2), (2, 1)])
+def test_goes_on_with_another_number_of_workers(tmp_path, workers, then):
+    with Run(tmp_path, workers=workers) as run:
+        run.set(UNEVEN)
+        run.start()
+        run.await_step(4 * EVERY)
+        run.kill()
+        run.set({"lite": {"train": {"workers": then}}})
+        run.start()
+        run.finish()
+        assert f"step {EVERY}/{STEPS}:" not in run.said().partition(f"step {4 * EVERY}/{STEPS}:")[2]
+    assert_learnt(tmp_path, plain_loop(config.load(tmp_path / "params.yaml"), tmp_path / "data/augmented"))
+
+
 def test_driver_killed_then_started_again(tmp_path, undisturbed):
     with Run(tmp_path, workers=2) as run:
         run.start()
@@ -124,13 +77,39 @@ def test_driver_killed_then_started_again(tmp_path, undisturbed):
         run.go_on(undisturbed)
 
 
-def test_driver_killed_while_ray_wrote_its_list(tmp_path, undisturbed):
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("lost", ["list", "end of the newest state", "newest state"])
+def test_states_damaged_twice(tmp_path, undisturbed, lost):
+    """As when the power fails: what is left is enough, also when it is stopped again before its next report."""
     with Run(tmp_path, workers=2) as run:
         run.start()
-        run.await_step(3 * EVERY)
+        run.await_step(4 * EVERY)
+        for _ in range(2):
+            run.kill()
+            newest, (listed,) = max(run.states()), (run.root / "runs").glob(f"train-*/{LIST}")
+            if lost == "list":
+                cut_in_half(listed)
+            elif lost == "newest state":
+                shutil.rmtree(newest)
+            else:
+                cut_in_half(newest / TENSORS)
+            before = run.states()
+            run.start()
+            run.await_state(before)
         run.kill()
-        (listed,) = (run.root / "runs").glob(f"train-*/{LIST}")
-        listed.write_bytes(listed.read_bytes()[: listed.stat().st_size // 2])
+        run.go_on(undisturbed)
+
+
+def test_list_lost_at_the_last_report(tmp_path, undisturbed):
+    with Run(tmp_path, workers=2) as run:
+        run.start()
+        run.await_step(STEPS)
+        run.kill()
+        for listed in (run.root / "runs").glob(f"train-*/{LIST}"):
+            listed.write_bytes(b"")
         run.go_on(undisturbed)
 
 
@@ -153,6 +132,20 @@ def test_starts_from_a_model_in_a_folder_nearby(tmp_path, undisturbed):
         run.set({"lite": {"train": {"start": "models/first"}}})
         run.start()
         assert run.finish() != undisturbed
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_interrupted_and_repeated_through_dvc(tmp_path, undisturbed):
+    """Ctrl-C reaches DVC, the stage and its cluster alike, as at a terminal."""
+    with Run(tmp_path, workers=2) as run:
+        run.command = ["dvc", "repro", "--single-item", "train"]
+        run.run("git", "init", "--quiet")
+        run.run("dvc", "commit", "--force", "augment")
+        run.start()
+        run.await_step(2 * EVERY)
+        os.killpg(run.driver.pid, signal.SIGINT)
+        assert run.driver.wait(PATIENCE) != 0
+        run.go_on(undisturbed)
 
 
 @pytest.mark.usefixtures("ctrl_c")

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from disturbed import PATIENCE, Run
 from planted import BEST, PLANTED, plain_figures, plant
-from test_train import PATIENCE, Run
 from workspace import Workspace
 
 

@@ -110,6 +110,16 @@ def test_figures_of_a_step(table):
     assert trainer.step == 4
 
 
+def test_bfloat16_learns_the_same_into_weights_of_float32(table):
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        trainer = Trainer(config(precision=precision), "")
+        losses[precision] = [values["loss"] for values in run(trainer, table, 6)]
+        assert {parameter.dtype for parameter in trainer.network.parameters()} == {torch.float32}
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
+
+
 def test_same_seed_same_run(table):
     one, other = Trainer(config(), "key"), Trainer(config(), "key")
     assert run(one, table, 2) == run(other, table, 2)

@@ -33,6 +33,10 @@ class Storage:
         self.write(f"{RUN}/{name}/{FACTS}", json.dumps(facts))
         return f"{self.root}/{RUN}/{name}"
 
+    def write_list(self, *names: str) -> None:
+        """As Ray writes it, of what is read here."""
+        self.write(f"{RUN}/{LIST}", json.dumps({"checkpoint_results": [{"checkpoint_dir_name": n} for n in names]}))
+
     def has(self, name: str) -> bool:
         return self.files.get_file_info(f"{self.root}/{name}").is_file
 
@@ -67,19 +71,41 @@ def test_other_runs_are_named(storage):
 
 
 def test_a_sound_list_is_left_to_ray(storage):
-    storage.write_state("checkpoint_1")
-    storage.write(f"{RUN}/{LIST}", "{}")
+    for name in ("checkpoint_1", "checkpoint_2", "checkpoint_3"):  # the last one was not listed any more
+        storage.write_state(name)
+    storage.write_list("checkpoint_1", "checkpoint_2")
     assert storage.states().recover() is None
     assert storage.has(f"{RUN}/{LIST}")
 
 
-@pytest.mark.parametrize("damaged", ["", '{"checkpoint_res'])
+def test_a_sound_list_of_a_damaged_state(storage):
+    whole = storage.write_state("checkpoint_1")
+    storage.write_state("checkpoint_2", sha256="of other bytes")
+    storage.write_list("checkpoint_1", "checkpoint_2")
+    assert storage.states().recover() == whole
+    assert not storage.has(f"{RUN}/{LIST}")
+
+
+def test_a_sound_list_of_a_state_that_is_gone(storage):
+    whole = storage.write_state("checkpoint_1")
+    storage.write_list("checkpoint_1", "checkpoint_2")
+    assert storage.states().recover() == whole
+
+
+def test_states_without_a_list(storage):
+    storage.write_state("checkpoint_1")
+    whole = storage.write_state("checkpoint_2")
+    assert storage.states().recover() == whole
+
+
+@pytest.mark.parametrize("damaged", ["", '{"checkpoint_res', "{}", "[]", '{"checkpoint_results": [1]}'])
 def test_the_last_whole_state_of_a_damaged_list(storage, damaged):
     storage.write_state("checkpoint_2026-01-01_1")
     whole = storage.write_state("checkpoint_2026-01-01_2")
     storage.write_state("checkpoint_2026-01-01_3", sha256="of other bytes")
     storage.write(f"{RUN}/checkpoint_2026-01-01_4/{TENSORS}", b"weights")
     storage.write(f"{RUN}/checkpoint_2026-01-01_5/{FACTS}", '{"tens')
+    storage.write(f"{RUN}/checkpoint_2026-01-01_6/{FACTS}", "{}")
     storage.write(f"{RUN}/{LIST}", damaged)
     assert storage.states().recover() == whole
     assert not storage.has(f"{RUN}/{LIST}")

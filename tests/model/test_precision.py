@@ -1,0 +1,35 @@
+"""The number format: what the processor multiplies natively, and weights that stay float32."""
+
+import pytest
+import torch
+
+from r2mrf.precision import autocast, resolve
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "format"),
+    [
+        ({}, "fp32"),
+        ({"avx2": True, "avx512": True}, "fp32"),  # it would be emulated
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16"),
+        ({"amx_bf16": True}, "bf16"),
+    ],
+)
+def test_auto_is_what_the_processor_does_natively(monkeypatch, capabilities, format):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert resolve("auto") == format
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_on_a_gpu(monkeypatch, native):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native and not including_emulation)
+    assert resolve("auto", "cuda") == ("bf16" if native else "fp32")
+
+
+@pytest.mark.parametrize("format", ["bf16", "fp32"])
+def test_what_is_asked_for_is_done(monkeypatch, format):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert resolve(format) == format
+    with autocast(format):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == {"bf16": torch.bfloat16, "fp32": torch.float32}[format]

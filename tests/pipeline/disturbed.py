@@ -1,0 +1,122 @@
+"""A training run, or one of another stage, on real processes, that a test disturbs."""
+
+import hashlib
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import torch
+from planted import training_images
+from safetensors.torch import load_file
+from workspace import Workspace
+
+from pipelines.states import LIST
+from r2mrf import shards
+from r2mrf.config import Config
+from r2mrf.metrics import HALF, f_at
+from r2mrf.samples import Samples, batch_positions, split
+from r2mrf.trainer import Trainer, validate
+
+STEPS, EVERY = 40, 4
+PATIENCE = 180  # seconds in which something must happen on a busy machine
+
+# Three images a step: one worker takes two, the other one. SGD, since Adam divides by what may be rounding alone.
+UNEVEN = {"lite": {"train": {"batch": 3, "optimizer": "sgd", "lr": 0.1, "backbone_lr": 0.01, "precision": "fp32"}}}
+
+
+class Run(Workspace):
+    """One training run in a workspace of its own; or one of another stage."""
+
+    stage = "train"
+
+    def __init__(self, root: Path, workers: int | list[int]):
+        super().__init__(root)
+        self.command = ["python", "-m", f"pipelines.{self.stage}"]
+        self.set({"lite": {"train": {"workers": workers, "steps": STEPS, "report_every": EVERY}}})
+        training_images(root / "data/augmented")
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.driver.kill()  # if it still runs: its cluster notices and ends
+        self.driver.wait()
+
+    def start(self) -> None:
+        """The stage in a process group of its own, with what it says in driver.log."""
+        with (self.root / "driver.log").open("a") as log:
+            self.driver = subprocess.Popen(
+                self.command, cwd=self.root, env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def said(self) -> str:
+        return (self.root / "driver.log").read_text()
+
+    def states(self) -> set[Path]:
+        return set((self.root / "runs").glob("train-*/checkpoint_*"))
+
+    def await_step(self, step: int) -> int:
+        """Wait until a step is reported; pid of the worker that said so."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.driver.poll() is None:
+            if found := re.search(rf"pid=(\d+)\).*step {step}/{STEPS}:", self.said()):
+                return int(found[1])
+            time.sleep(0.05)
+        raise AssertionError(self.said()[-3000:])
+
+    def await_state(self, before: set[Path]) -> None:
+        """Wait for a state that was not there before, whole, and listed."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.driver.poll() is None:
+            listed = "".join(path.read_text() for path in (self.root / "runs").glob(f"train-*/{LIST}"))
+            if any(path.name in listed for path in self.states() - before):
+                return
+            time.sleep(0.05)
+        raise AssertionError(self.said()[-3000:])
+
+    def kill(self) -> None:
+        """Kill the driver, and wait until its cluster has noticed and ended."""
+        family = psutil.Process(self.driver.pid).children(recursive=True)
+        self.driver.kill()
+        self.driver.wait()
+        psutil.wait_procs(family, timeout=PATIENCE)
+
+    def go_on(self, undisturbed: str) -> None:
+        """Start again: it goes on, does not begin anew, and ends with these weights."""
+        before = self.said()
+        self.start()
+        assert self.finish() == undisturbed
+        assert f"step {EVERY}/{STEPS}:" not in self.said().removeprefix(before)
+
+    def finish(self) -> str:
+        """Wait for the end; hash of the weights."""
+        assert self.driver.wait(2 * PATIENCE) == 0, self.said()[-3000:]
+        return hashlib.sha256((self.root / "models/r2mrf/model.safetensors").read_bytes()).hexdigest()
+
+
+def plain_loop(config: Config, folder: Path) -> Trainer:
+    """What training does, without Ray."""
+    trainer = Trainer(config, "of a test")
+    learn, held_back = split(shards.read(folder), config.train.validation, config.seed)
+    samples = Samples(learn, trainer.preprocess, config.train.crop, config.seed)
+    for step in range(config.train.steps):
+        trainer.train_step(trainer.network, samples.batch(batch_positions(step, config.train.batch)))
+        if trainer.step % config.train.report_every == 0:
+            every = range(held_back.num_rows)
+            counts = validate(trainer.averaged_network(), held_back, every, trainer.preprocess, "fp32")
+            figures = {"val_mae": [c.absolute_error for c in counts], "val_f_05": [f_at(c, HALF) for c in counts]}
+            trainer.history.append({name: sum(values) / len(values) for name, values in figures.items()})
+    return trainer
+
+
+def assert_learnt(root: Path, plain: Trainer) -> None:
+    """The model in a workspace is the plain loop's, but for the order in which numbers were added."""
+    begun, learnt = (
+        Trainer(plain.config, "of a test").averaged.values,
+        load_file(root / "models/r2mrf/model.safetensors"),
+    )
+    for name, value in plain.averaged.values.items():
+        moved = float((value - begun[name]).abs().max())
+        torch.testing.assert_close(learnt[name], value, rtol=0, atol=1e-3 * moved + 1e-6)

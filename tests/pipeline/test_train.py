@@ -1,0 +1,153 @@
+"""Training with Ray Train is training: two workers, one of them killed, against a plain loop of one process."""
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+import torch.distributed as dist
+from disturbed import EVERY, STEPS, UNEVEN, Run, assert_learnt, plain_loop
+from planted import training_images
+from tiny import save_tiny_model
+from torch import multiprocessing
+
+from pipelines import train, worker
+from pipelines.cluster import mistake_in
+from r2mrf import checkpoint, config
+from r2mrf.config import Config
+from r2mrf.errors import UserError
+from r2mrf.trainer import Trainer
+
+
+def test_two_workers_of_which_one_is_killed_learn_what_a_plain_loop_learns(tmp_path):
+    with Run(tmp_path, workers=2) as run:
+        run.set(UNEVEN | {"seed": 7})
+        run.start()
+        os.kill(run.await_step(2 * EVERY), signal.SIGKILL)
+        run.finish()
+    ours = config.load(tmp_path / "params.yaml")
+    plain = plain_loop(ours, tmp_path / "data/augmented")
+    assert_learnt(tmp_path, plain)
+    table = [line.split(",") for line in (tmp_path / "reports/train/history.csv").read_text().splitlines()]
+    for name in ("val_mae", "val_f_05"):
+        reported = [float(line[table[0].index(name)]) for line in table[1:]]
+        assert reported == pytest.approx([figures[name] for figures in plain.history], abs=1e-3)
+    number = r"\d[\d.e-]*"
+    figures = ("loss", "loss_fused", "images_per_second", "waiting", "val_mae", "val_f_05")
+    line = ", ".join(f"{name} {number}" for name in figures)
+    assert re.search(rf"step {STEPS - EVERY}/{STEPS}: {line}, \d+ s left", run.said())
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch) -> Config:
+    """Training images in a folder of their own, and the parameters of a training of two steps."""
+    monkeypatch.chdir(tmp_path)
+    training_images(Path("data/augmented"))
+    model = {"weights": "random", "amdf_width": 4, "width": 2, "steps": 2, "input_size": 64}
+    return config.load(Path(__file__).parents[2] / "params.yaml").but(
+        model=model, train={"steps": 2, "report_every": 2, "batch": 2, "crop": 48, "validation": 1, "precision": "fp32"}
+    )
+
+
+def test_what_is_trained_already_is_not_trained_again(workspace, monkeypatch, capsys):
+    trained = []
+
+    def fit(config: Config, key: str, states) -> Trainer:
+        trained.append(key)
+        trainer = plain_loop(config, Path("data/augmented"))
+        trainer.history[-1] |= {"step": 2, "loss": 1.0, "loss_fused": 1.0}
+        return trainer
+
+    monkeypatch.setattr(train, "fit", fit)
+    train.train(workspace)
+    before = checkpoint.load(train.MODEL).sha256
+    train.train(workspace)
+    assert len(trained) == 1 and "trained already" in capsys.readouterr().out
+    train.train(workspace.but(train={"lr": 0.5}))
+    assert len(set(trained)) == 2 and checkpoint.load(train.MODEL).sha256 != before
+    (train.CURVES / "metrics.json").unlink()  # of what is there, all belongs together
+    train.train(workspace.but(train={"lr": 0.5}))
+    assert len(trained) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"data": "of other images"},
+        {"model": {"width": 3}},
+        {"train": {"steps": 3}},
+        {"train": {"precision": "bf16"}},
+        {"train": {"validation": 2}},
+        {"train": {"start": "another"}},
+        {"code": True},
+    ],
+    ids=str,
+)
+def test_other_data_parameters_or_code_are_another_run(workspace, monkeypatch, tmp_path, change):
+    before = train.run_key(workspace, "of images")
+    if change.pop("code", None):
+        (tmp_path / "worker.py").write_text(Path(worker.__file__).read_text() + "\nCHANGED = 1\n")
+        monkeypatch.setattr(worker, "__file__", str(tmp_path / "worker.py"))
+    if change.get("train") == {"start": "another"}:
+        save_tiny_model(tmp_path / "another")
+    data = change.pop("data", "of images")
+    changed = workspace.model_copy(update={"seed": change.pop("seed", workspace.seed)}).but(**change)
+    assert train.run_key(changed, data) != before
+
+
+def test_another_backbone_under_the_same_name_is_another_run(workspace):
+    file = Path("backbone.safetensors")
+    keys = set()
+    for content in (b"one", b"two"):
+        file.write_bytes(content)
+        keys.add(train.run_key(workspace.but(model={"weights": str(file)}), "of images"))
+    assert len(keys) == 2
+
+
+def test_how_many_workers_there_are_changes_nothing(workspace):
+    keys = {train.run_key(workspace.but(train={"workers": n}), "of images") for n in (1, 2, (1, 2))}
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize(("there", "workers", "said"), [(0, 2, "processors"), (2, 2, "2 GPUs"), (3, (1, 4), "3 GPUs")])
+def test_where_it_trains_is_said(monkeypatch, capsys, there, workers, said):
+    monkeypatch.setattr(train, "gpus", lambda: there)
+    assert train.on_gpus(workers) == (there > 0)
+    assert said in capsys.readouterr().out
+
+
+def test_fewer_gpus_than_workers_are_refused(monkeypatch):
+    monkeypatch.setattr(train, "gpus", lambda: 1)
+    with pytest.raises(UserError, match=r"train\.workers 2: .* GPUs for 1 of them only"):
+        train.on_gpus(2)
+
+
+def test_a_mistake_is_found_behind_what_was_raised_for_it():
+    inner, outer = UserError("mend this"), RuntimeError("of Ray")
+    outer.__cause__ = ValueError("between")
+    outer.__cause__.__cause__ = inner
+    assert mistake_in(outer) is inner
+    assert mistake_in(ValueError("a bug of ours")) is None
+
+
+def say(rank: int, messages: list[str], address: str, heard) -> None:
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=len(messages))
+    heard.put(worker.of_all(messages[rank]))
+    dist.destroy_process_group()
+
+
+def test_of_a_loss_that_is_not_finite_all_workers_name_the_terms(tmp_path):
+    messages = [
+        f"loss not finite at step 3: fused {fused}, side_0 0.5; gradient norm nan. Lower it" for fused in ("0.1", "nan")
+    ]
+    context = multiprocessing.get_context("spawn")
+    heard = context.SimpleQueue()
+    given = (messages, f"file://{tmp_path}/rendezvous", heard)
+    processes = [context.Process(target=say, args=(rank, *given)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    assert [heard.get() for _ in processes] == [messages[1]] * 2
+    for process in processes:
+        process.join()
