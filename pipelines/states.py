@@ -57,7 +57,10 @@ class States:
             self.files.delete_file(f"{self._folder}/{LIST}")
         folders = self.files.get_file_info(FileSelector(self._folder, allow_not_found=True))
         newest = sorted((f.path for f in folders if f.base_name.startswith("checkpoint_")), reverse=True)
-        return next((path for path in newest if self._is_whole(path)), None)
+        whole = next((path for path in newest if self._is_whole(path)), None)
+        if newest and not whole:
+            print(f"{self.storage}/{self.name}: none of its states is whole; training begins anew")
+        return whole
 
     def remove(self) -> None:
         """Delete the run's states, if any are left."""

@@ -48,16 +48,17 @@ KEEP_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_TH
 
 def train(config: Config) -> None:
     """The stage: trains to the end, or goes on; leaves the model, its curves, and no states."""
-    config = decided(config)
+    config = settled(decided(config))
     pairs = shards.read(here(AUGMENTED), columns=["source_id", "variant"])
     split(pairs, config.train.validation, config.seed)  # refused here, before Ray starts
     data = fingerprint_of(AUGMENTED)
     recipe = _recipe_of(config)
     key = run_key(config, data)
-    if _is_done(key):
-        print(f"{MODEL}: trained already, from the same data, parameters and code")
-        return
     states = States(config.tracking.states, f"train-{key[:16]}")
+    if _is_done(config, key):
+        print(f"{MODEL}: trained already, from the same data, parameters and code")
+        states.remove()
+        return
     for other in states.others():
         where = f"{config.tracking.states}/{other}"
         print(
@@ -66,9 +67,9 @@ def train(config: Config) -> None:
     trainer = fit(config, key, states)
     facts: dict = {"profile": config.profile, "source": config.data.source, "data": data, "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "workers": config.train.workers, "recipe": recipe}
-    with making(MODEL, config.storage) as target:
-        checkpoint.save(target, trainer.checkpoint(facts))
     _report(trainer.history)
+    with making(MODEL, config.storage) as target:  # last: a model that is there is done
+        checkpoint.save(target, trainer.checkpoint(facts))
     states.remove()
     print(f"{MODEL}: {checkpoint.load(here(MODEL)).name} after {trainer.step} steps")
 
@@ -82,7 +83,7 @@ def settled(config: Config) -> Config:
 def _recipe_of(config: Config) -> dict:
     """The values of `train` that change a weight."""
     begun = starting_point(config)
-    return settled(config).train.model_dump(exclude=NO_MATTER) | {"start": begun.sha256 if begun else ""}
+    return config.train.model_dump(exclude=NO_MATTER) | {"start": begun.sha256 if begun else ""}
 
 
 def run_key(config: Config, data: str) -> str:
@@ -93,10 +94,10 @@ def run_key(config: Config, data: str) -> str:
     return fingerprint(config.seed, model, files, _recipe_of(config), data, code)
 
 
-def _is_done(key: str) -> bool:
-    """Whether the model that is there is what this run would make, with its curves."""
+def _is_done(config: Config, key: str) -> bool:
+    """Whether the model that is there is the one that this run would make."""
     try:
-        return checkpoint.load(here(MODEL)).training.get("fingerprint") == key and (CURVES / "metrics.json").is_file()
+        return not config.storage and checkpoint.load(here(MODEL)).training.get("fingerprint") == key
     except UserError:
         return False
 
@@ -106,6 +107,7 @@ def fit(config: Config, key: str, states: States, stage: str = "train") -> Train
 
     `stage`: that trains, by which MLflow tells its runs apart.
     """
+    config = settled(config)
     run_id = tracking.run_for(config, stage, key)
     with connect(logical_cpus=ROOM + config.train.most_workers, training=True), _own_ctrl_c():
         try:
@@ -148,7 +150,6 @@ def training_run(config: Config, key: str, states: States, callbacks: list[UserC
     Raises:
         UserError: the cluster has GPUs, but fewer than workers.
     """
-    config = settled(config)
     arguments = {"config": config.model_dump(), "key": key, "data": folder(AUGMENTED)}
     arguments |= {"storage": states.storage, "recovered": states.recover(), "here": str(Path.cwd())}
     return TorchTrainer(
@@ -168,11 +169,20 @@ def training_run(config: Config, key: str, states: States, callbacks: list[UserC
 
 
 def on_gpus(workers: int | tuple[int, int]) -> bool:
-    """Whether each worker has a GPU; on a cluster without any, all train on processors."""
-    fewest, there = workers if isinstance(workers, int) else workers[0], gpus()
+    """Whether each worker has a GPU, which is also said; on a cluster without any, all train on processors.
+
+    Raises:
+        UserError: the cluster has GPUs, but fewer than workers.
+    """
+    fewest, most = workers if isinstance(workers, tuple) else (workers, workers)
+    there = gpus()
     if 0 < there < fewest:
-        raise UserError(f"train.workers {fewest}: the cluster has GPUs for {there} of them only: lower it, or wait for more")
-    print(f"training on {f'{there} GPUs' if there else 'processors: the cluster has no GPU'}", flush=True)
+        raise UserError(
+            f"train.workers {fewest}: the cluster has GPUs for {there} of them only: lower it, or hide them "
+            "(CUDA_VISIBLE_DEVICES=) to train on processors"
+        )
+    used = min(there, most)
+    print("training on " + (f"{used} GPU{'s' * (used > 1)}" if used else "processors: there is no GPU"), flush=True)
     return there > 0
 
 

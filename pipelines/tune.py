@@ -25,7 +25,7 @@ from pipelines.cluster import ROOM, connect
 from pipelines.stage import AUGMENTED, CHOSEN_STEPS, fingerprint_of, main, write_csv, write_json
 from pipelines.states import States
 from pipelines.storage import here
-from pipelines.train import run_key, training_run
+from pipelines.train import run_key, settled, training_run
 from r2mrf import shards
 from r2mrf.config import Config
 from r2mrf.cost import cost_of
@@ -41,6 +41,7 @@ COARSE = "val_f_05_coarse"
 
 def tune(config: Config) -> None:
     """The stage: all trials, or what is left of them; leaves the choice, its table, and no states."""
+    config = settled(config)
     pairs = shards.read(here(AUGMENTED), columns=["source_id", "variant"])
     split(pairs, config.tune.validation, config.seed)  # refused here, before Ray starts
     data = fingerprint_of(AUGMENTED)

@@ -27,7 +27,7 @@ from r2mrf.trainer import NotFinite, Trainer, validate
 def work(arguments: dict) -> dict | None:
     """Ray Train's function for a worker: train from the last checkpoint, or from the start, to the end."""
     import ray.train
-    from ray.train.torch import get_device, prepare_model
+    from ray.train.torch import prepare_model
 
     logging.disable(logging.INFO)  # the line of progress says it
     if Path(arguments["here"]).is_dir():  # paths of params.yaml are meant from where the driver runs, not a worker
@@ -37,16 +37,7 @@ def work(arguments: dict) -> dict | None:
     rank, world = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(max(cores() // context.get_local_world_size(), 1))
     _be_deterministic()
-    checkpoint = ray.train.get_checkpoint()
-    unlisted = checkpoint is None and arguments["recovered"]
-    if unlisted:
-        checkpoint = ray.train.Checkpoint(unlisted, FileSystem.from_uri(arguments["storage"])[0])
-    with checkpoint.as_directory() if checkpoint else nullcontext() as state:
-        trainer = Trainer(config, arguments["key"], get_device(), state and Path(state))
-    averaged = trainer.averaged.values  # of a state they were read to the processor
-    trainer.averaged.values = {name: value.to(trainer.device) for name, value in averaged.items()}
-    if unlisted:
-        _hand_over(trainer, rank)  # else what is stopped before its next report would begin anew
+    trainer = _begun(config, arguments, rank)
     module = prepare_model(trainer.network)  # averages gradients over the workers
     table = shards.read(arguments["data"].here(), columns=["source_id", "variant", "image", "mask"])
     learn, held_back = split(table, config.train.validation, config.seed)
@@ -64,6 +55,24 @@ def work(arguments: dict) -> dict | None:
             _report(trainer, figures, rank)
             meter.restart()
     return None
+
+
+def _begun(config: Config, arguments: dict, rank: int) -> Trainer:
+    """The run in its last state, or at its start."""
+    import ray.train
+    from ray.train.torch import get_device
+
+    checkpoint = ray.train.get_checkpoint()
+    unlisted = checkpoint is None and arguments["recovered"]
+    if unlisted:
+        checkpoint = ray.train.Checkpoint(unlisted, FileSystem.from_uri(arguments["storage"])[0])
+    with checkpoint.as_directory() if checkpoint else nullcontext() as state:
+        trainer = Trainer(config, arguments["key"], get_device(), state and Path(state))
+    # a state is read into the processor's memory, and of the averaged weights nothing else would move them from there
+    trainer.averaged.values = {name: value.to(trainer.device) for name, value in trainer.averaged.values.items()}
+    if unlisted:
+        _hand_over(trainer, rank)  # else what is stopped before its next report would begin anew
+    return trainer
 
 
 def _be_deterministic() -> None:

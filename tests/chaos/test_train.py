@@ -11,7 +11,6 @@ import pytest
 from disturbed import EVERY, PATIENCE, STEPS, UNEVEN, Run, assert_learnt, plain_loop
 from object_store import s3_server
 
-from pipelines.states import LIST
 from r2mrf import config
 from r2mrf.trainer import TENSORS
 
@@ -89,13 +88,12 @@ def test_states_damaged_twice(tmp_path, undisturbed, lost):
         run.await_step(4 * EVERY)
         for _ in range(2):
             run.kill()
-            newest, (listed,) = max(run.states()), (run.root / "runs").glob(f"train-*/{LIST}")
             if lost == "list":
-                cut_in_half(listed)
+                cut_in_half(run.list_of_states())
             elif lost == "newest state":
-                shutil.rmtree(newest)
+                shutil.rmtree(run.newest_state())
             else:
-                cut_in_half(newest / TENSORS)
+                cut_in_half(run.newest_state() / TENSORS)
             before = run.states()
             run.start()
             run.await_state(before)
@@ -103,13 +101,14 @@ def test_states_damaged_twice(tmp_path, undisturbed, lost):
         run.go_on(undisturbed)
 
 
-def test_list_lost_at_the_last_report(tmp_path, undisturbed):
+def test_list_lost_after_the_last_report(tmp_path, undisturbed):
     with Run(tmp_path, workers=2) as run:
+        (tmp_path / "models").write_text("no folder: the model cannot be saved")
         run.start()
-        run.await_step(STEPS)
-        run.kill()
-        for listed in (run.root / "runs").glob(f"train-*/{LIST}"):
-            listed.write_bytes(b"")
+        assert run.driver.wait(PATIENCE) != 0
+        assert f"step {STEPS}/{STEPS}:" in run.said()
+        run.list_of_states().write_bytes(b"")
+        (tmp_path / "models").unlink()
         run.go_on(undisturbed)
 
 

@@ -1,9 +1,13 @@
 """A training run, or one of another stage, on real processes, that a test disturbs."""
 
 import hashlib
+import json
+import os
 import re
+import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -30,6 +34,7 @@ class Run(Workspace):
     """One training run in a workspace of its own; or one of another stage."""
 
     stage = "train"
+    driver: subprocess.Popen | None = None
 
     def __init__(self, root: Path, workers: int | list[int]):
         super().__init__(root)
@@ -41,8 +46,10 @@ class Run(Workspace):
         return self
 
     def __exit__(self, *error) -> None:
-        self.driver.kill()  # if it still runs: its cluster notices and ends
-        self.driver.wait()
+        if self.driver:
+            with suppress(ProcessLookupError):  # if it still runs: its cluster notices and ends
+                os.killpg(self.driver.pid, signal.SIGKILL)
+            self.driver.wait()
 
     def start(self) -> None:
         """The stage in a process group of its own, with what it says in driver.log."""
@@ -55,7 +62,17 @@ class Run(Workspace):
         return (self.root / "driver.log").read_text()
 
     def states(self) -> set[Path]:
-        return set((self.root / "runs").glob("train-*/checkpoint_*"))
+        return {path for path in (self.root / "runs").glob("train-*/checkpoint_*") if path.is_dir()}
+
+    def list_of_states(self) -> Path:
+        """Ray's."""
+        (path,) = (self.root / "runs").glob(f"train-*/{LIST}")
+        return path
+
+    def newest_state(self) -> Path:
+        """The last of the list."""
+        listed = self.list_of_states()
+        return listed.parent / json.loads(listed.read_text())["checkpoint_results"][-1]["checkpoint_dir_name"]
 
     def await_step(self, step: int) -> int:
         """Wait until a step is reported; pid of the worker that said so."""
@@ -67,12 +84,12 @@ class Run(Workspace):
         raise AssertionError(self.said()[-3000:])
 
     def await_state(self, before: set[Path]) -> None:
-        """Wait for a state that was not there before, whole, and listed."""
+        """Wait until a state is listed that was not there before."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.driver.poll() is None:
-            listed = "".join(path.read_text() for path in (self.root / "runs").glob(f"train-*/{LIST}"))
-            if any(path.name in listed for path in self.states() - before):
-                return
+            with suppress(ValueError):  # there is no list yet, or half of one
+                if self.newest_state() not in before:
+                    return
             time.sleep(0.05)
         raise AssertionError(self.said()[-3000:])
 

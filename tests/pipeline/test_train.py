@@ -6,18 +6,20 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 import torch.distributed as dist
 from disturbed import EVERY, STEPS, UNEVEN, Run, assert_learnt, plain_loop
 from planted import training_images
 from tiny import save_tiny_model
 from torch import multiprocessing
 
-from pipelines import train, worker
+from pipelines import tracking, train, worker
 from pipelines.cluster import mistake_in
 from r2mrf import checkpoint, config
 from r2mrf.config import Config
 from r2mrf.errors import UserError
-from r2mrf.trainer import Trainer
+from r2mrf.samples import Batch
+from r2mrf.trainer import NotFinite, Trainer
 
 
 def test_two_workers_of_which_one_is_killed_learn_what_a_plain_loop_learns(tmp_path):
@@ -33,7 +35,7 @@ def test_two_workers_of_which_one_is_killed_learn_what_a_plain_loop_learns(tmp_p
     for name in ("val_mae", "val_f_05"):
         reported = [float(line[table[0].index(name)]) for line in table[1:]]
         assert reported == pytest.approx([figures[name] for figures in plain.history], abs=1e-3)
-    number = r"\d[\d.e-]*"
+    number = r"\d[\d.e+-]*"
     figures = ("loss", "loss_fused", "images_per_second", "waiting", "val_mae", "val_f_05")
     line = ", ".join(f"{name} {number}" for name in figures)
     assert re.search(rf"step {STEPS - EVERY}/{STEPS}: {line}, \d+ s left", run.said())
@@ -50,14 +52,19 @@ def workspace(tmp_path, monkeypatch) -> Config:
     )
 
 
+def fitted(config: Config) -> Trainer:
+    """What `train.fit` returns, without Ray."""
+    trainer = plain_loop(config, Path("data/augmented"))
+    trainer.history[-1] |= {"step": 2, "loss": 1.0, "loss_fused": 1.0}
+    return trainer
+
+
 def test_what_is_trained_already_is_not_trained_again(workspace, monkeypatch, capsys):
     trained = []
 
     def fit(config: Config, key: str, states) -> Trainer:
         trained.append(key)
-        trainer = plain_loop(config, Path("data/augmented"))
-        trainer.history[-1] |= {"step": 2, "loss": 1.0, "loss_fused": 1.0}
-        return trainer
+        return fitted(config)
 
     monkeypatch.setattr(train, "fit", fit)
     train.train(workspace)
@@ -66,9 +73,22 @@ def test_what_is_trained_already_is_not_trained_again(workspace, monkeypatch, ca
     assert len(trained) == 1 and "trained already" in capsys.readouterr().out
     train.train(workspace.but(train={"lr": 0.5}))
     assert len(set(trained)) == 2 and checkpoint.load(train.MODEL).sha256 != before
-    (train.CURVES / "metrics.json").unlink()  # of what is there, all belongs together
-    train.train(workspace.but(train={"lr": 0.5}))
-    assert len(trained) == 3
+
+
+def test_what_was_killed_before_its_model_was_whole_is_not_done(workspace, monkeypatch):
+    monkeypatch.setattr(train, "fit", lambda config, key, states: fitted(config))
+    train.train(workspace)
+    before = checkpoint.load(train.MODEL).sha256
+    changed = workspace.but(train={"lr": 0.5})
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError):
+        broken.setattr(checkpoint, "save", interrupted)
+        train.train(changed)
+    train.train(changed)
+    assert checkpoint.load(train.MODEL).sha256 != before
+
+
+def interrupted(*_) -> None:
+    raise RuntimeError("killed")
 
 
 @pytest.mark.parametrize(
@@ -86,6 +106,7 @@ def test_what_is_trained_already_is_not_trained_again(workspace, monkeypatch, ca
     ids=str,
 )
 def test_other_data_parameters_or_code_are_another_run(workspace, monkeypatch, tmp_path, change):
+    change = dict(change)
     before = train.run_key(workspace, "of images")
     if change.pop("code", None):
         (tmp_path / "worker.py").write_text(Path(worker.__file__).read_text() + "\nCHANGED = 1\n")
@@ -111,7 +132,9 @@ def test_how_many_workers_there_are_changes_nothing(workspace):
     assert len(keys) == 1
 
 
-@pytest.mark.parametrize(("there", "workers", "said"), [(0, 2, "processors"), (2, 2, "2 GPUs"), (3, (1, 4), "3 GPUs")])
+@pytest.mark.parametrize(
+    ("there", "workers", "said"), [(0, 2, "processors"), (2, 2, "2 GPUs"), (3, (1, 4), "3 GPUs"), (8, 1, "1 GPU\n")]
+)
 def test_where_it_trains_is_said(monkeypatch, capsys, there, workers, said):
     monkeypatch.setattr(train, "gpus", lambda: there)
     assert train.on_gpus(workers) == (there > 0)
@@ -138,16 +161,24 @@ def say(rank: int, messages: list[str], address: str, heard) -> None:
     dist.destroy_process_group()
 
 
-def test_of_a_loss_that_is_not_finite_all_workers_name_the_terms(tmp_path):
-    messages = [
-        f"loss not finite at step 3: fused {fused}, side_0 0.5; gradient norm nan. Lower it" for fused in ("0.1", "nan")
-    ]
+def test_of_a_loss_that_is_not_finite_all_workers_name_the_terms(workspace, tmp_path):
+    trainer = Trainer(workspace, "of a test")
+    nowhere = Batch(torch.full((1, 3, 64, 64), torch.nan), torch.zeros(1, 1, 64, 64))
+    with pytest.raises(NotFinite) as raised:
+        trainer.train_step(trainer.network, nowhere)
+    worst = str(raised.value)
+    terms, rest = worst.split("; gradient norm")  # the others' terms are finite, the gradient that they share is not
+    messages = [terms.replace("nan", "0.1") + "; gradient norm" + rest, worst]
     context = multiprocessing.get_context("spawn")
-    heard = context.SimpleQueue()
+    heard = context.Queue()
     given = (messages, f"file://{tmp_path}/rendezvous", heard)
-    processes = [context.Process(target=say, args=(rank, *given)) for rank in range(2)]
+    processes = [context.Process(target=say, args=(rank, *given), daemon=True) for rank in range(2)]
     for process in processes:
         process.start()
-    assert [heard.get() for _ in processes] == [messages[1]] * 2
-    for process in processes:
-        process.join()
+    assert [heard.get(timeout=120) for _ in processes] == [worst] * 2
+
+
+def test_a_server_that_is_away_at_the_end_costs_no_model(workspace, capsys):
+    away = workspace.tracking.model_copy(update={"uri": "sqlite:////no/such/folder/mlflow.db"})
+    tracking.finish(away, "run-1", "FINISHED")
+    assert "warning: run run-1 stays open: tracking server sqlite:////no/such" in capsys.readouterr().err
