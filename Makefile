@@ -62,7 +62,7 @@ released: install ## train the released weights anew: hours; docs/training.md sa
 	cd released/longer && $(PART)
 	cp -ru released/longer/data released/relabelled
 	cd released/relabelled && python -m pipelines.label && $(PART)
-	python -m pipelines.release released/relabelled/models/r2mrf --shift -0.5
+	python -m pipelines.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1
 
 lint: install ## style and types
 	ruff check .

@@ -1,11 +1,14 @@
-"""Job release: a trained model becomes the weights that ship with the package.
+"""Job release: trained models become the weights that ship with the package.
 
-    python -m pipelines.release MODEL [--shift LOGITS]      # -> r2mrf/weights/lite
+    python -m pipelines.release MODEL … [--shift LOGITS]    # -> r2mrf/weights/lite
     python -m pipelines.release                             # only their graph anew, when the network's code has changed
+
+Of several models, of which each has gone on from one before, the weights are averaged (Wortsman et al. 2022, "Model
+soups"): that may see more than the best of them, and costs nothing in use.
 
 The maps are calibrated in the last layer. A shift, chosen on real photos by the one who releases (docs/training.md),
 is added to its logits: rendered scenes hold more defocus than photographs do. Then they are multiplied by the factor
-of `FACTORS` with the smallest MAE on the test pairs of the workspace that the model was trained in.
+of `FACTORS` with the smallest MAE on the test pairs of the workspace that the last model was trained in.
 """
 
 from __future__ import annotations
@@ -33,13 +36,13 @@ FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # beyond, maps would lose their greys, wh
 LARGEST = 15 * 2**20  # bytes
 
 
-def release(model: Path, shift: float = 0.0) -> Path:
-    """Write the released weights, `shift` added to their logits; returns their folder.
+def release(models: list[Path], shift: float = 0.0) -> Path:
+    """Write the mean of the models as the released weights, `shift` added to their logits; returns their folder.
 
     Raises:
-        UserError: there is no such model, its test pairs are missing, or it is too large to ship.
+        UserError: a model or the test pairs are missing, architectures differ, or it is too large to ship.
     """
-    trained = checkpoint.load(model)
+    trained, model = _mean(models), models[-1]
     weight, bias = trained.network.fusion.parameters()
     with torch.no_grad():
         bias.add_(shift)
@@ -59,6 +62,23 @@ def release(model: Path, shift: float = 0.0) -> Path:
             with whole(folder / name) as file:
                 file.write_bytes((made / name).read_bytes())
     return folder
+
+
+def _mean(models: list[Path]) -> Checkpoint:
+    """The last model, with the mean of all models' weights."""
+    loaded = [checkpoint.load(model) for model in models]
+    last = loaded[-1]
+    for path, other in zip(models, loaded, strict=True):
+        if (other.model, other.preprocess) != (last.model, last.preprocess):
+            raise UserError(f"{path}: another architecture than {models[-1]}; only models of one can be averaged")
+    if len(loaded) == 1:
+        return last
+    others = [dict(other.network.named_parameters()) for other in loaded]
+    with torch.no_grad():
+        for name, parameter in last.network.named_parameters():
+            parameter.copy_(torch.stack([other[name] for other in others]).mean(0))
+    facts = last.training | {"mean_of": [other.sha256 for other in loaded]}
+    return Checkpoint(last.network, last.model, last.preprocess, facts)
 
 
 def write_graph(folder: Path) -> None:
@@ -87,19 +107,19 @@ def main() -> None:
     """The command line: exit status 0, or 1 with one line for a user's mistake."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "model", type=Path, nargs="?", metavar="MODEL", help="folder models/r2mrf of the workspace it was trained in"
+        "models", type=Path, nargs="*", metavar="MODEL", help="folder models/r2mrf of the workspace it was trained in"
     )
     parser.add_argument("--shift", type=float, default=0.0, metavar="LOGITS", help="below 0: less is called defocused")
     options = parser.parse_args()
-    if options.shift and not options.model:
+    if options.shift and not options.models:
         parser.error("--shift is for a MODEL")
     try:
-        folder = release(options.model, options.shift) if options.model else RELEASED / "lite"
+        folder = release(options.models, options.shift) if options.models else RELEASED / "lite"
         write_graph(folder)
     except UserError as error:
         sys.exit(f"error: {error}")
     print(f"{folder / GRAPH}: the graph of {checkpoint.load(folder).name}")
-    if options.model:
+    if options.models:
         print(f"{folder}: bring the figures of its README.md up to date (docs/training.md)")
 
 

@@ -20,7 +20,6 @@ from r2mrf.matting import cut_layers, fit_mask
 from r2mrf.optics import Aperture, Camera, Layer, Lens, disc, expose, polygon, to_linear
 from r2mrf.pairs import DataError
 from r2mrf.scenes import (
-    BLUR,
     Photo,
     check_seed_and_size,
     clear_coc,
@@ -36,18 +35,19 @@ from r2mrf.sharp import Sharp, digest, grain
 from r2mrf.surfaces import log_uniform
 
 KINDS: dict[str, float] = {  # share of each kind; of one photo, of those that it can be rendered as
-    "object": 0.32,  # in focus: the main object; blurred: what is behind, half of it a ground that runs to it
-    "background": 0.14,  # in focus: the background; blurred: the object before it
-    "segments": 0.14,  # two or three depths, one of them in focus
-    "shape": 0.12,  # in focus: a region of the shape that such regions have, its edge a step or a run
-    "ramp": 0.12,  # depth runs, a band of it is in focus
+    "object": 0.30,  # in focus: the main object; blurred: what is behind, half of it a ground that runs to it
+    "background": 0.22,  # in focus: the background; blurred: the object before it
+    "segments": 0.12,  # two or three depths, one of them in focus
+    "shape": 0.10,  # in focus: a region of the shape that such regions have, its edge a step or a run
+    "ramp": 0.10,  # depth runs, a band of it is in focus
     "sharp": 0.08,  # all in focus
     "blurred": 0.08,  # nothing in focus
 }
 
 # Radii of the strongest defocus where depth runs and nothing stands before it, as things do in `scenes`: with
 # less, there is more doubt than anything else.
-_BLUR_RUNNING = (2.5, 12.0)
+_BLUR_RUNNING = (2.5, 20.0)
+_BLUR = (1.2, 20.0)  # wider than that of `scenes`: close-ups have backgrounds without any detail
 _OBJECT = (0.03, 0.8)  # shares of the picture that an object takes
 
 
@@ -190,7 +190,7 @@ def _lens(rng: np.random.Generator, kind: str, layers: list[Layer], side: int) -
     steps = np.abs(lens.circle_of_confusion(np.array(depths or [near])))
     ends = np.abs(lens.circle_of_confusion(np.array([near, far])))
     weakest = np.min(steps[steps > 0], initial=ends.max())
-    radius = log_uniform(rng, *(_BLUR_RUNNING if kind == "ramp" else BLUR)) * side / 320
+    radius = log_uniform(rng, *(_BLUR_RUNNING if kind == "ramp" else _BLUR)) * side / 320
     radius = max(radius, clear_coc(float(ends.max() / weakest)))
     return lens.opened(radius, (near, far)[int(ends.argmax())])
 

@@ -41,7 +41,7 @@ def test_are_small_and_say_what_they_are(predictor):
 
 
 def test_are_what_the_parameters_in_released_make(predictor):
-    config = load(Path(__file__).parents[2] / "released/labelled/params.yaml")
+    config = load(Path(__file__).parents[2] / "released/relabelled/params.yaml")
     facts = predictor.checkpoint.training
     assert predictor.checkpoint.model == config.model.model_copy(update={"weights": "random"})
     assert (facts["profile"], facts["source"], facts["seed"]) == (config.profile, config.data.source, config.seed)

@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import save_tiny_model
+from tiny import architecture, save_tiny_model
 
 from pipelines import release
 from pipelines.release import FACTORS
 from r2mrf import checkpoint, images, shards
+from r2mrf.checkpoint import Checkpoint
 from r2mrf.errors import UserError
+from r2mrf.model import R2MRF
 from r2mrf.predictor import Predictor
 from r2mrf.released import load
+
+WIDER = architecture(width=3)
 
 
 def workspace(root: Path, right: float) -> Path:
@@ -41,7 +45,7 @@ def released(tmp_path, monkeypatch) -> Path:
 def test_maps_are_as_decided_as_is_best(tmp_path, released, right, factor):
     # the more decided the better where they are right, the less where they are wrong
     model = workspace(tmp_path / "work", right)
-    assert release.release(model) == released
+    assert release.release([model]) == released
     before, after = checkpoint.load(model), checkpoint.load(released)
     assert after.training["logits_times"] == factor
     x = torch.randn(1, 3, 64, 64)
@@ -52,7 +56,7 @@ def test_maps_are_as_decided_as_is_best(tmp_path, released, right, factor):
 
 def test_a_shift_comes_before_the_factor(tmp_path, released):
     model = workspace(tmp_path / "work", 1.0)
-    release.release(model, shift=-0.5)
+    release.release([model], shift=-0.5)
     before, after = checkpoint.load(model), checkpoint.load(released)
     factor = after.training["logits_times"]
     assert after.training["logits_shifted"] == -0.5
@@ -61,8 +65,28 @@ def test_a_shift_comes_before_the_factor(tmp_path, released):
         torch.testing.assert_close(after.network(x).fused, factor * (before.network(x).fused - 0.5))
 
 
+def test_several_models_are_averaged(tmp_path, released):
+    first = save_tiny_model(tmp_path / "first/models/r2mrf", seed=1)
+    last = workspace(tmp_path / "work", 1.0)
+    release.release([first, last])
+    one, two, mean = (dict(checkpoint.load(path).network.named_parameters()) for path in (first, last, released))
+    factor = checkpoint.load(released).training["logits_times"]
+    for name, value in mean.items():
+        expected = (one[name] + two[name]) / 2 * (factor if name.startswith("fusion.") else 1)
+        torch.testing.assert_close(value, expected)
+    assert checkpoint.load(released).training["mean_of"] == [checkpoint.load(p).sha256 for p in (first, last)]
+
+
+def test_models_of_different_architecture_are_not_averaged(tmp_path, released):
+    last = workspace(tmp_path / "work", 1.0)
+    other = checkpoint.save(tmp_path / "wider", Checkpoint(R2MRF(WIDER), WIDER, checkpoint.load(last).preprocess, {}))
+    with pytest.raises(UserError, match=r"wider: another architecture than .*work/models/r2mrf"):
+        release.release([other, last])
+    assert {path.name for path in released.iterdir()} == {"README.md"}
+
+
 def test_the_card_stays(tmp_path, released):
-    release.release(workspace(tmp_path / "work", 1.0))
+    release.release([workspace(tmp_path / "work", 1.0)])
     assert {path.name for path in released.iterdir()} == {"README.md", "model.safetensors", "model.json"}
     assert (released / "README.md").read_text() == "the card"
 
@@ -82,10 +106,10 @@ def test_its_graph_finds_its_numbers_in_the_weights(tmp_path, released, monkeypa
 def test_a_model_too_large_to_ship(tmp_path, released, monkeypatch):
     monkeypatch.setattr(release, "LARGEST", 1000)
     with pytest.raises(UserError, match="too many to ship"):
-        release.release(workspace(tmp_path / "work", 1.0))
+        release.release([workspace(tmp_path / "work", 1.0)])
     assert {path.name for path in released.iterdir()} == {"README.md"}
 
 
 def test_without_its_test_pairs(tmp_path, released):
     with pytest.raises(UserError, match=r"data/prepared/test-\*\.parquet: no such files"):
-        release.release(save_tiny_model(tmp_path / "models/r2mrf"))
+        release.release([save_tiny_model(tmp_path / "models/r2mrf")])
