@@ -27,7 +27,7 @@ STEPS, EVERY = 40, 4
 PATIENCE = 180  # seconds in which something must happen on a busy machine
 
 # Three images a step: one worker takes two, the other one. SGD, since Adam divides by what may be rounding alone.
-UNEVEN = {"lite": {"train": {"batch": 3, "optimizer": "sgd", "lr": 0.1, "backbone_lr": 0.01, "precision": "fp32"}}}
+UNEVEN = {"lite": {"train": {"batch": 3, "optimizer": "sgd", "lr": 0.02, "backbone_lr": 0.002, "precision": "fp32"}}}
 
 
 class Run(Workspace):
@@ -36,10 +36,11 @@ class Run(Workspace):
     stage = "train"
     driver: subprocess.Popen | None = None
 
-    def __init__(self, root: Path, workers: int | list[int]):
+    def __init__(self, root: Path, workers: int | list[int], steps: int = STEPS):
         super().__init__(root)
+        self.steps = steps
         self.command = ["python", "-m", f"pipelines.{self.stage}"]
-        self.set({"lite": {"train": {"workers": workers, "steps": STEPS, "report_every": EVERY}}})
+        self.set({"lite": {"train": {"workers": workers, "steps": steps, "report_every": EVERY}}})
         training_images(root / "data/augmented")
 
     def __enter__(self) -> "Run":
@@ -78,7 +79,7 @@ class Run(Workspace):
         """Wait until a step is reported; pid of the worker that said so."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.driver.poll() is None:
-            if found := re.search(rf"pid=(\d+)\).*step {step}/{STEPS}:", self.said()):
+            if found := re.search(rf"pid=(\d+)\).*step {step}/{self.steps}:", self.said()):
                 return int(found[1])
             time.sleep(0.05)
         raise AssertionError(self.said()[-3000:])
@@ -105,7 +106,7 @@ class Run(Workspace):
         before = self.said()
         self.start()
         assert self.finish() == undisturbed
-        assert f"step {EVERY}/{STEPS}:" not in self.said().removeprefix(before)
+        assert f"step {EVERY}/{self.steps}:" not in self.said().removeprefix(before)
 
     def finish(self) -> str:
         """Wait for the end; hash of the weights."""
@@ -129,11 +130,10 @@ def plain_loop(config: Config, folder: Path) -> Trainer:
 
 
 def assert_learnt(root: Path, plain: Trainer) -> None:
-    """The model in a workspace is the plain loop's, but for the order in which numbers were added."""
-    begun, learnt = (
-        Trainer(plain.config, "of a test").averaged.values,
-        load_file(root / "models/r2mrf/model.safetensors"),
+    """The model in a workspace went where the plain loop's went, but for the order in which numbers were added."""
+    begun = Trainer(plain.config, "of a test").averaged.values
+    learnt, expected = load_file(root / "models/r2mrf/model.safetensors"), plain.averaged.values
+    apart, moved = (
+        torch.stack([(values[name] - expected[name]).norm() for name in expected]).norm() for values in (learnt, begun)
     )
-    for name, value in plain.averaged.values.items():
-        moved = float((value - begun[name]).abs().max())
-        torch.testing.assert_close(learnt[name], value, rtol=0, atol=1e-3 * moved + 1e-6)
+    assert apart <= 0.01 * moved

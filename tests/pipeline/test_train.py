@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from disturbed import EVERY, STEPS, UNEVEN, Run, assert_learnt, plain_loop
+from disturbed import EVERY, UNEVEN, Run, assert_learnt, plain_loop
 from planted import training_images
 from tiny import save_tiny_model
 from torch import multiprocessing
@@ -21,9 +21,11 @@ from r2mrf.errors import UserError
 from r2mrf.samples import Batch
 from r2mrf.trainer import NotFinite, Trainer
 
+SHORT = 16  # steps
+
 
 def test_two_workers_of_which_one_is_killed_learn_what_a_plain_loop_learns(tmp_path):
-    with Run(tmp_path, workers=2) as run:
+    with Run(tmp_path, workers=2, steps=SHORT) as run:
         run.set(UNEVEN | {"seed": 7})
         run.start()
         os.kill(run.await_step(2 * EVERY), signal.SIGKILL)
@@ -38,7 +40,7 @@ def test_two_workers_of_which_one_is_killed_learn_what_a_plain_loop_learns(tmp_p
     number = r"\d[\d.e+-]*"
     figures = ("loss", "loss_fused", "images_per_second", "waiting", "val_mae", "val_f_05")
     line = ", ".join(f"{name} {number}" for name in figures)
-    assert re.search(rf"step {STEPS - EVERY}/{STEPS}: {line}, \d+ s left", run.said())
+    assert re.search(rf"step {SHORT - EVERY}/{SHORT}: {line}, \d+ s left", run.said())
 
 
 @pytest.fixture
