@@ -103,12 +103,13 @@ def test_states_damaged_twice(tmp_path, undisturbed, lost):
 
 def test_list_lost_after_the_last_report(tmp_path, undisturbed):
     with Run(tmp_path, workers=2) as run:
-        (tmp_path / "models").write_text("no folder: the model cannot be saved")
+        in_the_way = tmp_path / "reports/train/history.csv"  # a folder, so that the curves cannot be written
+        in_the_way.mkdir(parents=True)
         run.start()
         assert run.driver.wait(PATIENCE) != 0
         assert f"step {STEPS}/{STEPS}:" in run.said()
         run.list_of_states().write_bytes(b"")
-        (tmp_path / "models").unlink()
+        in_the_way.rmdir()
         run.go_on(undisturbed)
 
 
@@ -139,7 +140,6 @@ def test_interrupted_and_repeated_through_dvc(tmp_path, undisturbed):
     with Run(tmp_path, workers=2) as run:
         run.command = ["dvc", "repro", "--single-item", "train"]
         run.run("git", "init", "--quiet")
-        run.run("dvc", "commit", "--force", "augment")
         run.start()
         run.await_step(2 * EVERY)
         os.killpg(run.driver.pid, signal.SIGINT)
