@@ -104,7 +104,8 @@ def test_states_damaged_twice(tmp_path, undisturbed, lost):
 def test_list_lost_after_the_last_report(tmp_path, undisturbed):
     with Run(tmp_path, workers=2) as run:
         in_the_way = tmp_path / "reports/train/history.csv"  # a folder, so that the curves cannot be written
-        in_the_way.mkdir(parents=True)
+        in_the_way.unlink()
+        in_the_way.mkdir()
         run.start()
         assert run.driver.wait(PATIENCE) != 0
         assert f"step {STEPS}/{STEPS}:" in run.said()
