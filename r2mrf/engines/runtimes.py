@@ -1,0 +1,114 @@
+"""What runs the network outside of torch: ONNX Runtime or OpenVINO behind one call.
+
+    engine = RUNTIMES["openvino"](graph, threads=2)   # graph: what `r2mrf.engines.onnx_graph.to_onnx` wrote
+    defocus, steps = engine(x)                        # normalised float32 B×3×S×S -> probabilities
+
+Torch is not imported here: it takes seconds and half a gigabyte, and workers that only score do without.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from r2mrf.errors import UserError
+
+INPUT, OUTPUTS = "photos", ("defocus", "steps")  # names in the graph
+WEIGHTS_HASH = "weights_sha256"  # of a graph without weights: the file that it takes them from
+
+
+class EngineError(UserError):
+    """An engine that cannot be had here; the message says what to do."""
+
+
+class Probabilities(NamedTuple):
+    """Of defocus, float32 in [0, 1]: `defocus` B×S×S; `steps` B×K×h×w, of the last recurrent steps, on the grid."""
+
+    defocus: np.ndarray
+    steps: np.ndarray
+
+
+class Engine(Protocol):
+    """Runs one network. `name` and `precision` (fp32 or bf16) tell apart engines that give other numbers."""
+
+    name: str
+    precision: str
+
+    def __call__(self, x: np.ndarray) -> Probabilities:
+        """`x`: normalised photos, float32 B×3×S×S in any memory layout."""
+
+
+class OnnxRuntime:
+    """`model`: an ONNX file or its content; sizes are free, and there is one precision, fp32.
+
+    `facts`: what the file says of itself beside the graph.
+    """
+
+    name, precision = "onnx", "fp32"
+
+    def __init__(self, model: bytes | Path, threads: int, size: int | None = None, precision: str = "fp32"):
+        runtime = package("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors only
+        source = model if isinstance(model, bytes) else str(model)
+        self.session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self.facts = self.session.get_modelmeta().custom_metadata_map
+
+    def __call__(self, x: np.ndarray) -> Probabilities:
+        return Probabilities(*self.session.run(OUTPUTS, {INPUT: np.ascontiguousarray(x)}))
+
+
+class OpenVino:
+    """`model`: an ONNX file or its content, or an OpenVINO .xml; `size`: of all photos, where it is known before.
+
+    If it is, photos go through one by one: of shapes that it knows OpenVINO makes fewer operations, and what one photo
+    needs stays in the cache.
+    """
+
+    name = "openvino"
+
+    def __init__(self, model: bytes | Path, threads: int, size: int | None = None, precision: str = "fp32"):
+        core = package("openvino").Core()
+        graph = core.read_model(model if isinstance(model, bytes) else str(model))
+        self.one_by_one = size is not None
+        if self.one_by_one:
+            graph.reshape([1, 3, size, size])
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
+            "PERFORMANCE_HINT": "LATENCY",  # all threads on one photo or batch: they come one after the other
+            "ENABLE_CPU_PINNING": False,  # several processes would all pin themselves to the same cores
+        }
+        self.compiled = core.compile_model(graph, "CPU", settings)
+        used = self.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        self.precision = {"f32": "fp32"}.get(used, used)
+
+    def __call__(self, x: np.ndarray) -> Probabilities:
+        x = np.ascontiguousarray(x)
+        outputs = [self.compiled(part) for part in (np.split(x, len(x)) if self.one_by_one else [x])]
+        return Probabilities(*(np.concatenate([output[name] for output in outputs]) for name in OUTPUTS))
+
+
+RUNTIMES: dict[str, Callable[..., Engine]] = {"onnx": OnnxRuntime, "openvino": OpenVino}
+
+
+def package(name: str) -> ModuleType:
+    """Import an engine's package.
+
+    Raises:
+        EngineError: it is not installed, or cannot be loaded here.
+    """
+    if name == "openvino":
+        # None forbids the import, which would send usage statistics
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise EngineError(f"{name} cannot be loaded ({error}): `pip install {name}`, or use the engine torch") from None
