@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # what only reads photos needs no network
 VERSION = 2  # raise it when the same photo and model would give another record; it enters every fingerprint
 
 # JPEGs may be decoded at a fraction of their size as long as each side keeps this many times the network's input:
-# the rest is an area average, as shrinking is. tests/model/test_released.py holds what that changes in a score.
+# the rest is an area average, as shrinking is. tests/model/test_released_weights.py holds what that changes in a score.
 REDUCED = 2
 
 

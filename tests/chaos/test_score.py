@@ -14,7 +14,9 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from tiny import save_photo, save_tiny_model
+
+from tests.support.model import save_tiny_model
+from tests.support.photos import save_photo
 
 PHOTOS, SHARD = 96, 8
 KILLS = 20

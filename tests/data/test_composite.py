@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_sharp import BOX, SHARED, SIDE, photo_of_a_box, texture
 
 from r2mrf import composite, images, optics
 from r2mrf.composite import KINDS, render_composite
 from r2mrf.pairs import DataError
 from r2mrf.scenes import Photo
 from r2mrf.sharp import Sharp, find_sharp, is_sharp
+from tests.support.box_photos import BOX, SHARED, SIDE, photo_of_a_box, texture
 
 
 def detail(image: np.ndarray, where: np.ndarray) -> float:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import architecture
 
 from pipelines.cluster import cores
 from r2mrf import Predictor, checkpoint, engines
@@ -19,6 +18,7 @@ from r2mrf.graph import Graph, GraphError, to_onnx
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import Preprocess
 from r2mrf.runtimes import Engine, EngineError, Probabilities
+from tests.support.model import architecture
 
 SIDE = 64
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.05}  # of a probability, from torch's in float32

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import architecture, tiny_disk
 
 from r2mrf import Predictor
 from r2mrf import export as exports
@@ -20,6 +19,8 @@ from r2mrf.graph import to_onnx
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import Preprocess
 from r2mrf.runtimes import package
+from tests.support.disk import tiny_disk
+from tests.support.model import architecture
 
 SIDE = 64
 FILES = {"onnx": ["model.json", "model.onnx"], "openvino": ["model.bin", "model.json", "model.xml"]}

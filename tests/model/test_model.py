@@ -3,7 +3,6 @@
 import re
 
 import pytest
-import tiny
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,6 +12,7 @@ from r2mrf.backbones import TESTED
 from r2mrf.config import Model
 from r2mrf.loss import loss_terms
 from r2mrf.model import AMDF, R2MRF, RRM, Branch, Outputs
+from tests.support import model as tiny
 
 
 def architecture(**changes) -> Model:

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import architecture
 
 from r2mrf import Predictor, checkpoint
 from r2mrf.checkpoint import Checkpoint, CheckpointError
 from r2mrf.model import R2MRF
 from r2mrf.preprocess import Preprocess
+from tests.support.model import architecture
 
 SIDE = 64
 

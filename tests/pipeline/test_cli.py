@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import save_photo
 
 from pipelines import parser
 from pipelines.cli import main
 from r2mrf import Predictor, checkpoint, images, released
 from r2mrf.overlay import overlay
 from r2mrf.preprocess import to_uint8
+from tests.support.photos import save_photo
 
 
 @pytest.fixture(autouse=True)

@@ -15,12 +15,12 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from documents import ROOT, blocks, commands
 
 from pipelines.cli import main
 from pipelines.library import samples
 from pipelines.parser import parser
 from r2mrf import checkpoint, config, images
+from tests.support.documents import ROOT, blocks, commands
 
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 DOCUMENTS += ["infra/README.md", "r2mrf/weights/lite/README.md"]

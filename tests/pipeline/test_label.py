@@ -5,7 +5,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_sources import given, rows, texture, write
 
 from pipelines import label
 from pipelines.sources import open_source, sharp_sides
@@ -14,6 +13,7 @@ from r2mrf.config import Config
 from r2mrf.errors import UserError
 from r2mrf.labelling import SURE
 from r2mrf.sharp import find_sharp
+from tests.support.source_files import given, rows, texture, write
 
 
 def asked(root: Path, model: Path, **data) -> Config:

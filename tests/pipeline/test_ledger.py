@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny import save_photo
 
 from pipelines.ledger import SCORES, Known, Ledger, hashes
 from pipelines.library import Library
@@ -15,6 +14,7 @@ from pipelines.listing import Listing
 from pipelines.photo import Photo
 from r2mrf.config import Score
 from r2mrf.errors import UserError
+from tests.support.photos import save_photo
 
 KEY = "0123456789abcdef"
 OPTIONS = Score(shard_rows=3)

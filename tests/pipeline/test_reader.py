@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from tiny import save_photo
 
 from pipelines import reader
 from pipelines.job import Job
@@ -20,6 +19,7 @@ from pipelines.photo import Photo, here
 from r2mrf import images
 from r2mrf.config import Score
 from r2mrf.preprocess import Preprocess
+from tests.support.photos import save_photo
 
 PREPROCESS = Preprocess(64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 

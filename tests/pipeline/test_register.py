@@ -16,8 +16,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from mlflow import MlflowClient
-from test_stages import ROOT, imported_at_all
-from tiny import save_tiny_model
 
 from pipelines import evaluate, gate, registry, tracking
 from pipelines.register import NEEDED, register
@@ -29,6 +27,8 @@ from r2mrf.errors import UserError
 from r2mrf.metrics import Counts
 from r2mrf.predictor import Predictor
 from r2mrf.preprocess import to_uint8
+from tests.support.imports import ROOT, imported_at_all
+from tests.support.model import save_tiny_model
 
 LIMITS = Registry(name="r2mrf", margin=0.01, least_f_05=0.5, most_mae=0.3)
 

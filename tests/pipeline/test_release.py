@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import architecture, save_tiny_model
 
 from pipelines import release
 from pipelines.release import FACTORS
@@ -16,6 +15,7 @@ from r2mrf.errors import UserError
 from r2mrf.model import R2MRF
 from r2mrf.predictor import Predictor
 from r2mrf.released import load
+from tests.support.model import architecture, save_tiny_model
 
 WIDER = architecture(width=3)
 

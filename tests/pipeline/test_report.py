@@ -12,9 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from library_made_up import FINGERPRINT, HOSTILE, MADE_BY, failed, ok, save_scene, save_table
 from PIL import Image
-from tiny import save_photo
 
 from pipelines import bursts, exports, thumbnails
 from pipelines.bursts import Look
@@ -24,6 +22,8 @@ from pipelines.report import add_pictures, write_page
 from pipelines.scored import read
 from r2mrf import images
 from r2mrf.overlay import TINT
+from tests.support.photos import save_photo, save_scene
+from tests.support.scored_folder import FINGERPRINT, HOSTILE, MADE_BY, failed, ok, save_table
 
 OURS = "{urn:r2mrf:1#}"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from workspace import Workspace
+
+from tests.support.workspace import Workspace
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from object_store import endpoint
-from tiny import save_photo, save_tiny_model
 
 from pipelines.cli import main
 from pipelines.score import score_library
@@ -27,6 +25,9 @@ from r2mrf import Predictor, images, scoring
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.preprocess import to_uint8
+from tests.support.model import save_tiny_model
+from tests.support.object_store import endpoint
+from tests.support.photos import save_photo
 
 # pinned: name and type, in any order
 PINNED = {

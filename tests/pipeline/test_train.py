@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from disturbed import EVERY, UNEVEN, Run, assert_learnt, plain_loop
-from planted import training_images
-from tiny import save_tiny_model
 from torch import multiprocessing
 
 from pipelines import tracking, train, worker
@@ -20,6 +17,9 @@ from r2mrf.config import Config
 from r2mrf.errors import UserError
 from r2mrf.samples import Batch
 from r2mrf.trainer import NotFinite, Trainer
+from tests.support.model import save_tiny_model
+from tests.support.planted import training_images
+from tests.support.training_run import EVERY, UNEVEN, Run, assert_learnt, plain_loop
 
 SHORT = 16  # steps
 

@@ -18,7 +18,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from processes import answers, free_port, running
 from sklearn.datasets import load_sample_images
 
 from pipelines import register, serving
@@ -28,6 +27,7 @@ from r2mrf.config import Score, load
 from r2mrf.predictor import Predictor
 from r2mrf.preprocess import to_uint8
 from r2mrf.scoring import record
+from tests.support.server import answers, free_port, running
 
 ROOT = Path(__file__).parents[2]
 PHOTO = images.encode_jpeg(load_sample_images().images[1])

@@ -6,31 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.imports import imported_at_all
+
 ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
-
-
-def imported(path: Path) -> set[Path]:
-    """Files of this project that a file imports, anywhere in it."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    files = {ROOT / (name.replace(".", "/") + ".py") for name in names}
-    return {file for file in files if file.is_file() and file.is_relative_to(ROOT)}
-
-
-def imported_at_all(path: Path) -> set[Path]:
-    seen: set[Path] = set()
-    todo = [path]
-    while todo:
-        if (file := todo.pop()) not in seen:
-            seen.add(file)
-            todo += imported(file)
-    return seen
 
 
 def leaves(values: dict, prefix: str = "") -> set[str]:

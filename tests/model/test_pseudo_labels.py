@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import architecture
 
 from r2mrf import images
 from r2mrf.checkpoint import Checkpoint
@@ -14,6 +13,7 @@ from r2mrf.model import R2MRF
 from r2mrf.predictor import Predictor
 from r2mrf.preprocess import Preprocess
 from r2mrf.sharp import Sharp
+from tests.support.model import architecture
 
 
 def test_sure_pixels_are_labelled_and_the_rest_is_doubt():

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tiny import architecture
 from torch import nn
 
 from r2mrf.inference import for_inference
 from r2mrf.model import R2MRF
+from tests.support.model import architecture
 
 ARCHITECTURES = [
     {"steps": 0},

@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from object_store import endpoint
-from tiny import save_photo
 
 from pipelines.addresses import Addresses, shown
 from pipelines.library import Library, samples
 from pipelines.photo import UNKNOWN, Photo
 from r2mrf import images
 from r2mrf.errors import UserError
+from tests.support.object_store import endpoint
+from tests.support.photos import save_photo
 
 
 def photos(*sources: object) -> list[str]:

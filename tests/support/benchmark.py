@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_short(module: ModuleType, folder: Path) -> dict:
-    """What it leaves in `folder`: all figures are there, and are numbers. Afterwards torch has its threads again."""
+    """Run it and return the file it leaves in `folder`, after checking that all figures are there and are numbers.
+
+    Afterwards torch has as many threads as before.
+    """
     name, threads = module.__name__.partition(".")[2], torch.get_num_threads()
     with contextlib.chdir(ROOT):
         left = record(name, module.measure(short=True), folder, short=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny import save_tiny_model
 
 from pipelines.evaluate import evaluate
 from r2mrf import images, shards
@@ -15,6 +14,7 @@ from r2mrf.baselines import MEASURES, fit
 from r2mrf.config import Config, load
 from r2mrf.metrics import Counts
 from r2mrf.preprocess import to_uint8
+from tests.support.model import save_tiny_model
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 

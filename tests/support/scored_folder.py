@@ -4,11 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from pipelines.ledger import SCORES
 
@@ -58,17 +55,3 @@ def save_table(folder: Path, rows: list[dict], fingerprint: str = FINGERPRINT) -
     summary = {"total": len(rows), **MADE_BY, "fingerprint": fingerprint}
     (folder / "summary.json").write_text(json.dumps(summary))
     return folder
-
-
-def save_scene(path: Path, seed: int, blur: float = 0, taken: str = "", size: tuple[int, int] = (160, 120)) -> Path:
-    """A photo of soft patches, the same for the same seed; `blur`: sigma in pixels; `taken`: EXIF time."""
-    patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    pixels = cv2.resize(patches, size, interpolation=cv2.INTER_CUBIC)
-    if blur:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), blur)
-    exif = Image.Exif()
-    if taken:
-        exif.get_ifd(0x8769)[0x9003] = taken
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, quality=95, exif=exif)
-    return path

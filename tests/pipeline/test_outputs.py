@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from object_store import s3_server
 
 from pipelines import build as module
 from pipelines.build import Job, build
@@ -14,6 +13,7 @@ from pipelines.storage import RECEIPT, exchanged, folder, here, making, take
 from pipelines.store import Store, below
 from r2mrf import shards
 from r2mrf.errors import UserError
+from tests.support.object_store import s3_server
 
 MODEL = Path("models/r2mrf")
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import needs_chromium, photograph, visit
-from library_made_up import HOSTILE, failed, ok, save_scene, save_table
 
 from pipelines.cli import main
 from r2mrf import images
+from tests.support.browser import needs_chromium, photograph, visit
+from tests.support.photos import save_scene
+from tests.support.scored_folder import HOSTILE, failed, ok, save_table
 
 pytestmark = needs_chromium
 

@@ -1,4 +1,4 @@
-"""A training run, or one of another stage, on real processes, that a test disturbs."""
+"""A run of a stage on real processes, for a test to disturb, and the plain loop that training must agree with."""
 
 import hashlib
 import json
@@ -12,9 +12,7 @@ from pathlib import Path
 
 import psutil
 import torch
-from planted import training_images
 from safetensors.torch import load_file
-from workspace import Workspace
 
 from pipelines.states import LIST
 from r2mrf import shards
@@ -22,6 +20,8 @@ from r2mrf.config import Config
 from r2mrf.metrics import HALF, f_at
 from r2mrf.samples import Samples, batch_positions, split
 from r2mrf.trainer import Trainer, validate
+from tests.support.planted import training_images
+from tests.support.workspace import Workspace
 
 STEPS, EVERY = 40, 4
 PATIENCE = 180  # seconds in which something must happen on a busy machine

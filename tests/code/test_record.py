@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import architecture
 
 from r2mrf import images
 from r2mrf.checkpoint import Checkpoint
@@ -18,6 +17,7 @@ from r2mrf.model import R2MRF
 from r2mrf.predictor import Predictor
 from r2mrf.preprocess import Preprocess
 from r2mrf.scoring import record, shrink
+from tests.support.model import architecture
 
 FIELDS = {"status", "error", "width", "height", "content_sha256", "blur_fraction", "focus_area", "focus_x0", "focus_y0"}
 FIELDS |= {"focus_x1", "focus_y1", "center_blur", "confidence", "verdict"}

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from workspace import Workspace
 
 from r2mrf import images, shards
 from r2mrf.config import Augment, Config
@@ -12,6 +11,7 @@ from r2mrf.metrics import HALF, f_at
 from r2mrf.samples import split
 from r2mrf.trainer import Trainer, validate
 from r2mrf.variants import variants
+from tests.support.workspace import Workspace
 
 # Nothing is learnt: rates are 0. With this seed the first, random refinement makes maps better for four steps, and
 # worse after.
