@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.evaluation import methods as comparison
 from pipelines.evaluation.held_out import name_of
-from pipelines.evaluation.methods import Method
+from pipelines.evaluation.methods import Method, fitted_baselines
 from pipelines.project import plots
 from pipelines.project.folders import MODEL, PREPARED, REPORTS
 from pipelines.project.stage import main
@@ -27,7 +26,7 @@ def evaluate(config: Config) -> None:
     predictor = Predictor.load(here(MODEL))
     table = shards.read(here(PREPARED), "test-*.parquet")
     network = Method("R²MRF", predictor.checkpoint.name, predictor)
-    methods = [network, *comparison.fitted_baselines(config, predictor.preprocess.size)]
+    methods = [network, *fitted_baselines(config, predictor.preprocess.size)]
     maps = []
     for row in table.to_pylist():
         rgb, mask = images.decode(row["image"]), images.decode_mask(row["mask"])

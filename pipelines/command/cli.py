@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def score(options: argparse.Namespace) -> int:
     """`r2mrf score`: a table of a library."""
-    from pipelines import score as scores
+    from pipelines.scoring import run
     from r2mrf.config import Score
 
     chosen = Score(maps=options.maps, engine=options.engine, by_content=options.by_content, retry=options.retry)
@@ -61,7 +61,7 @@ def score(options: argparse.Namespace) -> int:
 
         print(estimate(options.sources, options.out, options.model, chosen))
         return DONE
-    summary = scores.score_library(options.sources, options.out, options.model, chosen)
+    summary = run.score_library(options.sources, options.out, options.model, chosen)
     rate = f", {summary['images_per_second']:.3g} photos/s" if summary["images_per_second"] else ""
     print(f"{options.out}: {summary['ok']} of {summary['total']} photos scored, {summary['failed']} failed{rate}")
     print(f"table: {options.out / 'scores'}/shard-*-{summary['fingerprint']}.parquet")
@@ -69,7 +69,7 @@ def score(options: argparse.Namespace) -> int:
         from pipelines.report.scored_folder import read
 
         _write_page(read(options.out), options.out / "report.html")
-    return list_failures(scores.failures(options.out, summary["fingerprint"]), summary["failed"])
+    return list_failures(run.failures(options.out, summary["fingerprint"]), summary["failed"])
 
 
 def report(options: argparse.Namespace) -> int:

@@ -2,9 +2,9 @@
 
     python -m pipelines.jobs.timing [--sizes 320x320 640x480] [--threads 1 2] [--rounds 5]
 
-Writes reports/timing/table.csv. From decoded pixels to the map at the photo's own size, as `r2mrf map` does it, one photo after the other; the median
-of several. Weights do not change the speed: they are random. On a machine that is busy with other things the figures
-mean nothing, so the load is written down with them.
+Writes reports/timing/table.csv. From decoded pixels to the map at the photo's own size, as `r2mrf map` does it, one
+photo after the other; the median of several. Weights do not change the speed: they are random. On a machine that is
+busy with other things the figures mean nothing, so the load is written down with them.
 """
 
 from __future__ import annotations

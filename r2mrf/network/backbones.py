@@ -1,6 +1,7 @@
 """Name -> a feature extractor with five levels, at strides 2, 4, 8, 16 and 32: EfficientNet-Lite0, or any of timm.
 
-The first is our own, in `r2mrf.network.efficientnet_lite0`. timm is imported for its own models only: with what it drags along it takes longer than torch.
+The first is our own (`r2mrf.network.efficientnet_lite0`). timm is imported for its own models only: with what it drags
+along it takes longer than torch.
 
 ResNeXt's levels are the paper's conv1, conv2_x … conv5_x. BatchNorm statistics stay as they were learnt on
 ImageNet (the batches here are too small to estimate them), so that a batch split over workers gives the

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from r2mrf import config
-from r2mrf.trainer import TENSORS
+from r2mrf.training.trainer import TENSORS
 from tests.support.object_store import s3_server
 from tests.support.training_run import EVERY, PATIENCE, STEPS, UNEVEN, Run, assert_learnt, plain_loop
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipelines.storage import RECEIPT
+from pipelines.storage.outputs import RECEIPT
 from tests.support.fleet import Fleet, Job
 from tests.support.object_store import s3_server
 from tests.support.workspace import Workspace

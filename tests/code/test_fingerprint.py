@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from r2mrf import fingerprint
+from r2mrf.system import fingerprint
 
 CODE = {
     "top.py": '"""Does it."""\n\nfrom r2mrf.low import add\n\n\ndef run(x):\n    """Runs."""\n    return add(x)\n',

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.library import samples
+from pipelines.library.samples import samples
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ def test_released_model_needs_neither_timm_nor_torchvision():
 
 def test_a_map_by_the_released_model_needs_no_torch(tmp_path):
     arguments = ["map", str(samples()[0]), "-o", str(tmp_path / "map.png")]
-    code = f"import sys; from pipelines.cli import main; main({arguments}); "
+    code = f"import sys; from pipelines.command.cli import main; main({arguments}); "
     code += "print(*({'torch', 'ray', 'mlflow'} & set(sys.modules)), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (tmp_path / "map.png").is_file()

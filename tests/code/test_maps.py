@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from r2mrf.overlay import STRENGTH, TINT, overlay
+from r2mrf.imaging.maps import STRENGTH, TINT, overlay
 
 
 def photo(height=6, width=9) -> np.ndarray:

@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from r2mrf import images
-from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Score
-from r2mrf.focus import VERDICTS
-from r2mrf.model import R2MRF
-from r2mrf.predictor import Predictor
-from r2mrf.preprocess import Preprocess
-from r2mrf.scoring import record, shrink
+from r2mrf.imaging import images
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model import R2MRF
+from r2mrf.prediction.focus import VERDICTS
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.prediction.record import record, shrink
 from tests.support.model import architecture
 
 FIELDS = {"status", "error", "width", "height", "content_sha256", "blur_fraction", "focus_area", "focus_x0", "focus_y0"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from r2mrf.geometry import resize
+from r2mrf.imaging.resize import resize
 
 SIZES = [(16, 16), (7, 9), (96, 80), (16, 80), (96, 9), (33, 1), (1, 1)]  # from 32×40
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from r2mrf import guard as guards
 from r2mrf.errors import UserError
-from r2mrf.guard import Guard, Lost
+from r2mrf.system import sandbox as guards
+from r2mrf.system.sandbox import Guard, Lost
 
 ROOT = Path(__file__).parents[2]
 MEMORY = 1 << 30
@@ -151,7 +151,8 @@ def test_close_ends_the_child(guard):
 
 
 def test_child_ends_with_its_parent():
-    code = "import os; from r2mrf.guard import Guard; print(Guard(os.getpid, 30, 1 << 30)(), flush=True); os._exit(9)"
+    code = "import os; from r2mrf.system.sandbox import Guard; "
+    code += "print(Guard(os.getpid, 30, 1 << 30)(), flush=True); os._exit(9)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 9
     wait_until_gone(int(done.stdout))

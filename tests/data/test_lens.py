@@ -8,21 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from r2mrf.optics import (
-    DOUBT_COC,
-    FOCUS_COC,
-    Camera,
-    Layer,
-    Lens,
-    cats_eye,
-    defocus,
-    defocused,
-    disc,
-    expose,
-    polygon,
-    to_linear,
-    to_srgb,
-)
+from r2mrf.rendering.camera import Camera, to_linear, to_srgb
+from r2mrf.rendering.lens import DOUBT_COC, FOCUS_COC, Layer, Lens, cats_eye, defocus, defocused, disc, expose, polygon
 
 # Focused at 2 m; 50 mm f/2 on a 36 mm wide sensor of 320 pixels.
 LENS = Lens(focal=50, f_number=2, focus=2, pixels_per_mm=320 / 36)

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from r2mrf import config, cuhk_split, images, pairs
-from r2mrf.datasets import SOURCES, check_pairs, find_pairs, match_pairs
-from r2mrf.pairs import DataError, read_pair
+from r2mrf import config
+from r2mrf.data import cuhk_split, pairs
+from r2mrf.data.pairs import read_pair
+from r2mrf.data.published_sets import SOURCES, check_pairs, find_pairs, match_pairs
+from r2mrf.errors import DataError
+from r2mrf.imaging import images
 
 REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data"

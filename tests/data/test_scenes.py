@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from r2mrf.optics import DOUBT_COC, FOCUS_COC, Layer, defocused
-from r2mrf.scenes import (
-    KINDS,
+from r2mrf.rendering.lens import DOUBT_COC, FOCUS_COC, Layer, defocused
+from r2mrf.rendering.photograph import (
     Photo,
     clear_coc,
     depth_between,
@@ -19,8 +18,8 @@ from r2mrf.scenes import (
     draw_span,
     extremes,
     normal_lens,
-    render_scene,
 )
+from r2mrf.rendering.scenes import KINDS, render_scene
 
 SIZE = 128
 

@@ -5,7 +5,7 @@ import hashlib
 import pyarrow.parquet as pq
 import pytest
 
-from r2mrf import shards
+from r2mrf.data import shards
 from r2mrf.errors import UserError
 from tests.support.disk import tiny_disk
 

@@ -8,14 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from r2mrf import images, optics
-from r2mrf.pairs import DataError
-from r2mrf.sharp import Sharp, find_sharp, grain, is_sharp, sharpness, split_groups
+from r2mrf.errors import DataError
+from r2mrf.imaging import images
+from r2mrf.rendering.camera import to_linear, to_srgb
+from r2mrf.rendering.lens import defocus
+from r2mrf.rendering.sharp_photos import Sharp, find_sharp, grain, is_sharp, sharpness, split_groups
 from tests.support.box_photos import SHARED, SIDE, photo_of_a_box, texture
 
 
 def blurred(photo: np.ndarray, radius: float) -> np.ndarray:
-    return np.rint(optics.to_srgb(optics.defocus(optics.to_linear(photo), radius)) * 255).astype(np.uint8)
+    return np.rint(to_srgb(defocus(to_linear(photo), radius)) * 255).astype(np.uint8)
 
 
 # On disk.

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 import torch
 
-from r2mrf import images
+from r2mrf.data.batches import Samples, batch_positions, row_at, split, whole
 from r2mrf.errors import UserError
-from r2mrf.preprocess import Preprocess
-from r2mrf.samples import Samples, batch_positions, row_at, split, whole
+from r2mrf.imaging import images
+from r2mrf.imaging.preprocess import Preprocess
 
 PLAIN = Preprocess(64, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # a normalised photo is the photo / 255
 

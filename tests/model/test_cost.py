@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from r2mrf.cost import cost_of, macs_of, parameters_of
-from r2mrf.model import R2MRF, RRM
+from r2mrf.network.cost import cost_of, macs_of, parameters_of
+from r2mrf.network.model import R2MRF, RRM
 from tests.support.model import architecture
 
 TINY = architecture()

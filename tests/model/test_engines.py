@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.cluster import cores
-from r2mrf import Predictor, checkpoint, engines
-from r2mrf.checkpoint import Checkpoint
-from r2mrf.engines import ENGINES, create, fastest
+from r2mrf import Predictor
+from r2mrf.engines import choose
+from r2mrf.engines.choose import ENGINES, create, fastest
+from r2mrf.engines.onnx_graph import Graph, GraphError, to_onnx
+from r2mrf.engines.runtimes import Engine, EngineError, Probabilities
 from r2mrf.errors import UserError
-from r2mrf.graph import Graph, GraphError, to_onnx
-from r2mrf.model import R2MRF
-from r2mrf.preprocess import Preprocess
-from r2mrf.runtimes import Engine, EngineError, Probabilities
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network import checkpoint
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model import R2MRF
+from r2mrf.system.machine import cores
 from tests.support.model import architecture
 
 SIDE = 64
@@ -62,7 +64,7 @@ def _threads():
 def _written_once():
     """Each network's graph is written once, however many engines are made of it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engines, "to_onnx", cache(to_onnx))
+        patch.setattr(choose, "to_onnx", cache(to_onnx))
         yield
 
 
@@ -217,7 +219,7 @@ def test_predictor_by_the_engines_name(tmp_path, made):
 
 
 def test_predictor_alone_imports_no_other_engine():
-    code = "import sys, r2mrf.predictor; print(*({'onnx', 'onnxruntime', 'openvino'} & set(sys.modules)))"
+    code = "import sys, r2mrf.prediction.predictor; print(*({'onnx', 'onnxruntime', 'openvino'} & set(sys.modules)))"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
@@ -228,7 +230,7 @@ def test_predictor_alone_imports_no_other_engine():
 
 def pretend(monkeypatch, **seconds: float) -> None:
     """Let the engines take these times for a batch."""
-    monkeypatch.setattr(engines, "_time", lambda tried, x, rounds: {name: [seconds[name]] for name in tried})
+    monkeypatch.setattr(choose, "_time", lambda tried, x, rounds: {name: [seconds[name]] for name in tried})
 
 
 def test_auto_measures_and_says_what(made, caplog):
@@ -251,7 +253,7 @@ def test_trial(made):
     assert set(trial.rates) == set(ENGINES)
     assert list(trial.rates.values()) == sorted(trial.rates.values(), reverse=True)
     assert min(trial.rates.values()) > 0
-    assert trial.rates[trial.engine.name] >= max(trial.rates.values()) / engines.TIE
+    assert trial.rates[trial.engine.name] >= max(trial.rates.values()) / choose.TIE
     assert trial.refused == {}
 
 
@@ -280,7 +282,7 @@ def test_trial_of_an_engine_that_this_machine_cannot_run(made, monkeypatch):
     def broken(*_):
         raise RuntimeError("no plugin\nfor this processor")
 
-    monkeypatch.setitem(engines.RUNTIMES, "openvino", broken)
+    monkeypatch.setitem(choose.RUNTIMES, "openvino", broken)
     trial = fastest(made)
     assert trial.engine.name in ("torch", "onnx")
     assert trial.refused == {"openvino": "no plugin for this processor"}
@@ -293,7 +295,7 @@ def test_fast_but_wrong(made, monkeypatch):
         def __call__(self, x):
             return Probabilities(*(1 - output for output in reference(made, noise(len(x)))))
 
-    monkeypatch.setitem(engines.RUNTIMES, "openvino", lambda *_: Wrong())
+    monkeypatch.setitem(choose.RUNTIMES, "openvino", lambda *_: Wrong())
     pretend(monkeypatch, torch=1.0, openvino=0.1, onnx=0.8)
     trial = fastest(made)
     assert trial.engine.name == "onnx"

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from r2mrf.inference import for_inference
-from r2mrf.model import R2MRF
+from r2mrf.engines.fold import for_inference
+from r2mrf.network.model import R2MRF
 from tests.support.model import architecture
 
 ARCHITECTURES = [

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from r2mrf.precision import autocast, resolve
+from r2mrf.network.precision import autocast, resolve
 
 
 @pytest.mark.parametrize(

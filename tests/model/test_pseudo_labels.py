@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from r2mrf import images
-from r2mrf.checkpoint import Checkpoint
-from r2mrf.labelling import label, settle
-from r2mrf.model import R2MRF
-from r2mrf.predictor import Predictor
-from r2mrf.preprocess import Preprocess
-from r2mrf.sharp import Sharp
+from r2mrf.imaging import images
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model import R2MRF
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.rendering.sharp_photos import Sharp
+from r2mrf.training.pseudo_labels import label, settle
 from tests.support.model import architecture
 
 

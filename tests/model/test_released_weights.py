@@ -10,17 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.library import samples
-from r2mrf import images, released, scoring
-from r2mrf.checkpoint import RELEASED
+from pipelines.library.samples import samples
 from r2mrf.config import load
-from r2mrf.geometry import resize
-from r2mrf.graph import without_weights
-from r2mrf.metrics import Counts
-from r2mrf.optics import defocus, to_linear, to_srgb
-from r2mrf.predictor import Predictor
-from r2mrf.preprocess import to_uint8
-from r2mrf.scenes import render_scene
+from r2mrf.engines.onnx_graph import without_weights
+from r2mrf.evaluation.metrics import Counts
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.imaging.resize import resize
+from r2mrf.network.checkpoint import RELEASED
+from r2mrf.prediction import record, without_torch
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.rendering.camera import to_linear, to_srgb
+from r2mrf.rendering.lens import defocus
+from r2mrf.rendering.scenes import render_scene
 
 LARGEST = 15 * 2**20  # bytes
 SCENES = range(16)  # training renders scenes of far larger numbers
@@ -81,7 +83,7 @@ def test_photos_blurred_all_over_are_found_blurred(ladder):
 
 
 def test_one_photo_from_the_command_line(tmp_path, monkeypatch):
-    from pipelines.cli import main
+    from pipelines.command.cli import main
 
     monkeypatch.chdir(tmp_path)
     assert main(["map", str(samples()[0]), "-o", "map.png"]) == 0
@@ -91,14 +93,15 @@ def test_one_photo_from_the_command_line(tmp_path, monkeypatch):
 def test_without_torch_it_says_the_same(predictor):
     for path in samples():
         rgb = images.load(path)
-        expected, got = predictor.analyse(rgb), released.load("lite").analyse(rgb)
+        expected, got = predictor.analyse(rgb), without_torch.load("lite").analyse(rgb)
         np.testing.assert_allclose(got.defocus, expected.defocus, atol=1e-3)
         assert got.confidence == pytest.approx(expected.confidence, abs=1e-3)
 
 
 def test_its_graph_is_the_network_of_today(predictor):
     weights = (RELEASED / "lite/model.safetensors").read_bytes()
-    graph = without_weights(predictor.network, weights, beside="model.safetensors")  # else: python -m pipelines.release
+    # If this fails: python -m pipelines.jobs.release
+    graph = without_weights(predictor.network, weights, beside="model.safetensors")
     assert graph == (RELEASED / "lite/model.onnx").read_bytes()
 
 
@@ -114,20 +117,20 @@ def test_its_graph_is_the_network_of_today(predictor):
 )
 def test_files_that_do_not_belong_together_are_left_to_the_predictor(tmp_path, monkeypatch, spoilt, change):
     shutil.copytree(RELEASED / "lite", tmp_path / "lite")
-    monkeypatch.setattr(released, "FOLDER", tmp_path)
-    assert released.load("lite") is not None
+    monkeypatch.setattr(without_torch, "FOLDER", tmp_path)
+    assert without_torch.load("lite") is not None
     change(tmp_path / "lite" / spoilt)
-    assert released.load("lite") is None
+    assert without_torch.load("lite") is None
 
 
 @pytest.mark.parametrize("name", ["./lite", "lite/", str(RELEASED / "lite"), "other"])
 def test_other_names_are_left_to_the_predictor(name):
-    assert released.load(name) is None
+    assert without_torch.load(name) is None
 
 
 def test_without_onnx_runtime_it_is_left_to_the_predictor(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert released.load("lite") is None
+    assert without_torch.load("lite") is None
 
 
 def test_photos_decoded_at_a_fraction_score_nearly_the_same(predictor):
@@ -137,7 +140,7 @@ def test_photos_decoded_at_a_fraction_score_nearly_the_same(predictor):
     for seed, quality, side in ((900, 75, 1300), (903, 75, 1300), (905, 95, 1300), (900, 75, 2600), (903, 95, 5200)):
         data = images.encode_jpeg(images.decode(render_scene(seed, side).jpeg), quality)
         whole = predictor.preprocess.shrink(images.decode(data))
-        reduced = scoring.shrink(data, predictor.preprocess, images.MAX_PIXELS)
+        reduced = record.shrink(data, predictor.preprocess, images.MAX_PIXELS)
         assert (reduced.width, reduced.height) == (side, side)
         assert np.abs(reduced.pixels.astype(int) - whole).mean() < 3
         one, other = (a.defocus >= 0.5 for a in predictor.analyse_batch(np.stack([whole, reduced.pixels])))

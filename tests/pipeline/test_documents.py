@@ -16,10 +16,12 @@ import click
 import pytest
 import yaml
 
-from pipelines.cli import main
-from pipelines.library import samples
-from pipelines.parser import parser
-from r2mrf import checkpoint, config, images
+from pipelines.command.cli import main
+from pipelines.command.parser import parser
+from pipelines.library.samples import samples
+from r2mrf import config
+from r2mrf.imaging import images
+from r2mrf.network import checkpoint
 from tests.support.documents import ROOT, blocks, commands
 
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]

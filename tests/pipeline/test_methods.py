@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from pipelines.evaluate import evaluate
-from r2mrf import images, shards
-from r2mrf.baselines import MEASURES, fit
 from r2mrf.config import Config, load
-from r2mrf.metrics import Counts
-from r2mrf.preprocess import to_uint8
+from r2mrf.data import shards
+from r2mrf.evaluation.baselines import MEASURES, fit
+from r2mrf.evaluation.metrics import Counts
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
 from tests.support.model import save_tiny_model
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

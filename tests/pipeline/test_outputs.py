@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import build as module
-from pipelines.build import Job, build
-from pipelines.storage import RECEIPT, exchanged, folder, here, making, take
-from pipelines.store import Store, below
-from r2mrf import shards
+from pipelines.data import build as module
+from pipelines.data.build import Job, build
+from pipelines.storage.outputs import RECEIPT, exchanged, folder, here, making, take
+from pipelines.storage.store import Store, below
+from r2mrf.data import shards
 from r2mrf.errors import UserError
 from tests.support.object_store import s3_server
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.cli import main
-from r2mrf import images
+from pipelines.command.cli import main
+from r2mrf.imaging import images
 from tests.support.browser import needs_chromium, photograph, visit
 from tests.support.photos import save_scene
 from tests.support.scored_folder import HOSTILE, failed, ok, save_table

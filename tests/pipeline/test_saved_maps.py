@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.cli import main
-from r2mrf import images
+from pipelines.command.cli import main
+from r2mrf.imaging import images
 
 NAMES = ["f_05", "f_adaptive", "f_max", "images", "images_without_defocus", "iou", "mae"]
 

@@ -19,12 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.cli import main
-from pipelines.score import score_library
-from r2mrf import Predictor, images, scoring
+from pipelines.command.cli import main
+from pipelines.scoring.run import score_library
+from r2mrf import Predictor
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.preprocess import to_uint8
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.prediction import record
 from tests.support.model import save_tiny_model
 from tests.support.object_store import endpoint
 from tests.support.photos import save_photo
@@ -141,7 +143,7 @@ def test_failed_rows_say_why_and_nothing_else(rows):
 def test_numbers_are_those_of_the_network(story, rows, tiny_model):
     predictor = Predictor.load(tiny_model)
     for name in ("a.jpg", "b/turned.JPG", "b/c/same.jpg"):
-        expected = scoring.record(predictor, (story.library / name).read_bytes(), Score())
+        expected = record.record(predictor, (story.library / name).read_bytes(), Score())
         for key, value in expected.items():
             # other photos in a batch change the order in which the processor adds up
             wanted = pytest.approx(value, abs=0.01) if isinstance(value, float) else value

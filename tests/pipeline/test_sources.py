@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.sources import open_source
-from r2mrf import images, shards
-from r2mrf.pairs import DataError
+from pipelines.data.sources import open_source
+from r2mrf.data import shards
+from r2mrf.errors import DataError
+from r2mrf.imaging import images
 from tests.support.source_files import SIDE, given, rows, texture, write
 
 

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.addresses import Addresses, shown
-from pipelines.library import Library, samples
-from pipelines.photo import UNKNOWN, Photo
-from r2mrf import images
+from pipelines.library.photo import UNKNOWN, Photo
+from pipelines.library.samples import samples
+from pipelines.library.walk import Library
+from pipelines.storage.addresses import Addresses, shown
 from r2mrf.errors import UserError
+from r2mrf.imaging import images
 from tests.support.object_store import endpoint
 from tests.support.photos import save_photo
 

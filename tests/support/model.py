@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from r2mrf import checkpoint
-from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Model
-from r2mrf.model import R2MRF
-from r2mrf.preprocess import Preprocess
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network import checkpoint
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model import R2MRF
 
 
 def architecture(**changes) -> Model:

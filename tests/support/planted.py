@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from r2mrf import images, shards
 from r2mrf.config import Augment, Config
-from r2mrf.metrics import HALF, f_at
-from r2mrf.samples import split
-from r2mrf.trainer import Trainer, validate
-from r2mrf.variants import variants
+from r2mrf.data import shards
+from r2mrf.data.batches import split
+from r2mrf.data.variants import variants
+from r2mrf.evaluation.metrics import HALF, f_at
+from r2mrf.imaging import images
+from r2mrf.training.trainer import Trainer, validate
 from tests.support.workspace import Workspace
 
 # Nothing is learnt: rates are 0. With this seed the first, random refinement makes maps better for four steps, and

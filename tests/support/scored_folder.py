@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.ledger import SCORES
+from pipelines.library.columns import SCORES
 
 FINGERPRINT = "0123456789abcdef"
 MADE_BY = {"model": "tiny", "model_sha256": "ab" * 32}

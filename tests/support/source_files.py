@@ -5,9 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipelines.sources import Source
-from r2mrf import config, images
+from pipelines.data.sources import Source
+from r2mrf import config
 from r2mrf.config import Config
+from r2mrf.imaging import images
 
 SIDE = 96
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -14,12 +14,12 @@ import psutil
 import torch
 from safetensors.torch import load_file
 
-from pipelines.states import LIST
-from r2mrf import shards
+from pipelines.training.states import LIST
 from r2mrf.config import Config
-from r2mrf.metrics import HALF, f_at
-from r2mrf.samples import Samples, batch_positions, split
-from r2mrf.trainer import Trainer, validate
+from r2mrf.data import shards
+from r2mrf.data.batches import Samples, batch_positions, split
+from r2mrf.evaluation.metrics import HALF, f_at
+from r2mrf.training.trainer import Trainer, validate
 from tests.support.planted import training_images
 from tests.support.workspace import Workspace
 
