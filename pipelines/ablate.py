@@ -127,7 +127,6 @@ def branch_counts(trainer: Trainer) -> dict[str, Counts]:
 
     from r2mrf import images, shards
     from r2mrf.metrics import Counts
-    from r2mrf.precision import autocast, resolve
     from r2mrf.preprocess import to_uint8
 
     network, preprocess = trainer.averaged_network().cpu(), trainer.preprocess
@@ -137,10 +136,10 @@ def branch_counts(trainer: Trainer) -> dict[str, Counts]:
         x = torch.from_numpy(preprocess.normalise(preprocess.shrink(rgb)[None])).contiguous(
             memory_format=torch.channels_last
         )
-        with torch.inference_mode(), autocast(resolve("auto")):
+        with torch.inference_mode():
             outputs = network(x)
         for name, logits in zip(counts, [outputs.fused[0, 0], *outputs.sides[-1][0]], strict=True):
-            defocus = preprocess.expand(logits.float().sigmoid().numpy(), *mask.shape)
+            defocus = preprocess.expand(logits.sigmoid().numpy(), *mask.shape)
             counts[name].add(to_uint8(defocus), mask)
     return counts
 

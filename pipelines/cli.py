@@ -93,7 +93,8 @@ def score(options: argparse.Namespace) -> int:
     from pipelines import score as scores
     from r2mrf.config import Score
 
-    chosen = Score(maps=options.maps, engine=options.engine, by_content=options.by_content, retry=options.retry)
+    names = ("maps", "engine", "precision", "by_content", "retry")
+    chosen = Score(**{name: getattr(options, name) for name in names})
     if options.dry_run:
         from pipelines.estimate import estimate
 
