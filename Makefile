@@ -64,7 +64,8 @@ released: install ## train the released weights anew: hours; docs/training.md sa
 	cd released/relabelled && python -m pipelines.jobs.label && $(PART)
 	python -m pipelines.jobs.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1
 
-lint: install ## style and types
+lint: install ## style, types, and which room may import which
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports

@@ -197,6 +197,7 @@ class Score(Section):
     by_content: bool = False
     retry: bool = False
     engine: Literal["auto", "torch", "openvino", "onnx"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     batch: Positive = 8
     shard_rows: Positive = 500
     actors: Count = 0

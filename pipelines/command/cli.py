@@ -55,7 +55,8 @@ def score(options: argparse.Namespace) -> int:
     from pipelines.scoring import run
     from r2mrf.config import Score
 
-    chosen = Score(maps=options.maps, engine=options.engine, by_content=options.by_content, retry=options.retry)
+    names = ("maps", "engine", "precision", "by_content", "retry")
+    chosen = Score(**{name: getattr(options, name) for name in names})
     if options.dry_run:
         from pipelines.scoring.estimate import estimate
 

@@ -108,6 +108,11 @@ def parser() -> argparse.ArgumentParser:
         "--engine", default="auto", choices=("auto", "torch", "openvino", "onnx"),
         help="what runs the network; auto (default): what a short trial finds fastest here",
     )  # fmt: skip
+    scoring.add_argument(
+        "--precision", default="fp32", choices=("auto", "fp32", "bf16"),
+        help="fp32 (default): the same numbers on every machine; auto: bf16 where a trial finds it faster and in "
+        "agreement",
+    )  # fmt: skip
     scoring.add_argument("--retry", action="store_true", help="score photos that failed before once more")
     scoring.add_argument(
         "--by-content", action="store_true",

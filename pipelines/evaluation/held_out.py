@@ -30,7 +30,6 @@ def branch_counts(trainer: Trainer) -> dict[str, Counts]:
     from r2mrf.evaluation.metrics import Counts
     from r2mrf.imaging import images
     from r2mrf.imaging.maps import to_uint8
-    from r2mrf.network.precision import autocast, resolve
 
     network, preprocess = trainer.averaged_network().cpu(), trainer.preprocess
     counts = {name: Counts() for name in ("fused", *BRANCHES)}
@@ -39,9 +38,9 @@ def branch_counts(trainer: Trainer) -> dict[str, Counts]:
         x = torch.from_numpy(preprocess.normalise(preprocess.shrink(rgb)[None])).contiguous(
             memory_format=torch.channels_last
         )
-        with torch.inference_mode(), autocast(resolve("auto")):
+        with torch.inference_mode():
             outputs = network(x)
         for name, logits in zip(counts, [outputs.fused[0, 0], *outputs.sides[-1][0]], strict=True):
-            defocus = preprocess.expand(logits.float().sigmoid().numpy(), *mask.shape)
+            defocus = preprocess.expand(logits.sigmoid().numpy(), *mask.shape)
             counts[name].add(to_uint8(defocus), mask)
     return counts

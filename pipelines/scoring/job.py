@@ -49,8 +49,8 @@ class Job:
 
     @classmethod
     def of(cls, name: str, options: Score, addresses: Addresses) -> Job:
-        """For a model by name, an alias of a registry taken as the version that it means now. What the engine `auto`
-        is, is still to be decided.
+        """Load a model by name and pin a registry's alias to its current version. `auto`, as engine or precision, stays
+        to be decided.
 
         Raises:
             CheckpointError: there is no such model, or it cannot be used.
@@ -58,15 +58,14 @@ class Job:
         from pipelines.registry import models
         from r2mrf.engines import choose
         from r2mrf.network import checkpoint as checkpoints
-        from r2mrf.network.precision import resolve
 
         registered = models.resolve(name) if name.startswith("models:/") else None
         folder = registered.folder if registered else checkpoints.locate(name)
         loaded = checkpoints.parse(files := checkpoints.read(folder), folder)
         choose.check(loaded)
-        precision = "fp32" if options.engine == "onnx" else resolve("auto")
         model = registered.uri if registered else loaded.name
-        return cls(files, model, loaded.sha256, loaded.preprocess, options, options.engine, precision, addresses)
+        how = options.engine, options.precision
+        return cls(files, model, loaded.sha256, loaded.preprocess, options, *how, addresses)
 
     @property
     def fingerprint(self) -> str:
@@ -109,35 +108,45 @@ def shares(options: Score, cpus: int, gpus: int = 0) -> tuple[int, int]:
 
 
 def recorded(job: Job, out: Path) -> Job:
-    """The job with the engine that its model's rows in `out` are made with, if there are any."""
-    if job.engine != "auto" or job.sha256 not in (chosen := _record(out)):
-        return job
-    engine, precision = chosen[job.sha256]
-    return replace(job, engine=engine, precision=precision)
+    """Return the job with the engine and precision that its model's rows in `out` are made with, if any fit."""
+    for engine, precision in _record(out).get(job.sha256, []):
+        if job.engine in ("auto", engine) and job.precision in ("auto", precision):
+            return replace(job, engine=engine, precision=precision)
+    return job
 
 
 def decided(job: Job, out: Path) -> Job:
-    """The job with its engine decided, in one folder and for one model always the same, so that rows compare.
+    """Return the job with engine and precision decided: in one folder and for one model always the same, so that rows
+    compare.
 
-    `auto` is what a short trial finds fastest here; on a cluster, of whose machines this one knows nothing, torch.
+    `auto` is what a short trial finds fastest here; on a cluster, of whose machines this one knows nothing, torch and
+    fp32.
     """
-    job = recorded(job, out)
-    if job.engine != "auto":
+    if "auto" in (job.engine, job.precision):
+        job = recorded(job, out)
+    if "auto" not in (job.engine, job.precision):
         return job
     if in_a_job():
-        return replace(job, engine="torch")
+        engine = "torch" if job.engine == "auto" else job.engine
+        return replace(job, engine=engine, precision="fp32" if job.precision == "auto" else job.precision)
     from r2mrf.engines import choose
 
-    trial = choose.fastest(job.checkpoint(), threads=shares(job.options, cores())[1])
+    threads = shares(job.options, cores())[1]
+    trial = choose.fastest(job.checkpoint(), threads, job.engine, job.precision)
     print(f"engine: {trial}", file=sys.stderr)
-    write_json(out / ENGINES, _record(out) | {job.sha256: [trial.engine.name, trial.engine.precision]})
-    return replace(job, engine=trial.engine.name, precision=trial.engine.precision)
+    choice = [trial.engine.name, trial.engine.precision]
+    record = _record(out)
+    write_json(out / ENGINES, record | {job.sha256: [*record.get(job.sha256, []), choice]})
+    return replace(job, engine=choice[0], precision=choice[1])
 
 
-def _record(out: Path) -> dict[str, list[str]]:
+def _record(out: Path) -> dict[str, list[list[str]]]:
+    """Return the pairs of engine and precision that rows in `out` are made with, by the model's hash."""
     try:
-        return json.loads((out / ENGINES).read_text(encoding="utf-8"))
+        record = json.loads((out / ENGINES).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError:
         raise UserError(f"{out / ENGINES} is damaged: remove it, and give --engine as summary.json has it") from None
+    # until version 0.1 there was one pair a model
+    return {model: [pairs] if isinstance(pairs[0], str) else pairs for model, pairs in record.items()}

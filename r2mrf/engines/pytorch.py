@@ -9,7 +9,7 @@ from r2mrf.engines.fold import for_inference
 from r2mrf.engines.onnx_graph import Graph
 from r2mrf.engines.runtimes import Probabilities
 from r2mrf.network.model import R2MRF
-from r2mrf.network.precision import autocast, resolve
+from r2mrf.network.precision import autocast
 
 
 class Torch:
@@ -17,11 +17,11 @@ class Torch:
 
     name = "torch"
 
-    def __init__(self, network: R2MRF, threads: int | None = None, precision: str = "auto"):
+    def __init__(self, network: R2MRF, threads: int | None = None, precision: str = "fp32"):
         if threads:
             torch.set_num_threads(threads)  # of the whole process: torch has one pool
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.precision = resolve(precision, self.device)
+        self.precision = precision
         self.graph = Graph(for_inference(network).to(self.device))
 
     @torch.inference_mode()

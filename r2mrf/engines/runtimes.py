@@ -45,14 +45,19 @@ class Engine(Protocol):
 
 
 class OnnxRuntime:
-    """`model`: an ONNX file or its content; sizes are free, and there is one precision, fp32.
+    """Runs `model`, an ONNX file or its content, in fp32; sizes are free.
 
     `facts`: what the file says of itself beside the graph.
+
+    Raises:
+        EngineError: another precision than fp32 is asked for, or the package is not installed.
     """
 
     name, precision = "onnx", "fp32"
 
     def __init__(self, model: bytes | Path, threads: int, size: int | None = None, precision: str = "fp32"):
+        if precision != self.precision:
+            raise EngineError(f"the engine onnx calculates in fp32 only, not in {precision}: use another engine")
         runtime = package("onnxruntime")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -66,15 +71,19 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """`model`: an ONNX file or its content, or an OpenVINO .xml; `size`: of all photos, where it is known before.
+    """Runs `model`, an ONNX file or its content, or an OpenVINO .xml; `size`: of all photos, where it is known before.
 
     If it is, photos go through one by one: of shapes that it knows OpenVINO makes fewer operations, and what one photo
     needs stays in the cache.
+
+    Raises:
+        EngineError: this processor cannot calculate in that precision, or the package is not installed.
     """
 
     name = "openvino"
 
     def __init__(self, model: bytes | Path, threads: int, size: int | None = None, precision: str = "fp32"):
+        self.precision = precision
         core = package("openvino").Core()
         graph = core.read_model(model if isinstance(model, bytes) else str(model))
         self.one_by_one = size is not None
@@ -86,9 +95,16 @@ class OpenVino:
             "PERFORMANCE_HINT": "LATENCY",  # all threads on one photo or batch: they come one after the other
             "ENABLE_CPU_PINNING": False,  # several processes would all pin themselves to the same cores
         }
-        self.compiled = core.compile_model(graph, "CPU", settings)
+        refusal = EngineError(f"OpenVINO cannot calculate in {precision} on this processor: use the precision fp32")
+        try:
+            self.compiled = core.compile_model(graph, "CPU", settings)
+        except RuntimeError:
+            if precision == "fp32":
+                raise
+            raise refusal from None
         used = self.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self.precision = {"f32": "fp32"}.get(used, used)
+        if {"f32": "fp32"}.get(used, used) != precision:  # a hint may be passed over
+            raise refusal
 
     def __call__(self, x: np.ndarray) -> Probabilities:
         x = np.ascontiguousarray(x)

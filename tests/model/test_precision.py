@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from r2mrf.network.precision import autocast, resolve
+from r2mrf.network.precision import autocast, native_bfloat16, resolve
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,19 @@ from r2mrf.network.precision import autocast, resolve
     ],
 )
 def test_auto_is_what_the_processor_does_natively(monkeypatch, capabilities, format):
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert resolve("auto") == format
+
+
+@pytest.mark.parametrize(
+    ("most", "native"),
+    [("AVX2", False), ("avx512_core", False), ("AVX512_CORE_BF16", True), ("AVX512_CORE_AMX", True), ("DEFAULT", True)],
+)
+def test_a_newer_processor_can_behave_like_an_older_one(monkeypatch, most, native):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", most)
+    assert native_bfloat16() is native
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -14,8 +14,9 @@ def imported(path: Path) -> set[Path]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    files = {ROOT / (name.replace(".", "/") + ".py") for name in names}
-    return {file for file in files if file.is_file() and file.is_relative_to(ROOT)}
+    places = [ROOT.joinpath(*name.split(".")) for name in names if name.partition(".")[0] in ("r2mrf", "pipelines")]
+    files = {file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")}
+    return {file for file in files if file.is_file()}
 
 
 def imported_at_all(path: Path) -> set[Path]:
