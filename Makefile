@@ -22,8 +22,10 @@ demo: install ## dvc repro over every stage, then where to look
 	dvc repro
 	python -m pipelines.jobs.demo
 
-test: install ## on two cores
-	pytest -n 2
+WORKERS ?= 2
+
+test: install ## on two cores; `make test WORKERS=4` for others; a worker that dies ends the run
+	pytest -n $(WORKERS) --max-worker-restart=0
 
 chaos: install ## training that is killed, interrupted and misled, on real processes: some minutes
 	pytest tests/chaos
