@@ -133,8 +133,8 @@ def test_memory_is_bounded(guard):
 
 INTERRUPTED = """
 import signal, sys
-from test_guard import MEMORY, act
-from r2mrf.guard import Guard
+from tests.code.test_sandbox import MEMORY, act
+from r2mrf.system.sandbox import Guard
 
 def interrupt(*_):
     raise KeyboardInterrupt

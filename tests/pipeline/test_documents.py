@@ -133,7 +133,7 @@ def test_links_lead_somewhere(document):
 
 def test_the_house_names_every_file():
     named = set(re.findall(r"`(\w+)`", (ROOT / "docs/design.md").read_text()))
-    files = {file.stem for package in ("r2mrf", "pipelines") for file in (ROOT / package).glob("[!_]*.py")}
+    files = {file.stem for package in ("r2mrf", "pipelines") for file in (ROOT / package).rglob("[!_]*.py")}
     assert files <= named
 
 
