@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 import pyarrow.parquet as pq
 
-from benchmarks.figures import Figure, main, ratio, timed
-from benchmarks.material import make_pairs
+from benchmarks.harness.figures import Figure, main, ratio, timed
+from benchmarks.harness.material import make_pairs
 from pipelines.augment import build_variants
 from pipelines.cluster import connect, cores
 from pipelines.storage import Folder

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.figures import Figure, by_turns, main, ratio
-from benchmarks.literal import literal
-from benchmarks.profile import profile
+from benchmarks.harness.figures import Figure, by_turns, main, ratio
+from benchmarks.harness.literal import literal
+from benchmarks.harness.profile import profile
 from pipelines.cluster import cores
 from pipelines.timing import untrained
 from r2mrf.checkpoint import Checkpoint

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.apart import processes
+from benchmarks.harness.apart import processes
 from pipelines.cluster import ROOM, connect, cores
 from r2mrf.predictor import Predictor
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.apart import processes
+from benchmarks.harness.apart import processes
 from pipelines.cluster import cores
 from pipelines.library import samples
 from pipelines.sources import open_source
