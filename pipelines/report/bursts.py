@@ -59,7 +59,7 @@ def find(rows: list[dict], look_of: Callable[[dict], Look | None]) -> list[list[
     """Bursts of two photos or more.
 
     Args:
-        rows: of `ledger.SCORES`.
+        rows: of `columns.SCORES`.
         look_of: asked only of rows whose names and sizes make neighbours of them; None = cannot tell.
 
     Returns:

@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Scored:
-    """A scored folder. `rows` hold the columns of `ledger.SCORES`, sorted by path; `summary` is summary.json."""
+    """A scored folder. `rows` hold the columns of `columns.SCORES`, sorted by path; `summary` is summary.json."""
 
     folder: Path
     summary: dict

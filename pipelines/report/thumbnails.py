@@ -42,7 +42,7 @@ def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> 
     """Make what is missing in `scored`/thumbnails. Photos are only read.
 
     Args:
-        rows: of `ledger.SCORES`; failed ones are passed over.
+        rows: of `columns.SCORES`; failed ones are passed over.
         scored: the folder with maps/, where the rows have maps.
         addresses: photos in their buckets are fetched once more; those at other addresses have no thumbnail.
 

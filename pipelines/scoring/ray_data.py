@@ -31,7 +31,7 @@ CHUNK = 32  # photos in a row of the data set: 10 MB when they are shrunk to 320
 def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, list[dict]]]:
     """Work on shards; yields chunks as they are done, in any order: (shard, place of the first photo, rows).
 
-    Rows have the columns of `ledger.SCORES`, and `png`, the map's file, where maps are asked for.
+    Rows have the columns of `columns.SCORES`, and `png`, the map's file, where maps are asked for.
 
     Raises:
         UserError: the cluster has no room for a reader beside the network.

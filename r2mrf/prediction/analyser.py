@@ -11,7 +11,7 @@ from r2mrf.imaging.preprocess import Preprocess
 
 
 class Analysis(NamedTuple):
-    """`defocus`: float32 H×W in [0, 1], 1 = defocused; `confidence`: see `focus.certainty`."""
+    """`defocus`: float32 H×W in [0, 1], 1 = defocused; `confidence`: see `certainty`."""
 
     defocus: np.ndarray
     confidence: float

@@ -42,7 +42,7 @@ def describe(
     Args:
         defocus: float32 h×w in [0, 1], 1 = defocused; at the photo's size or smaller.
         size: (height, width) of the photo, to which the box of the focus is scaled.
-        confidence, contrast: see `certainty` and `local_contrast`.
+        confidence, contrast: see `analyser.certainty` and `local_contrast`.
         sharp_below, blurred_above: limits of blur_fraction for the verdict.
     """
     blurred = defocus >= 0.5

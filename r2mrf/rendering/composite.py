@@ -4,7 +4,7 @@
     photo = render_composite(sources[0], shapes, seed=0)
 
 A photo is taken apart into layers by what is known of it (its main objects, its segments, or nothing but the
-shape that in-focus regions have), and the lens of `optics` is focused on one of them.
+shape that in-focus regions have), and the lens of `lens` is focused on one of them.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from tests.support.model import architecture
 SIDE = 64
 ROOT = Path(__file__).parents[2]
 # Of a probability, from torch's in fp32. Networks here are untrained, and decided to the utmost: bf16 moves single
-# pixels by up to 0.12. tests/model/test_released.py holds what it does to the released weights' maps.
+# pixels by up to 0.12. tests/model/test_released_weights.py holds what it does to the released weights' maps.
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.2}
 MEAN_TOLERANCE = {"fp32": 1e-5, "bf16": 0.02}
 FORMATS = [("torch", "fp32"), ("openvino", "fp32"), ("onnx", "fp32"), ("torch", "bf16"), ("openvino", "bf16")]

@@ -151,7 +151,7 @@ def test_without_onnx_runtime_it_is_left_to_the_predictor(monkeypatch):
 
 
 def test_photos_decoded_at_a_fraction_score_nearly_the_same(predictor):
-    """`scoring.REDUCED`, at a half, a quarter, an eighth of the size: blur_fraction moves by 0.01 in the mean, and by
+    """`record.REDUCED`, at a half, a quarter, an eighth of the size: blur_fraction moves by 0.01 in the mean, and by
     0.05 at the most where the network is torn."""
     differences = []
     for seed, quality, side in ((900, 75, 1300), (903, 75, 1300), (905, 95, 1300), (900, 75, 2600), (903, 95, 5200)):
