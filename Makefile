@@ -20,7 +20,7 @@ lock: install ## requirements.txt from pyproject.toml; pins that still fit are k
 
 demo: install ## dvc repro over every stage, then where to look
 	dvc repro
-	python -m pipelines.demo
+	python -m pipelines.jobs.demo
 
 WORKERS ?= 2
 
@@ -37,7 +37,7 @@ bench: install ## all measurements, hours on a quiet machine -> docs/performance
 	python -m benchmarks
 
 results: install ## docs/results.md from what has been measured (docs/experiments.md says by what)
-	python -m pipelines.results
+	python -m pipelines.jobs.results
 
 pictures: install ## those of README.md and docs/method.md, as the released weights see their photos now
 	PYTHONPATH=. python docs/pictures.py
@@ -59,14 +59,15 @@ PART := python -m pipelines.prepare && python -m pipelines.augment && python -m 
 released: install ## train the released weights anew: hours; docs/training.md says on which photos, and what came of it
 	cd released/rendered && $(PART)
 	cp -ru released/rendered/data released/labelled
-	cd released/labelled && python -m pipelines.label && $(PART)
+	cd released/labelled && python -m pipelines.jobs.label && $(PART)
 	cp -ru released/labelled/data released/longer
 	cd released/longer && $(PART)
 	cp -ru released/longer/data released/relabelled
-	cd released/relabelled && python -m pipelines.label && $(PART)
-	python -m pipelines.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1
+	cd released/relabelled && python -m pipelines.jobs.label && $(PART)
+	python -m pipelines.jobs.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1
 
-lint: install ## style and types
+lint: install ## style, types, and which room may import which
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports

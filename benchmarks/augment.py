@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 from benchmarks.figures import Figure, main, ratio, timed
 from benchmarks.material import make_pairs
 from pipelines.augment import build_variants
-from pipelines.cluster import connect, cores
-from pipelines.storage import Folder
+from pipelines.cluster.ray_cluster import connect
+from pipelines.storage.outputs import Folder
 from r2mrf.config import Config, load
-from r2mrf.variants import variants
+from r2mrf.data.variants import variants
+from r2mrf.system.machine import cores
 
 PAIRS, REPEATS = 604, 2
 SCALING = 1.7  # that two cores are to reach over one

@@ -27,8 +27,8 @@ from typing import TypeVar
 import numpy as np
 import psutil
 
-from pipelines.cluster import cores, machine
-from r2mrf.files import whole
+from r2mrf.system.atomic import whole
+from r2mrf.system.machine import cores, machine
 
 FOLDER = Path("reports/bench")
 T = TypeVar("T")

@@ -16,14 +16,14 @@ import torch
 
 from benchmarks.apart import largest_memory
 from benchmarks.figures import Figure, by_turns, exponent, main
-from pipelines.cluster import cores
-from pipelines.library import samples
-from pipelines.timing import untrained
-from r2mrf import images
+from pipelines.library.samples import samples
 from r2mrf.config import load
-from r2mrf.geometry import resize
-from r2mrf.predictor import Predictor
-from r2mrf.preprocess import to_uint8
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.imaging.resize import resize
+from r2mrf.network.checkpoint import untrained
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.system.machine import cores
 
 STEPS = range(9)
 SIZES = ((320, 320), (640, 480), (1632, 1224), (4000, 3000), (6000, 4000))

@@ -1,4 +1,4 @@
-"""The refinement module as the paper draws it, to hold the factored one of `r2mrf.model` against."""
+"""The refinement module as the paper draws it, to hold the factored one of `r2mrf.network.model` against."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from r2mrf.config import Model
-from r2mrf.model import R2MRF, RRM
+from r2mrf.network.model import R2MRF, RRM
 
 
 class LiteralRRM(RRM):

@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 
 from benchmarks.apart import largest_memory
 from benchmarks.figures import Figure, exponent, main, timed
-from pipelines.ledger import SCORES, Ledger
-from pipelines.library import Library
-from pipelines.listing import Listing
-from pipelines.photo import Photo
+from pipelines.library.columns import SCORES
+from pipelines.library.ledger import Ledger
+from pipelines.library.listing import Listing
+from pipelines.library.photo import Photo
+from pipelines.library.walk import Library
 from r2mrf.config import Score
 
 ROWS = (10_000, 100_000, 1_000_000, 10_000_000)

@@ -10,14 +10,16 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.apart import processes
-from pipelines.cluster import cores
-from pipelines.library import samples
-from pipelines.sources import open_source
-from pipelines.timing import untrained
-from r2mrf import checkpoint, images, shards
+from pipelines.data.sources import open_source
+from pipelines.library.samples import samples
 from r2mrf.config import Config
-from r2mrf.geometry import resize
-from r2mrf.variants import variants
+from r2mrf.data import shards
+from r2mrf.data.variants import variants
+from r2mrf.imaging import images
+from r2mrf.imaging.resize import resize
+from r2mrf.network import checkpoint
+from r2mrf.network.checkpoint import untrained
+from r2mrf.system.machine import cores
 
 SHARD = 32  # pairs
 

@@ -57,7 +57,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 def run(library: Path, out: Path, model: Path) -> tuple[int, float]:
     """Largest memory in bytes, and seconds."""
-    command = [sys.executable, "-m", "pipelines.cli", "score", library, "--out", out, "--engine", "torch"]
+    command = [sys.executable, "-m", "pipelines.command.cli", "score", library, "--out", out, "--engine", "torch"]
     began, largest = time.perf_counter(), 0
     driver = subprocess.Popen([*command, "--model", model], stdout=subprocess.DEVNULL)
     while driver.poll() is None:

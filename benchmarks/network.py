@@ -19,17 +19,17 @@ from torch import Tensor
 from benchmarks.figures import Figure, by_turns, main, ratio
 from benchmarks.literal import literal
 from benchmarks.profile import profile
-from pipelines.cluster import cores
-from pipelines.timing import untrained
-from r2mrf.checkpoint import Checkpoint
 from r2mrf.config import Config, load
-from r2mrf.cost import macs_of
-from r2mrf.engines import ENGINES, Torch, create
+from r2mrf.engines.choose import ENGINES, create
+from r2mrf.engines.pytorch import Torch
 from r2mrf.errors import UserError
-from r2mrf.loss import loss_terms
-from r2mrf.model import R2MRF
-from r2mrf.optim import make_optimizer
-from r2mrf.precision import autocast, resolve
+from r2mrf.network.checkpoint import Checkpoint, untrained
+from r2mrf.network.cost import macs_of
+from r2mrf.network.loss import loss_terms
+from r2mrf.network.model import R2MRF
+from r2mrf.network.precision import autocast, resolve
+from r2mrf.system.machine import cores
+from r2mrf.training.optim import make_optimizer
 
 LITERAL, FACTORED = "literal RRM", "factored RRM"
 FEWEST_PHOTOS = 80  # a second, on two cores, that the profile lite is to reach with its fastest engine

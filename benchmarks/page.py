@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.figures import FOLDER
 from benchmarks.plan import HOURS, MACHINE, basis, plan
 from benchmarks.score import STEADY
-from pipelines import pages
+from pipelines.project import pages
 from r2mrf.config import Score
 
 BENCHMARKS = ("startup", "network", "training", "augment", "score", "scaling", "growth", "memory", "manifest")

@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from benchmarks.apart import processes
-from pipelines.cluster import ROOM, connect, cores
-from r2mrf.predictor import Predictor
+from pipelines.cluster.ray_cluster import ROOM, connect
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.system.machine import cores
 
 BATCH = 8
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity
 
 from benchmarks.figures import Figure
-from r2mrf.model import R2MRF
+from r2mrf.network.model import R2MRF
 
 SHOWN = 10  # operations, and shapes
 MOST_ELSEWHERE = 10.0  # per cent of the time that an operation which is no convolution may take

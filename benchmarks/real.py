@@ -19,13 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.sources import sharp_sides
-from r2mrf import config, images
-from r2mrf.metrics import Counts
-from r2mrf.optics import defocus, to_linear, to_srgb
-from r2mrf.predictor import Predictor
-from r2mrf.preprocess import to_uint8
-from r2mrf.sharp import Sharp, find_sharp
+from pipelines.data.sources import sharp_sides
+from r2mrf import config
+from r2mrf.evaluation.metrics import Counts
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.rendering.camera import to_linear, to_srgb
+from r2mrf.rendering.lens import defocus
+from r2mrf.rendering.sharp_photos import Sharp, find_sharp
 
 CONFIDENT = 64  # of 255: lytro's masks are a vote, and below this they do not count
 RADII = (0, 1, 2, 3, 4, 6, 8, 12)

@@ -19,11 +19,11 @@ from benchmarks.apart import apart
 from benchmarks.figures import Figure, main, ratio, timed
 from benchmarks.material import make_model, make_photos
 from benchmarks.score import scored
-from pipelines.addresses import Addresses
-from pipelines.cluster import cores
-from pipelines.job import Job, decided, shares
-from pipelines.score import score_library
+from pipelines.scoring.job import Job, decided, shares
+from pipelines.scoring.run import score_library
+from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score, load
+from r2mrf.system.machine import cores
 
 PHOTOS, WIDTH, HEIGHT, SHARD, REPEATS = 600, 640, 480, 64, 3
 COPIES, NODES = (1, 2, 4), (1, 2)

@@ -23,16 +23,17 @@ from benchmarks import plain
 from benchmarks.apart import apart, processes
 from benchmarks.figures import Figure, main, ratio
 from benchmarks.material import make_model, make_photos
-from pipelines import scorer
-from pipelines.addresses import Addresses
-from pipelines.cluster import cores
-from pipelines.job import Job, decided, shares
-from pipelines.library import samples
-from pipelines.photo import Photo
-from pipelines.reader import Seen
-from pipelines.score import score_library
-from r2mrf import images, scoring
+from pipelines.library.photo import Photo
+from pipelines.library.samples import samples
+from pipelines.scoring import ray_data
+from pipelines.scoring.job import Job, decided, shares
+from pipelines.scoring.reader import Seen
+from pipelines.scoring.run import score_library
+from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score, load
+from r2mrf.imaging import images
+from r2mrf.prediction import record
+from r2mrf.system.machine import cores
 
 WAYS = {
     "Pillow and torch, a loop": plain.loop,
@@ -116,7 +117,7 @@ def fed(job: Job, number: int) -> float:
 
 def _fed(job: Job, threads: int, number: int) -> float:
     """Of one process among others."""
-    from pipelines.looker import Looker
+    from pipelines.scoring.scorer import Looker
 
     look, seen = Looker(job, threads), list(_seen(job, 32))
     look(seen)
@@ -129,14 +130,14 @@ def _fed(job: Job, threads: int, number: int) -> float:
 
 def _seen(job: Job, number: int) -> Iterator[Seen]:
     for i, path in zip(range(number), samples() * number, strict=False):
-        yield Seen(Photo(str(i), b""), scoring.shrink(path.read_bytes(), job.preprocess, images.MAX_PIXELS), None)
+        yield Seen(Photo(str(i), b""), record.shrink(path.read_bytes(), job.preprocess, images.MAX_PIXELS), None)
 
 
 def scored(library: Path, out: Path, model: str, options: Score) -> Run:
     """Score a library anew."""
     chunks: list[tuple[float, int]] = []
     began = time.time()
-    with mock.patch.object(scorer, "run", partial(_noted, scorer.run, chunks)):
+    with mock.patch.object(ray_data, "run", partial(_noted, ray_data.run, chunks)):
         summary = score_library([str(library)], out, model, options)
     whole = summary["ok"] / (time.time() - began)
     (first, known), (last, _) = chunks[0], chunks[-1]

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figures import Figure, main, timed
-from pipelines.library import samples
+from pipelines.library.samples import samples
 
 PROJECT = Path(__file__).parents[1]
 REPEATS = 5
@@ -28,9 +28,12 @@ def measure(short: bool) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         commands = {
             "import r2mrf": (["-c", "import r2mrf"], 0.5),
-            "r2mrf --help": (["-m", "pipelines.cli", "--help"], 0.5),
+            "r2mrf --help": (["-m", "pipelines.command.cli", "--help"], 0.5),
             "import torch": (["-c", "import torch"], None),
-            "r2mrf map, one photo": (["-m", "pipelines.cli", "map", str(photo), "-o", f"{folder}/map.png"], 4.0),
+            "r2mrf map, one photo": (
+                ["-m", "pipelines.command.cli", "map", str(photo), "-o", f"{folder}/map.png"],
+                4.0,
+            ),
         }
         for cold in (False,) if short else (False, True):
             table = "cold" if cold else "warm"

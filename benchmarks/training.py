@@ -29,17 +29,19 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.apart import apart, processes
 from benchmarks.figures import Figure, main, ratio, timed
 from benchmarks.material import make_pairs, make_variants
-from pipelines import tracking, worker
-from pipelines.cluster import ROOM, connect, cores
-from pipelines.stage import AUGMENTED
-from pipelines.states import States
-from pipelines.train import fit, training_run
-from pipelines.worker import prefetch
-from r2mrf import shards
+from pipelines.cluster.ray_cluster import ROOM, connect
+from pipelines.project.folders import AUGMENTED
+from pipelines.registry import runs
+from pipelines.training import worker
+from pipelines.training.run import fit, training_run
+from pipelines.training.states import States
+from pipelines.training.worker import prefetch
 from r2mrf.config import Config, load
-from r2mrf.preprocess import Preprocess
-from r2mrf.samples import Samples, batch_positions
-from r2mrf.trainer import Trainer
+from r2mrf.data import shards
+from r2mrf.data.batches import Samples, batch_positions
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.system.machine import cores
+from r2mrf.training.trainer import Trainer
 
 PAIRS, STEPS, TURNS, TURN, WARM = 32, 40, 8, 8, 5  # TURN, WARM: steps
 ENDLESS = 10_000  # steps, of a run that is ended when it has had its turns
@@ -167,10 +169,10 @@ def _train(config: Config) -> None:
             worker.Meter = Noting  # in this process alone
         return worker.work(arguments)
 
-    run_id = tracking.run_for(config, "benchmark", str(time.time()))
+    run_id = runs.run_for(config, "benchmark", str(time.time()))
     with connect(logical_cpus=ROOM + config.train.workers, training=True):
         states = States(config.tracking.states, f"turns-{config.train.workers}")
-        run = training_run(config, states.name, states, [tracking.LogReports(config.tracking, run_id)])
+        run = training_run(config, states.name, states, [runs.LogReports(config.tracking, run_id)])
         run.train_loop_per_worker = noted
         run.fit()
 

@@ -14,7 +14,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from examples.recurrent_steps import look
 from r2mrf import Predictor, images
-from r2mrf.geometry import resize
+from r2mrf.imaging.resize import resize
 
 BLUE, ORANGE, GREY, INK = "#2a6f97", "#d97706", "#e5e7eb", "#374151"
 ROWS = (6.0, 5.0, 4.0, 3.0, 2.0)  # heights of the five branches, in inches of a figure 13.6 × 7.7

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from docs import network
 from examples import recurrent_steps
-from pipelines.library import samples
-from pipelines.plots import gallery
+from pipelines.library.samples import samples
+from pipelines.project.plots import gallery
 from r2mrf import Predictor, images
-from r2mrf.overlay import overlay
-from r2mrf.preprocess import to_uint8
+from r2mrf.imaging.maps import overlay, to_uint8
 
 DOCS = Path(__file__).parent
 TITLES = ["photo", "map: white is out of focus", "laid over the photo"]

@@ -21,9 +21,10 @@ Def = ast.FunctionDef | ast.ClassDef
 
 def page() -> str:
     """The whole page."""
-    modules = [path for path in sorted((ROOT / "r2mrf").glob("*.py")) if path.stem != "__init__"]
+    modules = [path for path in sorted((ROOT / "r2mrf").rglob("*.py")) if path.stem != "__init__"]
     modules.sort(key=lambda path: path.stem != "predictor")  # what most need comes first
-    parsed = {f"r2mrf.{path.stem}": path.read_text(encoding="utf-8") for path in modules}
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules]
+    parsed = {name: path.read_text(encoding="utf-8") for name, path in zip(names, modules, strict=True)}
     contents = [f"| [`{name}`](#{name.replace('.', '')}) | {_first_sentence(text)} |" for name, text in parsed.items()]
     parts = [HEAD, "\n".join(["| module | |", "|---|---|", *contents]) + "\n"]
     for name, text in parsed.items():

@@ -16,12 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipelines.plots import gallery
+from pipelines.project.plots import gallery
 from r2mrf import Predictor, images
 from r2mrf.errors import UserError
-from r2mrf.geometry import resize
-from r2mrf.overlay import overlay
-from r2mrf.preprocess import to_uint8
+from r2mrf.imaging.maps import overlay, to_uint8
+from r2mrf.imaging.resize import resize
 
 SIDE = 400  # longest side of a drawn photo, in pixels
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)

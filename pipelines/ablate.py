@@ -15,23 +15,23 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from pipelines import plots
-from pipelines.ablation import Row, rows
-from pipelines.stage import AUGMENTED, PREPARED, REPORTS, decided, fingerprint_of, run, write_csv, write_json
-from pipelines.storage import here
+from pipelines.evaluation.ablation_rows import Row, rows
+from pipelines.evaluation.held_out import BRANCHES, branch_counts
+from pipelines.project import plots
+from pipelines.project.folders import AUGMENTED, PREPARED, REPORTS, decided, fingerprint_of
+from pipelines.project.stage import run
+from pipelines.project.tables import write_csv, write_json
+from pipelines.storage.outputs import here
 from r2mrf.config import Config
 from r2mrf.errors import UserError
 
 if TYPE_CHECKING:  # where no row is run, torch and Ray are not needed
-    from pipelines.states import States
-    from r2mrf.metrics import Counts
-    from r2mrf.trainer import Trainer
+    from pipelines.training.states import States
 
 FOLDER = REPORTS / "ablate"
 MEASURED = FOLDER / "measured.json"
 FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")
 FACTS = ("profile", "backbone", "steps", "data", "training_steps", "epochs", "seconds", "device")
-BRANCHES = tuple(f"O{branch}" for branch in range(1, 6))
 
 
 def ablate(config: Config, named: list[str] | None = None) -> None:
@@ -86,16 +86,16 @@ def _affordable(row: Row, spent: float, minutes: float) -> bool:
 
 
 def _states(config: Config, key: str) -> States:
-    from pipelines.states import States
+    from pipelines.training.states import States
 
     return States(config.tracking.states, f"ablate-{key[:16]}")
 
 
 def _measure(row: Row, config: Config, key: str) -> dict:
     """Train a row's network, or go on with it, and measure it on the test pairs."""
-    from pipelines.train import fit
-    from r2mrf import shards
-    from r2mrf.cost import cost_of
+    from pipelines.training.run import fit
+    from r2mrf.data import shards
+    from r2mrf.network.cost import cost_of
 
     ours = row.config(config)
     print(f"{row.name}: {row.what}; {ours.train.steps} steps of {ours.train.batch}")
@@ -121,29 +121,6 @@ def _measure(row: Row, config: Config, key: str) -> dict:
     }
 
 
-def branch_counts(trainer: Trainer) -> dict[str, Counts]:
-    """Counts on the test pairs of the fused map, and of each branch's own output after its last step, O1 … O5."""
-    import torch
-
-    from r2mrf import images, shards
-    from r2mrf.metrics import Counts
-    from r2mrf.preprocess import to_uint8
-
-    network, preprocess = trainer.averaged_network().cpu(), trainer.preprocess
-    counts = {name: Counts() for name in ("fused", *BRANCHES)}
-    for pair in shards.read(here(PREPARED), "test-*.parquet", columns=["image", "mask"]).to_pylist():
-        rgb, mask = images.decode(pair["image"]), images.decode_mask(pair["mask"])
-        x = torch.from_numpy(preprocess.normalise(preprocess.shrink(rgb)[None])).contiguous(
-            memory_format=torch.channels_last
-        )
-        with torch.inference_mode():
-            outputs = network(x)
-        for name, logits in zip(counts, [outputs.fused[0, 0], *outputs.sides[-1][0]], strict=True):
-            defocus = preprocess.expand(logits.sigmoid().numpy(), *mask.shape)
-            counts[name].add(to_uint8(defocus), mask)
-    return counts
-
-
 def _seconds(history: list[dict], batch: int) -> float:
     """Of training alone, also if it was stopped and went on elsewhere."""
     before = [0, *(report["step"] for report in history)]
@@ -155,7 +132,7 @@ def _seconds(history: list[dict], batch: int) -> float:
 def _device() -> str:
     import torch
 
-    from pipelines.cluster import cores
+    from r2mrf.system.machine import cores
 
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipelines.build import Job, build
-from pipelines.card import variants_card
-from pipelines.stage import AUGMENTED, PREPARED, REPORTS, main
-from pipelines.storage import Folder, folder, here
-from r2mrf import shards
+from pipelines.data.build import Job, build
+from pipelines.data.card import variants_card
+from pipelines.project.folders import AUGMENTED, PREPARED, REPORTS
+from pipelines.project.stage import main
+from pipelines.storage.outputs import Folder, folder, here
 from r2mrf.config import Config
+from r2mrf.data import shards
 from r2mrf.errors import UserError
-from r2mrf.fingerprint import fingerprint, of_code, of_files
+from r2mrf.system.fingerprint import fingerprint, of_code, of_files
 
 
 def augment(config: Config) -> None:
@@ -37,12 +38,12 @@ def build_variants(sources: Folder, target: Path, config: Config) -> int:
     paths = sorted(sources.here().glob("train-*.parquet"))
 
     def rows(name: str) -> list[dict]:
-        from r2mrf.variants import variants  # albumentations takes a second to import
+        from r2mrf.data.variants import variants  # albumentations takes a second to import
 
         pairs = pq.read_table(sources.here() / name, columns=["source_id", "image", "mask"]).to_pylist()
         return [row for p in pairs for row in variants(p["source_id"], p["image"], p["mask"], seed, options)]
 
-    contents, rules = of_files(paths), [seed, options.model_dump(), of_code("variants", "shards")]
+    contents, rules = of_files(paths), [seed, options.model_dump(), of_code("data.variants", "data.shards")]
     jobs = [
         Job(
             name=path.stem,

@@ -6,17 +6,19 @@ python -m pipelines.evaluate       # models/r2mrf on data/prepared -> reports/ev
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
-from pipelines import comparison, plots
-from pipelines.comparison import Method
-from pipelines.stage import MODEL, PREPARED, REPORTS, main, write_csv, write_json
-from pipelines.storage import here
-from r2mrf import images, shards
+from pipelines.evaluation.held_out import name_of
+from pipelines.evaluation.methods import Method, fitted_baselines
+from pipelines.project import plots
+from pipelines.project.folders import MODEL, PREPARED, REPORTS
+from pipelines.project.stage import main
+from pipelines.project.tables import write_csv, write_json
+from pipelines.storage.outputs import here
 from r2mrf.config import Config
-from r2mrf.fingerprint import fingerprint
-from r2mrf.metrics import HALF, THRESHOLDS, Counts, f_at, f_measure
-from r2mrf.predictor import Predictor
+from r2mrf.data import shards
+from r2mrf.evaluation.metrics import HALF, THRESHOLDS, Counts, f_at, f_measure
+from r2mrf.imaging import images
+from r2mrf.prediction.predictor import Predictor
 
 
 def evaluate(config: Config) -> None:
@@ -24,7 +26,7 @@ def evaluate(config: Config) -> None:
     predictor = Predictor.load(here(MODEL))
     table = shards.read(here(PREPARED), "test-*.parquet")
     network = Method("R²MRF", predictor.checkpoint.name, predictor)
-    methods = [network, *comparison.fitted_baselines(config, predictor.preprocess.size)]
+    methods = [network, *fitted_baselines(config, predictor.preprocess.size)]
     maps = []
     for row in table.to_pylist():
         rgb, mask = images.decode(row["image"]), images.decode_mask(row["mask"])
@@ -51,11 +53,6 @@ def evaluate(config: Config) -> None:
     for row in (method.row() for method in methods):
         figures = f"F {row['f_05']:.3f}, MAE {row['mae']:.3f}, IoU {row['iou']:.3f}"
         print(f"{row['method']:24} {figures}, {row['seconds_a_photo']:.3g} s a photo")
-
-
-def name_of(pairs: pa.Table) -> str:
-    """Names the test set: only figures of one set may be compared."""
-    return fingerprint(pairs["sha256"].to_pylist())
 
 
 def _curve(counts: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.build import Job, build
-from pipelines.card import pairs_card
-from pipelines.sources import Source, open_source
-from pipelines.stage import PREPARED, REPORTS, main
-from pipelines.storage import here
-from r2mrf import shards
+from pipelines.data.build import Job, build
+from pipelines.data.card import pairs_card
+from pipelines.data.sources import Source, open_source
+from pipelines.project.folders import PREPARED, REPORTS
+from pipelines.project.stage import main
+from pipelines.storage.outputs import here
 from r2mrf.config import Config
+from r2mrf.data import shards
 from r2mrf.errors import UserError
-from r2mrf.fingerprint import fingerprint
+from r2mrf.system.fingerprint import fingerprint
 
 PAIRS_PER_SHARD = 32
 

@@ -20,18 +20,24 @@ from mlflow import MlflowClient
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-from pipelines import evaluate, gate, model_card, serving, tracking
-from pipelines.provenance import LOCK, provenance
-from pipelines.registry import CHECKPOINT, HASH
-from pipelines.stage import MODEL, PREPARED, REPORTS, main, write_json
-from pipelines.storage import here
-from r2mrf import checkpoint, images, shards
-from r2mrf.checkpoint import WEIGHTS, Checkpoint
+import r2mrf
+from pipelines.evaluation.held_out import name_of
+from pipelines.project.folders import MODEL, PREPARED, REPORTS
+from pipelines.project.stage import main
+from pipelines.project.tables import write_json
+from pipelines.registry import model_card, promotion, runs, serving
+from pipelines.registry.models import CHECKPOINT, HASH
+from pipelines.registry.provenance import LOCK, provenance
+from pipelines.storage.outputs import here
 from r2mrf.config import Config
+from r2mrf.data import shards
 from r2mrf.errors import UserError
-from r2mrf.metrics import Counts
-from r2mrf.predictor import Predictor
-from r2mrf.preprocess import to_uint8
+from r2mrf.evaluation.metrics import Counts
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.network import checkpoint
+from r2mrf.network.checkpoint import WEIGHTS, Checkpoint
+from r2mrf.prediction.predictor import Predictor
 
 NEEDED = {  # what the registered model imports, to be pinned as here
     *("mlflow", "numpy", "opencv-python", "opencv-python-headless", "pandas", "pillow", "pydantic", "pyyaml"),
@@ -45,7 +51,7 @@ def register(config: Config) -> None:
         raise UserError(f"{MODEL} is missing: run `dvc repro train` first")
     trained = checkpoint.load(here(MODEL))
     figures = _figures(trained)
-    client, name = tracking.client(config.tracking), config.registry.name
+    client, name = runs.client(config.tracking), config.registry.name
     version = _known(client, name, trained) or _log(config, trained, figures)
     _tag(client, name, version, _measured(figures))
     card = model_card.write(trained, figures, client.get_model_version(name, version).tags)
@@ -55,7 +61,7 @@ def register(config: Config) -> None:
     refusal = None
     if str(present) != version:  # a database gives a number, a server a string
         champion = _champion(client, name, str(present), figures["test_set"]) if present else None
-        refusal = gate.refusal(config.registry, figures, champion)
+        refusal = promotion.refusal(config.registry, figures, champion)
     _tag(client, name, version, {"gate": refusal or "passed"})
     if refusal is None:
         client.set_registered_model_alias(name, "champion", version)
@@ -75,7 +81,7 @@ def _figures(trained: Checkpoint) -> dict:
 
 
 def _measured(figures: dict) -> dict:
-    return {name: figures[name] for name in (*gate.FIGURES, "test_set")}
+    return {name: figures[name] for name in (*promotion.FIGURES, "test_set")}
 
 
 def _tag(client: MlflowClient, name: str, version: str, tags: dict) -> None:
@@ -95,7 +101,7 @@ def _champion(client: MlflowClient, name: str, version: str, test_set: str) -> d
     tags = client.get_model_version(name, version).tags
     if tags.get("test_set") != test_set:
         pairs = shards.read(here(PREPARED), "test-*.parquet")
-        if evaluate.name_of(pairs) != test_set:
+        if name_of(pairs) != test_set:
             raise UserError(
                 "reports/evaluate is of other test pairs than data/prepared: run `dvc repro evaluate` again"
             )
@@ -105,7 +111,7 @@ def _champion(client: MlflowClient, name: str, version: str, test_set: str) -> d
             counts.add(to_uint8(predictor(images.decode(row["image"]))), images.decode_mask(row["mask"]))
         tags = _measured(counts.summary() | {"test_set": test_set})
         _tag(client, name, version, tags)
-    return {figure: float(tags[figure]) for figure in gate.FIGURES}
+    return {figure: float(tags[figure]) for figure in promotion.FIGURES}
 
 
 def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
@@ -114,11 +120,11 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
     made_of = provenance() | {"weights_sha256": weights, "data": trained.training.get("data", "")}
     pins = Path(__file__).parents[1].joinpath("requirements.txt").read_text(encoding="utf-8").split()
     with (
-        mlflow.start_run(run_id=tracking.run_for(config, "register", trained.training["fingerprint"])),
+        mlflow.start_run(run_id=runs.run_for(config, "register", trained.training["fingerprint"])),
         tempfile.TemporaryDirectory() as scratch,
     ):
         ignored = shutil.ignore_patterns("weights", "__pycache__")
-        code = shutil.copytree(Path(checkpoint.__file__).parent, f"{scratch}/r2mrf", ignore=ignored)
+        code = shutil.copytree(Path(r2mrf.__file__).parent, f"{scratch}/r2mrf", ignore=ignored)
         mlflow.set_tags(made_of)
         mlflow.log_metrics({key: float(value) for key, value in figures.items() if not isinstance(value, str)})
         mlflow.log_artifacts(str(REPORTS / "evaluate"), "evaluate")

@@ -3,36 +3,19 @@
     python -m pipelines.score          # score.source of params.yaml -> library/
     r2mrf score FOLDER --out DIR
 
-Stopped or killed at any moment and started again, it does what is left: see `pipelines.ledger`. The names of the
-table's files carry a fingerprint of the model and of every option that changes a number, so that other rows never
+Stopped or killed at any moment and started again, it does what is left: see `pipelines.library.ledger`. The names of
+the table's files carry a fingerprint of the model and of every option that changes a number, so that other rows never
 mix with these.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import time
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
-
-from tqdm import tqdm
-
-from pipelines import scorer
-from pipelines.cluster import ROOM, connect, cores
-from pipelines.job import Job, decided
-from pipelines.ledger import Ledger, flush
-from pipelines.library import Library, samples
-from pipelines.listing import MOST, Listing
-from pipelines.photo import readable
-from pipelines.progress import progress
-from pipelines.stage import LIBRARY, MODEL, main, write_json
-from pipelines.storage import here
-from r2mrf.config import Config, Score
-from r2mrf.errors import UserError
-from r2mrf.files import whole
+from pipelines.library.samples import samples
+from pipelines.project.folders import LIBRARY, MODEL
+from pipelines.project.stage import main
+from pipelines.scoring.run import score_library
+from pipelines.storage.outputs import here
+from r2mrf.config import Config
 
 
 def score(config: Config) -> None:
@@ -40,134 +23,6 @@ def score(config: Config) -> None:
     sources = samples() if config.score.source == "samples" else [config.score.source]
     summary = score_library([str(source) for source in sources], LIBRARY, str(here(MODEL)), config.score)
     print(f"{LIBRARY}: {summary['ok']} photos scored, {summary['failed']} failed")
-
-
-def score_library(sources: list[str], out: Path, model: str, options: Score) -> dict:
-    """Score what is not scored yet and write the summary, which is returned.
-
-    Raises:
-        UserError: no model, no photos, `out` cannot be written, a source has vanished, or Ray has ended.
-    """
-    if (name := readable(str(out))) != str(out):
-        raise UserError(f"{name}: this name is no UTF-8, and no table can be written there; give another --out")
-    library = Library(sources)
-    job = Job.of(model, options, library.addresses)
-    for name in ("scores", "manifest", *(["maps"] if options.maps else [])):
-        (out / name).mkdir(parents=True, exist_ok=True)
-    with _alone(out):
-        for folder in ("scores", "manifest", "maps"):
-            _sweep(out / folder)
-        job = decided(job, out)
-        ledger = Ledger(out, job.fingerprint, options)
-        rate = _work(library, ledger, job, out)
-        summary = ledger.counts() | {
-            "images_per_second": rate or _last_rate(out / "summary.json", job.fingerprint),
-            "model": job.model,
-            "model_sha256": job.sha256,
-            "fingerprint": job.fingerprint,
-            "engine": job.engine,
-            "precision": job.precision,
-            "sharp_below": options.sharp_below,
-            "blurred_above": options.blurred_above,
-        }
-        write_json(out / "summary.json", summary)
-        return summary
-
-
-def failures(out: Path, fingerprint: str) -> Iterator[str]:
-    """A sentence for each photo that failed."""
-    return (f"{row['path']}: {row['error']}" for row in Ledger(out, fingerprint, Score()).failed())
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep a second run out of the folder; the lock goes with the process, however it ends."""
-    with (out / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{out}: another run is writing here; wait for its end, or give another --out") from None
-        except OSError as error:  # some file systems of clusters know no locks
-            raise UserError(f"{out}: cannot be locked ({error.strerror}); give an --out on another disk") from None
-        yield
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what was being written when a run was killed: `r2mrf.files.whole` has such names."""
-    for file in folder.glob(".*.*.*"):  # dot, name, suffix, and what makes it its own
-        file.unlink(missing_ok=True)
-
-
-def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None:
-    """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
-    done = ledger.mend()
-    listed = done + ledger.size(ledger.waiting())
-    listing, began, bar = Listing(library, ledger, job.options), time.perf_counter(), None
-    failed = 0
-    with ExitStack() as stack:
-        for numbers in stack.enter_context(closing(_waves(ledger, listing))):
-            if not bar:
-                job = _prepared_and_connected(job, stack)
-                bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
-            shards = {number: ledger.photos(number) for number in numbers}
-            bar.total = listed + listing.new  # of the library, as far as it has been listed by now
-            for number, rows in _finished(shards, scorer.run(shards, job), bar):
-                bar.total = listed + listing.new
-                _keep(number, rows, ledger, library, out)
-                failed += sum(row["status"] == "failed" for row in rows)
-                bar.set_postfix(failed=failed, refresh=False)
-    return (bar.n - done) / (time.perf_counter() - began) if bar else None
-
-
-def _prepared_and_connected(job: Job, stack: ExitStack) -> Job:
-    """At once: both take seconds, of which Ray's are mostly waiting."""
-    with ThreadPoolExecutor(1) as pool:
-        prepared = pool.submit(job.prepared)
-        stack.enter_context(connect(logical_cpus=ROOM + 2 * cores()))
-        return prepared.result()
-
-
-def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]:
-    """Shards to work on: first those that were begun; the library is listed when they are done."""
-    waiting = ledger.waiting()
-    for start in range(0, len(waiting), MOST):
-        yield waiting[start : start + MOST]
-    yield from listing.waves()
-
-
-def _finished(shards: dict, chunks: Iterator[tuple[int, int, list[dict]]], bar: tqdm) -> Iterator[tuple[int, list]]:
-    """Gather chunks by shard; a shard is given out, in the order of its photos, when its last one has come."""
-    gathered: dict[int, dict[int, list[dict]]] = {number: {} for number in shards}
-    for number, place, rows in chunks:
-        gathered[number][place] = rows
-        bar.update(len(rows))
-        if sum(map(len, gathered[number].values())) == len(shards[number]):
-            parts = gathered.pop(number)
-            yield number, [row for place in sorted(parts) for row in parts[place]]
-    if gathered:
-        raise UserError("some photos never came back from Ray; the same command goes on from here")
-
-
-def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, out: Path) -> None:
-    """Write the maps, then the shard: done is what has all of it."""
-    lost = {row["path"] for row in rows if str(row.get("error")).startswith(("unreadable", "not_a_file"))}
-    if lost:  # one photo may go; if all have gone, none has failed
-        library.check(lost, (row["path"] for row in rows if row["path"] not in lost))
-    for row in rows:
-        if png := row.pop("png", None):
-            with whole(out / "maps" / row["map"]) as temporary:
-                temporary.write_bytes(png)
-                flush(temporary)
-    ledger.commit(number, rows)
-
-
-def _last_rate(path: Path, key: str) -> float | None:
-    """Of the run before, where this one had nothing to score: a run that does nothing changes nothing."""
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return summary.get("images_per_second") if summary.get("fingerprint") == key else None
 
 
 if __name__ == "__main__":

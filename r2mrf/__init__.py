@@ -3,17 +3,21 @@
     from r2mrf import Predictor
     defocus = Predictor.load("lite")(rgb)       # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
 
-torch is imported when `Predictor` is first asked for.
+torch is imported when `Predictor` is first asked for. `images` reads and writes photos; what a user can mend is raised
+as a `UserError`.
 """
 
+from importlib import import_module
+
 __version__ = "0.1.0"
-__all__ = ["Predictor", "__version__"]
+__all__ = ["Predictor", "UserError", "__version__", "images"]
+
+_ROOMS = {"Predictor": "prediction.predictor", "UserError": "errors", "images": "imaging.images"}
 
 
 def __getattr__(name: str):
     # torch takes a second to import: only those who ask for the predictor pay for it.
-    if name == "Predictor":
-        from r2mrf.predictor import Predictor
-
-        return Predictor
-    raise AttributeError(f"module 'r2mrf' has no attribute {name!r}")
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'r2mrf' has no attribute {name!r}")
+    module = import_module(f"r2mrf.{_ROOMS[name]}")
+    return getattr(module, name, module)

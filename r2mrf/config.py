@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from r2mrf import params
-from r2mrf.params import ConfigError
+from r2mrf.errors import ConfigError
+from r2mrf.system import layered_yaml
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -268,7 +268,7 @@ def load(path: str | Path = "params.yaml") -> Config:
     Raises:
         ConfigError: the file is missing or no YAML, a key is unknown or missing, a value is out of range.
     """
-    return _checked(params.read(Path(path)), str(path))
+    return _checked(layered_yaml.read(Path(path)), str(path))
 
 
 def _checked(values: dict, where: str) -> Config:

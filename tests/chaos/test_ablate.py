@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from workspace import Workspace
+
+from tests.support.workspace import Workspace
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Benchmarks that start Ray run, in their short form: a minute each."""
 
 import pytest
-from short_form import run_short
 
 from benchmarks import augment, memory, scaling, score, training
+from tests.support.benchmark import run_short
 
 
 @pytest.mark.parametrize("module", [augment, memory, scaling, score, training], ids=lambda module: module.__name__)

@@ -14,7 +14,9 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from tiny import save_photo, save_tiny_model
+
+from tests.support.model import save_tiny_model
+from tests.support.photos import save_photo
 
 PHOTOS, SHARD = 96, 8
 KILLS = 20
@@ -23,7 +25,7 @@ PATIENCE = 300  # seconds in which a run must end on a busy machine
 RUN = """
 import sys
 from pathlib import Path
-from pipelines.score import score_library
+from pipelines.scoring.run import score_library
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 options = Score(engine="torch", shard_rows={shard}, maps=True, batch=4)

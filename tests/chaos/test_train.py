@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from disturbed import EVERY, PATIENCE, STEPS, UNEVEN, Run, assert_learnt, plain_loop
-from object_store import s3_server
 
 from r2mrf import config
-from r2mrf.trainer import TENSORS
+from r2mrf.training.trainer import TENSORS
+from tests.support.object_store import s3_server
+from tests.support.training_run import EVERY, PATIENCE, STEPS, UNEVEN, Run, assert_learnt, plain_loop
 
 EPOCH = 24  # steps after which all images were seen a whole number of times: 12 to learn from, 2 a step
 

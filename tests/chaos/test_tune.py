@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from disturbed import PATIENCE, Run
-from planted import BEST, PLANTED, plain_figures, plant
-from workspace import Workspace
+
+from tests.support.planted import BEST, PLANTED, plain_figures, plant
+from tests.support.training_run import PATIENCE, Run
+from tests.support.workspace import Workspace
 
 
 class Search(Run):

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from fleet import Fleet, Job
-from object_store import s3_server
 from PIL import Image
-from workspace import Workspace
 
-from pipelines.storage import RECEIPT
+from pipelines.storage.outputs import RECEIPT
+from tests.support.fleet import Fleet, Job
+from tests.support.object_store import s3_server
+from tests.support.workspace import Workspace
 
 STEPS, EVERY = 40, 4
 KINDS, PHOTOS = 23, 2300  # three shards of the table

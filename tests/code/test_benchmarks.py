@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from short_form import run_short
 
 from benchmarks import growth, manifest, network, page, startup
 from benchmarks.figures import Figure, by_turns, exponent, ratio, record
 from benchmarks.plan import basis, plan
+from tests.support.benchmark import run_short
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from r2mrf.focus import FLAT_CONTRAST, Focus, certainty, describe, local_contrast, verdict
+from r2mrf.prediction.analyser import certainty
+from r2mrf.prediction.focus import FLAT_CONTRAST, Focus, describe, local_contrast, verdict
 
 
 def described(defocus, size=None, **options) -> Focus:

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from r2mrf import images
-from r2mrf.images import ImageError, decode, decode_mask, decode_reduced, load, read_bytes
+from r2mrf.imaging import images
+from r2mrf.imaging.images import ImageError, decode, decode_mask, decode_reduced, load, read_bytes
 
 H, W = 24, 40
 

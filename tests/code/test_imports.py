@@ -1,4 +1,4 @@
-"""Imports run one way, pipelines -> r2mrf, and importing the package alone costs nothing."""
+"""Imports run one way, from upper rooms to lower ones, and importing the package alone costs nothing."""
 
 import ast
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.library import samples
+from pipelines.library.samples import samples
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,22 +27,31 @@ def test_released_model_needs_neither_timm_nor_torchvision():
 
 def test_a_map_by_the_released_model_needs_no_torch(tmp_path):
     arguments = ["map", str(samples()[0]), "-o", str(tmp_path / "map.png")]
-    code = f"import sys; from pipelines.cli import main; main({arguments}); "
+    code = f"import sys; from pipelines.command.cli import main; main({arguments}); "
     code += "print(*({'torch', 'ray', 'mlflow'} & set(sys.modules)), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (tmp_path / "map.png").is_file()
     assert done.stderr.strip() == ""
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "r2mrf").rglob("*.py")), ids=lambda path: path.stem)
-def test_library_knows_no_pipeline(path):
-    imported = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            imported |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported.add((node.module or "").split(".")[0])
-    assert not imported & {"ray", "mlflow", "dvc", "pipelines"}
+def test_rooms_import_downwards_only():
+    """The contracts in pyproject.toml, as `make lint` checks them."""
+    done = subprocess.run(["lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("package", "most"), [("r2mrf", 4), ("pipelines", 10)])
+def test_rooms_are_small_and_say_what_they_are_for(package, most):
+    assert len(list((ROOT / package).glob("*.py"))) <= most
+    for room in (path.parent for path in (ROOT / package).glob("*/__init__.py")):
+        assert len(list(room.glob("*.py"))) <= 13, room  # twelve, and __init__.py
+        assert ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))), room
+
+
+def test_public_names_of_the_package():
+    from r2mrf import Predictor, UserError, images
+
+    assert issubclass(images.ImageError, UserError) and callable(Predictor.load)
 
 
 def test_unknown_name_of_the_package():

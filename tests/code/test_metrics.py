@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from r2mrf.metrics import THRESHOLDS, Counts, count, f_adaptive, f_at, f_measure, precision_recall
+from r2mrf.evaluation.metrics import THRESHOLDS, Counts, count, f_adaptive, f_at, f_measure, precision_recall
 
 B = 255  # defocused, in a mask
 

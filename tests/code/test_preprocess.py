@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from r2mrf.preprocess import VERSION, Preprocess, to_uint8
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.imaging.preprocess import VERSION, Preprocess
 
 
 @pytest.fixture

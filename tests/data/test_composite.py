@@ -9,13 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_sharp import BOX, SHARED, SIDE, photo_of_a_box, texture
 
-from r2mrf import composite, images, optics
-from r2mrf.composite import KINDS, render_composite
-from r2mrf.pairs import DataError
-from r2mrf.scenes import Photo
-from r2mrf.sharp import Sharp, find_sharp, is_sharp
+from r2mrf.errors import DataError
+from r2mrf.imaging import images
+from r2mrf.rendering import composite
+from r2mrf.rendering.camera import Camera, to_linear, to_srgb
+from r2mrf.rendering.composite import KINDS, render_composite
+from r2mrf.rendering.lens import DOUBT_COC, FOCUS_COC
+from r2mrf.rendering.photograph import Photo
+from r2mrf.rendering.sharp_photos import Sharp, find_sharp, is_sharp
+from tests.support.box_photos import BOX, SHARED, SIDE, photo_of_a_box, texture
 
 
 def detail(image: np.ndarray, where: np.ndarray) -> float:
@@ -118,8 +121,8 @@ def test_nothing_is_enlarged(found) -> None:
 
 def test_mask_follows_the_circle_of_confusion(boxes) -> None:
     for _, photo in boxes:
-        assert (photo.coc[photo.mask == 0] <= optics.FOCUS_COC + 0.01).all()
-        assert (photo.coc[photo.mask == 255] >= optics.FOCUS_COC + optics.DOUBT_COC - 0.01).all()
+        assert (photo.coc[photo.mask == 0] <= FOCUS_COC + 0.01).all()
+        assert (photo.coc[photo.mask == 255] >= FOCUS_COC + DOUBT_COC - 0.01).all()
 
 
 def test_the_object_is_sharp_before_a_blurred_background(boxes) -> None:
@@ -148,7 +151,7 @@ def test_sharp_and_blurred_are_so_throughout(boxes) -> None:
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     """A camera that adds nothing, and a sensor that has cut nothing off."""
-    camera = optics.Camera(shot=0, read=0, contrast=0, sharpening=0, quality=100)
+    camera = Camera(shot=0, read=0, contrast=0, sharpening=0, quality=100)
     monkeypatch.setattr(composite, "_camera", lambda rng, grain: camera)
     monkeypatch.setattr(composite, "_highlights", lambda rng, light: light)
 
@@ -156,7 +159,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_in_focus_stays_as_it_was(found, clean) -> None:
     sources, shapes = found
     source = sources["crops/2007_000001_1"]
-    light = optics.to_linear(images.load(source.image))
+    light = to_linear(images.load(source.image))
     everywhere = np.ones((SIDE, SIDE), bool)
     focus = {"object": IN_BOX, "background": BEYOND, "sharp": everywhere}
     seen = Counter()
@@ -165,11 +168,11 @@ def test_what_is_in_focus_stays_as_it_was(found, clean) -> None:
         if photo.kind not in focus:
             continue
         seen[photo.kind] += 1
-        where, now = focus[photo.kind], optics.to_linear(photo.image)
+        where, now = focus[photo.kind], to_linear(photo.image)
         errors = []
         for before in (light, light[:, ::-1]):  # it may be mirrored
             gain = np.median((now / before)[where])
-            errors.append(np.abs(optics.to_srgb(now / gain) - optics.to_srgb(before))[where].mean() * 255)
+            errors.append(np.abs(to_srgb(now / gain) - to_srgb(before))[where].mean() * 255)
         assert min(errors) < 3.5  # colour is stored at half the resolution
     assert min(seen[kind] for kind in focus) > 0
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from r2mrf.matting import cut_layers, fit_mask
+from r2mrf.rendering.matting import cut_layers, fit_mask
 
 SIDE, CENTRE = 120, (60, 60)
 RED, GREEN = (0.6, 0.1, 0.05), (0.05, 0.3, 0.1)

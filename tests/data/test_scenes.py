@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from r2mrf.optics import DOUBT_COC, FOCUS_COC, Layer, defocused
-from r2mrf.scenes import (
-    KINDS,
+from r2mrf.rendering.lens import DOUBT_COC, FOCUS_COC, Layer, defocused
+from r2mrf.rendering.photograph import (
     Photo,
     clear_coc,
     depth_between,
@@ -19,8 +18,8 @@ from r2mrf.scenes import (
     draw_span,
     extremes,
     normal_lens,
-    render_scene,
 )
+from r2mrf.rendering.scenes import KINDS, render_scene
 
 SIZE = 128
 
@@ -75,7 +74,7 @@ def test_sharp_and_blurred_are_so_throughout(photos: list[Photo]) -> None:
 
 def test_kinds_come_in_their_shares() -> None:
     assert sum(KINDS.values()) == pytest.approx(1)
-    drawn = Counter(draw_kind(np.random.default_rng(seed)) for seed in range(4000))
+    drawn = Counter(draw_kind(np.random.default_rng(seed), KINDS) for seed in range(4000))
     assert set(drawn) == set(KINDS)
     for kind, share in KINDS.items():
         assert drawn[kind] / 4000 == pytest.approx(share, abs=0.03)
@@ -83,7 +82,7 @@ def test_kinds_come_in_their_shares() -> None:
 
 def test_a_photo_is_of_the_kind_its_seed_draws(photos: list[Photo]) -> None:
     for seed, photo in enumerate(photos):
-        assert photo.kind == draw_kind(np.random.default_rng(seed))
+        assert photo.kind == draw_kind(np.random.default_rng(seed), KINDS)
 
 
 def test_both_labels_are_common_and_doubt_is_narrow(photos: list[Photo]) -> None:

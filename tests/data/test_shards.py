@@ -4,10 +4,10 @@ import hashlib
 
 import pyarrow.parquet as pq
 import pytest
-from tiny import tiny_disk
 
-from r2mrf import shards
+from r2mrf.data import shards
 from r2mrf.errors import UserError
+from tests.support.disk import tiny_disk
 
 
 def row(number: int, size: int = 50) -> dict:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from r2mrf import images
 from r2mrf.config import Augment
-from r2mrf.variants import replay, variants
+from r2mrf.data.variants import replay, variants
+from r2mrf.imaging import images
 
 AUGMENT = Augment(variants=16, max_rotation=10.0, min_scale=0.85)
 HEIGHT, WIDTH = 150, 201  # odd, and not square

@@ -11,8 +11,8 @@ from skimage import data
 from timm.layers import BatchNormAct2d
 from torch import nn
 
-from r2mrf.backbones import STRIDES, TESTED, Backbone, BackboneError
-from r2mrf.preprocess import Preprocess
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network.backbones import STRIDES, TESTED, Backbone, BackboneError
 
 
 class Contract:

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from r2mrf.baselines import MEASURES, WINDOWS, Baseline, fit
-from r2mrf.metrics import count, f_at
-from r2mrf.preprocess import to_uint8
-from r2mrf.scenes import render_scene
+from r2mrf.evaluation.baselines import MEASURES, WINDOWS, Baseline, fit
+from r2mrf.evaluation.metrics import count, f_at
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.rendering.scenes import render_scene
 
 SIDE = 128
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import architecture, tiny_disk
 
-from r2mrf.checkpoint import FACTS, WEIGHTS, Checkpoint, CheckpointError, content_hash, load, save
 from r2mrf.config import Model
 from r2mrf.errors import UserError
-from r2mrf.model import R2MRF
-from r2mrf.preprocess import VERSION, Preprocess
+from r2mrf.imaging.preprocess import VERSION, Preprocess
+from r2mrf.network.checkpoint import FACTS, WEIGHTS, Checkpoint, CheckpointError, content_hash, load, save
+from r2mrf.network.model import R2MRF
+from tests.support.disk import tiny_disk
+from tests.support.model import architecture
 
 ARCHITECTURE = architecture()
 PREPROCESS = Preprocess(64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tiny import architecture
 
-from r2mrf.cost import cost_of, macs_of, parameters_of
-from r2mrf.model import R2MRF, RRM
+from r2mrf.network.cost import cost_of, macs_of, parameters_of
+from r2mrf.network.model import R2MRF, RRM
+from tests.support.model import architecture
 
 TINY = architecture()
 

@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import architecture, tiny_disk
 
 from r2mrf import Predictor
-from r2mrf import export as exports
-from r2mrf.checkpoint import Checkpoint
+from r2mrf.engines import export as exports
+from r2mrf.engines.export import FORMATS, ExportError, export
+from r2mrf.engines.onnx_graph import to_onnx
+from r2mrf.engines.runtimes import package
 from r2mrf.errors import UserError
-from r2mrf.export import FORMATS, ExportError, export
-from r2mrf.graph import to_onnx
-from r2mrf.model import R2MRF
-from r2mrf.preprocess import Preprocess
-from r2mrf.runtimes import package
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model import R2MRF
+from tests.support.disk import tiny_disk
+from tests.support.model import architecture
 
 SIDE = 64
 FILES = {"onnx": ["model.json", "model.onnx"], "openvino": ["model.bin", "model.json", "model.xml"]}

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from r2mrf.loss import certain, loss_terms
-from r2mrf.model import Outputs
+from r2mrf.network.loss import certain, loss_terms
+from r2mrf.network.model import Outputs
 
 
 def outputs(batch: int = 2, steps: int = 3, side: int = 16, grid: int = 4, **options) -> Outputs:

@@ -3,16 +3,16 @@
 import re
 
 import pytest
-import tiny
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.literal import LiteralRRM
-from r2mrf.backbones import TESTED
 from r2mrf.config import Model
-from r2mrf.loss import loss_terms
-from r2mrf.model import AMDF, R2MRF, RRM, Branch, Outputs
+from r2mrf.network.backbones import TESTED
+from r2mrf.network.loss import loss_terms
+from r2mrf.network.model import AMDF, R2MRF, RRM, Branch, Outputs
+from tests.support import model as tiny
 
 
 def architecture(**changes) -> Model:

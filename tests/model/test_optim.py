@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from tiny import architecture
 from torch import nn
 
 from r2mrf.config import Train
-from r2mrf.model import R2MRF
-from r2mrf.optim import AveragedWeights, make_optimizer, rate_factor, set_rate
+from r2mrf.network.model import R2MRF
+from r2mrf.training.optim import AveragedWeights, make_optimizer, rate_factor, set_rate
+from tests.support.model import architecture
 
 
 def recipe(**changes) -> Train:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from r2mrf.precision import autocast, native_bfloat16, resolve
+from r2mrf.network.precision import autocast, native_bfloat16, resolve
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import architecture
 
-from r2mrf import Predictor, checkpoint
-from r2mrf.checkpoint import Checkpoint, CheckpointError
-from r2mrf.model import R2MRF
-from r2mrf.preprocess import Preprocess
+from r2mrf import Predictor
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network import checkpoint
+from r2mrf.network.checkpoint import Checkpoint, CheckpointError
+from r2mrf.network.model import R2MRF
+from tests.support.model import architecture
 
 SIDE = 64
 

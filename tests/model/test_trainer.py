@@ -11,13 +11,14 @@ import pytest
 import torch
 import yaml
 
-from r2mrf import checkpoint, images
 from r2mrf.config import Config
+from r2mrf.data.batches import Batch, Samples, batch_positions
 from r2mrf.errors import UserError
-from r2mrf.loss import loss_terms
-from r2mrf.metrics import HALF, f_at
-from r2mrf.samples import Batch, Samples, batch_positions
-from r2mrf.trainer import NotFinite, Trainer, validate
+from r2mrf.evaluation.metrics import HALF, f_at
+from r2mrf.imaging import images
+from r2mrf.network import checkpoint
+from r2mrf.network.loss import loss_terms
+from r2mrf.training.trainer import NotFinite, Trainer, validate
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 TERMS = {"fused", "side_0", "side_1", "side_2"}

@@ -5,7 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny import save_tiny_model
+
+from tests.support.model import save_tiny_model
 
 
 @pytest.fixture(scope="session")

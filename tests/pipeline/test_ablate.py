@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.ablate import MEASURED, ablate, branch_counts
-from pipelines.ablation import Row, rows
-from r2mrf import images, shards
+from pipelines.ablate import MEASURED, ablate
+from pipelines.evaluation.ablation_rows import Row, rows
+from pipelines.evaluation.held_out import branch_counts
 from r2mrf.config import Config, Model, load
-from r2mrf.cost import cost_of, parameters_of
+from r2mrf.data import shards
 from r2mrf.errors import UserError
-from r2mrf.model import R2MRF
-from r2mrf.trainer import Trainer
+from r2mrf.imaging import images
+from r2mrf.network.cost import cost_of, parameters_of
+from r2mrf.network.model import R2MRF
+from r2mrf.training.trainer import Trainer
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 TINY = {"amdf_width": 4, "width": 2, "input_size": 64, "weights": "random"}
@@ -160,7 +162,7 @@ def trained(monkeypatch) -> list[str]:
         trainer.history = [{"step": trainer.step, "loss": 1.0, "loss_fused": 0.5, "images_per_second": rate}]
         return trainer
 
-    monkeypatch.setattr("pipelines.train.fit", fit)
+    monkeypatch.setattr("pipelines.training.run.fit", fit)
     return done
 
 
@@ -203,16 +205,16 @@ def test_a_row_of_other_parameters_is_not_taken_for_this_one(here, trained):
 
 
 def test_a_row_that_cannot_be_run_does_not_keep_others_from_it(here, trained, monkeypatch):
-    from pipelines import train
+    from pipelines.training import run
 
-    fit = train.fit
+    fit = run.fit
 
     def refuse(config: Config, *rest) -> Trainer:
         if not config.model.rrm:
             raise UserError("no weights to be had")
         return fit(config, *rest)
 
-    monkeypatch.setattr("pipelines.train.fit", refuse)
+    monkeypatch.setattr("pipelines.training.run.fit", refuse)
     ablate(config(minutes=2.5))
     assert table()["no_rrm"]["command"] == "python -m pipelines.ablate no_rrm (no weights to be had)"
     assert table()["T0"]["status"] == "measured"

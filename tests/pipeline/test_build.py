@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import build as module
-from pipelines.build import Job, build
-from r2mrf import images, shards
+from pipelines.data import build as module
+from pipelines.data.build import Job, build
+from r2mrf.data import shards
 from r2mrf.errors import UserError
+from r2mrf.imaging import images
 
 NAMES = [f"part-{i:05d}" for i in range(5)]
 

@@ -8,20 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import save_photo
 
-from pipelines import parser
-from pipelines.cli import main
-from r2mrf import Predictor, checkpoint, images, released
-from r2mrf.overlay import overlay
-from r2mrf.preprocess import to_uint8
+from pipelines.command import parser
+from pipelines.command.cli import main
+from r2mrf import Predictor
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import overlay, to_uint8
+from r2mrf.network import checkpoint
+from r2mrf.prediction import without_torch
+from tests.support.photos import save_photo
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> Path:
     """Every test runs in a folder of its own, with weights/ as what the package ships."""
     monkeypatch.chdir(tmp_path)
-    for module, name in ((checkpoint, "RELEASED"), (released, "FOLDER")):
+    for module, name in ((checkpoint, "RELEASED"), (without_torch, "FOLDER")):
         monkeypatch.setattr(module, name, tmp_path / "weights")
     return tmp_path
 
@@ -158,7 +160,7 @@ def test_name_that_is_not_utf8(tiny_model):
     # a terminal that insists on UTF-8 gets the bytes of the name
     name = os.fsdecode(b"caf\xe9.jpg")
     save_photo(Path(name))
-    command = [sys.executable, "-m", "pipelines.cli", "map", name, "-o", "out", "--model", str(tiny_model)]
+    command = [sys.executable, "-m", "pipelines.command.cli", "map", name, "-o", "out", "--model", str(tiny_model)]
     strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, env=strict, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"out/caf\xe9.png\n", b"")
@@ -170,7 +172,7 @@ def test_a_reader_who_leaves_is_no_error():
     options = ("--maps", "maps", "--masks", "maps", "--json", "f.json")
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [sys.executable, "-m", "pipelines.cli", "evaluate", *options]
+    command = [sys.executable, "-m", "pipelines.command.cli", "evaluate", *options]
     with subprocess.Popen(command, env=environment, **pipe) as process:
         process.stdout.close()  # as `| head` does
         assert process.stderr.read() == b""
@@ -330,7 +332,7 @@ def test_bash_completes(capsys, typed, offered):
 def test_help_needs_no_heavy_package():
     code = """
 import sys
-from pipelines.cli import main
+from pipelines.command.cli import main
 try:
     main(["score", "--help"])
 except SystemExit:

@@ -15,12 +15,14 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from documents import ROOT, blocks, commands
 
-from pipelines.cli import main
-from pipelines.library import samples
-from pipelines.parser import parser
-from r2mrf import checkpoint, config, images
+from pipelines.command.cli import main
+from pipelines.command.parser import parser
+from pipelines.library.samples import samples
+from r2mrf import config
+from r2mrf.imaging import images
+from r2mrf.network import checkpoint
+from tests.support.documents import ROOT, blocks, commands
 
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 DOCUMENTS += ["infra/README.md", "r2mrf/weights/lite/README.md"]
@@ -131,7 +133,7 @@ def test_links_lead_somewhere(document):
 
 def test_the_house_names_every_file():
     named = set(re.findall(r"`(\w+)`", (ROOT / "docs/design.md").read_text()))
-    files = {file.stem for package in ("r2mrf", "pipelines") for file in (ROOT / package).glob("[!_]*.py")}
+    files = {file.stem for package in ("r2mrf", "pipelines") for file in (ROOT / package).rglob("[!_]*.py")}
     assert files <= named
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import job as jobs
-from pipelines.addresses import Addresses
-from pipelines.job import Job, decided, recorded, shares
-from r2mrf import checkpoint, engines
-from r2mrf.checkpoint import CheckpointError
+from pipelines.scoring import job as jobs
+from pipelines.scoring.job import Job, decided, recorded, shares
+from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
+from r2mrf.engines import choose
+from r2mrf.network import checkpoint
+from r2mrf.network.checkpoint import CheckpointError
 
 
 @pytest.fixture
@@ -34,10 +35,10 @@ def test_no_model():
 
 def test_auto_is_decided_once_for_a_folder(job, tmp_path, monkeypatch, capsys):
     first = decided(job, tmp_path)
-    assert first.engine in engines.ENGINES
+    assert first.engine in choose.ENGINES
     assert f"engine: {first.engine} fp32 (photos/s: " in capsys.readouterr().err
     assert json.loads((tmp_path / jobs.ENGINES).read_text()) == {job.sha256: [[first.engine, "fp32"]]}
-    monkeypatch.setattr(engines, "fastest", None)  # no second trial
+    monkeypatch.setattr(choose, "fastest", None)  # no second trial
     assert decided(job, tmp_path) == recorded(job, tmp_path) == first
 
 
@@ -112,6 +113,6 @@ def test_shares(cpus, gpus, actors, expected):
 
 
 def test_nothing_that_only_reads_photos_imports_torch():
-    code = "import sys, pipelines.reader, pipelines.scorer; print('torch' in sys.modules)"
+    code = "import sys, pipelines.scoring.reader, pipelines.scoring.ray_data; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr

@@ -5,15 +5,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_sources import given, rows, texture, write
 
-from pipelines import label
-from pipelines.sources import open_source, sharp_sides
-from r2mrf import images
+from pipelines.data.sources import open_source, sharp_sides
+from pipelines.jobs import label
 from r2mrf.config import Config
 from r2mrf.errors import UserError
-from r2mrf.labelling import SURE
-from r2mrf.sharp import find_sharp
+from r2mrf.imaging import images
+from r2mrf.rendering.sharp_photos import find_sharp
+from r2mrf.training.pseudo_labels import SURE
+from tests.support.source_files import given, rows, texture, write
 
 
 def asked(root: Path, model: Path, **data) -> Config:
@@ -37,7 +37,8 @@ def photos(tmp_path) -> Path:
 
 
 def test_labels_whole_photos_and_soft_crops_that_are_not_for_testing(photos, tiny_model, monkeypatch, capsys):
-    monkeypatch.setattr("r2mrf.labelling.SURE", 0.0)  # the untrained model is sure of nothing: take what it says
+    # The untrained model is sure of nothing: take what it says.
+    monkeypatch.setattr("r2mrf.training.pseudo_labels.SURE", 0.0)
     config = asked(photos, tiny_model, labelled=str(photos / "labelled"))
     label.label_photos(config)
     tests = {

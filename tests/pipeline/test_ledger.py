@@ -7,14 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny import save_photo
 
-from pipelines.ledger import SCORES, Known, Ledger, hashes
-from pipelines.library import Library
-from pipelines.listing import Listing
-from pipelines.photo import Photo
+from pipelines.library.columns import SCORES
+from pipelines.library.known import Known, hashes
+from pipelines.library.ledger import Ledger
+from pipelines.library.listing import Listing
+from pipelines.library.photo import Photo
+from pipelines.library.walk import Library
 from r2mrf.config import Score
 from r2mrf.errors import UserError
+from tests.support.photos import save_photo
 
 KEY = "0123456789abcdef"
 OPTIONS = Score(shard_rows=3)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pipelines.progress import progress
+from pipelines.cluster.progress import progress
 
 
 class Terminal(io.StringIO):

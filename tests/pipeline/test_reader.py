@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from tiny import save_photo
 
-from pipelines import reader
-from pipelines.job import Job
-from pipelines.library import Library
-from pipelines.photo import Photo, here
-from r2mrf import images
+from pipelines.library.photo import Photo, here
+from pipelines.library.walk import Library
+from pipelines.scoring import reader
+from pipelines.scoring.job import Job
 from r2mrf.config import Score
-from r2mrf.preprocess import Preprocess
+from r2mrf.imaging import images
+from r2mrf.imaging.preprocess import Preprocess
+from tests.support.photos import save_photo
 
 PREPROCESS = Preprocess(64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 

@@ -16,19 +16,21 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from mlflow import MlflowClient
-from test_stages import ROOT, imported_at_all
-from tiny import save_tiny_model
 
-from pipelines import evaluate, gate, registry, tracking
+from pipelines.evaluation.held_out import name_of
 from pipelines.register import NEEDED, register
-from pipelines.registry import resolve
-from r2mrf import checkpoint, images, shards
-from r2mrf.checkpoint import CheckpointError
+from pipelines.registry import models, promotion, resolve, runs
 from r2mrf.config import Config, Registry, load
+from r2mrf.data import shards
 from r2mrf.errors import UserError
-from r2mrf.metrics import Counts
-from r2mrf.predictor import Predictor
-from r2mrf.preprocess import to_uint8
+from r2mrf.evaluation.metrics import Counts
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.network import checkpoint
+from r2mrf.network.checkpoint import CheckpointError
+from r2mrf.prediction.predictor import Predictor
+from tests.support.imports import ROOT, imported_at_all
+from tests.support.model import save_tiny_model
 
 LIMITS = Registry(name="r2mrf", margin=0.01, least_f_05=0.5, most_mae=0.3)
 
@@ -51,12 +53,12 @@ LIMITS = Registry(name="r2mrf", margin=0.01, least_f_05=0.5, most_mae=0.3)
     ],
 )
 def test_gate(challenger, champion, passes):
-    figures = [dict(zip(gate.FIGURES, pair, strict=True)) if pair else None for pair in (challenger, champion)]
-    said = gate.refusal(LIMITS, *figures)
+    figures = [dict(zip(promotion.FIGURES, pair, strict=True)) if pair else None for pair in (challenger, champion)]
+    said = promotion.refusal(LIMITS, *figures)
     assert (said is None) == passes
     if said:
         assert "\n" not in said
-        assert any(figure in said for figure in gate.FIGURES)
+        assert any(figure in said for figure in promotion.FIGURES)
 
 
 # --- a registry of our own -------------------------------------------------------------------------------
@@ -82,7 +84,7 @@ class Team:
         trained.training.update(fingerprint=f"{self.name}-{seed}", data="0123", source="synthetic", steps=4)
         checkpoint.save(self.root / "models/r2mrf", trained)
         known = {"images": 2, "images_without_defocus": 1, "model": trained.name, "mae": 0.2}
-        known |= {"test_set": evaluate.name_of(self.test_pairs())}
+        known |= {"test_set": name_of(self.test_pairs())}
         path = self.root / "reports/evaluate/metrics.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(known | figures))
@@ -204,7 +206,7 @@ def test_tags_say_what_it_was_made_from(team):
 
 
 def test_git_commit_is_told_and_whether_it_is_all(tmp_path, monkeypatch):
-    from pipelines.provenance import provenance
+    from pipelines.registry.provenance import provenance
 
     monkeypatch.chdir(tmp_path)
     assert provenance() == {"git_commit": "", "dvc_lock_sha256": ""}
@@ -249,7 +251,7 @@ def test_pinned_requirements_are_what_it_imports(team):
     assert set(pins) <= set(Path("requirements.txt").read_text().split())
     assert {pin.split("==")[0] for pin in pins} == NEEDED
     distributions, needed = packages_distributions(), set()
-    for file in imported_at_all(ROOT / "pipelines/serving.py"):
+    for file in imported_at_all(ROOT / "pipelines/registry/serving.py"):
         for name in top_imports(file) - sys.stdlib_module_names - {"r2mrf", "pipelines"}:
             needed |= {distribution.lower() for distribution in distributions[name]}
     assert needed - {"mlflow-skinny", "mlflow-tracing"} <= NEEDED  # MLflow brings these two
@@ -349,7 +351,7 @@ def test_tampered_files_are_refused(team, monkeypatch, tmp_path, how):
         shutil.copytree(tmp_path / "kept", folder)
 
 
-@pytest.mark.parametrize(("name", "tags"), [("by-hand", {}), ("by-foot", {registry.HASH: "../.."})])
+@pytest.mark.parametrize(("name", "tags"), [("by-hand", {}), ("by-foot", {models.HASH: "../.."})])
 def test_version_without_a_hash(team, name, tags):
     MlflowClient().create_registered_model(name)
     MlflowClient().create_model_version(name, source=team.files("1").as_uri(), tags=tags)
@@ -385,7 +387,7 @@ def test_model_of_another_kind(team, monkeypatch, tmp_path):
     (tmp_path / "code.py").write_text("import mlflow\nmlflow.models.set_model(lambda model_input: model_input)\n")
     with mlflow.start_run():
         info = mlflow.pyfunc.log_model(name="other", python_model=str(tmp_path / "code.py"), pip_requirements=[])
-    version = mlflow.register_model(info.model_uri, "other", tags={registry.HASH: "0" * 64}).version
+    version = mlflow.register_model(info.model_uri, "other", tags={models.HASH: "0" * 64}).version
     with pytest.raises(CheckpointError, match="a model of another kind"):
         resolve(f"models:/other/{version}")
 
@@ -405,7 +407,7 @@ def test_a_database_that_is_none_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "mlflow.db").write_text("no database at all\n" * 100)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     given = load(ROOT / "params.yaml").tracking
-    for ask in (lambda: tracking.client(given), lambda: resolve("models:/r2mrf@champion")):
+    for ask in (lambda: runs.client(given), lambda: resolve("models:/r2mrf@champion")):
         with pytest.raises(UserError, match="file is not a database") as caught:
             ask()
         assert "\n" not in str(caught.value)

@@ -6,16 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import architecture, save_tiny_model
 
-from pipelines import release
-from pipelines.release import FACTORS
-from r2mrf import checkpoint, images, shards
-from r2mrf.checkpoint import Checkpoint
+from pipelines.jobs import release
+from pipelines.jobs.release import FACTORS
+from r2mrf.data import shards
 from r2mrf.errors import UserError
-from r2mrf.model import R2MRF
-from r2mrf.predictor import Predictor
-from r2mrf.released import load
+from r2mrf.imaging import images
+from r2mrf.network import checkpoint
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model import R2MRF
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.prediction.without_torch import load
+from tests.support.model import architecture, save_tiny_model
 
 WIDER = architecture(width=3)
 
@@ -97,7 +99,7 @@ def test_its_graph_finds_its_numbers_in_the_weights(tmp_path, released, monkeypa
         monkeypatch.setattr(sys, "argv", ["release", *arguments])
         release.main()
         assert (released / "model.onnx").exists()
-    monkeypatch.setattr("r2mrf.released.FOLDER", released.parent)
+    monkeypatch.setattr("r2mrf.prediction.without_torch.FOLDER", released.parent)
     rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     np.testing.assert_allclose(load("lite")(rgb), Predictor.load(released)(rgb), atol=1e-3)
     assert (released / "model.onnx").stat().st_size < (released / "model.safetensors").stat().st_size

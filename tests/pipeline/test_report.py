@@ -12,18 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from library_made_up import FINGERPRINT, HOSTILE, MADE_BY, failed, ok, save_scene, save_table
 from PIL import Image
-from tiny import save_photo
 
-from pipelines import bursts, exports, thumbnails
-from pipelines.bursts import Look
-from pipelines.cli import main
-from pipelines.library import Library
-from pipelines.report import add_pictures, write_page
-from pipelines.scored import read
-from r2mrf import images
-from r2mrf.overlay import TINT
+from pipelines.command.cli import main
+from pipelines.library.walk import Library
+from pipelines.report import bursts, exports, thumbnails
+from pipelines.report.bursts import Look
+from pipelines.report.page import add_pictures, write_page
+from pipelines.report.scored_folder import read
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import TINT
+from tests.support.photos import save_photo, save_scene
+from tests.support.scored_folder import FINGERPRINT, HOSTILE, MADE_BY, failed, ok, save_table
 
 OURS = "{urn:r2mrf:1#}"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from workspace import Workspace
+
+from tests.support.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +95,14 @@ def test_scores_of_real_photographs(workspace):
 
 
 def test_last_words_of_the_demo(workspace):
-    said = workspace.run("python", "-m", "pipelines.demo")
+    said = workspace.run("python", "-m", "pipelines.jobs.demo")
     assert "(7 photos scored, 0 failed)" in said
     assert "flower.jpg" in said
 
 
 def test_registered_model_is_the_trained_one(workspace):
     code = (
-        "from r2mrf import Predictor; from r2mrf.checkpoint import load; "
+        "from r2mrf import Predictor; from r2mrf.network.checkpoint import load; "
         "print(Predictor.load('models:/r2mrf@champion').checkpoint.sha256 == load('models/r2mrf').sha256)"
     )
     assert workspace.run("python", "-c", code).split()[-1] == "True"

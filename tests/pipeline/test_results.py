@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.ablation import rows
-from pipelines.results import against, over_steps, results
+from pipelines.evaluation.ablation_rows import rows
+from pipelines.jobs.results import against, over_steps, results
 from r2mrf.config import load
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def section(text: str, title: str) -> str:
 def test_where_nothing_was_measured_there_are_commands_and_no_figures():
     text = page()
     ablate = "dvc exp run -S ablate.minutes=240 ablate"
-    for command in ("dvc repro evaluate", "dvc repro tune", ablate, "python -m pipelines.timing"):
+    for command in ("dvc repro evaluate", "dvc repro tune", ablate, "python -m pipelines.jobs.timing"):
         assert f"not run: `{command}`" in text
     assert section(text, "## Ablations") == f"not run: `{ablate}`"
 

@@ -18,15 +18,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from object_store import endpoint
-from tiny import save_photo, save_tiny_model
 
-from pipelines.cli import main
-from pipelines.score import score_library
-from r2mrf import Predictor, images, scoring
+from pipelines.command.cli import main
+from pipelines.scoring.run import score_library
+from r2mrf import Predictor
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.preprocess import to_uint8
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.prediction import record
+from tests.support.model import save_tiny_model
+from tests.support.object_store import endpoint
+from tests.support.photos import save_photo
 
 # pinned: name and type, in any order
 PINNED = {
@@ -140,7 +143,7 @@ def test_failed_rows_say_why_and_nothing_else(rows):
 def test_numbers_are_those_of_the_network(story, rows, tiny_model):
     predictor = Predictor.load(tiny_model)
     for name in ("a.jpg", "b/turned.JPG", "b/c/same.jpg"):
-        expected = scoring.record(predictor, (story.library / name).read_bytes(), Score())
+        expected = record.record(predictor, (story.library / name).read_bytes(), Score())
         for key, value in expected.items():
             # other photos in a batch change the order in which the processor adds up
             wanted = pytest.approx(value, abs=0.01) if isinstance(value, float) else value
@@ -264,14 +267,6 @@ def test_dry_run_counts_and_estimates_and_writes_nothing(story, tiny_model, tmp_
     score = ("score", story.library, "--out", story.out, "--maps", "--model", tiny_model, "--engine", "torch")
     assert command(*score, "--dry-run").out == ["7 photos, 0 of them to be scored"]
     assert files_of(story.out) == before
-
-
-@pytest.mark.parametrize("engine", ["auto", "onnx", "openvino"])
-def test_dry_run_without_a_decision_on_the_precision(story, tiny_model, tmp_path, engine):
-    score = ("score", story.library, "--out", tmp_path / "out", "--model", tiny_model, "--dry-run")
-    status, out, _ = command(*score, "--engine", engine, "--precision", "auto")
-    assert status == 0
-    assert f"by a trial with the engine {'torch' if engine == 'auto' else engine} on" in out[0]
 
 
 def test_dry_run_counts_what_a_stopped_run_has_begun(story, tiny_model, tmp_path):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.stage import main, run, write_csv
+from pipelines.project.stage import main, run
+from pipelines.project.tables import write_csv
 from r2mrf.errors import UserError
 
 ROOT = Path(__file__).parents[2]

@@ -4,12 +4,12 @@ import hashlib
 import json
 
 import pytest
-from object_store import s3_server
 from pyarrow.fs import FileSystem
 
-from pipelines.states import LIST, States
+from pipelines.training.states import LIST, States
 from r2mrf.errors import UserError
-from r2mrf.trainer import FACTS, TENSORS
+from r2mrf.training.trainer import FACTS, TENSORS
+from tests.support.object_store import s3_server
 
 RUN = "train-1"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines import timing
-from pipelines.timing import TABLE
+from pipelines.jobs import timing
+from pipelines.jobs.timing import TABLE
 from r2mrf.config import Config, load
+from r2mrf.engines.runtimes import EngineError
 from r2mrf.errors import UserError
-from r2mrf.runtimes import EngineError
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 TINY = {"backbone": "tf_efficientnet_lite0", "amdf_width": 4, "width": 2, "steps": 1, "input_size": 64}

@@ -8,18 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from disturbed import EVERY, UNEVEN, Run, assert_learnt, plain_loop
-from planted import training_images
-from tiny import save_tiny_model
 from torch import multiprocessing
 
-from pipelines import tracking, train, worker
-from pipelines.cluster import mistake_in
-from r2mrf import checkpoint, config
+from pipelines import train
+from pipelines.cluster.ray_cluster import mistake_in
+from pipelines.registry import runs
+from pipelines.training import run, worker
+from r2mrf import config
 from r2mrf.config import Config
+from r2mrf.data.batches import Batch
 from r2mrf.errors import UserError
-from r2mrf.samples import Batch
-from r2mrf.trainer import NotFinite, Trainer
+from r2mrf.network import checkpoint
+from r2mrf.training.trainer import NotFinite, Trainer
+from tests.support.model import save_tiny_model
+from tests.support.planted import training_images
+from tests.support.training_run import EVERY, UNEVEN, Run, assert_learnt, plain_loop
 
 SHORT = 16  # steps
 
@@ -55,7 +58,7 @@ def workspace(tmp_path, monkeypatch) -> Config:
 
 
 def fitted(config: Config) -> Trainer:
-    """What `train.fit` returns, without Ray."""
+    """What `run.fit` returns, without Ray."""
     trainer = plain_loop(config, Path("data/augmented"))
     trainer.history[-1] |= {"step": 2, "loss": 1.0, "loss_fused": 1.0}
     return trainer
@@ -109,7 +112,7 @@ def interrupted(*_) -> None:
 )
 def test_other_data_parameters_or_code_are_another_run(workspace, monkeypatch, tmp_path, change):
     change = dict(change)
-    before = train.run_key(workspace, "of images")
+    before = run.run_key(workspace, "of images")
     if change.pop("code", None):
         (tmp_path / "worker.py").write_text(Path(worker.__file__).read_text() + "\nCHANGED = 1\n")
         monkeypatch.setattr(worker, "__file__", str(tmp_path / "worker.py"))
@@ -117,7 +120,7 @@ def test_other_data_parameters_or_code_are_another_run(workspace, monkeypatch, t
         save_tiny_model(tmp_path / "another")
     data = change.pop("data", "of images")
     changed = workspace.model_copy(update={"seed": change.pop("seed", workspace.seed)}).but(**change)
-    assert train.run_key(changed, data) != before
+    assert run.run_key(changed, data) != before
 
 
 def test_another_backbone_under_the_same_name_is_another_run(workspace):
@@ -125,12 +128,12 @@ def test_another_backbone_under_the_same_name_is_another_run(workspace):
     keys = set()
     for content in (b"one", b"two"):
         file.write_bytes(content)
-        keys.add(train.run_key(workspace.but(model={"weights": str(file)}), "of images"))
+        keys.add(run.run_key(workspace.but(model={"weights": str(file)}), "of images"))
     assert len(keys) == 2
 
 
 def test_how_many_workers_there_are_changes_nothing(workspace):
-    keys = {train.run_key(workspace.but(train={"workers": n}), "of images") for n in (1, 2, (1, 2))}
+    keys = {run.run_key(workspace.but(train={"workers": n}), "of images") for n in (1, 2, (1, 2))}
     assert len(keys) == 1
 
 
@@ -138,15 +141,15 @@ def test_how_many_workers_there_are_changes_nothing(workspace):
     ("there", "workers", "said"), [(0, 2, "processors"), (2, 2, "2 GPUs"), (3, (1, 4), "3 GPUs"), (8, 1, "1 GPU\n")]
 )
 def test_where_it_trains_is_said(monkeypatch, capsys, there, workers, said):
-    monkeypatch.setattr(train, "gpus", lambda: there)
-    assert train.on_gpus(workers) == (there > 0)
+    monkeypatch.setattr(run, "gpus", lambda: there)
+    assert run.on_gpus(workers) == (there > 0)
     assert said in capsys.readouterr().out
 
 
 def test_fewer_gpus_than_workers_are_refused(monkeypatch):
-    monkeypatch.setattr(train, "gpus", lambda: 1)
+    monkeypatch.setattr(run, "gpus", lambda: 1)
     with pytest.raises(UserError, match=r"train\.workers 2: .* GPUs for 1 of them only"):
-        train.on_gpus(2)
+        run.on_gpus(2)
 
 
 def test_a_mistake_is_found_behind_what_was_raised_for_it():
@@ -182,5 +185,5 @@ def test_of_a_loss_that_is_not_finite_all_workers_name_the_terms(workspace, tmp_
 
 def test_a_server_that_is_away_at_the_end_costs_no_model(workspace, capsys):
     away = workspace.tracking.model_copy(update={"uri": "sqlite:////no/such/folder/mlflow.db"})
-    tracking.finish(away, "run-1", "FINISHED")
+    runs.finish(away, "run-1", "FINISHED")
     assert "warning: run run-1 stays open: tracking server sqlite:////no/such" in capsys.readouterr().err

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from pipelines import stage, tune
-from pipelines.tune import candidates, choose, coarsened, of_trial, scheduler
+from pipelines import tune
+from pipelines.project import folders
+from pipelines.training.search import candidates, coarsened, of_trial, scheduler
+from pipelines.tune import choose
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
 
@@ -127,19 +129,19 @@ def test_what_became_of_each_trial_is_written_down(tmp_path, monkeypatch):
 
 @pytest.fixture
 def chosen(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(stage, "CHOSEN_STEPS", tmp_path / "steps.json")
+    monkeypatch.setattr(folders, "CHOSEN_STEPS", tmp_path / "steps.json")
     return tmp_path / "steps.json"
 
 
 def test_auto_is_what_was_chosen(chosen):
     auto = load(PARAMS).but(model={"steps": "auto"})
     chosen.write_text(json.dumps({"steps": 3}))
-    assert stage.decided(auto) == load(PARAMS).but(model={"steps": 3})
+    assert folders.decided(auto) == load(PARAMS).but(model={"steps": 3})
 
 
 def test_a_number_is_taken_as_it_is(chosen):
     chosen.write_text(json.dumps({"steps": 3}))
-    assert stage.decided(load(PARAMS)) == load(PARAMS)
+    assert folders.decided(load(PARAMS)) == load(PARAMS)
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}"])
@@ -147,4 +149,4 @@ def test_auto_without_a_choice_says_what_to_do(chosen, content):
     if content is not None:
         chosen.write_text(content)
     with pytest.raises(UserError, match=r"lite\.model\.steps is auto, .* run `dvc repro tune`, or give a number"):
-        stage.decided(load(PARAMS).but(model={"steps": "auto"}))
+        folders.decided(load(PARAMS).but(model={"steps": "auto"}))

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from object_store import endpoint
-from processes import answers, free_port, running
-from workspace import Workspace
+
+from tests.support.object_store import endpoint
+from tests.support.server import answers, free_port, running
+from tests.support.workspace import Workspace
 
 BIN = Path(sys.executable).parent
 

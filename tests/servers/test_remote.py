@@ -2,7 +2,7 @@
 
 import subprocess
 
-from workspace import Workspace
+from tests.support.workspace import Workspace
 
 
 def test_clone_and_pull_leave_nothing_to_do(team, store, tmp_path):

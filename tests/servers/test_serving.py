@@ -18,16 +18,18 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from processes import answers, free_port, running
 from sklearn.datasets import load_sample_images
 
-from pipelines import register, serving
-from pipelines.stage import write_json
-from r2mrf import checkpoint, images
+from pipelines import register
+from pipelines.project.tables import write_json
+from pipelines.registry import serving
 from r2mrf.config import Score, load
-from r2mrf.predictor import Predictor
-from r2mrf.preprocess import to_uint8
-from r2mrf.scoring import record
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.network import checkpoint
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.prediction.record import record
+from tests.support.server import answers, free_port, running
 
 ROOT = Path(__file__).parents[2]
 PHOTO = images.encode_jpeg(load_sample_images().images[1])

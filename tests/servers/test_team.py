@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from r2mrf import images
+from r2mrf.imaging import images
 
 NAME = "models:/r2mrf@champion"
 

@@ -1,0 +1,1 @@
+"""Ray: connecting to it, and progress that reads well in its logs."""

@@ -1,0 +1,110 @@
+"""The Ray cluster a stage runs on: the one it was submitted to, or one of its own on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from r2mrf.errors import UserError
+from r2mrf.system.machine import cores
+
+# Readers, actors, train workers and their drivers each claim logical CPUs; on a machine with two, a job
+# with several kinds of them would wait for itself for ever.
+ROOM = 8
+OBJECT_STORE = 512 * 2**20  # bytes, of a local cluster: what is on its way between tasks is small
+
+
+@contextmanager
+def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
+    """Join the cluster that submitted this job (RAY_ADDRESS), else start a local one, and leave it at the end.
+
+    Args:
+        logical_cpus: of a local one: how many tasks of one CPU may run at a time.
+        training: show what workers print, and start the dashboard, without which Ray Train cannot clean up.
+
+    Raises:
+        UserError: Ray cannot be started or joined, or ends amid the work; or one that a worker has raised.
+    """
+    import ray
+    from ray.data import DataContext
+
+    for chatty in ("ray.data", "ray._private.authentication"):  # the stages show their progress; tokens are meant
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    options: dict[str, Any] = {"log_to_driver": training, "logging_level": logging.WARNING}
+    if in_a_job():
+        refusal = "the cluster that RAY_ADDRESS names cannot be joined: unset it to run here"
+        options |= {"address": "auto"}
+    else:
+        refusal = "Ray did not start on this machine, which may be very busy, or short of memory: try again"
+        options |= {"address": "local", "include_dashboard": training, "object_store_memory": OBJECT_STORE}
+        options |= {"num_cpus": max(logical_cpus, cores())}
+    try:
+        ray.init(**options)
+    except Exception as error:  # Ray has no type for it
+        raise UserError(f"{refusal} ({' '.join(str(error).split())[:200]})") from error
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        raise _explained(error) from error
+    finally:
+        ray.shutdown()
+
+
+def mistake_in(error: BaseException | None) -> UserError | None:
+    """The user's mistake that an error of Ray's goes back to, if it does."""
+    while error is not None:
+        if isinstance(error, UserError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return None
+
+
+def _explained(error: Exception) -> Exception:
+    """A user's mistake as one line, a bug of ours as it is, and else that Ray has gone."""
+    import ray
+
+    if mistake := mistake_in(error):
+        return mistake
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return error
+    why = " ".join(str(error).split())[:200]
+    return UserError(f"Ray has ended or lost its machines ({why}); the same command goes on from here")
+
+
+def in_a_job() -> bool:
+    """Whether this process belongs to a job of a cluster, which RAY_ADDRESS then names.
+
+    Raises:
+        UserError: RAY_ADDRESS is the address for submitting jobs.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    if "://" in address:
+        raise UserError(
+            f"RAY_ADDRESS {address} is where jobs are submitted: `ray job submit --working-dir . -- COMMAND` runs this "
+            "there; unset RAY_ADDRESS to run it here"
+        )
+    return bool(address)
+
+
+def gpus() -> int:
+    """GPUs of the connected cluster."""
+    import ray
+
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+def cpus() -> int:
+    """Processor cores of the connected cluster; of this machine, where the cluster is one of its own."""
+    return claims() if in_a_job() else cores()
+
+
+def claims() -> int:
+    """Tasks of one CPU that the connected cluster runs at a time; on this machine's own more than it has cores."""
+    import ray
+
+    return int(ray.cluster_resources().get("CPU", 0))

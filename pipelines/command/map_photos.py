@@ -1,0 +1,77 @@
+"""`r2mrf map`: an 8-bit PNG a photo, at its displayed size."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.command.failures import list_failures
+
+if TYPE_CHECKING:
+    from r2mrf.prediction.analyser import Analyser
+
+
+def map_photos(options: argparse.Namespace) -> int:
+    """`r2mrf map`: an 8-bit PNG a photo, at its displayed size."""
+    from r2mrf.imaging import images
+    from r2mrf.imaging.maps import overlay, to_uint8
+    from r2mrf.prediction import without_torch
+    from r2mrf.system.atomic import whole
+
+    targets = _targets(options.photos, options.out)
+    overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
+    _spare_inputs(options.photos, targets + overlays)
+    analyser = without_torch.load(options.model) or _predictor(options.model)
+    failures = []
+    for i, (photo, target) in enumerate(zip(options.photos, targets, strict=True)):
+        try:
+            rgb = images.decode(images.read_bytes(photo))
+        except images.ImageError as error:
+            failures.append(f"{photo}: {error}" + ("; `r2mrf score` takes folders" if photo.is_dir() else ""))
+            continue
+        defocus = analyser(rgb)
+        with whole(target) as file:
+            file.write_bytes(images.encode_png(to_uint8(defocus)))
+        if options.overlay:
+            with whole(overlays[i]) as file:
+                file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
+        print(target)
+    return list_failures(failures, len(failures))
+
+
+def _predictor(model: str) -> Analyser:
+    from r2mrf.prediction.predictor import Predictor  # which imports torch
+
+    return Predictor.load(model)
+
+
+def _targets(photos: list[Path], output: Path) -> list[Path]:
+    """Where each photo's map goes: the file given for a single photo, else STEM.png in a folder."""
+    from r2mrf.errors import UserError
+    from r2mrf.imaging.images import SUFFIXES
+
+    if output.suffix.lower() in SUFFIXES and not output.is_dir():
+        if output.suffix.lower() != ".png":
+            raise UserError(f"{output}: maps are written as PNG: give a .png file, or a folder, to -o")
+        if len(photos) > 1:
+            raise UserError(f"{output} is one file, but {len(photos)} photos are given: give a folder to -o")
+        return [output]
+    targets, taken = [], set()
+    for photo in photos:
+        stem, number = photo.stem, 2
+        while stem.lower() in taken:  # a/x.jpg and b/x.jpg: the second becomes x-2.png
+            stem, number = f"{photo.stem}-{number}", number + 1
+        taken.add(stem.lower())
+        targets.append(output / f"{stem}.png")
+    return targets
+
+
+def _spare_inputs(photos: list[Path], targets: list[Path]) -> None:
+    from r2mrf.errors import UserError
+
+    inputs = {os.path.realpath(photo) for photo in photos}
+    for target in targets:
+        if os.path.realpath(target) in inputs:
+            raise UserError(f"{target} is one of the photos and would be overwritten: give another -o")

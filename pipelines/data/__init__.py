@@ -1,0 +1,1 @@
+"""What `prepare` and `augment` build: add a source of pairs here."""

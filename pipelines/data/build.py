@@ -1,0 +1,115 @@
+"""Builds a folder of Parquet shards with Ray Data, one task a shard.
+
+A shard is marked with the fingerprint of all that it is made from: what exists already is kept, so a build
+that was stopped goes on, and any number of workers writes the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.cluster.progress import progress
+from pipelines.cluster.ray_cluster import connect
+from pipelines.storage.outputs import leave_receipt
+from pipelines.storage.store import Store, below
+from r2mrf.data import shards
+from r2mrf.errors import UserError
+from r2mrf.system.fingerprint import fingerprint
+from r2mrf.system.machine import cores
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shard: its name, what its rows are made from, how many they must be, and the fingerprint of it all."""
+
+    name: str
+    arguments: object
+    count: int
+    fingerprint: str
+
+
+def build(
+    folder: Path, jobs: list[Job], rows: Callable[[Any], list[dict]], schema: pa.Schema, storage: str = ""
+) -> int:
+    """Make `folder/NAME.parquet` for every job and remove what is not asked for.
+
+    With a storage the shards are made there, in a place of their own for each make, and a receipt in `folder`.
+
+    Args:
+        rows: a job's arguments -> its rows; runs on any machine of the cluster.
+        schema: of the shards.
+
+    Returns:
+        Number of rows in the folder.
+
+    Raises:
+        UserError: `rows` raised one for some jobs; the other shards are made, and kept.
+    """
+    if storage:
+        make = fingerprint([(job.name, job.fingerprint) for job in jobs])
+        store = Store(below(storage, folder.as_posix(), make[:16]))
+    else:
+        store = Store(str(folder))
+        _remove_strays(folder, {f"{job.name}.parquet" for job in jobs})
+    todo = [job for job in jobs if _rows_in(store, job) != job.count]
+    total, left = (sum(job.count for job in some) for some in (jobs, todo))
+    with progress(total=total, initial=total - left, unit=" rows", desc=folder.name) as bar:
+        if todo:
+            problems = []
+            for result in _run(todo, store.address, rows, schema):
+                bar.update(result["count"])
+                problems += [result["error"]] if result["error"] else []
+            if problems:
+                raise UserError("\n".join(sorted(problems)))
+    if storage:
+        leave_receipt(folder, store, [f"{job.name}.parquet" for job in jobs], total)
+    return total
+
+
+def _remove_strays(folder: Path, names: set[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for stray in folder.resolve().iterdir():
+        if stray.name in names:
+            continue
+        if stray.is_dir() and not stray.is_symlink():
+            raise UserError(f"{stray}: a folder among the shards; move it away, only files of this stage belong there")
+        stray.unlink()
+
+
+def _rows_in(store: Store, job: Job) -> int | None:
+    """Rows of the job's shard, if it is there and of this make."""
+    try:
+        with store.open(f"{job.name}.parquet") as file:
+            return shards.rows_written(file, job.fingerprint)
+    except OSError:
+        return None
+
+
+def _run(todo: list[Job], address: str, rows: Callable, schema: pa.Schema) -> Iterator[dict]:
+    """Of each job as it ends: the number of rows made, and the error if there was one."""
+
+    def write(task: dict) -> dict:
+        import cv2
+
+        cv2.setNumThreads(1)  # the cores are shared out by Ray, one task each
+        job = todo[task["index"]]
+        try:
+            made = rows(job.arguments)
+            if len(made) != job.count:
+                raise UserError(f"{job.name}: {len(made)} rows were made where {job.count} belong")
+            with Store(address).writing(f"{job.name}.parquet") as path:
+                shards.write(path, made, schema, job.fingerprint)
+        except UserError as error:  # what Ray makes of an exception is no sentence for a user
+            return {"count": 0, "error": str(error)}
+        return {"count": job.count, "error": ""}
+
+    with connect(logical_cpus=cores()):
+        import ray
+
+        tasks = ray.data.from_items([{"index": i} for i in range(len(todo))], override_num_blocks=len(todo))
+        yield from tasks.map(write, num_cpus=1).iter_rows()

@@ -1,0 +1,1 @@
+"""Comparisons on held-out pairs: methods, ablation rows, saved maps."""

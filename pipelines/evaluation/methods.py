@@ -1,0 +1,70 @@
+"""Methods side by side on the same photos in the same run: the network, and baselines fitted on training pairs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipelines.project.folders import PREPARED
+from pipelines.storage.outputs import here
+from r2mrf.config import Config
+from r2mrf.data import shards
+from r2mrf.evaluation.baselines import MEASURES, Baseline, fit
+from r2mrf.evaluation.metrics import Counts
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+
+NAMES = {"laplacian": "Laplacian energy", "gradient": "gradient energy", "frequency": "high frequencies"}
+FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")
+
+
+@dataclass
+class Method:
+    """Something that makes a map of a photo, and what has been measured of it. `setting`: for people."""
+
+    name: str
+    setting: str
+    predict: Callable[[np.ndarray], np.ndarray]
+    counts: Counts = field(default_factory=Counts)
+    seconds: float = 0.0
+    pixels: int = 0
+
+    def add(self, rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Time and count one photo; returns its map, uint8 H×W."""
+        began = time.perf_counter()
+        defocus = self.predict(rgb)
+        self.seconds += time.perf_counter() - began
+        self.pixels += mask.size
+        stored = to_uint8(defocus)
+        self.counts.add(stored, mask)
+        return stored
+
+    def row(self) -> dict:
+        """A line of the table."""
+        summary, photos = self.counts.summary(), len(self.counts.images)
+        rates = {"seconds_a_photo": self.seconds / photos, "megapixels_a_second": self.pixels / 1e6 / self.seconds}
+        figures = {name: summary[name] for name in FIGURES} | rates
+        return {
+            "method": self.name,
+            "setting": self.setting,
+            **{name: float(f"{value:.6g}") for name, value in figures.items()},
+            "photos": photos,
+        }
+
+
+def fitted_baselines(config: Config, side: int) -> list[Method]:
+    """The baselines, each at its best on training pairs: half of those drawn are fitted to, half choose the window."""
+    table = shards.read(here(PREPARED), "train-*.parquet", columns=["image", "mask"])
+    drawn = np.random.default_rng([config.seed, 3]).permutation(table.num_rows)[: config.evaluate.baseline_pairs]
+    rows = table.take(drawn).to_pylist()
+    pairs = [(images.decode(row["image"]), images.decode_mask(row["mask"])) for row in rows]
+    half = (len(pairs) + 1) // 2
+    return [_method(fit(measure, pairs[:half], pairs[half:] or pairs, side)) for measure in MEASURES]
+
+
+def _method(baseline: Baseline) -> Method:
+    setting = f"window {baseline.window} of {baseline.side}, log energy × {baseline.slope:.3f} + {baseline.offset:.3f}"
+    return Method(NAMES[baseline.measure], setting, baseline)

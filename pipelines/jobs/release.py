@@ -1,0 +1,129 @@
+"""Job release: trained models become the weights that ship with the package.
+
+    python -m pipelines.jobs.release MODEL … [--shift LOGITS]    # -> r2mrf/weights/lite
+    python -m pipelines.jobs.release                             # only their graph anew, after a change of the network
+
+Of several models, of which each has gone on from one before, the weights are averaged (Wortsman et al. 2022, "Model
+soups"): that may see more than the best of them, and costs nothing in use.
+
+The maps are calibrated in the last layer. A shift, chosen on real photos by the one who releases (docs/training.md),
+is added to its logits: rendered scenes hold more defocus than photographs do. Then they are multiplied by the factor
+of `FACTORS` with the smallest MAE on the test pairs of the workspace that the last model was trained in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipelines.project.folders import PREPARED
+from r2mrf.data import shards
+from r2mrf.engines.onnx_graph import without_weights
+from r2mrf.errors import UserError
+from r2mrf.evaluation.metrics import count
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.network import checkpoint
+from r2mrf.network.checkpoint import FACTS, RELEASED, WEIGHTS, Checkpoint
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.prediction.without_torch import GRAPH
+from r2mrf.system.atomic import whole
+
+FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # beyond, maps would lose their greys, which PR curves are made of
+LARGEST = 15 * 2**20  # bytes
+
+
+def release(models: list[Path], shift: float = 0.0) -> Path:
+    """Write the mean of the models as the released weights, `shift` added to their logits; returns their folder.
+
+    Raises:
+        UserError: a model or the test pairs are missing, architectures differ, or it is too large to ship.
+    """
+    trained, model = _mean(models), models[-1]
+    weight, bias = trained.network.fusion.parameters()
+    with torch.no_grad():
+        bias.add_(shift)
+        factor = _best_factor(trained, model.parents[1] / PREPARED)
+        weight.mul_(factor)
+        bias.mul_(factor)
+    facts = trained.training | {"logits_shifted": shift, "logits_times": factor}
+    folder = RELEASED / "lite"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = checkpoint.save(
+            Path(scratch) / "model", Checkpoint(trained.network, trained.model, trained.preprocess, facts)
+        )
+        if (size := (made / WEIGHTS).stat().st_size) > LARGEST:
+            raise UserError(f"{model}: {size / 2**20:.0f} MB are too many to ship; the limit is {LARGEST / 2**20:.0f}")
+        for name in (WEIGHTS, FACTS):  # the model card beside them is written by people
+            with whole(folder / name) as file:
+                file.write_bytes((made / name).read_bytes())
+    return folder
+
+
+def _mean(models: list[Path]) -> Checkpoint:
+    """The last model, with the mean of all models' weights."""
+    loaded = [checkpoint.load(model) for model in models]
+    last = loaded[-1]
+    for path, other in zip(models, loaded, strict=True):
+        if (other.model, other.preprocess) != (last.model, last.preprocess):
+            raise UserError(f"{path}: another architecture than {models[-1]}; only models of one can be averaged")
+    if len(loaded) == 1:
+        return last
+    others = [dict(other.network.named_parameters()) for other in loaded]
+    with torch.no_grad():
+        for name, parameter in last.network.named_parameters():
+            parameter.copy_(torch.stack([other[name] for other in others]).mean(0))
+    facts = last.training | {"mean_of": [other.sha256 for other in loaded]}
+    return Checkpoint(last.network, last.model, last.preprocess, facts)
+
+
+def write_graph(folder: Path) -> None:
+    """The graph of the weights in a model folder, beside them; older ones that are there are left to `Predictor`.
+
+    Raises:
+        UserError: there is no such model, or no graph of it.
+    """
+    weights = checkpoint.read(folder)[WEIGHTS]
+    with whole(folder / GRAPH) as file:
+        file.write_bytes(without_weights(checkpoint.load(folder).network, weights, beside=WEIGHTS))
+
+
+def _best_factor(trained: Checkpoint, prepared: Path) -> float:
+    """Of `FACTORS` the one with the smallest MAE on the test pairs in `prepared`."""
+    predictor, errors = Predictor(trained), []
+    for row in shards.read(prepared, "test-*.parquet", columns=["image", "mask"]).to_pylist():
+        p, mask = predictor(images.decode(row["image"])), images.decode_mask(row["mask"])
+        logits = np.log(p.clip(1e-6, 1 - 1e-6) / (1 - p).clip(1e-6, 1))
+        maps = (to_uint8(1 / (1 + np.exp(-factor * logits))) for factor in FACTORS)
+        errors.append([count(defocus, mask).absolute_error for defocus in maps])
+    return FACTORS[int(np.argmin(np.mean(errors, axis=0)))]
+
+
+def main() -> None:
+    """The command line: exit status 0, or 1 with one line for a user's mistake."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "models", type=Path, nargs="*", metavar="MODEL", help="folder models/r2mrf of the workspace it was trained in"
+    )
+    parser.add_argument("--shift", type=float, default=0.0, metavar="LOGITS", help="below 0: less is called defocused")
+    options = parser.parse_args()
+    if options.shift and not options.models:
+        parser.error("--shift is for a MODEL")
+    try:
+        folder = release(options.models, options.shift) if options.models else RELEASED / "lite"
+        write_graph(folder)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    print(f"{folder / GRAPH}: the graph of {checkpoint.load(folder).name}")
+    if options.models:
+        print(f"{folder}: bring the figures of its README.md up to date (docs/training.md)")
+
+
+if __name__ == "__main__":
+    main()

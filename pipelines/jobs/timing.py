@@ -1,0 +1,106 @@
+"""Job timing: seconds a photo by its size, profile, engine and threads; parameters and multiply-accumulates.
+
+    python -m pipelines.jobs.timing [--sizes 320x320 640x480] [--threads 1 2] [--rounds 5]
+
+Writes reports/timing/table.csv. From decoded pixels to the map at the photo's own size, as `r2mrf map` does it, one
+photo after the other; the median of several. Weights do not change the speed: they are random. On a machine that is
+busy with other things the figures mean nothing, so the load is written down with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipelines.project.folders import REPORTS, decided
+from pipelines.project.stage import run
+from pipelines.project.tables import write_csv
+from r2mrf.config import Config, Model
+from r2mrf.engines.choose import ENGINES, create
+from r2mrf.errors import UserError
+from r2mrf.network.checkpoint import untrained
+from r2mrf.network.cost import cost_of
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.system.machine import cores, machine
+
+TABLE = REPORTS / "timing" / "table.csv"
+SIZES = ("320x320", "640x480", "1632x1224", "4000x3000", "6000x4000")  # 0.1, 0.3, 2, 12 and 24 megapixels
+PROFILES = ("lite", "paper")
+
+
+def timing(config: Config, sizes: list[str], threads: list[int], rounds: int) -> None:
+    """Time both profiles and write the table.
+
+    Raises:
+        UserError: a size, a number of threads or of rounds that is none.
+    """
+    if min(*threads, rounds) < 1:
+        raise UserError("--threads and --rounds: give numbers from 1 on")
+    photos = {size: _photo(size) for size in sizes}
+    rows = []
+    for profile in PROFILES:
+        model = decided(config.model_copy(update={"profile": profile})).model
+        for row in measure(profile, model, photos, threads, rounds):
+            rows.append(row)
+            print(", ".join(f"{name} {value}" for name, value in row.items() if value != ""))
+    write_csv(TABLE, rows)
+
+
+def measure(
+    profile: str, model: Model, photos: dict[str, np.ndarray], threads: list[int], rounds: int
+) -> Iterator[dict]:
+    """Rows of one profile."""
+    checkpoint = untrained(model)
+    parameters, macs = cost_of(model)
+    known = {"profile": profile, "parameters": parameters, "gmacs": round(macs / 1e9, 4)}
+    for engine in ENGINES:
+        for count in threads:
+            row = known | {"engine": engine, "precision": "", "threads": count}
+            try:
+                predictor = Predictor(checkpoint, create(engine, checkpoint, count))
+            except UserError as error:
+                yield row | {"size": "", "seconds": "", "load": "", "machine": machine(), "note": str(error)}
+                continue
+            row["precision"] = predictor.engine.precision
+            for size, photo in photos.items():
+                seconds = f"{_median_seconds(predictor, photo, rounds):.4g}"
+                load = round(os.getloadavg()[0], 1)
+                yield row | {"size": size, "seconds": seconds, "load": load, "machine": machine(), "note": ""}
+
+
+def _median_seconds(predictor: Predictor, photo: np.ndarray, rounds: int) -> float:
+    predictor(photo)  # the first is slower
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        predictor(photo)
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds))
+
+
+def _photo(size: str) -> np.ndarray:
+    try:
+        width, height = (int(side) for side in size.split("x"))
+        if min(width, height) < 1:
+            raise ValueError
+    except ValueError:
+        raise UserError(f"--sizes {size}: give WIDTHxHEIGHT, like 640x480") from None
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WxH")
+    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, cores()}), metavar="N")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N")
+    options = parser.parse_args()
+    run(lambda config: timing(config, options.sizes, options.threads, options.rounds))
+
+
+if __name__ == "__main__":
+    main()

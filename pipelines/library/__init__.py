@@ -1,0 +1,1 @@
+"""Which photos there are, and which of them are scored."""

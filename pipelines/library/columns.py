@@ -1,0 +1,40 @@
+"""The columns of a shard's table of scores, and of its manifest."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCORES = pa.schema(
+    [
+        ("path", pa.string()),
+        ("status", pa.string()),  # ok | failed
+        ("error", pa.string()),  # REASON: sentence; see r2mrf.images.REASONS
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("content_sha256", pa.string()),
+        ("blur_fraction", pa.float64()),
+        ("focus_area", pa.float64()),
+        ("focus_x0", pa.int32()),
+        ("focus_y0", pa.int32()),
+        ("focus_x1", pa.int32()),
+        ("focus_y1", pa.int32()),
+        ("center_blur", pa.float64()),
+        ("confidence", pa.float64()),
+        ("verdict", pa.string()),  # sharp | partial | blurred | flat
+        ("contrast", pa.float64()),  # with blur_fraction, all that the verdict needs
+        ("map", pa.string()),  # file below maps/, if maps were asked for
+        ("model", pa.string()),
+        ("model_sha256", pa.string()),
+    ]
+)
+MANIFEST = pa.schema(
+    [
+        ("path", pa.string()),
+        ("file", pa.binary()),
+        ("row", pa.int64()),
+        ("size", pa.int64()),
+        ("mtime", pa.int64()),
+        ("name_hash", pa.uint64()),  # of the path,
+        ("hash", pa.uint64()),  # and of path, size and time: by these a photo is known again
+    ]
+)

@@ -1,0 +1,78 @@
+"""Images that a Parquet file holds in a column of bytes."""
+
+from __future__ import annotations
+
+import functools
+from bisect import bisect_right
+from itertools import accumulate
+from threading import Lock
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from pipelines.storage.addresses import Addresses, is_address
+from r2mrf.imaging import images
+
+IMAGES = ("image", "bytes", "image_bytes", "jpg", "png")  # columns of image bytes, likewise
+
+
+def image_column(schema: pa.Schema) -> str | None:
+    """Column of a Parquet file that holds images: bytes, or a struct with `bytes` as the datasets library writes it."""
+    for name in IMAGES:
+        if name in schema.names and _is_bytes(schema.field(name).type):
+            return name
+    return None
+
+
+def image(name: str, row: int, mtime: int, addresses: Addresses) -> bytes:
+    """The image in a row of a Parquet file, a path or an address.
+
+    Args:
+        mtime: of the file; one that has changed is opened anew.
+
+    Raises:
+        ImageError: unreadable or empty.
+    """
+    with _ONE_AT_A_TIME:
+        try:
+            data = _images(name, mtime, addresses)[row]
+        except Exception as error:  # the file was replaced or cut since it was listed
+            _images.cache_clear()  # the next row opens it anew
+            raise images.ImageError("unreadable", " ".join(str(error).split())[:200]) from None
+    if not data:
+        raise images.ImageError("empty")
+    return data
+
+
+_ONE_AT_A_TIME = Lock()  # a file has one reader, and keeps one row group
+
+
+@functools.lru_cache(maxsize=1)  # photos come in their order; a file of another time is another one
+def _images(name: str, mtime: int, addresses: Addresses) -> Images:
+    return Images(name, addresses)
+
+
+class Images:
+    """The images that a Parquet file holds, by row; of its row groups the last one that was asked for is kept."""
+
+    def __init__(self, name: str, addresses: Addresses):
+        self._file = pq.ParquetFile(addresses.open(name) if is_address(name) else name)
+        groups = range(self._file.metadata.num_row_groups)
+        self._ends = list(accumulate(self._file.metadata.row_group(group).num_rows for group in groups))
+        self._column = image_column(self._file.schema_arrow)
+        self._kept: tuple[int, pa.ChunkedArray] | None = None
+
+    def __getitem__(self, row: int) -> bytes | None:
+        group = bisect_right(self._ends, row)
+        if self._kept is None or self._kept[0] != group:
+            self._kept = None  # not two at a time in memory
+            self._kept = group, self._file.read_row_group(group, columns=[self._column])[self._column]
+        value = self._kept[1][row - (self._ends[group - 1] if group else 0)].as_py()
+        return value["bytes"] if isinstance(value, dict) else value
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return "bytes" in kind.names and _is_bytes(kind.field("bytes").type)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)

@@ -1,0 +1,200 @@
+"""What is listed and what is done of a library: two files a shard, under the same name.
+
+    DIR/manifest/shard-00012-FINGERPRINT.parquet    photos, fixed once and for all
+    DIR/scores/shard-00012-FINGERPRINT.parquet      their rows; the shard is done when this file exists
+
+Files are written under a temporary name, flushed to the disk and renamed. A row is dropped from the manifest
+first: what scores hold beyond their manifest is a drop that was cut short, and is finished at the next start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.library.columns import MANIFEST, SCORES
+from pipelines.library.known import Known, hashes
+from pipelines.library.photo import Photo
+from r2mrf.config import Score
+from r2mrf.errors import UserError
+from r2mrf.prediction.focus import verdict
+from r2mrf.system.atomic import whole
+
+LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
+T = TypeVar("T")
+
+
+class Ledger:
+    """The shards of one fingerprint below `out`.
+
+    Raises:
+        UserError: by any method, if a file cannot be written, or is damaged or missing.
+    """
+
+    def __init__(self, out: Path, fingerprint: str, options: Score):
+        self.fingerprint, self.options = fingerprint, options
+        self._manifest, self._scores = out / "manifest", out / "scores"
+        self._next = 1 + max(self._numbers(self._manifest) + self._numbers(self._scores), default=-1)
+
+    def listed(self) -> list[int]:
+        """Numbers of all shards."""
+        return self._numbers(self._manifest)
+
+    def waiting(self) -> list[int]:
+        """Numbers of shards that are listed and not done."""
+        return sorted(set(self.listed()) - set(self._numbers(self._scores)))
+
+    def size(self, numbers: Iterable[int]) -> int:
+        """How many photos these shards list."""
+        return sum(_checked(pq.read_metadata, self._file(self._manifest, number)).num_rows for number in numbers)
+
+    def add(self, photos: list[Photo]) -> int:
+        """A new shard; returns its number."""
+        number, self._next = self._next, self._next + 1
+        self._write(self._manifest, number, _manifest(photos))
+        return number
+
+    def photos(self, number: int) -> list[Photo]:
+        """The photos of a shard."""
+        table = self._read(self._manifest, number, list(Photo._fields))
+        return [Photo(*facts) for facts in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+
+    def commit(self, number: int, rows: list[dict]) -> None:
+        """The shard is done. `rows`: one a photo, in the order of its photos."""
+        self._write_scores(number, pa.Table.from_pylist(rows, schema=SCORES))
+
+    def drop(self, paths: dict[int, set[str]]) -> None:
+        """Forget photos, shard by shard: they are new when they are listed again."""
+        for number, gone in paths.items():
+            for folder in (self._manifest, self._scores):
+                table = self._read(folder, number)
+                kept = table.filter(pc.invert(pc.is_in(table["path"], pa.array(sorted(gone), pa.string()))))
+                self._write(folder, number, kept)
+
+    def restate(self, number: int, photos: list[Photo]) -> None:
+        """Size and time of photos of a shard are these now."""
+        now = {photo.path: photo for photo in photos}
+        self._write(self._manifest, number, _manifest([now.get(p.path, p) for p in self.photos(number)]))
+
+    def contents(self, number: int) -> dict[str, str]:
+        """Path -> SHA-256 of the content of a shard's photos that were scored; none if it is not done."""
+        if not self._file(self._scores, number).exists():
+            return {}
+        table = self._read(self._scores, number, ["path", "content_sha256"])
+        return dict(zip(table["path"].to_pylist(), table["content_sha256"].to_pylist(), strict=True))
+
+    def mend(self) -> int:
+        """Finish drops that were cut short, remove damaged scores (they are made anew), and give the verdicts
+        anew where the limits have changed. Returns the number of photos that are done."""
+        listed, done = set(self.listed()), 0
+        for number in self._numbers(self._scores):
+            file = self._file(self._scores, number)
+            if number not in listed:
+                raise UserError(
+                    f"{file}: {self._file(self._manifest, number)} that belongs to it is missing; bring it back, or "
+                    "remove both and have the photos scored again"
+                )
+            try:
+                scores = pq.read_metadata(file)
+            except (OSError, pa.ArrowException):
+                print(f"{file}: damaged; its photos are scored again", file=sys.stderr)
+                file.unlink()
+                continue
+            rows = self.size([number])
+            if scores.num_rows != rows:
+                table, kept = self._read(self._scores, number), self._read(self._manifest, number, ["path"])["path"]
+                self._write(self._scores, number, table.filter(pc.is_in(table["path"], kept)))
+            if (scores.metadata or {}).get(LIMITS) != self._limits():
+                self._write_scores(number, self._judged(self._read(self._scores, number)))
+            done += rows
+        return done
+
+    def known(self) -> Known:
+        """All photos that are listed."""
+        listed, columns = self.listed(), ["name_hash", "hash"]
+        tables = [self._read(self._manifest, number, columns) for number in listed]
+        numbers = np.repeat(np.array(listed, np.int32), np.array([len(table) for table in tables], int))
+        table = pa.concat_tables([MANIFEST.empty_table().select(columns), *tables])
+        return Known(table["name_hash"].to_numpy(), table["hash"].to_numpy(), numbers)
+
+    def failed(self) -> Iterator[dict]:
+        """`path` and `error` of each photo that failed."""
+        for number in self._numbers(self._scores):
+            table = self._read(self._scores, number, ["path", "status", "error"])
+            yield from table.filter(pc.equal(table["status"], "failed")).select(["path", "error"]).to_pylist()
+
+    def counts(self) -> dict:
+        """total, ok and failed; photos by verdict; failures by reason."""
+        verdicts, reasons = Counter[str](), Counter[str]()
+        for number in self._numbers(self._scores):
+            table = self._read(self._scores, number, ["verdict", "error"])
+            verdicts.update(_counted(table["verdict"]))
+            for error, times in _counted(table["error"]).items():
+                reasons[error.partition(":")[0]] += times
+        ok, failed = verdicts.total(), reasons.total()
+        counts = {"total": ok + failed, "ok": ok, "failed": failed}
+        return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
+
+    def _limits(self) -> bytes:
+        return f"{self.options.sharp_below!r} {self.options.blurred_above!r}".encode()
+
+    def _judged(self, table: pa.Table) -> pa.Table:
+        limits = self.options.sharp_below, self.options.blurred_above
+        rows = zip(*(table[name].to_pylist() for name in ("status", "blur_fraction", "contrast")), strict=True)
+        verdicts = [verdict(blur, contrast, *limits) if status == "ok" else None for status, blur, contrast in rows]
+        return table.set_column(SCORES.get_field_index("verdict"), "verdict", pa.array(verdicts, pa.string()))
+
+    def _numbers(self, folder: Path) -> list[int]:
+        return sorted(int(file.name.split("-")[1]) for file in folder.glob(f"shard-*-{self.fingerprint}.parquet"))
+
+    def _file(self, folder: Path, number: int) -> Path:
+        return folder / f"shard-{number:05d}-{self.fingerprint}.parquet"
+
+    def _read(self, folder: Path, number: int, columns: list[str] | None = None) -> pa.Table:
+        return _checked(partial(pq.read_table, columns=columns), self._file(folder, number))
+
+    def _write_scores(self, number: int, table: pa.Table) -> None:
+        self._write(self._scores, number, table.replace_schema_metadata({LIMITS: self._limits()}))
+
+    def _write(self, folder: Path, number: int, table: pa.Table) -> None:
+        with whole(self._file(folder, number)) as temporary:
+            pq.write_table(table, temporary)
+            flush(temporary)
+
+
+def flush(file: Path) -> None:
+    """Have the system write a file to its disk now, so that it stays if the power fails."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def _checked(read: Callable[[Path], T], file: Path) -> T:
+    """What `read` makes of a file. Raises UserError if it is damaged or missing."""
+    try:
+        return read(file)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"{file}: is damaged ({error}); bring it back, or give another --out; what lies in scores/ may be removed: "
+            "its photos are scored again"
+        ) from None
+
+
+def _counted(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value stands in a column."""
+    return {entry["values"]: entry["counts"] for entry in column.drop_null().value_counts().to_pylist()}
+
+
+def _manifest(photos: list[Photo]) -> pa.Table:
+    columns = dict(zip(Photo._fields, zip(*photos, strict=True), strict=True))
+    columns |= dict(zip(("name_hash", "hash"), hashes(photos).T, strict=True))
+    return pa.table(columns, schema=MANIFEST)

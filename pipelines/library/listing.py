@@ -1,0 +1,119 @@
+"""New photos of a library, put on the ledger shard by shard while others are already being scored."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+
+from pipelines.library.ledger import Ledger
+from pipelines.library.photo import Photo
+from pipelines.library.walk import Library
+from pipelines.storage.addresses import is_address
+from r2mrf.config import Score
+from r2mrf.imaging import images
+
+AT_A_TIME = 4096  # photos looked up in the ledger together
+SOON = 2.0  # seconds after which what is listed by then is given out
+MOST = 1000  # shards in a wave
+PATIENCE = 5.0  # seconds for the thread to end when the work is broken off; a folder out of reach may hang it
+
+
+class Listing:
+    """Lists a library in a thread.
+
+    for numbers in Listing(library, ledger, options).waves(): ...
+
+    Attributes:
+        new: photos listed so far that were not on the ledger, have changed since, or are tried once more.
+    """
+
+    def __init__(self, library: Library, ledger: Ledger, options: Score):
+        self.library, self.ledger, self.options = library, ledger, options
+        self.new = 0
+        self._retried = {row["path"] for row in ledger.failed()} if options.retry else set()
+        self._numbers: list[int] = []
+        self._error: BaseException | None = None
+        self._ended, self._stop = threading.Event(), threading.Event()
+
+    def waves(self) -> Iterator[list[int]]:
+        """Numbers of the shards that have come up since the last wave; ends when all photos are listed.
+
+        Raises:
+            UserError: what the library or the ledger raise.
+        """
+        thread = threading.Thread(target=self._work, daemon=True)
+        thread.start()
+        given = 0
+        try:
+            while True:
+                all_listed = self._ended.wait(SOON)
+                if wave := self._numbers[given : given + MOST]:
+                    given += len(wave)
+                    yield wave
+                elif all_listed:
+                    break
+        finally:
+            self._stop.set()
+            thread.join(timeout=PATIENCE)
+        if self._error:
+            raise self._error
+
+    def _work(self) -> None:
+        try:
+            self._list()
+        except BaseException as error:  # raised where it is waited for
+            self._error = error
+        finally:
+            self._ended.set()
+
+    def _list(self) -> None:
+        known, photos = self.ledger.known(), self.library.photos()
+        fresh: list[Photo] = []
+        changed, touched = defaultdict[int, list[Photo]](list), defaultdict[int, list[Photo]](list)
+        while (some := list(islice(photos, AT_A_TIME))) and not self._stop.is_set():
+            for photo, number, same in known.find(some):
+                if number is None:
+                    fresh.append(photo)
+                elif photo.path in self._retried:
+                    changed[number].append(photo)
+                elif not same:
+                    kept = self.options.by_content and self._content_is_known(photo, number)
+                    (touched if kept else changed)[number].append(photo)
+            fresh = self._shard(fresh)
+        if self._stop.is_set():
+            return
+        for number, again in touched.items():
+            self.ledger.restate(number, again)
+        # forgotten first: what is killed in between lists them once more, never twice
+        self.ledger.drop({number: {photo.path for photo in gone} for number, gone in changed.items()})
+        for gone in changed.values():
+            fresh += gone
+        self._shard(fresh, fewest=1)
+
+    def _shard(self, photos: list[Photo], fewest: int | None = None) -> list[Photo]:
+        """Put whole shards on the ledger, and a last one of at least `fewest`; what is left is returned."""
+        rows = self.options.shard_rows
+        while len(photos) >= (fewest or rows):
+            self._numbers.append(self.ledger.add(photos[:rows]))
+            self.new += len(photos[:rows])
+            photos = photos[rows:]
+        return photos
+
+    def _content_is_known(self, photo: Photo, number: int) -> bool:
+        if photo.row >= 0:
+            return False
+        name = os.fsdecode(photo.file)
+        try:
+            data = self.library.addresses.read(name) if is_address(name) else images.read_bytes(name)
+        except images.ImageError:
+            return False
+        return self._contents(number).get(photo.path) == hashlib.sha256(data).hexdigest()
+
+    @lru_cache(maxsize=64)  # noqa: B019  (lives as long as one run)
+    def _contents(self, number: int) -> dict[str, str]:
+        return self.ledger.contents(number)

@@ -1,0 +1,161 @@
+"""Photos that are named, or held, by a file: a list of paths, or a table with a column of paths or of image bytes.
+
+Of a table with a column of paths, columns `size` (bytes) and `mtime` (nanoseconds) are used if they are there;
+files at an address are not asked for them one by one. A Parquet table in the order of its paths is read piece by
+piece, however long it is; any other is sorted in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from pipelines.library.held_images import IMAGES, image_column
+from pipelines.library.photo import UNKNOWN, Photo, here, readable
+from pipelines.storage.addresses import ADDRESS, Addresses, is_address, shown
+from r2mrf.errors import UserError
+from r2mrf.imaging import images
+
+SUFFIXES = {".txt", ".csv", ".parquet"}
+PATHS = ("path", "file_name", "filename", "file", "uri", "url", "image")  # columns of paths, the first that is there
+FACTS = ("size", "mtime")  # columns that spare asking for each file
+
+
+def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
+    """The photos that a file names or holds; those it names in the order of their paths, each once.
+
+    Raises:
+        UserError: the file cannot be read, or has no such column.
+    """
+    remote = is_address(source)
+    name = shown(source) if remote else os.path.abspath(source)  # noqa: PTH100
+    suffix = PurePosixPath(name).suffix.lower()
+    try:
+        if suffix == ".parquet":
+            yield from _parquet(source, name, addresses)
+            return
+        if suffix == ".txt":
+            data = addresses.read(name) if remote else images.read_bytes(source)
+            if b"\0" in data:
+                raise UserError(
+                    f"{shown(source)}: no list of paths, or one in UTF-16: write it as UTF-8, a path a line"
+                )
+            named = [_resolve(os.fsdecode(line), name) for line in _lines(data)]
+            table = pa.table({"path": pa.array([os.fsencode(path) for path in named], pa.large_binary())})
+        else:
+            table = _named(pyarrow.csv.read_csv(addresses.open(source) if remote else source), name)
+    except images.ImageError as error:
+        raise UserError(f"{shown(source)}: no usable list of paths: {error.detail}") from None
+    except (OSError, UnicodeError, pa.ArrowException) as error:  # UnicodeError: its own name is no UTF-8
+        raise UserError(f"{shown(source)}: no usable table: {' '.join(str(error).split())[:200]}") from None
+    yield from _each([_sorted(table)])
+
+
+def _parquet(source: str, name: str, addresses: Addresses) -> Iterator[Photo]:
+    with pq.ParquetFile(addresses.open(source) if is_address(source) else source) as file:
+        if image_column(file.schema_arrow):
+            made = addresses.facts(source).mtime_ns if is_address(source) else os.stat(source).st_mtime_ns  # noqa: PTH116
+            for row in range(file.metadata.num_rows):
+                yield Photo(f"{readable(name)}#{row}", os.fsencode(name), row, UNKNOWN, made or UNKNOWN)
+            return
+        there = file.schema_arrow.names
+        wanted = [_path_column(there, name), *(column for column in FACTS if column in there)]
+        if all(_in_order(_pieces(file, wanted[:1], name))):
+            yield from _each(_pieces(file, wanted, name))
+        else:
+            yield from _each([_sorted(_named(file.read(columns=wanted), name))])
+
+
+def _pieces(file: pq.ParquetFile, columns: list[str], name: str) -> Iterator[pa.Table]:
+    return (_named(pa.Table.from_batches([batch]), name) for batch in file.iter_batches(columns=columns))
+
+
+def _in_order(pieces: Iterator[pa.Table]) -> Iterator[bool]:
+    """For each piece, whether its paths are sorted and follow those before."""
+    last = b""
+    for piece in pieces:
+        paths = piece["path"].combine_chunks()
+        if len(paths):
+            yield last <= paths[0].as_py() and pc.all(pc.less_equal(paths[:-1], paths[1:]), min_count=0).as_py()
+            last = paths[-1].as_py()
+
+
+def _named(table: pa.Table, name: str) -> pa.Table:
+    """Columns path (absolute, as bytes), and size and mtime where they are there."""
+    text = table[_path_column(table.column_names, name)].cast(pa.string())
+    given = pc.and_(pc.is_valid(text), pc.not_equal(text, ""))
+    columns = {"path": _resolved(text.filter(given), name)}
+    return pa.table(columns | {n: _whole(table, n, name).filter(given) for n in FACTS if n in table.column_names})
+
+
+def _whole(table: pa.Table, column: str, name: str) -> pa.ChunkedArray:
+    """A column of whole numbers; what is one of times is as nanoseconds."""
+    values = table[column]
+    try:
+        if pa.types.is_timestamp(values.type):
+            values = values.cast(pa.timestamp("ns", values.type.tz))
+        return values.cast(pa.int64())
+    except pa.ArrowException:
+        raise UserError(
+            f"{name}: its column {column} does not hold whole numbers (bytes of `size`, nanoseconds since 1970 of "
+            "`mtime`); make it so, or leave it out"
+        ) from None
+
+
+def _path_column(columns: list[str], name: str) -> str:
+    found = next((column for column in PATHS if column in columns), None)
+    if found is None:
+        raise UserError(
+            f"{name}: has the columns {', '.join(columns)}, and none of paths: name it {PATHS[0]}; "
+            f"or one of image bytes: name it {IMAGES[0]}, in a .parquet file"
+        )
+    return found
+
+
+def _resolved(paths: pa.ChunkedArray, named_by: str) -> pa.ChunkedArray | pa.Array:
+    """As bytes, each meant from where the file lies that names it."""
+    if pc.all(pc.match_substring_regex(paths, ADDRESS)).as_py():
+        return paths.cast(pa.large_binary())
+    return pa.array([os.fsencode(_resolve(path, named_by)) for path in paths.to_pylist()], pa.large_binary())
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    return table.take(pc.sort_indices(table, [("path", "ascending")]))
+
+
+def _each(tables: Iterable[pa.Table]) -> Iterator[Photo]:
+    """Photos of tables that follow each other in the order of their paths."""
+    before = None
+    for table in tables:
+        for batch in table.to_batches(max_chunksize=10_000):
+            names, unknown = batch.schema.names, [None] * batch.num_rows
+            columns = (batch[n].to_pylist() if n in names else unknown for n in ("path", *FACTS))
+            for file, size, mtime in zip(*columns, strict=True):
+                if file != before:
+                    yield _photo(file, size, mtime)
+                before = file
+
+
+def _photo(file: bytes, size: int | None, mtime: int | None) -> Photo:
+    path = os.fsdecode(file)
+    if is_address(path) or None not in (size, mtime):
+        return Photo(readable(path), file, -1, UNKNOWN if size is None else size, UNKNOWN if mtime is None else mtime)
+    return here(path)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    return [line for line in data.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
+
+
+def _resolve(path: str, named_by: str) -> str:
+    """A path or address in a file, meant from where that file lies."""
+    if is_address(path):
+        return path
+    folder = named_by.rpartition("/")[0]
+    return f"{folder}/{path}" if is_address(named_by) else os.path.abspath(os.path.join(folder, path))  # noqa: PTH100, PTH118

@@ -1,0 +1,181 @@
+"""The photos of a library, one after the other: folders, single photos, lists, tables, here or at an address.
+
+    for photo in Library(["/archive", "s3://bucket/photos", "chosen.parquet"]).photos(): ...
+
+Nothing waits for the whole list: folders are walked in the order of their paths, and ten million photos are
+still being listed while the first of them are scored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+from pyarrow.fs import FileType
+
+from pipelines.library import lists
+from pipelines.library.photo import Photo, here, there
+from pipelines.storage.addresses import Addresses, is_address, root, shown
+from r2mrf.errors import UserError
+from r2mrf.imaging import images
+
+RUN = {"manifest", "scores"}  # a folder with these was written by a scoring run,
+OURS = {"maps", "thumbnails"}  # and these in it are pictures that score and report made, no photos of a library
+
+
+class Library:
+    """What a user calls a library.
+
+    Args:
+        sources: folders (all photos below), photos, lists of paths (.txt), tables (.csv, .parquet) with a column of
+            paths or of image bytes; each a path or an address. What scoring runs wrote is passed over.
+
+    Attributes:
+        names: of the sources, fit to be shown.
+
+    Raises:
+        UserError: a source does not exist, cannot be read, or holds no photo.
+    """
+
+    def __init__(self, sources: list[str]):
+        self.addresses = Addresses(sources)
+        self.names = [shown(source) if is_address(source) else _absolute(source) for source in sources]
+        self._listings = [_begun(source, self._photos(source)) for source in sources]
+
+    def photos(self) -> Iterator[Photo]:
+        """All photos, each once, those of a source in the order of their paths. To be called once."""
+        if len(self._listings) == 1:
+            yield from self._listings[0]
+            return
+        seen: set[str] = set()  # sources may overlap
+        for photo in chain.from_iterable(self._listings):
+            if photo.path not in seen:
+                seen.add(photo.path)
+                yield photo
+
+    def check(self, unreadable: Iterable[str] = (), read: Iterable[str] = ()) -> None:
+        """Where photos cannot be read, one of them may be gone; or a source: a disk that was taken away, a bucket out
+        of reach.
+
+        Args:
+            unreadable: paths or addresses of such photos. A list or table may name them on other disks than its own.
+            read: of others, which could be read; where they lie is there.
+
+        Raises:
+            UserError: a source has vanished, or where the unreadable ones lie.
+        """
+        for name in self.names:
+            if is_address(name):
+                self.addresses.facts(name)
+            elif _is_gone(name):
+                raise _gone(name)
+        for name in {*map(_holder, unreadable)} - {*map(_holder, read)}:
+            if is_address(name):
+                self.addresses.ask(name)
+            elif _is_gone(name):
+                raise _gone(name)
+
+    def _photos(self, source: str) -> Iterator[Photo]:
+        if is_address(source):
+            yield from self._at_address(source)
+            return
+        path = Path(source)
+        if path.is_dir():
+            yield from self._walk(_absolute(source))
+        elif not path.exists():
+            raise UserError(
+                f"{source}: no such folder or file; give a folder of photos, a photo, a list of paths (.txt), "
+                "a table of them (.csv, .parquet), or an address like s3://bucket/photos"
+            )
+        elif path.suffix.lower() in lists.SUFFIXES:
+            yield from lists.photos(source, self.addresses)
+        else:
+            yield here(_absolute(source))
+
+    def _at_address(self, source: str) -> Iterator[Photo]:
+        facts = self.addresses.facts(source)
+        if facts.type == FileType.Directory:
+            found = (there(address, facts) for address, facts in self.addresses.walk(source))
+            yield from (photo for photo in found if _is_photo(photo.path))
+        elif PurePosixPath(shown(source)).suffix.lower() in lists.SUFFIXES:
+            yield from lists.photos(source, self.addresses)
+        else:
+            yield there(shown(source), facts)
+
+    def _walk(self, top: str) -> Iterator[Photo]:
+        """Links to files are followed, links to folders are not: they may lead in a ring."""
+        waiting = [(top, True)]
+        while waiting:
+            path, is_folder = waiting.pop()
+            if not is_folder:
+                yield here(path)
+                continue
+            try:
+                with os.scandir(path) as entries:
+                    found = {entry.name: (entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries}
+            except OSError:
+                yield here(path)  # listed, so that it is told that its photos are missing
+                continue
+            ours = OURS if found.keys() >= RUN else ()
+            kept = (entry for name, entry in found.items() if (entry[1] and name not in ours) or _is_photo(name))
+            waiting += sorted(kept, key=_place, reverse=True)  # the first one is taken first
+
+
+def _is_photo(path: str) -> bool:
+    """Whether a file found in a folder is taken for a photo; what a user names is taken for one in any case."""
+    return PurePosixPath(path).suffix.lower() in images.SUFFIXES
+
+
+def _begun(source: str, listing: Iterator[Photo]) -> Iterator[Photo]:
+    """The listing, of which the first photo is known to be there."""
+    first = next(listing, None)
+    if first is None:
+        raise UserError(f"{shown(source)}: no photo in it (looked for {', '.join(sorted(images.SUFFIXES))})")
+    return chain([first], listing)
+
+
+def _place(entry: tuple[str, bool]) -> str:
+    """By which entries of a folder are sorted, so that all paths below it come in their order."""
+    path, is_folder = entry
+    return f"{path}/" if is_folder else path
+
+
+def _holder(path: str) -> str:
+    """Where a photo should lie: in which bucket, or in which folder, or the nearest one above that is there."""
+    if is_address(path):
+        return root(path)
+    return str(next(folder for folder in Path(path).parents if not _is_missing(folder)))
+
+
+def _is_missing(folder: Path) -> bool:
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # it is there, and may not be looked at, or its disk does not answer
+        return False
+    return False
+
+
+def _is_gone(name: str) -> bool:
+    """Whether nothing is there any more, or a folder without anything in it: where a disk was, there is one."""
+    try:
+        with os.scandir(name) as entries:
+            return not any(entries)
+    except (NotADirectoryError, PermissionError):
+        return False
+    except OSError:
+        return True
+
+
+def _gone(name: str) -> UserError:
+    return UserError(
+        f"{name} is gone, or empty: bring back what was there, and the same command goes on from here; if it is to be "
+        "empty, remove it"
+    )
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100  (links stay as they are named)

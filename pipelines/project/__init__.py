@@ -1,0 +1,1 @@
+"""What every stage does and leaves: its command line, its folders, tables, plots and pages."""

@@ -1,0 +1,39 @@
+"""The folders that stages read and leave, and what earlier stages have decided."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipelines.storage.outputs import here
+from r2mrf.config import Config
+from r2mrf.errors import UserError
+from r2mrf.system.fingerprint import fingerprint, of_files
+
+PREPARED, AUGMENTED, MODEL = Path("data/prepared"), Path("data/augmented"), Path("models/r2mrf")
+LIBRARY = Path("library")  # where score leaves its table
+REPORTS = Path("reports")
+CHOSEN_STEPS = REPORTS / "tune" / "steps.json"
+
+
+def fingerprint_of(shards: Path) -> str:
+    """Of the Parquet files of a folder."""
+    return fingerprint(of_files(here(shards).glob("*.parquet")))
+
+
+def decided(config: Config) -> Config:
+    """With the number of recurrent steps that `tune` has chosen, where params.yaml leaves it to that.
+
+    Raises:
+        UserError: it has not chosen yet.
+    """
+    if config.model.steps != "auto":
+        return config
+    try:
+        chosen = json.loads(CHOSEN_STEPS.read_text(encoding="utf-8"))["steps"]
+    except (OSError, ValueError, KeyError):
+        raise UserError(
+            f"{config.profile}.model.steps is auto, and {CHOSEN_STEPS} does not say what was chosen: "
+            "run `dvc repro tune`, or give a number"
+        ) from None
+    return config.but(model={"steps": chosen})

@@ -1,0 +1,136 @@
+"""Pictures where a person would look: curves and grids as PNG files, drawn without a screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from r2mrf.imaging import images
+from r2mrf.imaging.resize import resize
+
+BLUE, ORANGE, GREY = "#2a6f97", "#d97706", "#6b7280"
+FRAME = "#d1d5db"  # of pictures, which may be as white as the page
+COLORS = (BLUE, ORANGE, "#15803d", "#9333ea", GREY)  # of several curves
+
+
+def training_curves(history: list[dict], path: Path) -> None:
+    """Loss, and validation figures where there are some, over the steps."""
+    steps = [row["step"] for row in history]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    left.plot(steps, [row["loss"] for row in history], color=BLUE, marker=".")
+    left.set(title="Training loss", xlabel="step", ylabel="sum of cross-entropies", ylim=(0, None))
+    if "val_f_05" in history[-1]:
+        right.plot(steps, [row["val_f_05"] for row in history], color=BLUE, marker=".", label="F at 0.5")
+        right.plot(steps, [row["val_mae"] for row in history], color=ORANGE, marker=".", label="MAE")
+        right.legend(frameon=False)
+    right.set(title="Photos held back", xlabel="step", ylim=(0, 1))
+    _save(figure, path)
+
+
+def curves(methods: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], path: Path) -> None:
+    """Precision over recall, and F over the threshold; of each method's name, its (precision, recall, F)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    for (name, (precision, recall, f)), color in zip(methods.items(), COLORS, strict=False):
+        best = int(f.argmax())
+        left.plot(recall, precision, color=color)
+        right.plot(np.arange(256) / 255, f, color=color, label=f"{name}: {f[best]:.3f} at {best / 255:.2f}")
+        right.plot(best / 255, f[best], "o", color=color, markersize=4)
+    left.set(title="Precision and recall", xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
+    right.legend(loc="lower left", fontsize=8, framealpha=0.9, edgecolor="none")
+    right.set(title="F-measure", xlabel="threshold", ylabel="F (β² = 0.3)", xlim=(0, 1), ylim=(0, 1.01))
+    _save(figure, path)
+
+
+def over_steps(rows: list[dict], f: str, mae: str, path: Path, chosen: int | None = None) -> None:
+    """F and MAE of rows, under these names, over their recurrent steps; `chosen` is marked."""
+    rows = sorted(rows, key=lambda row: row["steps"])
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for axis, name, title, color in zip(axes, (f, mae), ("F at 0.5", "MAE"), (BLUE, ORANGE), strict=True):
+        axis.plot([row["steps"] for row in rows], [row[name] for row in rows], "o", color=color)
+        axis.set(title=title, xlabel="recurrent steps T", xticks=sorted({row["steps"] for row in rows}))
+        if chosen is not None:
+            axis.axvline(chosen, color=GREY, linestyle=":", label=f"T = {chosen}")
+            axis.legend(frameon=False)
+    _save(figure, path)
+
+
+def losses(runs: dict[str, list[dict]], path: Path) -> None:
+    """Training losses of several runs, name -> history: of everything that is learnt from, and of the fused map."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for axis, name, title in zip(axes, ("loss", "loss_fused"), ("Training loss", "of the fused map"), strict=True):
+        for (run, history), color in zip(runs.items(), COLORS, strict=False):
+            axis.plot([row["step"] for row in history], [row[name] for row in history], ".-", color=color, label=run)
+        axis.set(title=title, xlabel="step", ylabel="cross-entropy", ylim=(0, None))
+        axis.legend(frameon=False) if runs else None
+    _save(figure, path)
+
+
+def gallery(rows: list[tuple[str, list[np.ndarray]]], titles: list[str], path: Path, inches: float = 2.6) -> None:
+    """A grid: one row a photo, with its caption at the left, one column a title. Greys are 0 … 255.
+
+    `inches`: width of a column; a row is as high as its first picture wants, within bounds.
+    """
+    shapes = [pictures[0].shape for _, pictures in rows]
+    heights = [inches * min(max(shape[0] / shape[1], 0.4), 1.6) for shape in shapes]
+    figure, axes = plt.subplots(
+        len(rows),
+        len(titles),
+        figsize=(inches * len(titles), sum(heights) + 0.25),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, (caption, pictures) in zip(axes, rows, strict=True):
+        for axis, picture in zip(line, pictures, strict=True):
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(caption, fontsize=8)
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=10)
+    _save(figure, path, dpi=90)
+
+
+def _save(figure, path: Path, dpi: int = 110) -> None:
+    for axis in figure.axes:
+        if axis.images:
+            axis.spines[:].set_color(FRAME)
+            continue
+        if not axis.patches and not any(len(line.get_xdata()) for line in axis.lines):
+            axis.set(xticks=[], yticks=[])
+            axis.text(0.5, 0.5, "not run", transform=axis.transAxes, ha="center", color=GREY)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25) if axis.lines else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=dpi, metadata={"Software": None})  # same figures, same bytes
+    plt.close(figure)
+
+
+def histograms(columns: dict[str, np.ndarray], path: Path) -> None:
+    """One histogram a column that holds any values."""
+    columns = {name: values for name, values in columns.items() if len(values)}
+    figure, axes = plt.subplots(1, len(columns), figsize=(4.5 * len(columns), 3), squeeze=False, layout="constrained")
+    for axis, (name, values) in zip(axes[0], columns.items(), strict=True):
+        axis.hist(values, bins=30, color=BLUE)
+        axis.set(xlabel=name, ylabel="photos")
+    _save(figure, path)
+
+
+def sheet(tiles: list[np.ndarray], across: int, path: Path, side: int = 120) -> None:
+    """A contact sheet: tiles (uint8 H×W or H×W×3) shrunk to `side`×`side`, `across` in a row."""
+    rows = []
+    for start in range(0, len(tiles), across):
+        row = [_tile(tile, side) for tile in tiles[start : start + across]]
+        row += [np.full_like(row[0], 255)] * (across - len(row))
+        rows.append(np.hstack(row))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.encode_png(np.vstack(rows)))
+
+
+def _tile(pixels: np.ndarray, side: int) -> np.ndarray:
+    rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    return np.pad(resize(rgb, side, side), ((2, 2), (2, 2), (0, 0)), constant_values=255)

@@ -1,0 +1,31 @@
+"""JSON and CSV files of the project, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from r2mrf.system.atomic import whole
+
+
+def write_json(path: Path, values: object) -> None:
+    """Write whole or not at all, the same bytes for the same values.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+    """Write a table whole or not at all; its columns are the keys of the first row.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys())
+        table.writeheader()
+        table.writerows(rows)

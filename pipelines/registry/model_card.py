@@ -1,0 +1,46 @@
+"""The card of a registered model: what it is, what it was made from, how good it is, what it is not good for."""
+
+from __future__ import annotations
+
+from r2mrf.network.checkpoint import Checkpoint
+
+MADE_OF = ("git_commit", "dvc_lock_sha256", "data", "weights_sha256")
+
+
+def write(trained: Checkpoint, figures: dict, tags: dict[str, str]) -> str:
+    """Markdown, below the 5,000 characters that a registry's database takes; `tags` say what it was made from."""
+    model, training = trained.model, trained.training
+    what = {
+        "network": f"{model.backbone}, {model.steps} recurrent steps, width {model.width}",
+        "input": f"photos resized to {model.input_size}×{model.input_size}",
+        "trained": f"{training.get('steps', '?')} steps on {training.get('source', '?')}",
+        **{name.replace("_", " "): f"`{tags[name]}`" for name in MADE_OF if tags.get(name)},
+    }
+    measured = {name: value for name, value in figures.items() if isinstance(value, float)}
+    return f"""# {trained.name}
+
+Says for every pixel of a photograph how likely it is out of focus (1 = defocused; in PNG maps white).
+
+| | |
+|---|---|
+{_rows(what)}
+
+## Figures
+
+On {figures["images"]} test pairs, of which {figures["images_without_defocus"]} have no defocus (test set
+`{figures["test_set"][:12]}`); positive = out of focus, β² = 0.3.
+
+| | |
+|---|---|
+{_rows({name: f"{value:.4f}" for name, value in measured.items()})}
+
+## Not good for
+
+Motion blur, haze and noise; blur that vanishes at the input's size; faithful edges, since maps are refined at
+1/{model.grid_stride} of the input's side. Smooth things in focus may come out as defocused. Figures on rendered
+scenes say little about photographs.
+"""
+
+
+def _rows(values: dict[str, str]) -> str:
+    return "\n".join(f"| {name} | {value} |" for name, value in values.items())

@@ -1,0 +1,168 @@
+"""MLflow's model registry: `models:/NAME@ALIAS` -> one version, and its model folder on this machine, checked.
+
+    model = resolve("models:/r2mrf@champion")     # once a job: the alias may move meanwhile
+    model.uri, model.sha256, model.folder         # models:/r2mrf/3; what the registry says; files that are that
+
+The hash of a version stands in the registry's database, not beside the files: whoever can only write to the store of
+files cannot pass off others. Nothing of what lies there is run or unpickled.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.storage.outputs import cache
+from r2mrf.network.checkpoint import FACTS, WEIGHTS, CheckpointError, content_hash
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHECKPOINT = "checkpoint"  # the artifact of a registered model that is our model folder
+MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes: no such model or version; alias
+HASH = "model_sha256"  # the tag of a version that names its content
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One version of a registered model. `folder` lies on this machine and holds what `sha256` names."""
+
+    name: str
+    version: str
+    sha256: str
+    folder: Path
+
+    @property
+    def uri(self) -> str:
+        """Address that means this version for ever, also on other machines."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def resolve(uri: str) -> Registered:
+    """Look a model up, and fetch it unless this machine has it already.
+
+    The registry is MLFLOW_TRACKING_URI's, else that of the params.yaml here.
+
+    Raises:
+        CheckpointError: no such registry, model, version or alias; or files that are not those that were registered.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.utils.models import get_model_name_and_version
+    from sqlalchemy.exc import SQLAlchemyError
+
+    registry = address()
+    database = Path(registry.removeprefix("sqlite:///").partition("?")[0])  # options may follow
+    if registry.startswith("sqlite:///") and not database.is_file():  # MLflow would make one
+        raise CheckpointError(f"{uri}: there is no registry {database} yet: train and register, or correct the address")
+    try:
+        mlflow.set_tracking_uri(registry)
+        client = mlflow.MlflowClient()
+        found = get_model_name_and_version(client, uri)
+        if len(found) != 2:
+            raise CheckpointError(f"{uri}: give models:/NAME@ALIAS or models:/NAME/VERSION")
+        name, version = found[0], str(found[1])
+        tags = client.get_model_version(name, version).tags
+        if not re.fullmatch(r"[0-9a-f]{64}", tags.get(HASH, "")):  # it also names a folder of the cache
+            raise CheckpointError(
+                f"{uri}: version {version} has no tag {HASH} with a hash; only what `register` put there is used"
+            )
+        model = Registered(name, version, tags[HASH], cache() / tags[HASH])
+        if not _have(model):
+            _fetch(model)
+        return model
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        missing = isinstance(error, MlflowException) and error.error_code in MISSING
+        there = _what_there_is(client, uri) if missing else ""
+        raise CheckpointError(
+            f"{uri}: "
+            + without_passwords(f"{_shortened(error)}{there}; registry {registry}: ")
+            + ("check the name, or set MLFLOW_TRACKING_URI" if missing else "start it, or set MLFLOW_TRACKING_URI")
+        ) from None
+
+
+def fetch(uri: str) -> Path:
+    """Folder of a registered model; `Predictor.load` finds this through an entry point. Raises as `resolve`."""
+    return resolve(uri).folder
+
+
+def address(uri: str | None = None) -> str:
+    """Address of the tracking server or database: MLFLOW_TRACKING_URI, else `uri`, else params.yaml's."""
+    from r2mrf.config import ConfigError, load
+
+    if given := os.environ.get("MLFLOW_TRACKING_URI"):
+        return given
+    try:
+        uri = uri or load().tracking.uri
+    except ConfigError:
+        raise CheckpointError(
+            "models:/ names need a registry: set MLFLOW_TRACKING_URI, or run this where params.yaml lies"
+        ) from None
+    scheme, _, path = uri.partition(":///")  # a database file is named from here, and meant wherever a worker runs
+    return f"sqlite:///{Path(path).resolve()}" if scheme == "sqlite" else uri
+
+
+def without_passwords(text: str) -> str:
+    """For messages: what stands before the @ of an address is not shown."""
+    return re.sub(r"//[^/@\s]*@", "//…@", text)
+
+
+def _shortened(error: Exception) -> str:
+    """What an error says, of a long text the two ends: the last one names the cause."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= 300 else f"{text[:120]} … {text[-160:]}"
+
+
+def _what_there_is(client: MlflowClient, uri: str) -> str:
+    """Aliases and versions of the model of this address, to be said where the one asked for is missing."""
+    from mlflow.exceptions import MlflowException
+
+    name = re.split("[/@]", uri.removeprefix("models:/"))[0]
+    try:
+        aliases = client.get_registered_model(name).aliases
+        versions = sorted(int(found.version) for found in client.search_model_versions(f"name = '{name}'"))
+    except MlflowException:
+        return ""
+    said = ", ".join(f"@{alias} ({version})" for alias, version in sorted(aliases.items()))
+    return f"; {name} has {said or 'no alias'}, and the versions {', '.join(map(str, versions))}"
+
+
+def _have(model: Registered) -> bool:
+    if not model.folder.exists():
+        return False
+    with suppress(CheckpointError):
+        if content_hash(model.folder) == model.sha256:
+            return True
+    shutil.rmtree(model.folder)
+    return False
+
+
+def _fetch(model: Registered) -> None:
+    import mlflow
+
+    model.folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=model.folder.parent) as scratch:
+        whole, ours = Path(scratch) / "whole", Path(scratch) / "ours"
+        whole.mkdir()
+        mlflow.artifacts.download_artifacts(model.uri, dst_path=str(whole))
+        try:
+            artifacts = mlflow.models.Model.load(whole).flavors["python_function"]["artifacts"]
+            found = whole / artifacts[CHECKPOINT]["path"]
+        except (KeyError, TypeError):
+            raise CheckpointError(f"{model.uri} is a model of another kind: it holds no r2mrf model folder") from None
+        ours.mkdir()
+        for name in (WEIGHTS, FACTS):
+            shutil.copyfile(found / name, ours / name)
+        if content_hash(ours) != model.sha256:
+            raise CheckpointError(
+                f"{model.uri}: its files are not those that were registered (the hash of weights and architecture "
+                "differs): they are not used; register the model again, and find out who changed them"
+            )
+        with suppress(OSError):  # another process of this machine was faster
+            ours.rename(model.folder)

@@ -1,0 +1,109 @@
+"""MLflow: where runs go, and a run that is found again after a restart."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from ray.train import UserCallback
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipelines.registry.models import address, without_passwords
+from r2mrf.config import Config, Tracking
+from r2mrf.errors import UserError
+
+
+def client(tracking: Tracking) -> MlflowClient:
+    """A client of the tracking server or database; creates the experiment if it is new.
+
+    To be called by the driver before workers log: creating a database twice at once fails.
+
+    Raises:
+        UserError: there is no answer.
+    """
+    uri = address(tracking.uri)
+    mlflow.set_tracking_uri(uri)
+    with _answered(uri):
+        found = MlflowClient()
+        if found.get_experiment_by_name(tracking.experiment) is None:
+            # a database on this machine keeps files beside it; a server knows its own store
+            here = Path("mlartifacts").resolve().as_uri() if uri.startswith("sqlite:") else None
+            found.create_experiment(tracking.experiment, artifact_location=here)
+    return found
+
+
+def run_for(config: Config, stage: str, fingerprint: str, parent: str | None = None) -> str:
+    """Id of the run with this fingerprint: the one that was interrupted, or a new one, below `parent` if given.
+
+    Raises:
+        UserError: there is no answer.
+    """
+    mlflow_client = client(config.tracking)
+    with _answered(address(config.tracking.uri)):
+        experiment = mlflow_client.get_experiment_by_name(config.tracking.experiment).experiment_id
+        query = f"tags.stage = '{stage}' and tags.fingerprint = '{fingerprint}' and attributes.status != 'FINISHED'"
+        unfinished = mlflow_client.search_runs([experiment], query, max_results=1)
+        if unfinished:
+            run_id = unfinished[0].info.run_id
+            mlflow_client.update_run(run_id, status="RUNNING")
+            return run_id
+        tags = {"stage": stage, "fingerprint": fingerprint} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
+        run = mlflow_client.create_run(experiment, run_name=f"{stage}-{fingerprint[:8]}", tags=tags)
+        values = {"profile": config.profile, "model": config.model.model_dump(), "train": config.train.model_dump()}
+        mlflow_client.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in _flat(values)])
+        return run.info.run_id
+
+
+def finish(tracking: Tracking, run_id: str, status: str) -> None:
+    """End a run as FINISHED, FAILED or KILLED; a server that does not answer is told of, and costs no result."""
+    try:
+        mlflow_client = client(tracking)
+        with _answered(address(tracking.uri)):
+            mlflow_client.set_terminated(run_id, status)
+    except UserError as error:
+        print(f"warning: run {run_id} stays open: {error}", file=sys.stderr)
+
+
+class LogReports(UserCallback):
+    """Logs what training workers report, as it comes; Ray Train calls it in its controller."""
+
+    def __init__(self, tracking: Tracking, run_id: str):
+        self.uri, self.run_id = address(tracking.uri), run_id
+
+    def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
+        """Ray Train's name for it. `metrics`: of each worker; all are the same."""
+        values = {name: float(value) for name, value in metrics[0].items()}
+        now, step = int(time.time() * 1000), int(values["step"])
+        try:
+            mlflow.set_tracking_uri(self.uri)
+            MlflowClient().log_batch(self.run_id, [Metric(name, value, now, step) for name, value in values.items()])
+        except (MlflowException, SQLAlchemyError) as error:  # a server that is away must not end the training
+            print(without_passwords(f"step {step} is not logged: {error}"), flush=True)
+
+
+@contextmanager
+def _answered(uri: str) -> Iterator[None]:
+    """What a server or database refuses, as a sentence."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        why = " ".join(str(error).split())[:400]
+        raise UserError(
+            without_passwords(f"tracking server {uri}: {why}; start it, or correct MLFLOW_TRACKING_URI or tracking.uri")
+        ) from None
+
+
+def _flat(values: dict, prefix: str = "") -> list[tuple[str, object]]:
+    """Nested keys joined by dots."""
+    out: list[tuple[str, object]] = []
+    for key, value in values.items():
+        out += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return out

@@ -1,0 +1,1 @@
+"""From rows to a page, a CSV file and sidecars."""

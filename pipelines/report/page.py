@@ -1,0 +1,143 @@
+"""`r2mrf report`: a scored folder -> one page to look through it, without running the network again.
+
+    r2mrf report DIR --sharp-below 0.1
+
+The page is a file of its own: table library, styles, script and rows are in it, and its security policy lets
+it load nothing but pictures. Thumbnails lie beside it as files (see `pipelines.report.thumbnails`).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from importlib.metadata import distribution
+from itertools import takewhile
+from pathlib import Path
+from string import Template
+from urllib.parse import quote
+
+from pipelines.library.photo import readable
+from pipelines.report import bursts, thumbnails
+from pipelines.report.scored_folder import Scored
+from pipelines.storage.addresses import Addresses
+from r2mrf.errors import UserError
+from r2mrf.imaging.images import REASONS
+from r2mrf.system.atomic import whole
+
+PAGE = Path(__file__).with_name("page_assets")
+
+# What the page knows of a photo, in this order.
+FIELDS = ("folder", "name", "verdict", "blur", "focus", "center", "confidence", "width", "height",
+          "burst", "burst_size", "sharpest", "thumbnail", "map", "error")  # fmt: skip
+
+
+def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
+    """Make the thumbnails and find the bursts; every row gets what was found. Photos in the buckets of
+    `addresses` are fetched once more.
+
+    Columns added: `burst` (number from 1, or None), `burst_size`, `sharpest` (of its burst), `thumbnail` and
+    `thumbnail_map` (file names below thumbnails/, or None).
+
+    Raises:
+        UserError: a thumbnail cannot be written.
+    """
+    there = thumbnails.make(scored.rows, scored.folder, addresses)
+    for row in scored.rows:
+        names = thumbnails.photo_name(row), thumbnails.map_name(row)
+        row["thumbnail"], row["thumbnail_map"] = (name if name in there else None for name in names)
+        row["burst"] = row["burst_size"] = row["sharpest"] = None
+
+    def look_of(row: dict) -> bursts.Look | None:
+        return bursts.look(scored.folder / "thumbnails" / row["thumbnail"]) if row["thumbnail"] else None
+
+    for number, burst in enumerate(bursts.find(scored.rows, look_of), 1):
+        for place, row in enumerate(burst):
+            row.update(burst=number, burst_size=len(burst), sharpest=place == 0)
+
+
+def write_page(scored: Scored, page: Path) -> None:
+    """One HTML file; `scored.rows` as `add_pictures` leaves them.
+
+    Raises:
+        UserError: the page cannot be written.
+    """
+    imports = json.dumps({"imports": {"itables": "data:text/javascript;base64," + _library()}})
+    script = "\n".join((PAGE / f"{part}.js").read_text(encoding="utf-8") for part in ("cells", "table", "actions"))
+    html = Template((PAGE / "page.html").read_text(encoding="utf-8")).substitute(
+        allowed=" ".join(f"'sha256-{_sha256(code)}'" for code in (imports, script)),
+        imports=imports,
+        style=(PAGE / "page.css").read_text(encoding="utf-8"),
+        data=_inert(_data(scored, page)),
+        script=script,
+    )
+    with whole(page) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def check_output(scored: Scored, target: Path) -> None:
+    """Raises UserError if `target` is one of the photos: they are never overwritten."""
+    names = {readable(os.path.abspath(target)), readable(os.path.realpath(target))}  # noqa: PTH100
+    if any(row["path"] in names for row in scored.rows):
+        raise UserError(f"{target} is one of the photos and would be overwritten: give another name")
+
+
+def _library() -> str:
+    """The script of the table, in base64: jQuery and DataTables, as the package itables ships them."""
+    script = Path(str(distribution("itables").locate_file("itables/html/dt_bundle.js")))
+    return base64.b64encode(script.read_bytes()).decode()
+
+
+def _sha256(code: str) -> str:
+    return base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+
+
+def _inert(values: dict) -> str:
+    """JSON that cannot leave the script element it stands in, whatever the names of photos say."""
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _data(scored: Scored, page: Path) -> dict:
+    """What the page's script reads: rows as lists by `FIELDS`, folders and errors by number."""
+    split = [row["path"].rpartition("/") for row in scored.rows]
+    parts = [folder.split("/") if slash else [] for folder, slash, _ in split]
+    root = _shared(parts)
+    folders = ["".join(f"{part}/" for part in below[len(root) :]) for below in parts]
+    errors = [row["error"] or "" for row in scored.rows]
+    numbers = {name: {text: i for i, text in enumerate(sorted(set(texts)))} for name, texts in
+               (("folders", folders), ("errors", errors))}  # fmt: skip
+    return {
+        "fields": FIELDS,
+        "root": "".join(f"{part}/" for part in root),
+        "folders": list(numbers["folders"]),
+        "errors": list(numbers["errors"]),
+        "reasons": {key: text for key, text in REASONS.items() if any(e.startswith(f"{key}:") for e in errors)},
+        "limits": [scored.limits.sharp_below, scored.limits.blurred_above],
+        "model": f"{scored.summary.get('model')}",
+        "thumbnails": quote(os.path.relpath(scored.folder / "thumbnails", page.parent)) + "/",
+        "rows": [
+            [numbers["folders"][folder], name, *_figures(row), numbers["errors"][row["error"] or ""]]
+            for row, folder, (_, _, name) in zip(scored.rows, folders, split, strict=True)
+        ],
+    }
+
+
+def _shared(paths: list[list[str]]) -> list[str]:
+    """The folders at the beginning that all paths share."""
+    first, last = min(paths), max(paths)
+    return [part for part, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
+
+
+def _figures(row: dict) -> list:
+    failed = row["status"] != "ok"
+    shares = (row[name] for name in ("blur_fraction", "focus_area", "center_blur", "confidence"))
+    return [
+        "failed" if failed else row["verdict"],
+        *(None if share is None else round(share, 4) for share in shares),
+        *(row[name] for name in ("width", "height", "burst", "burst_size")),
+        bool(row["sharpest"]),
+        row["thumbnail"],
+        row["thumbnail_map"],
+    ]

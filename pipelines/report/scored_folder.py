@@ -1,0 +1,87 @@
+"""The table of a scored folder, read back: its rows, with verdicts by any limits."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.library.columns import SCORES
+from r2mrf.config import Score
+from r2mrf.errors import UserError
+from r2mrf.prediction.focus import verdict
+
+DEFAULT = {name: Score.model_fields[name].default for name in ("sharp_below", "blurred_above")}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of blur_fraction, 0 … 1: below the first a photo is sharp, above the second blurred."""
+
+    sharp_below: float
+    blurred_above: float
+
+    def __post_init__(self):
+        if not 0 <= self.sharp_below < self.blurred_above <= 1:
+            raise UserError(
+                f"sharp below {self.sharp_below:g} and blurred above {self.blurred_above:g}: "
+                "give limits from 0 to 1, the first smaller than the second"
+            )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A scored folder. `rows` hold the columns of `columns.SCORES`, sorted by path; `summary` is summary.json."""
+
+    folder: Path
+    summary: dict
+    limits: Limits
+    rows: list[dict]
+
+
+def read(folder: Path, sharp_below: float | None = None, blurred_above: float | None = None) -> Scored:
+    """Rows of the run that summary.json names, with verdicts by these limits, or by those of the run.
+
+    The network is not needed: verdicts follow from two columns.
+
+    Raises:
+        UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
+    """
+    summary = _summary(folder / "summary.json")
+    given = {"sharp_below": sharp_below, "blurred_above": blurred_above}
+    limits = Limits(**{name: summary.get(name, DEFAULT[name]) if x is None else x for name, x in given.items()})
+    files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
+    rows = [row for file in files for row in _shard(file).to_pylist()]
+    if not rows:
+        raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
+    for row in rows:
+        if row["status"] == "ok":
+            row["verdict"] = verdict(row["blur_fraction"], row["contrast"], limits.sharp_below, limits.blurred_above)
+    return Scored(folder, summary, limits, sorted(rows, key=lambda row: row["path"]))
+
+
+def _summary(path: Path) -> dict:
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; give the folder that `r2mrf score --out` wrote") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run `r2mrf score` again") from None
+    # the name goes into a pattern of file names
+    if not isinstance(summary, dict) or not re.fullmatch(r"[0-9a-f]+", str(summary.get("fingerprint"))):
+        raise UserError(f"{path}: names no table; run `r2mrf score` again")
+    return summary
+
+
+def _shard(file: Path) -> pa.Table:
+    try:
+        table = pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
+    if missing := set(SCORES.names) - set(table.column_names):
+        raise UserError(f"{file}: has no {', '.join(sorted(missing))}; another version wrote it: score again")
+    return table.select(SCORES.names)

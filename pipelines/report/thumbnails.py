@@ -1,0 +1,150 @@
+"""Small pictures of scored photos and of their maps, for the report page.
+
+Each is a file of its own in DIR/thumbnails, named by content: made once, found again by the next report, and
+loaded by the browser only when it is scrolled to. So the page stays small at any number of photos, while the
+first report of a library takes as long as decoding the photos takes. A run that is stopped goes on where it was.
+They are JPEG and PNG under names (.jfif, .apng) that are not among `images.SUFFIXES`: a scored folder may lie
+inside the library, and the next run must not take them for photos.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import stat
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipelines.cluster.progress import progress
+from pipelines.library import held_images
+from pipelines.library.photo import UNKNOWN, held_at, on_disk
+from pipelines.storage.addresses import Addresses, is_address
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import TINT
+from r2mrf.imaging.resize import resize
+from r2mrf.system.atomic import whole
+from r2mrf.system.machine import cores
+
+SIDE = 256  # longest side, in pixels
+STRENGTH = 0.6  # of the tint where a map is white
+
+EXIF, TAKEN = 0x8769, 0x9003  # the EXIF directory, and the time of exposure in it
+
+
+def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> set[str]:
+    """Make what is missing in `scored`/thumbnails. Photos are only read.
+
+    Args:
+        rows: of `columns.SCORES`; failed ones are passed over.
+        scored: the folder with maps/, where the rows have maps.
+        addresses: photos in their buckets are fetched once more; those at other addresses have no thumbnail.
+
+    Returns:
+        The names that are there: see `photo_name` and `map_name`. A photo that is gone, or has changed since
+        it was scored, has none.
+
+    Raises:
+        UserError: a thumbnail cannot be written.
+    """
+    folder = scored / "thumbnails"
+    photos = {name: row for row in rows if (name := photo_name(row))}
+    maps = {name: row for row in rows if (name := map_name(row))}
+    there = {path.name for path in folder.glob("*")}
+    addresses = addresses or Addresses()
+    missing = [(held_at(row["path"]), name) for name, row in photos.items() if name not in there]
+    there |= _each(partial(_photo, folder, addresses), {name: photos[name] for _, name in sorted(missing)})
+    maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # laid over, or not shown at all
+    made = _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
+    return (there | made) & (photos.keys() | maps.keys())
+
+
+def photo_name(row: dict) -> str | None:
+    """File name of a photo's thumbnail. Tables may come from others: what is no hash names no file."""
+    sha256 = row["content_sha256"] or ""
+    return f"{sha256[:32]}.jfif" if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
+
+
+def map_name(row: dict) -> str | None:
+    """File name of the small map: the tint, as opaque as the photo is blurred."""
+    stem = (row["map"] or "").removesuffix(".png")
+    return f"{stem}-map.apng" if re.fullmatch(r"[0-9a-f]+", stem) else None
+
+
+def _each(make, rows: dict[str, dict]) -> set[str]:
+    """Names for which `make(name, row)` has made the file, in threads: decoders leave Python's lock free."""
+    with ThreadPoolExecutor(cores()) as pool:
+        done: Iterable[bool] = pool.map(make, rows, rows.values())
+        shown = progress(done, total=len(rows), desc="thumbnails", unit=" files", disable=not rows)
+        return {name for name, made in zip(rows, shown, strict=True) if made}
+
+
+def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
+    try:
+        data = _content(row["path"], addresses)
+        if hashlib.sha256(data).hexdigest() != row["content_sha256"]:
+            return False
+        small = _shrink(images.decode(data))
+    except images.ImageError:
+        return False
+    exif = Image.Exif()
+    if taken := _taken(data):
+        exif.get_ifd(EXIF)[TAKEN] = taken
+    with whole(folder / name) as file:
+        Image.fromarray(small).save(file, "JPEG", quality=80, exif=exif)
+    return True
+
+
+def _content(path: str, addresses: Addresses) -> bytes:
+    if is_address(path) and not addresses.reach(path):
+        raise images.ImageError("unreadable", "not to be fetched")
+    table, row = held_at(path)
+    if row >= 0:
+        here = not is_address(table)
+        file, mtime = (on_disk(table), _changed(table)) if here else (table, UNKNOWN)
+        return held_images.image(file, row, mtime, addresses)
+    return addresses.read(path) if is_address(path) else images.read_bytes(on_disk(path))
+
+
+def _changed(table: str) -> int:
+    """Time of a table of this machine. ImageError if it is none: reading a pipe might never end."""
+    try:
+        facts = os.stat(on_disk(table))  # noqa: PTH116
+    except (OSError, ValueError):
+        raise images.ImageError("unreadable") from None
+    if not stat.S_ISREG(facts.st_mode):
+        raise images.ImageError("not_a_file")
+    return facts.st_mtime_ns
+
+
+def _map(folder: Path, maps: Path, name: str, row: dict) -> bool:
+    try:
+        small = _shrink(images.decode_mask(images.read_bytes(maps / row["map"])))
+    except images.ImageError:
+        return False
+    picture = Image.fromarray(small, "P")
+    picture.putpalette(TINT.astype(np.uint8).tobytes() * 256)
+    with whole(folder / name) as file:
+        picture.save(file, "PNG", transparency=bytes(round(STRENGTH * grey) for grey in range(256)))
+    return True
+
+
+def _shrink(pixels: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    scale = min(SIDE / max(height, width), 1)
+    return resize(pixels, max(round(height * scale), 1), max(round(width * scale), 1))
+
+
+def _taken(data: bytes) -> str | None:
+    """Time of exposure as EXIF writes it; a thumbnail keeps it, since bursts are told by it."""
+    try:
+        taken = Image.open(io.BytesIO(data), formats=images.FORMATS).getexif().get_ifd(EXIF).get(TAKEN)
+    except Exception:  # broken metadata around good pixels
+        return None
+    return taken if isinstance(taken, str) and re.fullmatch(r"\d{4}(:\d\d){2} \d\d(:\d\d){2}", taken) else None

@@ -1,0 +1,152 @@
+"""What the rows of one scoring run depend on: model, engine, options; and the fingerprint of it all."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.cluster.ray_cluster import in_a_job
+from pipelines.project.tables import write_json
+from pipelines.storage.addresses import Addresses
+from r2mrf.config import Score
+from r2mrf.engines.runtimes import RUNTIMES, Engine
+from r2mrf.errors import UserError
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.prediction import record
+from r2mrf.system.fingerprint import fingerprint
+from r2mrf.system.machine import cores
+
+if TYPE_CHECKING:  # where jobs are only read, torch is not needed: it takes seconds and half a gigabyte
+    from r2mrf.network.checkpoint import Checkpoint
+
+ENGINES = "engines.json"  # in the folder that is written: model -> the engine that its rows are made with
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker must know.
+
+    Attributes:
+        files: of the model folder, by name: sent along, since a worker's machine may not have it.
+        model, sha256: name (of a registered model, models:/NAME/VERSION) and content hash, as the rows hold them.
+        engine, precision: what runs the network, the same for all rows.
+        addresses: how files at addresses are reached.
+        graph: the network as ONNX, once `prepared` for an engine that runs it, so that no worker has to write it.
+    """
+
+    files: dict[str, bytes] = field(repr=False)
+    model: str
+    sha256: str
+    preprocess: Preprocess
+    options: Score
+    engine: str
+    precision: str
+    addresses: Addresses
+    graph: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def of(cls, name: str, options: Score, addresses: Addresses) -> Job:
+        """Load a model by name and pin a registry's alias to its current version. `auto`, as engine or precision, stays
+        to be decided.
+
+        Raises:
+            CheckpointError: there is no such model, or it cannot be used.
+        """
+        from pipelines.registry import models
+        from r2mrf.engines import choose
+        from r2mrf.network import checkpoint as checkpoints
+
+        registered = models.resolve(name) if name.startswith("models:/") else None
+        folder = registered.folder if registered else checkpoints.locate(name)
+        loaded = checkpoints.parse(files := checkpoints.read(folder), folder)
+        choose.check(loaded)
+        model = registered.uri if registered else loaded.name
+        how = options.engine, options.precision
+        return cls(files, model, loaded.sha256, loaded.preprocess, options, *how, addresses)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that changes a number of a row; 16 hex digits of it name the shards."""
+        options = self.options.max_pixels, self.options.maps
+        return fingerprint(self.sha256, record.VERSION, self.engine, self.precision, *options)[:16]
+
+    def checkpoint(self) -> Checkpoint:
+        """The model itself."""
+        from r2mrf.network import checkpoint as checkpoints
+
+        return checkpoints.parse(self.files, self.model)
+
+    def prepared(self) -> Job:
+        """With what workers start the engine from.
+
+        Raises:
+            GraphError: the network cannot be put in the engine's form.
+        """
+        if self.engine not in RUNTIMES:
+            return self
+        from r2mrf.engines.onnx_graph import to_onnx
+
+        return replace(self, files={}, graph=to_onnx(self.checkpoint().network))
+
+    def start(self, threads: int) -> Engine:
+        """The engine, on this machine, of a job that is `prepared`."""
+        if runtime := RUNTIMES.get(self.engine):
+            return runtime(self.graph, threads, self.preprocess.size, self.precision)
+        from r2mrf.engines import choose
+
+        return choose.create(self.engine, self.checkpoint(), threads, self.precision)
+
+
+def shares(options: Score, cpus: int, gpus: int = 0) -> tuple[int, int]:
+    """Copies of the network, and threads of each. Many of one thread each wait for each other less than one of many,
+    and leave room for readers."""
+    actors = options.actors or gpus or max(cpus - cpus // 4, 1)
+    return actors, max(cpus // actors, 1)
+
+
+def recorded(job: Job, out: Path) -> Job:
+    """Return the job with the engine and precision that its model's rows in `out` are made with, if any fit."""
+    for engine, precision in _record(out).get(job.sha256, []):
+        if job.engine in ("auto", engine) and job.precision in ("auto", precision):
+            return replace(job, engine=engine, precision=precision)
+    return job
+
+
+def decided(job: Job, out: Path) -> Job:
+    """Return the job with engine and precision decided: in one folder and for one model always the same, so that rows
+    compare.
+
+    `auto` is what a short trial finds fastest here; on a cluster, of whose machines this one knows nothing, torch and
+    fp32.
+    """
+    if "auto" in (job.engine, job.precision):
+        job = recorded(job, out)
+    if "auto" not in (job.engine, job.precision):
+        return job
+    if in_a_job():
+        engine = "torch" if job.engine == "auto" else job.engine
+        return replace(job, engine=engine, precision="fp32" if job.precision == "auto" else job.precision)
+    from r2mrf.engines import choose
+
+    threads = shares(job.options, cores())[1]
+    trial = choose.fastest(job.checkpoint(), threads, job.engine, job.precision)
+    print(f"engine: {trial}", file=sys.stderr)
+    choice = [trial.engine.name, trial.engine.precision]
+    record = _record(out)
+    write_json(out / ENGINES, record | {job.sha256: [*record.get(job.sha256, []), choice]})
+    return replace(job, engine=choice[0], precision=choice[1])
+
+
+def _record(out: Path) -> dict[str, list[list[str]]]:
+    """Return the pairs of engine and precision that rows in `out` are made with, by the model's hash."""
+    try:
+        record = json.loads((out / ENGINES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise UserError(f"{out / ENGINES} is damaged: remove it, and give --engine as summary.json has it") from None
+    # until version 0.1 there was one pair a model
+    return {model: [pairs] if isinstance(pairs[0], str) else pairs for model, pairs in record.items()}

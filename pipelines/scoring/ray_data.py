@@ -1,0 +1,103 @@
+"""The work on shards, with Ray Data: read and shrink photos, look at them, paint their maps.
+
+A row of the data set is a chunk, a fixed run of photos of a shard, so that the same photos always make the same
+batches and the same numbers, whatever was killed in between. Full-size pixels never leave the process that
+decodes them; that process is a child of the task's (see `r2mrf.system.sandbox`), and what kills it costs one photo.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.cluster import ray_cluster
+from pipelines.library.photo import Photo
+from pipelines.scoring.job import Job, shares
+from pipelines.scoring.reader import read
+from pipelines.scoring.scorer import Looker
+from r2mrf.errors import UserError
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.system.fingerprint import fingerprint
+
+# A chunk whose worker dies is done again, but not for ever, as Ray Data would: what kills it may be the chunk itself.
+RETRIES = 8
+CHUNK = 32  # photos in a row of the data set: 10 MB when they are shrunk to 320×320
+
+
+def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, list[dict]]]:
+    """Work on shards; yields chunks as they are done, in any order: (shard, place of the first photo, rows).
+
+    Rows have the columns of `columns.SCORES`, and `png`, the map's file, where maps are asked for.
+
+    Raises:
+        UserError: the cluster has no room for a reader beside the network.
+    """
+    import ray
+    from ray.data import ActorPoolStrategy, TaskPoolStrategy
+
+    actors, threads = shares(job.options, cpus := ray_cluster.cpus(), ray_cluster.gpus())
+    claims = ray_cluster.claims()
+    if claims < 2:  # the network would wait for readers, and they for its CPU
+        raise UserError(f"score needs two CPUs, and this cluster has {claims}: start a machine with `--num-cpus=2`")
+    chunks = [
+        {"shard": number, "place": place, "content": pickle.dumps(photos[place : place + CHUNK])}
+        for number, photos in shards.items()
+        for place in range(0, len(photos), CHUNK)
+    ]
+    # only so can retries be bounded, up to Ray 2.63
+    warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
+    shared, tasks = ray.put(job), TaskPoolStrategy(min(cpus, len(chunks)))
+    data = ray.data.from_items(chunks, override_num_blocks=min(len(chunks), 4096))
+    data = data.map(functools.partial(_read, shared), num_cpus=1, compute=tasks, max_retries=RETRIES)
+    data = data.map(
+        Actor,
+        fn_constructor_args=(shared, threads),
+        compute=ActorPoolStrategy(size=min(actors, claims - 1, len(chunks))),
+        num_cpus=0.99,  # Ray would do tasks of equal claims in one process, and the network wait for the decoder
+        num_gpus=1 if ray_cluster.gpus() else 0,
+        max_task_retries=RETRIES,
+    )
+    if job.options.maps:
+        data = data.map(functools.partial(_paint, shared), num_cpus=1, compute=tasks, max_retries=RETRIES)
+    for batch in data.iter_batches(batch_size=None, batch_format="pyarrow"):
+        for row in batch.to_pylist():
+            yield row["shard"], row["place"], pickle.loads(row["content"])
+
+
+def _read(shared: Any, row: dict) -> dict:
+    return row | {"content": pickle.dumps(read(pickle.loads(row["content"]), _job(shared)))}
+
+
+def _paint(shared: Any, row: dict) -> dict:
+    rows = pickle.loads(row["content"])
+    return row | {"content": pickle.dumps([paint(photo, _job(shared)) for photo in rows])}
+
+
+@functools.lru_cache(maxsize=1)  # a few megabytes that every task of a wave needs
+def _job(shared: Any) -> Job:
+    import ray
+
+    return ray.get(shared)
+
+
+class Actor:
+    """A copy of the network, on whatever machine."""
+
+    def __init__(self, shared: Any, threads: int):
+        self.look = Looker(_job(shared), threads)
+
+    def __call__(self, row: dict) -> dict:
+        return row | {"content": pickle.dumps(self.look(pickle.loads(row["content"])))}
+
+
+def paint(row: dict, job: Job) -> dict:
+    """The map of a photo at its own size, as a PNG file named by the photo's content and the fingerprint."""
+    if row["status"] == "failed":
+        return row
+    pixels = to_uint8(job.preprocess.expand(row.pop("defocus"), row["height"], row["width"]))
+    name = f"{fingerprint(row['content_sha256'], job.fingerprint)[:32]}.png"
+    return row | {"map": name, "png": images.encode_png(pixels)}

@@ -1,0 +1,43 @@
+"""The network looks at photos that were read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import chain
+
+import numpy as np
+
+from pipelines.scoring.job import Job
+from pipelines.scoring.reader import Seen
+from r2mrf.prediction import record
+from r2mrf.prediction.analyser import Analyser, Analysis
+from r2mrf.prediction.record import Shrunk
+
+
+class Looker:
+    """Looks at photos that were read: a row of the table for each, with its small map as `defocus` if maps are
+    asked for."""
+
+    def __init__(self, job: Job, threads: int):
+        self.job, self.analyser = job, Analyser(job.preprocess, job.start(threads))
+
+    def __call__(self, seen: list[Seen]) -> list[dict]:
+        pixels = [s.shrunk.pixels for s in seen if s.shrunk]
+        batches = (
+            pixels[start : start + self.job.options.batch] for start in range(0, len(pixels), self.job.options.batch)
+        )
+        analyses = chain.from_iterable(self.analyser.analyse_batch(np.stack(batch)) for batch in batches)
+        return [self._row(s, s.shrunk, next(analyses)) if s.shrunk else self._failed(s) for s in seen]
+
+    def _failed(self, seen: Seen) -> dict:
+        return self._base(seen) | {"status": "failed", "error": seen.error}
+
+    def _base(self, seen: Seen) -> dict:
+        return {"path": seen.photo.path, "model": self.job.model, "model_sha256": self.job.sha256}
+
+    def _row(self, seen: Seen, shrunk: Shrunk, analysis: Analysis) -> dict:
+        known = {name: getattr(shrunk, name) for name in ("width", "height", "contrast")}
+        focus = record.focus_of(analysis, **known, score=self.job.options)
+        row = self._base(seen) | known | asdict(focus)
+        row |= {"status": "ok", "content_sha256": shrunk.content_sha256}
+        return row | {"defocus": analysis.defocus} if self.job.options.maps else row

@@ -1,0 +1,1 @@
+"""Bytes at a path or an address: add a kind of store here."""

@@ -1,0 +1,12 @@
+"""`python -m pipelines.storage`: the receipts and reports of the last jobs -> this checkout."""
+
+import sys
+
+from pipelines.storage.outputs import main
+from r2mrf.errors import UserError
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,198 @@
+"""Where stages leave what they make: folders of the project or, with `storage`, a place all machines reach.
+
+    with making(MODEL, config.storage) as folder: ...     # a stage's output
+    here(MODEL)                                           # its input: the folder, or a checked copy of it
+
+`storage` is a folder that every machine sees under one path, or s3://bucket/prefix. Then a folder of the project
+holds only `receipt.json`: the address, and the SHA-256 of every file. What lies at an address is never replaced by
+something else, so a receipt stays good. Receipts and reports themselves go to STORAGE/outputs, because what a job
+writes beside its code is gone with its cluster: the next job takes them from there, and so does a person:
+
+    python -m pipelines.storage        # the receipts and reports of the last jobs -> this checkout
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipelines.cluster.ray_cluster import in_a_job
+from pipelines.storage.store import Store, below
+from r2mrf.errors import UserError
+from r2mrf.system.atomic import whole_folder
+from r2mrf.system.fingerprint import fingerprint, of_files
+
+RECEIPT = "receipt.json"
+KEPT = ("data/prepared", "data/augmented", "models/r2mrf")  # what may be a receipt
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What stands in the place of a folder whose files are kept elsewhere."""
+
+    address: str
+    files: dict[str, str]  # name -> SHA-256
+    rows: int | None = None  # of Parquet shards
+
+    def copy(self) -> Path:
+        """A folder of this machine with the files, fetched once and checked.
+
+        Raises:
+            UserError: they are not there, or not what the receipt says.
+        """
+        cached = cache() / fingerprint(self.files)[:32]
+        if cached.is_dir():
+            return cached
+        store = Store(self.address)
+        with tempfile.TemporaryDirectory(dir=cached.parent) as scratch:
+            new = Path(scratch) / "new"
+            for name, sha256 in self.files.items():
+                if Path(name).name != name:
+                    raise UserError(f"receipt of {self.address}: {name!r} is no name of a file; make it anew")
+                store.fetch(name, new / name)
+                if of_files([new / name])[name] != sha256:
+                    raise UserError(f"{self.address}: {name} is not the file of the receipt; run its stage again")
+            with suppress(OSError):  # another process of this machine was faster
+                new.rename(cached)
+        return cached
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A stage's output as it can be sent to other machines: a path, or the receipt that stands there."""
+
+    path: Path
+    receipt: Receipt | None
+
+    def here(self) -> Path:
+        """The folder with the files."""
+        return self.receipt.copy() if self.receipt else self.path
+
+
+def folder(path: Path) -> Folder:
+    """What stands at a path of the project.
+
+    Raises:
+        UserError: a damaged receipt.
+    """
+    try:
+        return Folder(path.resolve(), Receipt(**json.loads((path / RECEIPT).read_bytes())))
+    except FileNotFoundError:
+        return Folder(path.resolve(), None)
+    except (TypeError, ValueError):
+        raise UserError(f"{path / RECEIPT} is damaged: run the stage that makes {path} again") from None
+
+
+def here(path: Path) -> Path:
+    """The folder at a path of the project or, where a receipt stands, a checked copy of what it names."""
+    made = folder(path)
+    return made.here() if made.receipt else path
+
+
+@contextmanager
+def making(path: Path, storage: str) -> Iterator[Path]:
+    """A folder to fill: `path` itself or, with a storage, a scratch folder, whose files go there at the end."""
+    if not storage:
+        if (path / RECEIPT).is_file():  # of a time when there was a storage
+            shutil.rmtree(path)
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield (made := Path(scratch) / "made")
+        files = of_files(made.iterdir())
+        store = Store(below(storage, path.as_posix(), fingerprint(files)[:16]))
+        for name in files:
+            with store.writing(name) as target:
+                shutil.copyfile(made / name, target)
+        _stand(path, Receipt(store.address, files))
+
+
+def leave_receipt(path: Path, store: Store, names: list[str], rows: int) -> None:
+    """Put a receipt at `path` for files that stand in a store already. They are fetched, to know their content."""
+    with tempfile.TemporaryDirectory(dir=cache()) as scratch:
+        new = Path(scratch) / "new"
+        for name in names:
+            store.fetch(name, new / name)
+        files = of_files(new.iterdir())
+        with suppress(OSError):  # it is there already
+            new.rename(cache() / fingerprint(files)[:32])
+    _stand(path, Receipt(store.address, files, rows))
+
+
+def _stand(path: Path, receipt: Receipt) -> None:
+    content = {key: value for key, value in asdict(receipt).items() if value is not None}
+    with whole_folder(path) as new:
+        (new / RECEIPT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def exchanged(storage: str) -> Iterator[None]:
+    """A job takes the receipts and reports of those before it, and leaves its own; elsewhere they are only left."""
+    if not storage:
+        yield
+        return
+    store = Store(below(storage, "outputs"))
+    if in_a_job():
+        take(store)
+    before = _outputs()
+    yield
+    for name, sha256 in _outputs().items():
+        if before.get(name) != sha256:
+            with store.writing(name) as path:
+                shutil.copyfile(name, path)
+
+
+def take(store: Store) -> list[str]:
+    """Copy receipts and reports into the project; returns their names.
+
+    Raises:
+        UserError: a receipt would come to lie among files that it does not stand for.
+    """
+    names = sorted(name for name in store.names() if _is_output(name))
+    for name in names:
+        beside = Path(name).parent
+        if name.endswith(RECEIPT) and beside.is_dir() and any(path.name != RECEIPT for path in beside.iterdir()):
+            raise UserError(
+                f'{beside} was made here, and a receipt would replace it: move it away, or set storage to ""'
+            )
+    for name in names:
+        store.fetch(name, Path(name))
+    return names
+
+
+def _outputs() -> dict[str, str]:
+    """Receipts and reports of this project, with their content's hash."""
+    files = [*(Path(kept) / RECEIPT for kept in KEPT), *Path("reports").rglob("*")]
+    return {
+        path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def _is_output(name: str) -> bool:
+    path = Path(name)
+    return ".." not in path.parts and (path.parts[0] == "reports" or name in {f"{kept}/{RECEIPT}" for kept in KEPT})
+
+
+def cache() -> Path:
+    """Checked copies on this machine, of data and of registered models; may be deleted when no job runs."""
+    folder = Path(os.environ.get("R2MRF_CACHE") or Path.home() / ".cache" / "r2mrf")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def main() -> None:
+    """Bring the receipts and reports of the last jobs into this checkout."""
+    from r2mrf.config import load
+
+    if not (storage := load().storage):
+        raise UserError('storage is "": stages leave everything in the folders here')
+    print("\n".join(take(Store(below(storage, "outputs")))))

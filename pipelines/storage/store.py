@@ -1,0 +1,89 @@
+"""Files below an address: a folder that all machines of a cluster see, or s3://bucket/prefix.
+
+store = Store("s3://bucket/prefix")
+with store.writing("name") as path: ...     # a file of this machine, which then stands in the store
+store.fetch("name", Path("here"))
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow.fs import FileSelector, FileType, LocalFileSystem
+
+from pipelines.storage.addresses import absolute, file_system
+from r2mrf.errors import UserError
+from r2mrf.system.atomic import whole
+
+
+class Store:
+    """Files below an address.
+
+    Attributes:
+        address: a path or s3://…, as Ray Train and pyarrow take it.
+
+    Raises:
+        UserError: there is no such storage; by any method but `open`, if it is out of reach.
+    """
+
+    def __init__(self, address: str):
+        self.address = absolute(address)
+        self._files, self._root = file_system(self.address, "storage")
+
+    def names(self) -> set[str]:
+        """Of all files, from here, however deep."""
+        with self._reached("files below it cannot be listed"):
+            found = self._files.get_file_info(FileSelector(self._root, recursive=True, allow_not_found=True))
+        return {file.path.removeprefix(f"{self._root}/") for file in found if file.type == FileType.File}
+
+    def open(self, name: str) -> pa.NativeFile:
+        """A file to read from, at any position.
+
+        Raises:
+            OSError: it is not there, or out of reach.
+        """
+        return self._files.open_input_file(f"{self._root}/{name}")
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Copy a file to this machine, whole or not at all."""
+        with self._reached(f"{name} cannot be read"):
+            try:
+                source = self._files.open_input_stream(f"{self._root}/{name}")
+            except FileNotFoundError:
+                raise UserError(f"{self.address}: {name} is gone; run the stage that made it again") from None
+            with source, whole(target) as path, path.open("wb") as out:
+                shutil.copyfileobj(source, out, 2**20)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """A file of this machine to write to; at the end it stands in the store, whole."""
+        if isinstance(self._files, LocalFileSystem):
+            with whole(Path(self._root) / name) as path:
+                yield path
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            yield (path := Path(scratch) / "file")
+            with (
+                self._reached(f"{name} cannot be written"),
+                self._files.open_output_stream(f"{self._root}/{name}") as out,  # appears when it is closed
+            ):
+                out.write(path.read_bytes())
+
+    @contextmanager
+    def _reached(self, refusal: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = " ".join(str(error).split())[:200]
+            raise UserError(f"{self.address}: {refusal} ({why}); mend that and run again") from None
+
+
+def below(storage: str, *names: str) -> str:
+    """Address of something in a storage; what follows a question mark stays at the end."""
+    base, mark, options = storage.partition("?")
+    return "/".join([base.rstrip("/"), *names]) + mark + options

@@ -1,0 +1,1 @@
+"""A training run on many machines: workers, states, and the search over runs."""

@@ -1,0 +1,130 @@
+"""The trials of `tune`: Ray Tune over T, each trial a training run of Ray Train."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from ray import tune as ray_tune
+from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune.integration.ray_train import TuneReportCallback
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+from pipelines.registry import runs as tracking
+from pipelines.training.run import training_run
+from pipelines.training.states import States
+from r2mrf.config import Config
+from r2mrf.errors import UserError
+from r2mrf.training.trainer import FACTS
+
+SEARCHED = ("steps", "width", "grid_stride", "share_steps")  # of `model`
+COARSE = "val_f_05_coarse"
+
+
+def candidates(config: Config) -> dict[str, dict]:
+    """Name -> values of `model` to try: every T, with the profile's own other values and with those that are listed."""
+    choices: list[Collection] = [config.tune.steps]
+    for name in SEARCHED[1:]:
+        choices.append({getattr(config.model, name), *getattr(config.tune, name)})
+    several = [name for name, values in zip(SEARCHED, choices, strict=True) if len(values) > 1 or name == "steps"]
+    found = {}
+    for combination in itertools.product(*(sorted(set(values)) for values in choices)):
+        values = dict(zip(SEARCHED, combination, strict=True))
+        found["-".join(f"{name}_{values[name]}" for name in several)] = values
+    return found
+
+
+def of_trial(config: Config, values: dict) -> Config:
+    """What a trial trains: its values of `model`, the small budget of `tune`, from the backbone's weights."""
+    options = config.tune
+    budget = {"steps": options.budget, "crop": options.crop, "report_every": options.report_every, "start": ""}
+    return config.but(model=values, train=budget | {"validation": options.validation})
+
+
+def run_trials(config: Config, trials: dict, home: States, runs: dict[str, str]) -> dict[str, dict]:
+    """Run all trials, or what is left of them; name -> last figures, with `error` if the trial ended by one."""
+    given = {"config": config.model_dump(), "trials": trials, "runs": runs, "home": home.name, "here": str(Path.cwd())}
+    # A trial only waits for its workers, which claim the processors.
+    trainable = ray_tune.with_resources(ray_tune.with_parameters(trial, given=given), {"cpu": 0.01})
+    folder = f"{home.root}/{home.name}"
+    if Tuner.can_restore(folder, storage_filesystem=home.files):
+        tuner = Tuner.restore(
+            folder, trainable, resume_unfinished=True, resume_errored=True, storage_filesystem=home.files
+        )
+    else:
+        tuner = Tuner(
+            trainable,
+            param_space={"name": ray_tune.grid_search(list(trials))},
+            tune_config=TuneConfig(
+                metric=COARSE, mode="max", scheduler=scheduler(config), max_concurrent_trials=config.tune.at_once
+            ),
+            run_config=RunConfig(
+                name=home.name,
+                storage_path=home.root,
+                storage_filesystem=home.files,
+                failure_config=FailureConfig(max_failures=config.train.max_failures),  # of the machine of a trial
+                verbose=0,
+            ),
+        )
+    try:
+        results = tuner.fit()
+    except SystemExit:  # Ray's answer to Ctrl-C
+        raise KeyboardInterrupt from None
+    return {end.config["name"]: (end.metrics or {}) | {"error": end.error} for end in results}
+
+
+def scheduler(config: Config) -> TrialScheduler:
+    """ASHA, without a rung at the last step: who gets so far is done."""
+    if config.tune.grace >= config.tune.budget:
+        return FIFOScheduler()
+    return ASHAScheduler(
+        time_attr="step",
+        grace_period=config.tune.grace,
+        max_t=config.tune.budget - 1,
+        reduction_factor=config.tune.reduction,
+        stop_last_trials=False,
+    )
+
+
+class Report(TuneReportCallback):
+    """Passes figures on to Tune, with F in steps of the tolerance: ASHA shall not stop for less what we call equal."""
+
+    def __init__(self, tolerance: float):
+        super().__init__()
+        self.tolerance = tolerance
+
+    def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
+        """Ray Train's name for it. `metrics`: of each worker; all are the same."""
+        super().after_report(run_context, [coarsened(metrics[0], self.tolerance)], None)
+
+
+def coarsened(figures: dict, tolerance: float) -> dict:
+    """Figures with F in steps of the tolerance beside them."""
+    return figures | {COARSE: round(figures["val_f_05"] / tolerance) * tolerance}
+
+
+def trial(chosen: dict, given: dict) -> None:
+    """One trial, in an actor of Tune's: train, and report as training does."""
+    if Path(given["here"]).is_dir():  # Tune has gone to a folder of the trial's own
+        os.chdir(given["here"])
+    name, config = chosen["name"], Config.model_validate(given["config"])
+    values, key = given["trials"][name]
+    tolerance = config.tune.tolerance
+    states = trial_states(States(config.tracking.states, given["home"]), name)
+    callbacks = [tracking.LogReports(config.tracking, given["runs"][name]), Report(tolerance)]
+    print(f"trial {name}: begins or goes on", flush=True)
+    result = training_run(of_trial(config, values), key, states, callbacks).fit()
+    if stopped := (result.return_value or {}).get("not_finite"):
+        raise UserError(stopped)
+    with result.checkpoint.as_directory() as folder:
+        last = json.loads((Path(folder) / FACTS).read_text(encoding="utf-8"))["history"][-1]
+    # once more: a trial that was killed after its last step has nothing left to report, and Tune may not know it
+    ray_tune.report(coarsened(last, tolerance))
+    print(f"trial {name}: F {last['val_f_05']:.3f}, MAE {last['val_mae']:.3f}", flush=True)
+
+
+def trial_states(home: States, name: str) -> States:
+    return States(home.storage, f"{home.name}-{name}")

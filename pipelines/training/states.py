@@ -1,0 +1,87 @@
+"""States of unfinished training runs: a folder of this machine's, or s3://bucket/prefix for a cluster.
+
+    home = States("runs", "train-0123")
+    home.recover()      # a whole state that Ray cannot go on from by itself, or None
+    home.remove()       # at the end of the run
+
+Ray Train copies each checkpoint into a folder of its own and then lists it in a file, both in place: what is killed,
+or loses its power, in that moment leaves half a list or half a state, and Ray refuses to start, or starts from that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from pyarrow.fs import FileSelector, FileType
+
+from pipelines.storage.addresses import absolute, file_system
+from r2mrf.training.trainer import FACTS, TENSORS
+
+LIST = "checkpoint_manager_snapshot.json"
+
+
+class States:
+    """The states of the run `name` below `storage`, a path or an address that pyarrow knows.
+
+    Attributes:
+        storage: absolute path or address, for Ray Train.
+        files, root: the same as a file system and a path in it, for Ray Tune.
+
+    Raises:
+        UserError: there is no such storage.
+    """
+
+    def __init__(self, storage: str, name: str):
+        self.storage = absolute(storage)
+        self.name = name
+        self.files, self.root = file_system(self.storage, "tracking.states")
+        self._folder = f"{self.root}/{name}"
+
+    def others(self) -> list[str]:
+        """Names of other runs whose states lie here."""
+        entries = self.files.get_file_info(FileSelector(self.root, allow_not_found=True))
+        names = (entry.base_name for entry in entries if entry.type == FileType.Directory)
+        return sorted(name for name in names if name.startswith("train-") and name != self.name)
+
+    def recover(self) -> str | None:
+        """Path of the last whole state, where Ray's list is lost or damaged, or lists a state that is.
+
+        The list is removed then, and who goes on from that state reports it anew. None where Ray can go on by itself,
+        or where there is nothing to go on from.
+        """
+        listed = self._listed()
+        if listed and all(self._is_whole(f"{self._folder}/{name}") for name in listed):
+            return None
+        if self.files.get_file_info(f"{self._folder}/{LIST}").type != FileType.NotFound:
+            self.files.delete_file(f"{self._folder}/{LIST}")
+        folders = self.files.get_file_info(FileSelector(self._folder, allow_not_found=True))
+        newest = sorted((f.path for f in folders if f.base_name.startswith("checkpoint_")), reverse=True)
+        whole = next((path for path in newest if self._is_whole(path)), None)
+        if newest and not whole:
+            print(f"{self.storage}/{self.name}: none of its states is whole; training begins anew")
+        return whole
+
+    def remove(self) -> None:
+        """Delete the run's states, if any are left."""
+        if self.files.get_file_info(self._folder).type != FileType.NotFound:
+            self.files.delete_dir(self._folder)
+
+    def _listed(self) -> list[str]:
+        """Names of the states in Ray's list; none if it is damaged."""
+        try:
+            found = json.loads(self._read(f"{self._folder}/{LIST}"))
+            return [state["checkpoint_dir_name"] for state in found["checkpoint_results"]]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return []
+
+    def _is_whole(self, path: str) -> bool:
+        try:
+            facts = json.loads(self._read(f"{path}/{FACTS}"))
+            return hashlib.sha256(self._read(f"{path}/{TENSORS}")).hexdigest() == facts["tensors_sha256"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return False
+
+    def _read(self, path: str) -> bytes:
+        with self.files.open_input_stream(path) as file:
+            return file.read()

@@ -1,0 +1,189 @@
+"""What each training worker does: its share of every batch, validation, reports with checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+import torch.distributed as dist
+from pyarrow.fs import FileSystem
+
+from r2mrf.config import Config
+from r2mrf.data import shards
+from r2mrf.data.batches import Batch, Samples, batch_positions, split
+from r2mrf.evaluation.metrics import HALF, f_at
+from r2mrf.system.machine import cores
+from r2mrf.training.trainer import NotFinite, Trainer, validate
+
+
+def work(arguments: dict) -> dict | None:
+    """Ray Train's function for a worker: train from the last checkpoint, or from the start, to the end."""
+    import ray.train
+    from ray.train.torch import prepare_model
+
+    logging.disable(logging.INFO)  # the line of progress says it
+    if Path(arguments["here"]).is_dir():  # paths of params.yaml are meant from where the driver runs, not a worker
+        os.chdir(arguments["here"])
+    config = Config.model_validate(arguments["config"])
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    torch.set_num_threads(max(cores() // context.get_local_world_size(), 1))
+    _be_deterministic()
+    trainer = _begun(config, arguments, rank)
+    module = prepare_model(trainer.network)  # averages gradients over the workers
+    table = shards.read(arguments["data"].here(), columns=["source_id", "variant", "image", "mask"])
+    learn, held_back = split(table, config.train.validation, config.seed)
+    samples = Samples(learn, trainer.preprocess, config.train.crop, config.seed)
+    meter = Meter(config.train.batch)
+    for batch in prefetch(samples, config, trainer.step, rank, world):
+        meter.waited()
+        try:
+            values = trainer.train_step(module, batch, share=len(batch.photos) * world / config.train.batch)
+        except NotFinite as error:  # every worker sees the same gradient: all end here
+            return {"not_finite": of_all(str(error))}
+        meter.stepped(values)
+        if trainer.step % config.train.report_every == 0 or trainer.step == config.train.steps:
+            figures = meter.read() | _validation(trainer, held_back, rank, world)
+            _report(trainer, figures, rank)
+            meter.restart()
+    return None
+
+
+def _begun(config: Config, arguments: dict, rank: int) -> Trainer:
+    """The run in its last state, or at its start."""
+    import ray.train
+    from ray.train.torch import get_device
+
+    checkpoint = ray.train.get_checkpoint()
+    unlisted = checkpoint is None and arguments["recovered"]
+    if unlisted:
+        checkpoint = ray.train.Checkpoint(unlisted, FileSystem.from_uri(arguments["storage"])[0])
+    with checkpoint.as_directory() if checkpoint else nullcontext() as state:
+        trainer = Trainer(config, arguments["key"], get_device(), state and Path(state))
+    # a state is read into the processor's memory, and of the averaged weights nothing else would move them from there
+    trainer.averaged.values = {name: value.to(trainer.device) for name, value in trainer.averaged.values.items()}
+    if unlisted:
+        _hand_over(trainer, rank)  # else what is stopped before its next report would begin anew
+    return trainer
+
+
+def _be_deterministic() -> None:
+    """On a GPU too the same steps give the same weights, at some cost of speed; processors need nothing."""
+    torch.set_flush_denormal(True)  # denormal numbers slow a processor down many times
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+
+
+def _report(trainer: Trainer, figures: dict, rank: int) -> None:
+    """Figures (averaged over the workers) and state to Ray, and a line of progress."""
+    figures = {"step": trainer.step, **_over_workers(figures)}
+    trainer.history.append(figures)
+    if rank == 0:
+        left = (trainer.train.steps - trainer.step) * trainer.train.batch / figures["images_per_second"]
+        shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if name != "step")
+        print(f"step {trainer.step}/{trainer.train.steps}: {shown}, {left:.0f} s left", flush=True)
+    _hand_over(trainer, rank)
+
+
+def _hand_over(trainer: Trainer, rank: int) -> None:
+    """The last figures to Ray, and from rank 0 the state."""
+    import ray.train
+
+    with tempfile.TemporaryDirectory() as folder:
+        state = None
+        if rank == 0:
+            trainer.save(Path(folder))
+            state = ray.train.Checkpoint.from_directory(folder)
+        ray.train.report(trainer.history[-1], checkpoint=state)
+
+
+def prefetch(samples: Samples, config: Config, start: int, rank: int, world: int) -> Iterator[Batch]:
+    """This worker's share of each batch from step `start` on; the next is decoded while one is learnt from."""
+
+    def share(step: int) -> Batch:
+        return samples.batch(batch_positions(step, config.train.batch, rank, world))
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(share, start)
+        for step in range(start, config.train.steps):
+            batch = coming.result()
+            if step + 1 < config.train.steps:
+                coming = pool.submit(share, step + 1)
+            yield batch
+
+
+def _validation(trainer: Trainer, table: pa.Table, rank: int, world: int) -> dict[str, float]:
+    """MAE and F at 0.5 of the averaged weights on the photos held back; each worker takes its share."""
+    if not table.num_rows:
+        return {}
+    mine = range(rank, table.num_rows, world)
+    counts = validate(trainer.averaged_network(), table, mine, trainer.preprocess, trainer.train.precision)
+    share = world / table.num_rows  # so that the mean over the workers is the mean over the photos
+    return {
+        "val_mae": share * sum(c.absolute_error for c in counts),
+        "val_f_05": share * sum(f_at(c, HALF) for c in counts),
+    }
+
+
+def _over_workers(figures: dict[str, float]) -> dict[str, float]:
+    """Mean of each figure over the workers."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return figures
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    values = torch.tensor(list(figures.values()), dtype=torch.float64, device=device)
+    dist.all_reduce(values)
+    return dict(zip(figures, (values / dist.get_world_size()).tolist(), strict=True))
+
+
+def of_all(message: str) -> str:
+    """What the worker says in whose share the loss is not finite; the others only share its gradient."""
+    if not dist.is_initialized():
+        return message
+    messages: list[str] = [""] * dist.get_world_size()
+    dist.all_gather_object(messages, message)
+    terms = (text.partition(": ")[2].partition("; gradient norm")[0] for text in messages)
+    return next((text for text, said in zip(messages, terms, strict=True) if "nan" in said or "inf" in said), message)
+
+
+class Meter:
+    """Means and rates since the last report."""
+
+    def __init__(self, batch: int):
+        self.batch = batch
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew, after a report: its own time counts neither as learning nor as waiting."""
+        self.steps, self.losses, self.fused, self.waiting = 0, 0.0, 0.0, 0.0
+        self.began = self.mark = time.perf_counter()
+
+    def waited(self) -> None:
+        """A batch has come: the time since the last step was spent waiting for it."""
+        self.waiting += time.perf_counter() - self.mark
+
+    def stepped(self, values: dict[str, float]) -> None:
+        """A step has been learnt; `values`: its loss, and the fused map's."""
+        self.steps += 1
+        self.losses += values["loss"]
+        self.fused += values["fused"]
+        self.mark = time.perf_counter()
+
+    def read(self) -> dict[str, float]:
+        """Mean losses, images a second over all workers, and the share of the time spent waiting for batches."""
+        seconds = self.mark - self.began
+        return {
+            "loss": self.losses / self.steps,
+            "loss_fused": self.fused / self.steps,
+            "images_per_second": self.steps * self.batch / seconds,
+            "waiting": self.waiting / seconds,
+        }

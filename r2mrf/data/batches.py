@@ -1,0 +1,122 @@
+"""Training images as batches. Which images, crops and flips make a batch is a pure function of (seed, step)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from r2mrf.errors import UserError
+from r2mrf.imaging import images
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.imaging.resize import resize
+
+
+class Batch(NamedTuple):
+    """`photos`: normalised B×3×H×W; `masks`: B×1×H×W in [0, 1], 1 = defocused."""
+
+    photos: Tensor
+    masks: Tensor
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def batch_positions(step: int, batch: int, rank: int = 0, world: int = 1) -> range:
+    """Places in the endless sequence of samples that worker `rank` of `world` handles in a step."""
+    return range(step * batch + rank, (step + 1) * batch, world)
+
+
+def row_at(position: int, seed: int, count: int) -> int:
+    """Row at a place of the endless sequence; every epoch holds each of the `count` rows once, in a new order."""
+    epoch, place = divmod(position, count)
+    return int(_order(seed, epoch, count)[place])
+
+
+def split(table: pa.Table, held_back: int, seed: int) -> tuple[pa.Table, pa.Table]:
+    """Rows to learn from, and the unaltered photos of `held_back` sources, all of whose variants are left out.
+
+    Raises:
+        UserError: nothing is left to learn from.
+    """
+    sources = sorted(pc.unique(table["source_id"]).to_pylist())
+    if held_back >= len(sources):
+        raise UserError(f"train.validation {held_back} leaves nothing of {len(sources)} pairs to learn from: lower it")
+    chosen = np.random.default_rng([seed, 2]).choice(sources, held_back, replace=False)
+    held = pc.is_in(table["source_id"], pa.array(chosen, pa.string()))
+    return table.filter(pc.invert(held)), table.filter(pc.and_(held, pc.equal(table["variant"], 0)))
+
+
+class Samples:
+    """Rows of the augmented shards, decoded when asked for.
+
+    Args:
+        table: with the columns image and mask, both encoded.
+        preprocess: of the network; photos are shrunk to its `size` at the most.
+        crop: side of the square that is learnt from, in pixels.
+        seed: of the run.
+
+    Raises:
+        ValueError: the crop does not fit into the network's input, or there is no row.
+    """
+
+    def __init__(self, table: pa.Table, preprocess: Preprocess, crop: int, seed: int):
+        if not 0 < crop <= preprocess.size:
+            raise ValueError(
+                f"crop {crop} must not exceed the network's input size {preprocess.size}: lower train.crop"
+            )
+        if table.num_rows == 0:
+            raise ValueError("no training image is left: lower train.validation, or give more pairs")
+        self._images, self._masks = table["image"], table["mask"]
+        self._preprocess, self._crop, self._seed = preprocess, crop, seed
+
+    def batch(self, positions: range) -> Batch:
+        """The samples at these places of the sequence, cropped and flipped at random."""
+        pairs = [self._sample(position) for position in positions]
+        photos = np.stack([photo for photo, _ in pairs])
+        masks = np.stack([mask for _, mask in pairs])[:, None]
+        return Batch(_photos(photos, self._preprocess), torch.from_numpy(masks.astype(np.float32) / 255))
+
+    def _sample(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+        row = row_at(position, self._seed, len(self._images))
+        photo = at_most(images.decode(self._images[row].as_py()), self._preprocess.size)
+        mask = at_most(images.decode_mask(self._masks[row].as_py()), self._preprocess.size)
+        rng = np.random.default_rng([self._seed, 1, position])
+        return _crop(photo, mask, self._crop, rng)
+
+
+def at_most(pixels: np.ndarray, size: int) -> np.ndarray:
+    """uint8 H×W or H×W×3, no side longer than `size`: shrunk as in use, but never enlarged, since an enlarged sharp
+    photo is no longer sharp."""
+    h, w = pixels.shape[:2]
+    return resize(pixels, min(h, size), min(w, size))
+
+
+def whole(table: pa.Table, rows: range, preprocess: Preprocess) -> tuple[Tensor, list[np.ndarray]]:
+    """Photos as the network sees them in use (B×3×S×S), and their masks at their own size, for validation."""
+    photos = [preprocess.shrink(images.decode(table["image"][i].as_py())) for i in rows]
+    masks = [images.decode_mask(table["mask"][i].as_py()) for i in rows]
+    return _photos(np.stack(photos), preprocess), masks
+
+
+def _photos(photos: np.ndarray, preprocess: Preprocess) -> Tensor:
+    return torch.from_numpy(preprocess.normalise(photos)).contiguous(memory_format=torch.channels_last)
+
+
+def _crop(photo: np.ndarray, mask: np.ndarray, side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    h, w = mask.shape
+    if min(h, w) < side:  # reflected, image and mask alike, so that no label is invented
+        pad = (0, max(side - h, 0), 0, max(side - w, 0), cv2.BORDER_REFLECT)
+        photo, mask = cv2.copyMakeBorder(photo, *pad), cv2.copyMakeBorder(mask, *pad)
+        h, w = mask.shape
+    y, x = rng.integers(h - side + 1), rng.integers(w - side + 1)
+    photo, mask = photo[y : y + side, x : x + side], mask[y : y + side, x : x + side]
+    return (photo[:, ::-1], mask[:, ::-1]) if rng.random() < 0.5 else (photo, mask)

@@ -1,0 +1,214 @@
+"""A photo and its mask on disk -> bytes with white = defocused, and whether a set of them can be trusted.
+
+    image, mask, facts = examine(pair)           # reads both files, once
+    errors, warnings = check_facts(all_facts)
+
+What is wrong with a pair or a set is told in sentences that name its files, all of them at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from r2mrf.errors import DataError
+from r2mrf.imaging import images
+from r2mrf.imaging.resize import resize
+
+INVERTED, UNSURE = 0.8, 1.25  # a split whose median focus ratio is below: refused, warned of
+_SUSPECT = 0.5  # of one pair: a smooth thing in focus may come as low, an inverted mask does
+_BLACK, _WHITE = 8, 247  # what JPEG does to a mask stays outside of these; between them it is grey
+_NAMED = 8  # files that a warning calls by name
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A photo and its mask on disk."""
+
+    id: str  # unique: the photo's stem, after "train-" or "test-" where each has folders of its own
+    split: str  # "train" | "test"
+    image: Path
+    mask: Path
+    white: str  # what white means in the mask: "defocus" | "focus"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What reading a pair has shown; small, so that those of a whole set can be gathered."""
+
+    pair: Pair
+    errors: tuple[str, ...] = ()  # where there are any, the rest is not known
+    content: str = ""  # SHA-256 of the photo's pixels
+    grey: float = 0.0  # share of the mask that is neither black nor white
+    defocused: float = 0.0  # share of the mask
+    focus_ratio: float | None = None
+
+
+def read_pair(pair: Pair) -> tuple[bytes, bytes]:
+    """The photo's file, and its mask as an 8-bit PNG, 255 = defocused, of the photo's displayed size.
+
+    Where EXIF turns the photo, it comes as an upright PNG of the same pixels instead. Grey stays in the mask:
+    it marks doubt.
+
+    Raises:
+        DataError: a file cannot be used, or their sizes differ.
+    """
+    image, mask, facts = examine(pair)
+    if facts.errors:
+        raise DataError(*facts.errors)
+    return image, mask
+
+
+def examine(pair: Pair) -> tuple[bytes, bytes, Facts]:
+    """What `read_pair` returns, and what it showed. Errors are in the facts, and the bytes then empty."""
+    errors = []
+    try:
+        file = images.read_bytes(pair.image)
+        rgb = images.decode(file)
+    except images.ImageError as error:
+        errors.append(f"{pair.image}: no usable photo: {error.detail}. Replace it, or remove the pair.")
+    try:
+        mask = images.decode_mask(images.read_bytes(pair.mask))
+    except images.ImageError as error:
+        errors.append(f"{pair.mask}: no usable mask: {error.detail}. Replace it, or remove the pair.")
+    if not errors:
+        turned, grey = images.is_turned(file), float(((mask > _BLACK) & (mask < _WHITE)).mean())
+        errors = list(_faults(pair, rgb, turned, mask, grey))
+    if errors:
+        return b"", b"", Facts(pair, tuple(errors))
+
+    mask = 255 - mask if pair.white == "focus" else mask
+    content = hashlib.sha256(str(rgb.shape).encode() + rgb.tobytes()).hexdigest()
+    facts = Facts(pair, (), content, grey, float((mask > 127).mean()), focus_ratio(rgb, mask))
+    return images.encode_png(rgb) if turned else file, images.encode_png(mask), facts
+
+
+def focus_ratio(rgb: np.ndarray, mask: np.ndarray) -> float | None:
+    """Mean |Laplacian| where a mask says in focus, over the same where it says defocused.
+
+    Args:
+        rgb: uint8 H×W×3.
+        mask: uint8 H×W, 255 = defocused.
+
+    Returns:
+        Above 1 as a rule; None where either side is too small to tell. Both sides keep a distance from their
+        boundary, whose edge would count for either; half a grey level is added to both, so that of two flat
+        regions neither wins.
+    """
+    height, width = mask.shape
+    scale = min(1.0, 640 / max(height, width))  # the finest pixels of large photos hold noise, not focus
+    height, width = max(1, round(height * scale)), max(1, round(width * scale))
+    rgb, mask = resize(rgb, height, width), resize(mask, height, width)
+    energy = np.abs(cv2.Laplacian(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
+    margin = np.ones([2 * max(2, min(height, width) // 64) + 1] * 2, np.uint8)
+    sides = [cv2.erode(side.astype(np.uint8), margin) > 0 for side in (mask <= _BLACK, mask >= _WHITE)]
+    if min(side.mean() for side in sides) < 0.01:
+        return None
+    focused, defocused = (float(energy[side].mean()) + 0.5 for side in sides)
+    return focused / defocused
+
+
+def check_facts(facts: Iterable[Facts]) -> tuple[list[str], list[str]]:
+    """Judge a set as a whole.
+
+    Returns:
+        Errors, with which it should not be used, and warnings: sentences that name the files.
+    """
+    facts = list(facts)
+    errors = [error for fact in facts for error in fact.errors]
+    good = [fact for fact in facts if not fact.errors]
+    warnings = list(_doubts(good))
+    for split in sorted({fact.pair.split for fact in good}):
+        message, refuse = _judge_polarity([fact for fact in good if fact.pair.split == split])
+        if message:
+            (errors if refuse else warnings).append(message)
+    for same in _copies(good):
+        names = " and ".join(str(pair.image) for pair in same)
+        if len({pair.split for pair in same}) > 1:
+            errors.append(f"{names}: the same photo for training and for testing. Keep one of them.")
+        else:
+            warnings.append(f"{names}: the same photo more than once. Keep one of them.")
+    return errors, warnings
+
+
+def _faults(pair: Pair, rgb: np.ndarray, turned: bool, mask: np.ndarray, grey: float) -> Iterator[str]:
+    """What makes a readable pair unusable."""
+    (height, width), (h, w) = rgb.shape[:2], mask.shape
+    if (height, width) != (h, w) == (width, height) and turned:
+        yield (
+            f"{pair.mask}: drawn on {pair.image.name} as it is stored, but EXIF turns that photo when it is "
+            "shown. Turn the mask likewise, or take the orientation out of the photo's EXIF."
+        )
+    elif (height, width) != (h, w):
+        yield (
+            f"{pair.mask}: {w}×{h} pixels, but its photo {pair.image.name} has {width}×{height}. "
+            "Bring the mask to the photo's size, or remove the pair."
+        )
+    if 0 < mask.max() < 128:
+        yield f"{pair.mask}: nowhere brighter than {mask.max()} of 255. Save the mask with 0 and 255."
+    if grey > 0.5:
+        yield (
+            f"{pair.mask}: {grey:.0%} of it are neither black nor white, so it is no mask. Threshold it, or "
+            "look whether photos and masks are interchanged."
+        )
+
+
+def _doubts(facts: list[Facts]) -> Iterator[str]:
+    """Warnings about single masks, a line for each kind of doubt."""
+    kinds = {
+        f"partly grey, up to {max((fact.grey for fact in facts), default=0):.1%}; grey is taken as doubt": [
+            fact for fact in facts if fact.grey > 0
+        ],
+        "wholly in focus; as it should be if nothing in the photo is blurred": [
+            fact for fact in facts if fact.defocused == 0
+        ],
+        "wholly defocused; as it should be if nothing in the photo is sharp": [
+            fact for fact in facts if fact.defocused == 1
+        ],
+        "more detail in what is called defocused than in the rest; look whether it is inverted": [
+            fact for fact in facts if fact.focus_ratio is not None and fact.focus_ratio < _SUSPECT
+        ],
+    }
+    for doubt, found in kinds.items():
+        if found:
+            names = ", ".join(str(fact.pair.mask) for fact in found[:_NAMED])
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            yield f"{names}{more}: {doubt}."
+
+
+def _copies(facts: list[Facts]) -> list[list[Pair]]:
+    """Groups of pairs whose photos have the same pixels."""
+    groups = defaultdict(list)
+    for fact in facts:
+        groups[fact.content].append(fact.pair)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _judge_polarity(facts: list[Facts]) -> tuple[str, bool]:
+    """What is to be said of the masks of a split, if anything, and whether they are to be refused.
+
+    By the median over the split: in one photo, smooth things may be in focus before a busy blur; over a set,
+    what is in focus has the more detail.
+    """
+    ratios = [fact.focus_ratio for fact in facts if fact.focus_ratio is not None]
+    pair = facts[0].pair
+    if not ratios:
+        return f"{pair.mask.parent}: no mask has enough of both sides to check which is which.", False
+    ratio = statistics.median(ratios)
+    if ratio >= UNSURE:
+        return "", False
+    found = (
+        f"{pair.mask.parent}: with white = {pair.white} in the {pair.split} masks, what is defocused has "
+        f"{1 / ratio:.3g} times the detail of the rest (median of {len(ratios)})"
+    )
+    if ratio >= INVERTED:
+        return f"{found}: too close to tell whether they are inverted. Look at some.", False
+    other = "focus" if pair.white == "defocus" else "defocus"
+    return f"{found}: inverted. If white is {other}, set data.source: pairs and data.white: {other}.", True

@@ -1,0 +1,245 @@
+"""Where each data set keeps photos and masks on disk, what is white in its masks, and how it is split.
+
+    pairs = find_pairs(config.data)
+    errors, warnings = check_pairs(pairs, config.data.source)
+    image, mask = read_pair(pairs[0])           # white = defocused, whichever way the set has it
+
+Who reads all files anyway calls `match_pairs`, and of `pairs`, where `read_pair` is, `examine` and `check_facts`: then
+each is read once.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from r2mrf import config
+from r2mrf.data import cuhk_split
+from r2mrf.data.pairs import Pair, check_facts, examine
+from r2mrf.errors import DataError
+from r2mrf.imaging.images import SUFFIXES
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder of photos and its folder of masks: of each, the first of these names that exists.
+
+    Folders are compared without regard to case, and "_" counts as "-".
+    """
+
+    split: str | None  # "train" | "test"; None: a list of names says which are for testing
+    images: tuple[str, ...]
+    masks: tuple[str, ...]
+    prefix: str = ""  # files whose names start otherwise are left out
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way in which a set is found on disk."""
+
+    white: str | None  # "defocus" | "focus"; None: the parameter `data.white` says
+    parts: tuple[Part, ...]
+
+    def __str__(self) -> str:
+        return " and ".join(f"{part.images[0]}/ with {part.masks[0]}/" for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set: its page, its numbers of train and test pairs, and its layouts, the commonest first."""
+
+    page: str
+    counts: tuple[int, int] | None
+    layouts: tuple[Layout, ...]
+
+
+_IMAGES = ("image", "images", "imgs", "img", "source")
+_GT = ("gt", "gts", "mask", "masks")
+_MASKS = ("mask", "masks", "gt", "gts")
+
+# Folders and polarity as the archives and the code published with D-DFFNet, BR2Net and DENets have them.
+SOURCES = {
+    "cuhk": Source(  # Shi, Xu and Jia, CVPR 2014: 1,000 photos, of which 296 of motion blur are left out
+        "http://www.cse.cuhk.edu.hk/leojia/projects/dblurdetect/",
+        (604, 100),
+        (
+            Layout("defocus", (Part(None, _IMAGES, _GT, prefix="out_of_focus"),)),
+            # Zhao's copy of the 100 for testing: numbered 1 to 100, and the masks turned round
+            Layout("focus", (Part("test", ("xu100-source",), ("xu100-gt",)),)),
+        ),
+    ),
+    "dut": Source(  # Zhao, Zhao, Wang and Lu, CVPR 2018 (BTBNet)
+        "http://ice.dlut.edu.cn/ZhaoWenda/BTBCRLNet.html",
+        (600, 500),
+        (
+            Layout("focus", (
+                Part("train", ("DUT600S_Training",), ("DUT600GT_Training",)),
+                Part(
+                    "test",
+                    ("DUT500S-Testing", "dut500-source", *_IMAGES),
+                    ("DUT500GT-Testing", "dut500-gt", *_GT),
+                ),
+            )),
+        ),
+    ),
+    "ctcug": Source(  # Tang et al., TPAMI 2020 (DeFusionNET)
+        "https://github.com/ChangTang/BR2Net",
+        (0, 150),
+        (Layout("defocus", (Part("test", ("CTCUG_images", *_IMAGES), ("CTCUG_gt", *_GT)),)),),
+    ),
+    "ebd": Source(  # Jin et al., ICME 2023 (D-DFFNet): 300 of its photos are wholly in focus
+        "https://github.com/yuxinjin-whu/D-DFFNet",
+        (0, 1605),
+        (Layout("focus", (Part("test", _IMAGES, _GT),)),),
+    ),
+    "pairs": Source(
+        "",
+        None,
+        (
+            Layout(None, tuple(
+                Part(split, tuple(f"{split}/{n}" for n in _IMAGES), tuple(f"{split}/{n}" for n in _MASKS))
+                for split in ("train", "test")
+            )),
+            Layout(None, (Part(None, _IMAGES, _MASKS),)),
+        ),
+    ),
+}  # fmt: skip
+
+
+def find_pairs(data: config.Data) -> list[Pair]:
+    """The pairs of a set, sorted by id; of a set that is only for testing, test pairs alone.
+
+    Raises:
+        DataError: as `match_pairs`, and for every problem that it returns.
+    """
+    pairs, problems = match_pairs(data)
+    if problems:
+        raise DataError(*problems)
+    return pairs
+
+
+def match_pairs(data: config.Data) -> tuple[list[Pair], list[str]]:
+    """Match photos and masks by stem, without regard to case, suffix and Unicode form.
+
+    Returns:
+        Pairs, sorted by id, and problems: a photo or mask without its partner, two of one name.
+
+    Raises:
+        DataError: the set's folders are not there; says where it looked, and for what.
+    """
+    base, layout = _locate(data)
+    pairs: list[Pair] = []
+    problems: list[str] = []
+    for part in layout.parts:
+        photos, masks = _match(base, part, problems)
+        tests = _tests(data.source, base, photos, problems) if part.split is None and photos else set()
+        for key in photos.keys() & masks.keys():
+            split = part.split or ("test" if key in tests else "train")
+            name = f"{split}-{photos[key].stem}" if len(layout.parts) > 1 else photos[key].stem
+            pairs.append(Pair(name, split, photos[key], masks[key], layout.white or data.white))
+    if not pairs and not problems:
+        problems.append(f"{base}: no photos of the set {data.source} lie in its folders. Unpack it there.")
+    return sorted(pairs, key=lambda pair: pair.id), problems
+
+
+def check_pairs(pairs: Iterable[Pair], source: str = "pairs") -> tuple[list[str], list[str]]:
+    """Read all pairs and judge the set: `check_facts` and `check_counts`, as errors and warnings."""
+    facts = [examine(pair)[2] for pair in pairs]
+    errors, warnings = check_facts(facts)
+    return errors, warnings + check_counts([fact.pair for fact in facts], source)
+
+
+def check_counts(pairs: Iterable[Pair], source: str) -> list[str]:
+    """A warning if there are fewer or more pairs than the set was published with."""
+    splits, counts = [pair.split for pair in pairs], SOURCES[source].counts
+    found = (splits.count("train"), splits.count("test"))
+    if counts in (None, found):
+        return []
+    return [
+        f"{source}: {found[0]} pairs for training and {found[1]} for testing, but the published set has "
+        f"{counts[0]} and {counts[1]}. Results on it cannot be compared with published ones."
+    ]
+
+
+def _locate(data: config.Data) -> tuple[Path, Layout]:
+    """The folder in which a layout of the set begins: `data.root`, or the one folder in it that fits."""
+    root, source = Path(data.root), SOURCES[data.source]
+    inner = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    for bases in ([root], inner):
+        fits = [(base, layout) for base in bases for layout in source.layouts if _fits(base, layout)]
+        if len({base for base, _ in fits}) > 1:
+            found = ", ".join(str(base) for base, _ in fits)
+            raise DataError(f"{root}: {data.source} lies here more than once: {found}. Set data.root to one.")
+        if fits:
+            return fits[0]
+    wanted = "; or ".join(str(layout) for layout in source.layouts)
+    origin = f"It is to be had from {source.page}." if source.page else "In the latter, test.txt lists test photos."
+    raise DataError(
+        f"{root}: the set {data.source} is neither here nor in a folder of it. Wanted: {wanted}. Put it "
+        f"there, or set data.root to where it lies. {origin}"
+    )
+
+
+def _fits(base: Path, layout: Layout) -> bool:
+    return any(_folder(base, part.images) for part in layout.parts)
+
+
+def _folder(base: Path, names: Iterable[str]) -> Path | None:
+    """The first of the names, "a" or "a/b", that is a folder below the base."""
+    below = {_like(path.relative_to(base)): path for path in sorted([*base.glob("*/"), *base.glob("*/*/")])}
+    return next((below[_like(name)] for name in names if _like(name) in below), None)
+
+
+def _like(name: str | Path) -> str:
+    return Path(name).as_posix().casefold().replace("_", "-")
+
+
+def _match(base: Path, part: Part, problems: list[str]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Photos and masks of a part by the name that both bear; what has no partner is added to the problems."""
+    images, masks = _folder(base, part.images), _folder(base, part.masks)
+    if images is None or masks is None:
+        if images or masks:
+            lacking = part.images[0] if masks else part.masks[0]
+            problems.append(f"{base / lacking}: no such folder, while {images or masks} is there. Add it.")
+        return {}, {}
+    photo_of, mask_of = _files(images, part.prefix, problems), _files(masks, part.prefix, problems)
+    for key in sorted(photo_of.keys() - mask_of.keys()):
+        problems.append(f"{photo_of[key]}: no mask of this name in {masks}. Add it, or remove the photo.")
+    for key in sorted(mask_of.keys() - photo_of.keys()):
+        problems.append(f"{mask_of[key]}: no photo of this name in {images}. Add it, or remove the mask.")
+    return photo_of, mask_of
+
+
+def _files(folder: Path, prefix: str, problems: list[str]) -> dict[str, Path]:
+    """Image files by `_key`; of two with the same key the first is taken, and the problems name both."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        key = _key(path.stem)
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not key.startswith(prefix):
+            continue
+        if key in files:
+            problems.append(f"{path}: {files[key].name} lies beside it, of the same name. Keep one of them.")
+        files.setdefault(key, path)
+    return files
+
+
+def _key(stem: str) -> str:
+    return unicodedata.normalize("NFC", stem).casefold()  # one system's file names are another's, decomposed
+
+
+def _tests(source: str, base: Path, photos: dict[str, Path], problems: list[str]) -> set[str]:
+    """Keys of the photos for testing: CUHK's own list, or the lines of `test.txt`."""
+    if source == "cuhk":
+        return {f"out_of_focus{number:04d}" for number in cuhk_split.TEST}
+    path = base / "test.txt"
+    if not path.is_file():
+        problems.append(f"{path}: missing. Write into it the names of the photos for testing, one a line.")
+        return set()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    names = [Path(line.strip()) for line in lines if line.strip()]
+    keys = {_key(name.stem if name.suffix.lower() in SUFFIXES else name.name): name for name in names}
+    for key in sorted(keys.keys() - photos.keys()):
+        problems.append(f"{path}: there is no photo {keys[key]}. Correct the line, or remove it.")
+    return set(keys)

@@ -1,0 +1,1 @@
+"""How the network is run fast: add a runtime or a form for export here."""

@@ -1,0 +1,155 @@
+"""What runs the network: torch, ONNX Runtime or OpenVINO behind one call; torch on a GPU where there is one.
+
+    engine = create("openvino", checkpoint, threads=2)
+    defocus, steps = engine(x)              # normalised float32 B×3×S×S -> probabilities
+    print(fastest(checkpoint, threads=2))   # "openvino fp32 (photos/s: openvino fp32 21.3, torch fp32 17.9)"
+
+An engine gives torch's probabilities, to the rounding of its precision; `fastest` refuses one that does not. Unless
+another precision is asked for, it is fp32: the same photo then has the same map on every machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from r2mrf.engines.onnx_graph import to_onnx
+from r2mrf.engines.pytorch import Torch
+from r2mrf.engines.runtimes import RUNTIMES, Engine, EngineError
+from r2mrf.errors import UserError
+from r2mrf.imaging import images
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.precision import native_bfloat16
+from r2mrf.rendering.scenes import render_scene
+
+ENGINES = ("torch", "openvino", "onnx")  # of those that are equally fast, `fastest` takes the first
+TIE = 1.05  # rates that differ by less are equal: the next trial might turn them round
+# Largest mean difference of maps from torch's in fp32, over rendered scenes. The released weights' maps differ by 2e-7
+# between engines in fp32; in bf16 by 0.0013 on scenes and by 0.002 to 0.008 on sets of photographs.
+AGREEMENT = {"fp32": 1e-3, "bf16": 0.01}
+
+log = logging.getLogger(__name__)
+
+
+def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precision: str = "fp32") -> Engine:
+    """Create an engine by name: one of `ENGINES`, or `auto` for the fastest (said in the log).
+
+    Args:
+        threads: how many the engine uses; None: as many as torch has.
+        precision: fp32; bf16, which ONNX Runtime does not have; or auto for the faster of those that agree.
+
+    Raises:
+        EngineError: no such engine, its package is not installed, or it lacks the precision.
+        GraphError: the network cannot be turned into the engine's form.
+        UserError: the model's weights are no numbers.
+    """
+    check(checkpoint)
+    if "auto" in (name, precision):
+        trial = fastest(checkpoint, threads, name, precision)
+        log.info("engine: %s", trial)
+        return trial.engine
+    if name == "torch":
+        return Torch(checkpoint.network, threads, precision)
+    if runtime := RUNTIMES.get(name):
+        graph, size = to_onnx(checkpoint.network), checkpoint.preprocess.size
+        return runtime(graph, threads or torch.get_num_threads(), size, precision)
+    raise EngineError(f"no engine {name!r}: use one of {', '.join(ENGINES)}, or auto")
+
+
+def check(checkpoint: Checkpoint) -> None:
+    """Raises UserError if weights are no numbers: their maps would be none."""
+    if not all(value.isfinite().all() for value in checkpoint.network.state_dict().values()):
+        raise UserError(f"{checkpoint.name}: some of its weights are no numbers; train it anew, or give another model")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The fastest engine. Engines are named with their precision ("torch fp32").
+
+    `rates`: photos a second by name, fastest first; `refused`: name -> why it was not timed.
+    """
+
+    engine: Engine
+    rates: dict[str, float]
+    refused: dict[str, str]
+
+    def __str__(self) -> str:
+        rates = ", ".join(f"{name} {rate:.1f}" for name, rate in self.rates.items())
+        without = f"; without {', '.join(self.refused)}" if self.refused else ""
+        return f"{_label(self.engine.name, self.engine.precision)} (photos/s: {rates}{without})"
+
+
+def fastest(
+    checkpoint: Checkpoint,
+    threads: int | None = None,
+    name: str = "auto",
+    precision: str = "fp32",
+    batch: int = 4,
+    rounds: int = 3,
+) -> Trial:
+    """Time engines on a few rendered scenes, by turns, and take the fastest.
+
+    It stays the choice: to have the same engine in other processes, pass on its name and precision. Rates that differ
+    by less than `TIE` go by the order of `ENGINES`. An engine that fails here is refused, and so is one whose maps
+    differ from torch's in fp32 by more than `AGREEMENT`, however fast it is.
+
+    Args:
+        name: `auto` tries every engine, another name only that one.
+        precision: `auto` tries fp32, and bf16 where it is native; another one only that.
+
+    Raises:
+        EngineError: no engine is left.
+        UserError: the model's weights are no numbers.
+    """
+    size = checkpoint.preprocess.size
+    scenes = (images.decode(render_scene(number, size).jpeg) for number in range(batch))
+    x = checkpoint.preprocess.normalise(np.stack(list(scenes)))
+    expected = create("torch", checkpoint, threads)(x).defocus
+    engines, refused = {}, {}
+    for candidate, form in _candidates(name, precision):
+        label = _label(candidate, form)
+        try:
+            engine = create(candidate, checkpoint, threads, form)
+            defocus = engine(x).defocus  # the first batch is slower, and not timed
+        except Exception as error:  # whatever other makers' code thinks of this machine, torch still does
+            refused[label] = " ".join(str(error).split())
+            continue
+        if np.abs(defocus - expected).mean() <= AGREEMENT[form]:
+            engines[label] = engine
+        else:
+            refused[label] = "its maps are not those of torch in fp32"
+    if not engines:
+        raise EngineError("no engine is left: " + "; ".join(f"{label}: {why}" for label, why in refused.items()))
+    seconds = {label: min(times) for label, times in _time(engines, x, rounds).items()}
+    best = next(label for label in engines if seconds[label] <= TIE * min(seconds.values()))
+    rates = {label: batch / seconds[label] for label in sorted(engines, key=seconds.__getitem__)}
+    return Trial(engines[best], rates, refused)
+
+
+def _candidates(name: str, precision: str) -> list[tuple[str, str]]:
+    """Return the pairs of engine and precision to try, in the order in which equals are taken."""
+    formats = ("fp32", "bf16") if native_bfloat16() else ("fp32",)
+    return [
+        (candidate, form)
+        for form in (formats if precision == "auto" else (precision,))
+        for candidate in (ENGINES if name == "auto" else (name,))
+    ]
+
+
+def _label(name: str, precision: str) -> str:
+    return f"{name} {precision}"
+
+
+def _time(engines: dict[str, Engine], x: np.ndarray, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each batch; by turns, so that what else the machine does falls on all alike."""
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(rounds):
+        for name, engine in engines.items():
+            began = time.perf_counter()
+            engine(x)
+            times[name].append(time.perf_counter() - began)
+    return times

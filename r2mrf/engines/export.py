@@ -1,0 +1,137 @@
+"""A trained model for other programs: a folder with its graph for ONNX Runtime or OpenVINO, and `model.json`.
+
+`model.json` says all that is needed to use the graph: what goes in, what comes out, the preprocessing, the SHA-256
+of the model and of each file, and how closely the graph was found to follow torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from r2mrf.engines.onnx_graph import Graph, to_onnx
+from r2mrf.engines.runtimes import INPUT, OUTPUTS, RUNTIMES, Engine, package
+from r2mrf.errors import UserError
+from r2mrf.network.checkpoint import FACTS, Checkpoint
+from r2mrf.system.atomic import whole_folder
+
+FORMATS = ("onnx", "openvino")
+TOLERANCE = 1e-3  # of a probability, both in float32: a quarter of a grey level of a map on disk
+
+INTERFACE = {
+    "input": {
+        "name": INPUT,
+        "shape": ["batch", 3, "height", "width"],
+        "type": "float32",
+        "meaning": "RGB photo as displayed, resized by area to preprocess.size × preprocess.size, its proportions not "
+        "kept; (value / 255 - preprocess.mean) / preprocess.std per channel",
+    },
+    "outputs": {
+        OUTPUTS[0]: {
+            "shape": ["batch", "height", "width"],
+            "type": "float32",
+            "meaning": "probability that a pixel is out of focus, 0 to 1",
+        },
+        OUTPUTS[1]: {
+            "shape": ["batch", "steps", "rows", "columns"],
+            "type": "float32",
+            "meaning": "the same after each of the last recurrent steps, smaller; where they agree and are decided, "
+            "the map can be trusted: confidence = mean |2 p - 1|, p their mean over the steps",
+        },
+    },
+}
+
+
+class ExportError(UserError):
+    """An export that could not be made; the message says why, and nothing is left behind."""
+
+
+def export(checkpoint: Checkpoint, form: str, folder: str | Path) -> dict:
+    """Write a folder, replacing an older export of the same form; returns what its `model.json` says.
+
+    Args:
+        form: `onnx` (model.onnx) or `openvino` (model.xml, model.bin).
+
+    Raises:
+        ExportError: `folder` holds something else, or the graph does not give torch's probabilities.
+        UserError: the runtime that checks the graph is not installed, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    _check_free(folder, form)
+    with whole_folder(folder) as new:
+        graph = _write_onnx(checkpoint, new) if form == "onnx" else _write_openvino(checkpoint, new)
+        engine = RUNTIMES[form](graph, torch.get_num_threads())
+        difference = _largest_difference(checkpoint, engine)
+        if not difference <= TOLERANCE:
+            raise ExportError(
+                f"{folder}: not written, as its probabilities differ from torch's by up to {difference:.2g} "
+                f"(allowed: {TOLERANCE:g}); please report the model's architecture and the versions installed"
+            )
+        facts = {
+            "format": 1,
+            "export": form,
+            "name": checkpoint.name,
+            "sha256": checkpoint.sha256,
+            "model": checkpoint.model.model_dump(),
+            "preprocess": checkpoint.preprocess.to_dict(),
+            "training": checkpoint.training,
+            **INTERFACE,
+            "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(new.iterdir())},
+            "parity": {"torch": torch.__version__, "largest_difference": difference, "tolerance": TOLERANCE},
+        }
+        (new / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return facts
+
+
+def _largest_difference(checkpoint: Checkpoint, engine: Engine) -> float:
+    """Largest difference of any probability from torch's in float32, over batches of noise and of edge cases."""
+    graph, largest = Graph(checkpoint.network), [0.0]
+    for photos in _probes(checkpoint.preprocess.size):
+        x = checkpoint.preprocess.normalise(photos)
+        with torch.inference_mode():
+            expected = graph(torch.from_numpy(x))
+        for got, wanted in zip(engine(x), expected, strict=True):
+            if got.shape != tuple(wanted.shape):
+                return float("inf")
+            largest.append(np.abs(got - wanted.numpy()).max())
+    return float(np.max(largest))  # NaN, if any is
+
+
+def _probes(size: int) -> list[np.ndarray]:
+    """Batches of uint8 photos: noise alone; black, white, an edge and a ramp together; noise of another size."""
+    random = np.random.default_rng(0)
+    black = np.zeros((size, size, 3), np.uint8)
+    edge, ramp = black.copy(), black.copy()
+    edge[:, size // 2 :] = 255
+    ramp[:] = np.linspace(0, 255, size)[:, None, None]
+    noise, wide = (random.integers(0, 256, (1, size, width, 3), dtype=np.uint8) for width in (size, size + 32))
+    return [noise, np.stack([black, black + 255, edge, ramp]), wide]
+
+
+def _write_onnx(checkpoint: Checkpoint, folder: Path) -> Path:
+    path = folder / "model.onnx"
+    path.write_bytes(to_onnx(checkpoint.network))
+    return path
+
+
+def _write_openvino(checkpoint: Checkpoint, folder: Path) -> Path:
+    openvino = package("openvino")
+    graph = openvino.Core().read_model(to_onnx(checkpoint.network))
+    openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
+    return folder / "model.xml"
+
+
+def _check_free(folder: Path, form: str) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        older = json.loads((folder / FACTS).read_bytes()).get("export")
+    except (OSError, ValueError, AttributeError):
+        older = None
+    if older != form:
+        what = f"an export for {older}" if older else f"not an export for {form}"
+        raise ExportError(f"{folder} is there and is {what}: give another name, or move it away")

@@ -1,0 +1,105 @@
+"""The network as the one graph that every engine runs and that an export holds."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import json
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from r2mrf.engines.fold import for_inference
+from r2mrf.engines.runtimes import INPUT, OUTPUTS, WEIGHTS_HASH
+from r2mrf.errors import UserError
+from r2mrf.network.model import R2MRF
+
+AGREEMENT_STEPS = 3  # last recurrent steps whose agreement makes the confidence
+OPSET = 18  # of ONNX 1.13, 2022: older runtimes read it too
+
+
+class GraphError(UserError):
+    """The graph cannot be written; the message says why, and what to do."""
+
+
+class Graph(nn.Module):
+    """Normalised photos B×3×H×W -> probabilities of defocus, in float32: `defocus` B×H×W, and `steps` B×K×h×w,
+    what the last K recurrent steps say on the grid, K = `AGREEMENT_STEPS` or fewer."""
+
+    def __init__(self, network: R2MRF):
+        super().__init__()
+        self.network = network.eval().to(memory_format=torch.channels_last)
+
+    def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
+        """(`defocus`, `steps`), as above."""
+        outputs = self.network(photos)
+        steps = [self.network.fuse(sides) for sides in outputs.sides[-AGREEMENT_STEPS:]]
+        return outputs.fused.float().sigmoid().squeeze(1), torch.cat(steps, dim=1).float().sigmoid()
+
+
+def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
+    """The graph as an ONNX file. Batch, height and width are free; height and width at least 32.
+
+    Args:
+        folded: of the network `for_inference`, and what is made of weights alone is computed. If not, the graph's
+            weights are those of the network itself, by their names.
+
+    Raises:
+        GraphError: the package onnx is missing, or the network does what ONNX has no word for.
+    """
+    if importlib.util.find_spec("onnx") is None:
+        raise GraphError("ONNX files cannot be written here: `pip install onnx`, or use the engine torch")
+    sizes = {
+        INPUT: {0: "batch", 2: "height", 3: "width"},
+        OUTPUTS[0]: {0: "batch", 1: "height", 2: "width"},
+        OUTPUTS[1]: {0: "batch", 2: "rows", 3: "columns"},
+    }
+    names: dict[str, Any] = {"input_names": [INPUT], "output_names": list(OUTPUTS), "dynamic_axes": sizes}
+    # EVAL would fold the normalisation whatever it is asked
+    mode = torch.onnx.TrainingMode.EVAL if folded else torch.onnx.TrainingMode.PRESERVE
+    options: dict[str, Any] = {"training": mode, "do_constant_folding": folded, "opset_version": OPSET}
+    graph, example = Graph(for_inference(network) if folded else network), torch.zeros(1, 3, 64, 64)
+    file: Any = io.BytesIO()  # torch takes it; its types know of paths only
+    try:
+        with warnings.catch_warnings():
+            # the exporter that torch calls legacy takes two seconds; the newer one, half a minute
+            warnings.simplefilter("ignore")
+            torch.onnx.export(graph, (example,), file, dynamo=False, **options, **names)
+    except torch.onnx.errors.OnnxExporterError as error:
+        cause = " ".join(str(error).split())[:200]
+        raise GraphError(f"the network cannot be written as ONNX ({cause}): use the engine torch") from None
+    return file.getvalue()
+
+
+def without_weights(network: R2MRF, weights: bytes, beside: str) -> bytes:
+    """The graph as an ONNX file that holds no weights, but says where in a safetensors file each of them is.
+
+    Args:
+        weights: content of that file.
+        beside: its name, in the folder where the graph will be.
+
+    Raises:
+        GraphError: as `to_onnx`, or the file is not of this network.
+    """
+    graph = to_onnx(network.eval(), folded=False)
+    import onnx  # is there, as `to_onnx` has seen
+    from onnx.external_data_helper import set_external_data
+
+    model = onnx.load_from_string(graph)
+    head = int.from_bytes(weights[:8], "little")  # a safetensors file: length of the header, header, numbers
+    places = json.loads(weights[8 : 8 + head])
+    for tensor in model.graph.initializer:
+        name = tensor.name.removeprefix("network.")
+        start, end = (8 + head + place for place in places.get(name, {"data_offsets": (0, 0)})["data_offsets"])
+        if tensor.raw_data != weights[start:end]:
+            raise GraphError(f"{beside} does not hold the network's {name}: save the network anew")
+        set_external_data(tensor, beside, offset=start, length=end - start)
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+    for node in model.graph.node:
+        node.ClearField("name")  # nobody reads them, and they are a third of the file
+    onnx.helper.set_model_props(model, {WEIGHTS_HASH: hashlib.sha256(weights).hexdigest()})
+    return model.SerializeToString(deterministic=True)

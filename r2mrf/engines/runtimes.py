@@ -1,0 +1,130 @@
+"""What runs the network outside of torch: ONNX Runtime or OpenVINO behind one call.
+
+    engine = RUNTIMES["openvino"](graph, threads=2)   # graph: what `r2mrf.engines.onnx_graph.to_onnx` wrote
+    defocus, steps = engine(x)                        # normalised float32 B×3×S×S -> probabilities
+
+Torch is not imported here: it takes seconds and half a gigabyte, and workers that only score do without.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from r2mrf.errors import UserError
+
+INPUT, OUTPUTS = "photos", ("defocus", "steps")  # names in the graph
+WEIGHTS_HASH = "weights_sha256"  # of a graph without weights: the file that it takes them from
+
+
+class EngineError(UserError):
+    """An engine that cannot be had here; the message says what to do."""
+
+
+class Probabilities(NamedTuple):
+    """Of defocus, float32 in [0, 1]: `defocus` B×S×S; `steps` B×K×h×w, of the last recurrent steps, on the grid."""
+
+    defocus: np.ndarray
+    steps: np.ndarray
+
+
+class Engine(Protocol):
+    """Runs one network. `name` and `precision` (fp32 or bf16) tell apart engines that give other numbers."""
+
+    name: str
+    precision: str
+
+    def __call__(self, x: np.ndarray) -> Probabilities:
+        """`x`: normalised photos, float32 B×3×S×S in any memory layout."""
+
+
+class OnnxRuntime:
+    """Runs `model`, an ONNX file or its content, in fp32; sizes are free.
+
+    `facts`: what the file says of itself beside the graph.
+
+    Raises:
+        EngineError: another precision than fp32 is asked for, or the package is not installed.
+    """
+
+    name, precision = "onnx", "fp32"
+
+    def __init__(self, model: bytes | Path, threads: int, size: int | None = None, precision: str = "fp32"):
+        if precision != self.precision:
+            raise EngineError(f"the engine onnx calculates in fp32 only, not in {precision}: use another engine")
+        runtime = package("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors only
+        source = model if isinstance(model, bytes) else str(model)
+        self.session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self.facts = self.session.get_modelmeta().custom_metadata_map
+
+    def __call__(self, x: np.ndarray) -> Probabilities:
+        return Probabilities(*self.session.run(OUTPUTS, {INPUT: np.ascontiguousarray(x)}))
+
+
+class OpenVino:
+    """Runs `model`, an ONNX file or its content, or an OpenVINO .xml; `size`: of all photos, where it is known before.
+
+    If it is, photos go through one by one: of shapes that it knows OpenVINO makes fewer operations, and what one photo
+    needs stays in the cache.
+
+    Raises:
+        EngineError: this processor cannot calculate in that precision, or the package is not installed.
+    """
+
+    name = "openvino"
+
+    def __init__(self, model: bytes | Path, threads: int, size: int | None = None, precision: str = "fp32"):
+        self.precision = precision
+        core = package("openvino").Core()
+        graph = core.read_model(model if isinstance(model, bytes) else str(model))
+        self.one_by_one = size is not None
+        if self.one_by_one:
+            graph.reshape([1, 3, size, size])
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
+            "PERFORMANCE_HINT": "LATENCY",  # all threads on one photo or batch: they come one after the other
+            "ENABLE_CPU_PINNING": False,  # several processes would all pin themselves to the same cores
+        }
+        refusal = EngineError(f"OpenVINO cannot calculate in {precision} on this processor: use the precision fp32")
+        try:
+            self.compiled = core.compile_model(graph, "CPU", settings)
+        except RuntimeError:
+            if precision == "fp32":
+                raise
+            raise refusal from None
+        used = self.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if {"f32": "fp32"}.get(used, used) != precision:  # a hint may be passed over
+            raise refusal
+
+    def __call__(self, x: np.ndarray) -> Probabilities:
+        x = np.ascontiguousarray(x)
+        outputs = [self.compiled(part) for part in (np.split(x, len(x)) if self.one_by_one else [x])]
+        return Probabilities(*(np.concatenate([output[name] for output in outputs]) for name in OUTPUTS))
+
+
+RUNTIMES: dict[str, Callable[..., Engine]] = {"onnx": OnnxRuntime, "openvino": OpenVino}
+
+
+def package(name: str) -> ModuleType:
+    """Import an engine's package.
+
+    Raises:
+        EngineError: it is not installed, or cannot be loaded here.
+    """
+    if name == "openvino":
+        # None forbids the import, which would send usage statistics
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise EngineError(f"{name} cannot be loaded ({error}): `pip install {name}`, or use the engine torch") from None

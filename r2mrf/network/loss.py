@@ -1,0 +1,40 @@
+"""Cross-entropy of the fused map and of every intermediate output, summed (paper, section 3)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from r2mrf.imaging.maps import DOUBT
+from r2mrf.network.model import Outputs
+
+
+def certain(mask: Tensor) -> Tensor:
+    """1 where a mask in [0, 1] says sharp or defocused, 0 in the doubt between; same shape."""
+    return ((mask <= DOUBT[0]) | (mask >= DOUBT[1])).to(mask.dtype)
+
+
+def loss_terms(outputs: Outputs, mask: Tensor, side_weight: float = 1.0) -> dict[str, Tensor]:
+    """Weighted terms of the loss, by name: `fused`, and `side_t` for t = 0 … T (sum over the five branches).
+
+    Intermediate outputs are compared on their own grid with the area-averaged mask, the fused map at full size.
+
+    Args:
+        outputs: of the network.
+        mask: B×1×H×W in [0, 1], 1 = defocused.
+        side_weight: weight of each branch's output at each step; 1 in the paper.
+    """
+    weight = certain(mask)
+    terms = {"fused": _cross_entropy(outputs.fused, mask, weight)}
+    rows, columns = outputs.sides[0].shape[-2:]
+    grid_weight = F.adaptive_avg_pool2d(weight, (rows, columns))
+    grid_mask = F.adaptive_avg_pool2d(mask * weight, (rows, columns)) / grid_weight.clamp_min(1e-6)
+    for t, sides in enumerate(outputs.sides):
+        each = _cross_entropy(sides, grid_mask.expand_as(sides), grid_weight)  # mean over branches and pixels
+        terms[f"side_{t}"] = side_weight * sides.shape[1] * each
+    return terms
+
+
+def _cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Mean over the pixels; doubtful ones count as zero, so that every photo weighs the same in any batch."""
+    return F.binary_cross_entropy_with_logits(logits.float(), target, weight=weight)

@@ -1,0 +1,151 @@
+"""The network: aggregated multi-level deep features (AMDF), five branches of recurrent residual refinement, fusion.
+
+After Tang et al., "R2MRF: Defocus Blur Detection via Recurrently Refining Multi-Scale Residual Features",
+AAAI 2020, section 3. The code was never released; what is inferred is said in docs/method.md.
+
+    F_1 … F_5  features of the backbone; all maps live on F_1's grid (1/grid_stride of the input)
+    A          = relu(W_a · Cat(F_1, Up F_2, …, Up F_5))          once a photo
+    O_l^0      = Up(W_l · F_l)                                    first side map of branch l, logits
+    O_l^t      = O_l^{t-1} + RRM_l^t(Cat(O_l^{t-1}, A))           t = 1 … T
+    B          = W_f · Cat(O_1^T, …, O_5^T)                       P(defocus) = sigmoid(Up B)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from r2mrf.config import Model
+from r2mrf.network.backbones import Backbone
+
+BRANCHES = 5
+
+
+class Outputs(NamedTuple):
+    """`fused`: B×1×H×W logits at the input's size. `sides`: T+1 tensors B×5×h×w, logits of the five branches
+    after t = 0 … T steps, on the grid."""
+
+    fused: Tensor
+    sides: list[Tensor]
+
+
+class AMDF(nn.Module):
+    """Merges the five levels into one feature map on the first level's grid.
+
+    A 1×1 convolution and bilinear upsampling are both linear and commute, so each level is reduced at its own
+    size and then enlarged: the same sum as convolving the concatenation, for a fraction of the work.
+    """
+
+    def __init__(self, channels: list[int], width: int):
+        super().__init__()
+        self.merge = nn.Conv2d(sum(channels), width, kernel_size=1)
+        self.channels = channels
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Five B×C_l×h_l×w_l -> B×width×h_1×w_1."""
+        weights = self.merge.weight.split(self.channels, dim=1)
+        grid = features[0].shape[-2:]
+        total = F.conv2d(features[0], weights[0], self.merge.bias)
+        for feature, weight in zip(features[1:], weights[1:], strict=True):
+            total = total + upsample(F.conv2d(feature, weight), grid)
+        return F.relu(total)
+
+
+class RRM(nn.Module):
+    """Residual refinement module: two paths, 3×3 and 5×5, that share what they see half-way.
+
+    Its first convolutions read Cat(O, A). They are linear, so the part that reads A (`context`) can be computed
+    apart; with weights shared over the steps it is the same in every step.
+    """
+
+    def __init__(self, amdf_width: int, width: int):
+        super().__init__()
+        self.s1 = nn.Conv2d(1 + amdf_width, width, kernel_size=3, padding=1)
+        self.p1 = nn.Conv2d(1 + amdf_width, width, kernel_size=5, padding=2)
+        self.s2 = nn.Conv2d(2 * width, width, kernel_size=3, padding=1)
+        self.p2 = nn.Conv2d(2 * width, width, kernel_size=5, padding=2)
+        self.out = nn.Conv2d(2 * width, 1, kernel_size=1)
+
+    def context(self, amdf: Tensor) -> Tensor:
+        """B×C×h×w -> B×2M×h×w: what both first convolutions make of A."""
+        return torch.cat([_part(self.s1, amdf, 1, None), _part(self.p1, amdf, 1, None)], dim=1)
+
+    def forward(self, side: Tensor, context: Tensor) -> Tensor:
+        """Side map B×1×h×w and `context(A)` -> refinement B×1×h×w."""
+        first = torch.cat([_part(self.s1, side, 0, 1), _part(self.p1, side, 0, 1)], dim=1)
+        first = F.relu(first + context)
+        second = F.relu(torch.cat([self.s2(first), self.p2(first)], dim=1))
+        return self.out(second)
+
+
+class Branch(nn.Module):
+    """One level's side map and its refinement over T steps."""
+
+    def __init__(self, channels: int, model: Model):
+        super().__init__()
+        self.side = nn.Conv2d(channels, 1, kernel_size=1)
+        self.steps, self.residual = model.recurrent_steps, model.rrm
+        modules = min(self.steps, 1) if model.share_steps else self.steps
+        self.refine = nn.ModuleList(RRM(model.amdf_width, model.width) for _ in range(modules))
+
+    def forward(self, feature: Tensor, amdf: Tensor) -> list[Tensor]:
+        """B×C_l×h_l×w_l and A on the grid -> side maps after t = 0 … T steps, each B×1×h×w."""
+        side = upsample(self.side(feature), amdf.shape[-2:])
+        sides = [side]
+        modules = cast(list[RRM], list(self.refine))
+        contexts = [module.context(amdf) for module in modules]
+        for step in range(self.steps):
+            i = min(step, len(modules) - 1)
+            refined = modules[i](side, contexts[i])
+            side = side + refined if self.residual else refined
+            sides.append(side)
+        return sides
+
+
+class R2MRF(nn.Module):
+    """The whole network.
+
+    Args:
+        model: architecture. `weights` is read by the backbone; use `random` when a checkpoint is loaded after.
+    """
+
+    def __init__(self, model: Model):
+        super().__init__()
+        self.backbone = Backbone(model.backbone, model.weights)
+        self.pool_first_level = model.grid_stride == 4  # as where conv1 includes its max-pool
+        self.amdf = AMDF(self.backbone.channels, model.amdf_width)
+        self.amdf.requires_grad_(model.steps != 0)  # without steps nothing reads it, and no gradient would come
+        self.branches = nn.ModuleList(Branch(channels, model) for channels in self.backbone.channels)
+        self.fusion = nn.Conv2d(BRANCHES, 1, kernel_size=1)
+        self.fusion_relu = model.fusion_relu
+        for parameter, value in zip(self.fusion.parameters(), (1 / BRANCHES, 0), strict=True):
+            nn.init.constant_(parameter, value)  # starts as the mean of the branches
+
+    def forward(self, x: Tensor) -> Outputs:
+        """Normalised photos B×3×H×W, H and W at least 32 -> `Outputs`."""
+        features = self.backbone(x)
+        if self.pool_first_level:
+            features[0] = F.max_pool2d(features[0], kernel_size=3, stride=2, padding=1)
+        amdf = self.amdf(features)
+        branches = [branch(f, amdf) for branch, f in zip(self.branches, features, strict=True)]
+        sides = [torch.cat(step, dim=1) for step in zip(*branches, strict=True)]
+        return Outputs(upsample(self.fuse(sides[-1]), x.shape[-2:]), sides)
+
+    def fuse(self, sides: Tensor) -> Tensor:
+        """Side maps of one step B×5×h×w -> fused logits B×1×h×w."""
+        fused = self.fusion(sides)
+        return F.relu(fused) if self.fusion_relu else fused
+
+
+def upsample(x: Tensor, size: torch.Size) -> Tensor:
+    """B×C×h×w -> B×C×`size`, bilinear; corners are not aligned."""
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def _part(conv: nn.Conv2d, x: Tensor, start: int, stop: int | None) -> Tensor:
+    """`conv` restricted to its input channels start:stop; the bias goes with the part that reads A."""
+    bias = conv.bias if stop is None else None
+    return F.conv2d(x, conv.weight[:, start:stop], bias, padding=conv.padding)

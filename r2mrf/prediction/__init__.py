@@ -1,0 +1,1 @@
+"""A photo in; its map, confidence and record out."""

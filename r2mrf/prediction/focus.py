@@ -1,0 +1,93 @@
+"""A map -> the record of a photo: how much is blurred, where the focus lies, a verdict, how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+VERDICTS = ("sharp", "partial", "blurred", "flat")
+
+# A photo whose grey levels hardly vary anywhere says nothing about focus: sky, wall, fog, lens cap.
+FLAT_CONTRAST = 2.0  # largest local standard deviation, grey levels of 255, that still counts as flat
+
+
+@dataclass(frozen=True)
+class Focus:
+    """Where a photo is in focus. Areas are shares of the photo; places are in pixels of the photo."""
+
+    blur_fraction: float  # share of pixels that are defocused, 0 … 1
+    focus_area: float  # share of the largest connected region in focus
+    focus_x0: int  # its bounding box, x1 and y1 exclusive; all 0 if nothing is in focus
+    focus_y0: int
+    focus_x1: int
+    focus_y1: int
+    center_blur: float  # share of defocus, weighted towards the middle
+    confidence: float  # 0 … 1: mean |2p − 1|, p averaged over the last recurrent steps
+    verdict: str
+
+
+def describe(
+    defocus: np.ndarray,
+    size: tuple[int, int],
+    confidence: float,
+    contrast: float,
+    sharp_below: float,
+    blurred_above: float,
+) -> Focus:
+    """Sum up a map.
+
+    Args:
+        defocus: float32 h×w in [0, 1], 1 = defocused; at the photo's size or smaller.
+        size: (height, width) of the photo, to which the box of the focus is scaled.
+        confidence, contrast: see `analyser.certainty` and `local_contrast`.
+        sharp_below, blurred_above: limits of blur_fraction for the verdict.
+    """
+    blurred = defocus >= 0.5
+    blur_fraction = float(blurred.mean())
+    area, (x0, y0, x1, y1) = _largest_region(~blurred)
+    (height, width), (h, w) = size, defocus.shape  # whole numbers all along: a float may round past the edge
+    return Focus(
+        blur_fraction=blur_fraction,
+        focus_area=area,
+        focus_x0=x0 * width // w,
+        focus_y0=y0 * height // h,
+        focus_x1=-(-x1 * width // w),
+        focus_y1=-(-y1 * height // h),
+        center_blur=_center_mean(blurred),
+        confidence=confidence,
+        verdict=verdict(blur_fraction, contrast, sharp_below, blurred_above),
+    )
+
+
+def verdict(blur_fraction: float, contrast: float, sharp_below: float, blurred_above: float) -> str:
+    """One of `VERDICTS`; can be given anew with other limits without running the network again."""
+    if contrast <= FLAT_CONTRAST:
+        return "flat"
+    if blur_fraction < sharp_below:
+        return "sharp"
+    return "blurred" if blur_fraction > blurred_above else "partial"
+
+
+def local_contrast(rgb: np.ndarray) -> float:
+    """Largest standard deviation of grey, in grey levels of 255, in a tile of a photo, uint8 H×W×3, cut 8 by 8."""
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    rows, columns = (np.linspace(0, n, min(n, 8) + 1).astype(int) for n in grey.shape)
+    tiles = (grey[y0:y1, x0:x1] for y0, y1 in pairwise(rows) for x0, x1 in pairwise(columns))
+    return max(float(cv2.meanStdDev(tile)[1][0, 0]) for tile in tiles)
+
+
+def _largest_region(focused: np.ndarray) -> tuple[float, tuple[int, int, int, int]]:
+    count, _, stats, _ = cv2.connectedComponentsWithStats(focused.astype(np.uint8), connectivity=8)
+    if count == 1:
+        return 0.0, (0, 0, 0, 0)
+    x, y, width, height, area = (int(v) for v in max(stats[1:], key=lambda s: s[cv2.CC_STAT_AREA]))
+    return area / focused.size, (x, y, x + width, y + height)
+
+
+def _center_mean(blurred: np.ndarray) -> float:
+    """Mean with a Gaussian weight, σ = a quarter of each side."""
+    y, x = (np.exp(-0.5 * (np.linspace(-2, 2, n)) ** 2) for n in blurred.shape)
+    return float(y @ blurred @ x / (y.sum() * x.sum()))

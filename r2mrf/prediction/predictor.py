@@ -1,0 +1,54 @@
+"""Photo in, defocus map out, at the photo's own size.
+
+    predictor = Predictor.load("lite")
+    defocus = predictor(rgb)                    # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
+
+Models are found by name: released, in a folder, or in a registry.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from r2mrf.engines import choose
+from r2mrf.engines.pytorch import Torch
+from r2mrf.engines.runtimes import Engine
+from r2mrf.network import checkpoint as checkpoints
+from r2mrf.network.checkpoint import Checkpoint, locate
+from r2mrf.prediction.analyser import Analyser
+
+
+class Predictor(Analyser):
+    """A trained network, ready for photos: an `Analyser`, which says what it is called with, and its checkpoint.
+
+    Attributes:
+        network: the torch module in evaluation mode; takes normalised B×3×H×W. The engine holds a copy of its own, so
+            what is changed here later shows in no map.
+        checkpoint: architecture, training facts, content hash.
+        preprocess, engine: see `Analyser`; the engine is torch unless another is asked for.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, engine: Engine | None = None):
+        self.checkpoint = checkpoint
+        self.network = checkpoint.network.eval()
+        super().__init__(checkpoint.preprocess, engine or Torch(self.network))
+
+    @classmethod
+    def load(
+        cls, name: str | Path, engine: str = "torch", threads: int | None = None, precision: str = "fp32"
+    ) -> Predictor:
+        """Load by name: `lite` (released weights), a model folder, or `models:/NAME@ALIAS` of a registry.
+
+        Args:
+            engine: `torch`, `onnx`, `openvino`, or `auto`: the one that a short trial finds fastest here.
+            threads: how many the engine uses; None: as many as torch has.
+            precision: `fp32`, which gives one map for one photo on every machine; `bf16`; or `auto`, the faster of the
+                two where a short trial finds that they agree.
+
+        Raises:
+            CheckpointError: there is no such model, or it cannot be used.
+            EngineError: there is no such engine, its package is not installed, or it lacks the precision.
+            GraphError: the network cannot be put in the engine's form.
+        """
+        checkpoint = checkpoints.load(locate(str(name)))
+        return cls(checkpoint, choose.create(engine, checkpoint, threads, precision))

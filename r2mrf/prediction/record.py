@@ -1,0 +1,90 @@
+"""From an encoded photo to its record, in the two halves that bulk scoring runs apart: read, then look."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from r2mrf.config import Score
+from r2mrf.imaging import images
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.prediction.analyser import Analysis
+from r2mrf.prediction.focus import Focus, describe, local_contrast
+
+if TYPE_CHECKING:  # what only reads photos needs no network
+    from r2mrf.prediction.predictor import Predictor
+
+VERSION = 2  # raise it when the same photo and model would give another record; it enters every fingerprint
+
+# JPEGs may be decoded at a fraction of their size as long as each side keeps this many times the network's input:
+# the rest is an area average, as shrinking is. tests/model/test_released_weights.py holds what that changes in a score.
+REDUCED = 2
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """A photo as the network will see it, uint8 S×S×3, and what is known of it before."""
+
+    pixels: np.ndarray
+    width: int
+    height: int
+    content_sha256: str
+    contrast: float  # see focus.local_contrast
+
+
+def shrink(data: bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
+    """Decode and shrink; full-size pixels go no further.
+
+    Raises:
+        images.ImageError: the photo cannot be used.
+    """
+    rgb, (height, width) = images.decode_reduced(data, REDUCED * preprocess.size, max_pixels)
+    pixels = preprocess.shrink(rgb)
+    return Shrunk(pixels, width, height, hashlib.sha256(data).hexdigest(), local_contrast(pixels))
+
+
+def look(source: str | bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
+    """`shrink` the photo at a path, or its bytes, on one core.
+
+    Raises:
+        images.ImageError: the photo cannot be used.
+    """
+    cv2.setNumThreads(1)
+    return shrink(images.read_bytes(source) if isinstance(source, str) else source, preprocess, max_pixels)
+
+
+def focus_of(analysis: Analysis, width: int, height: int, contrast: float, score: Score) -> Focus:
+    """Record of a photo from the map of its shrunk pixels.
+
+    Args:
+        width, height: of the photo as displayed, in pixels.
+        contrast: see `focus.local_contrast`.
+        score: holds the limits of the verdict.
+    """
+    limits = score.sharp_below, score.blurred_above
+    return describe(analysis.defocus, (height, width), analysis.confidence, contrast, *limits)
+
+
+def record(predictor: Predictor, data: bytes, score: Score) -> dict:
+    """All of it for one encoded photo: status, error, size, content hash and the fields of `focus.Focus`.
+
+    A photo that cannot be used is no exception: `status` is "failed", `error` says why, and the rest is None.
+    """
+    return record_and_map(predictor, data, score)[0]
+
+
+def record_and_map(predictor: Predictor, data: bytes, score: Score) -> tuple[dict, np.ndarray | None]:
+    """The record, and the map that it sums up: float32 S×S, as the network saw the photo; None if it failed."""
+    try:
+        shrunk = shrink(data, predictor.preprocess, score.max_pixels)
+    except images.ImageError as error:
+        unknown = dict.fromkeys(("width", "height", "content_sha256", *Focus.__dataclass_fields__))
+        return {"status": "failed", "error": str(error), **unknown}, None
+    analysis = predictor.analyse_batch(shrunk.pixels[None])[0]
+    focus = focus_of(analysis, shrunk.width, shrunk.height, shrunk.contrast, score)
+    facts = {"width": shrunk.width, "height": shrunk.height, "content_sha256": shrunk.content_sha256}
+    return {"status": "ok", "error": None, **facts, **asdict(focus)}, analysis.defocus

@@ -1,0 +1,217 @@
+"""Sharp photographs, photographed anew through a lens: what `data.source: composite` trains on.
+
+    sources, shapes = find_sharp(Path("data/sharp_photos"))
+    photo = render_composite(sources[0], shapes, seed=0)
+
+A photo is taken apart into layers by what is known of it (its main objects, its segments, or nothing but the
+shape that in-focus regions have), and the lens of `lens` is focused on one of them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from r2mrf.errors import DataError
+from r2mrf.imaging import images
+from r2mrf.imaging.resize import resize
+from r2mrf.rendering.camera import Camera, to_linear
+from r2mrf.rendering.lens import Aperture, Layer, Lens, disc, expose, polygon
+from r2mrf.rendering.matting import cut_layers, fit_mask
+from r2mrf.rendering.photograph import (
+    Photo,
+    check_seed_and_size,
+    clear_coc,
+    depth_between,
+    develop,
+    draw_camera,
+    draw_kind,
+    draw_span,
+    extremes,
+    normal_lens,
+)
+from r2mrf.rendering.sharp_photos import Sharp, digest, grain
+from r2mrf.rendering.surfaces import log_uniform
+
+KINDS: dict[str, float] = {  # share of each kind; of one photo, of those that it can be rendered as
+    "object": 0.30,  # in focus: the main object; blurred: what is behind, half of it a ground that runs to it
+    "background": 0.22,  # in focus: the background; blurred: the object before it
+    "segments": 0.12,  # two or three depths, one of them in focus
+    "shape": 0.10,  # in focus: a region of the shape that such regions have, its edge a step or a run
+    "ramp": 0.10,  # depth runs, a band of it is in focus
+    "sharp": 0.08,  # all in focus
+    "blurred": 0.08,  # nothing in focus
+}
+
+# Radii of the strongest defocus where depth runs and nothing stands before it, as things do in `scenes`: with
+# less, there is more doubt than anything else.
+_BLUR_RUNNING = (2.5, 20.0)
+_BLUR = (1.2, 20.0)  # wider than that of `scenes`: close-ups have backgrounds without any detail
+_OBJECT = (0.03, 0.8)  # shares of the picture that an object takes
+
+
+def render_composite(source: Sharp, shapes: list[Path], seed: int, size: int = 320) -> Photo:
+    """Photograph of a sharp photo's scene with a shallower depth of field, square.
+
+    Its side is `size` or the photo's shortest side, whichever is less: an enlarged sharp photo is no longer
+    sharp. Same source, shapes, seed and size, same bytes.
+
+    Raises:
+        ImageError: a file of the source cannot be read.
+        DataError: a mask is not of its photo's size.
+        ValueError: the seed is below 0, or the size below 32.
+    """
+    check_seed_and_size(seed, size)
+    rng = np.random.default_rng([seed, digest(0, source.id)])
+    rgb, regions = _frame(rng, source, size)
+    thing = _thing(rng, source, regions)
+    can = {"object": thing is not None, "background": thing is not None, "shape": bool(shapes)}
+    can["segments"] = source.segments is not None and regions is not None and len(np.unique(regions)) > 1
+    kind = draw_kind(rng, {kind: share for kind, share in KINDS.items() if can.get(kind, True)})
+    light = _highlights(rng, to_linear(rgb))
+    layers = _stage(rng, kind, light, thing, regions, shapes)
+    exposure = expose(layers, _lens(rng, kind, layers, len(light)), _aperture(rng))
+    camera = _camera(rng, grain(rgb))
+    return develop(rng, exposure, rng.uniform(0.8, 1.1), camera, kind)
+
+
+def _frame(rng: np.random.Generator, source: Sharp, size: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """A square of the photo, sometimes shrunk before, perhaps mirrored, and of its objects or segments."""
+    planes = [images.load(source.image)]
+    if path := source.objects or source.segments:
+        planes.append(images.decode_mask(images.read_bytes(path)))
+        if planes[1].shape != planes[0].shape[:2]:
+            raise DataError(f"{path}: not of the size of its photo {source.image}. Replace it, or remove it.")
+    height, width = planes[0].shape[:2]
+    side = min(size, height, width)
+    shrink = rng.choice([1.0, rng.uniform(max(0.5, side / min(height, width)), 1)])
+    height, width = max(side, round(shrink * height)), max(side, round(shrink * width))
+    top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+    step = rng.choice([-1, 1])
+    planes[0] = resize(planes[0], height, width)
+    planes[1:] = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST) for plane in planes[1:]]
+    planes = [np.ascontiguousarray(p[top : top + side, left : left + side][:, ::step]) for p in planes]
+    return planes[0], planes[1] if len(planes) > 1 else None
+
+
+def _thing(rng: np.random.Generator, source: Sharp, regions: np.ndarray | None) -> np.ndarray | None:
+    """bool H×W: the objects, or one of the segments; None if none is of a fitting size."""
+    if regions is None:
+        return None
+    numbers, counts = np.unique(regions > 127 if source.objects else regions, return_counts=True)
+    fits = (counts >= _OBJECT[0] * regions.size) & (counts <= _OBJECT[1] * regions.size)
+    if source.objects:
+        return regions > 127 if numbers[-1] and fits[-1] else None
+    return regions == rng.choice(numbers[fits]) if fits.any() else None
+
+
+def _highlights(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
+    """What the sensor cut off given back, sometimes: lights become pictures of the aperture."""
+    excess = np.clip((light.min(2, keepdims=True) - 0.85) / 0.15, 0, 1)
+    return light * (1 + np.float32(rng.choice([0, log_uniform(rng, 0.3, 5)])) * excess)
+
+
+def _stage(
+    rng: np.random.Generator,
+    kind: str,
+    light: np.ndarray,
+    thing: np.ndarray | None,
+    regions: np.ndarray | None,
+    shapes: list[Path],
+) -> list[Layer]:
+    """Layers, back to front; depths in metres."""
+    (near, far), side = draw_span(rng), len(light)
+    if kind == "segments" and regions is not None:
+        level = _levels(rng, regions)
+        masks = [level >= number for number in range(1, level.max() + 1)]
+        return _layers(light, masks, list(np.geomspace(far, near, level.max() + 1)))
+    if kind in ("object", "background") and thing is not None:
+        run = kind == "object" and rng.uniform() < 0.5
+        back = _ground(rng, side, near, far, foot=np.flatnonzero(thing.any(1))[-1] / side) if run else far
+        return _layers(light, [thing], [back, near])
+    if kind == "shape" and np.ptp(share := _shape(rng, shapes, light)) > 0.5:
+        return [Layer(light, depth=depth_between(share, near, far))]
+    if kind in ("ramp", "shape") or (kind == "blurred" and rng.uniform() < 0.5):  # a shape may fill its square
+        ground = _ground(rng, side, near, far)
+        wall = ground.T[:, :: rng.choice([-1, 1])]
+        return [Layer(light, depth=ground if rng.uniform() < 0.6 else wall)]
+    return [Layer(light, depth=near)]
+
+
+def _layers(light: np.ndarray, masks: list[np.ndarray], depths: list[float | np.ndarray]) -> list[Layer]:
+    return [Layer(*layer, depth) for layer, depth in zip(cut_layers(light, masks), depths, strict=True)]
+
+
+def _ground(rng: np.random.Generator, side: int, near: float, far: float, foot: float = 1.0) -> np.ndarray:
+    """Depth of a level ground: `near` at the row `foot`, a share of the height, and `far` from a horizon up."""
+    line = (np.arange(side, dtype=np.float32)[:, None] + 0.5) / side
+    horizon = foot - rng.uniform(0.3, 1)
+    return np.asarray(depth_between(np.clip((foot - line) / (foot - horizon), -0.5, 1).repeat(side, 1), near, far))
+
+
+def _shape(rng: np.random.Generator, shapes: list[Path], light: np.ndarray) -> np.ndarray:
+    """float32 side×side from 0 = in focus to 1: a square of a shape mask, its edge a step or a run."""
+    mask = images.decode_mask(images.read_bytes(shapes[rng.integers(len(shapes))]))
+    short, side = min(mask.shape), len(light)
+    top, left = (rng.integers(length - short + 1) for length in mask.shape)
+    mask = resize(mask[top : top + short, left : left + short], side, side)
+    blurred = fit_mask(mask[:, :: rng.choice([-1, 1])] > 127, light, 12)  # it follows what is in the photo
+    return cv2.GaussianBlur(blurred.astype(np.float32), (0, 0), log_uniform(rng, 1, 40) * side / 320)
+
+
+def _levels(rng: np.random.Generator, regions: np.ndarray) -> np.ndarray:
+    """int H×W: each region at one of two or three depths, 0 = farthest; what is lower tends to be nearer."""
+    numbers, inverse = np.unique(regions, return_inverse=True)
+    inverse = inverse.reshape(regions.shape)
+    rows = np.indices(regions.shape)[0]
+    height = np.bincount(inverse.ravel(), rows.ravel()) / np.bincount(inverse.ravel()) / len(regions)
+    rank = np.argsort(np.argsort(height + rng.normal(0, 0.25, len(numbers))))
+    return (rank * rng.integers(2, min(3, len(numbers)) + 1) // len(numbers))[inverse]
+
+
+def _lens(rng: np.random.Generator, kind: str, layers: list[Layer], side: int) -> Lens:
+    """A lens focused where the kind asks, opened for a drawn radius of the strongest defocus."""
+    near, far = extremes(layers)
+    focus = {
+        "background": far,
+        "ramp": depth_between(rng.uniform(0.05, 0.95), near, far),
+        "segments": layers[rng.integers(len(layers))].depth,
+        "shape": near,
+        "blurred": near * rng.uniform(0.3, 0.6),
+    }.get(kind, layers[-1].depth)
+    lens = normal_lens(float(focus), side)
+    if kind == "sharp":
+        return lens  # all stands in the plane in focus: no opening blurs it
+    # A layer of one depth should not lie in doubt as a whole: if the weakest defocus is too weak, open further.
+    # (`scenes` moves the layer into focus. Of two or three depths that could leave none defocused; and they lie
+    # well apart, so that not much opening is needed.)
+    depths = [near, far] if kind == "blurred" else [layer.depth for layer in layers if np.ndim(layer.depth) == 0]
+    steps = np.abs(lens.circle_of_confusion(np.array(depths or [near])))
+    ends = np.abs(lens.circle_of_confusion(np.array([near, far])))
+    weakest = np.min(steps[steps > 0], initial=ends.max())
+    radius = log_uniform(rng, *(_BLUR_RUNNING if kind == "ramp" else _BLUR)) * side / 320
+    radius = max(radius, clear_coc(float(ends.max() / weakest)))
+    return lens.opened(radius, (near, far)[int(ends.argmax())])
+
+
+def _aperture(rng: np.random.Generator) -> Aperture:
+    """Round or of blades. Not `scenes`' draw, which cuts some to a cat's eye: that shape turns about the middle of
+    a frame, and most sources are whole frames; one kernel serves a picture."""
+    rim = max(0.0, rng.uniform(-0.5, 0.8))
+    if rng.uniform() < 0.3:
+        return partial(polygon, blades=int(rng.integers(5, 10)), rotation=rng.uniform(0, 2 * np.pi), rim=rim)
+    return partial(disc, rim=rim)
+
+
+def _camera(rng: np.random.Generator, noise: float) -> Camera:
+    """A camera whose noise, over all the picture, is about as strong as the photo's own, in grey levels.
+
+    That went away where the photo was blurred: left alone, it would tell focus from defocus.
+    """
+    tone = 0.2  # light at which sRGB rises by 1.12 a unit of light
+    floor = (rng.uniform(0.6, 1.4) * noise / 255 / 1.12) ** 2 / tone
+    # less than a scene's contrast and sharpening: the photo has been through a camera once
+    return draw_camera(rng, contrast=0.4, sharpening=0.7, shot=floor)

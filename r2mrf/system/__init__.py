@@ -1,0 +1,1 @@
+"""Files, processes, hashes, parameter layers of this machine; never a picture."""

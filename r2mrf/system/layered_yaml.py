@@ -1,0 +1,55 @@
+"""A parameter file as plain values: YAML, laid over the file that it names as its base. `config` checks them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from r2mrf.errors import ConfigError
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Values of a parameter file, section by section over those of its `base`, a path from where it lies.
+
+    Raises:
+        ConfigError: this file or a base is missing, no YAML, or holds no keys and values; or one is its own base.
+    """
+    layers: list[dict] = []
+    seen: set[Path] = set()
+    file: Path | None = path
+    while file:
+        if file.resolve() in seen:
+            raise ConfigError(f"{file}: is its own base")
+        seen.add(file.resolve())
+        values = _parsed(file)
+        base = values.pop("base", None)
+        layers.append(values)
+        file = file.parent / str(base) if base else None
+    merged: dict[str, Any] = {}
+    for values in reversed(layers):
+        merged = _laid_over(values, merged)
+    return merged
+
+
+def _parsed(path: Path) -> dict:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such parameter file; run this where params.yaml lies") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold keys and values")
+    return values
+
+
+def _laid_over(values: dict, base: dict) -> dict:
+    merged = dict(base)
+    for key, value in values.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _laid_over(value, base[key]) if both else value
+    return merged

@@ -1,0 +1,136 @@
+"""Work that may crash, hang or eat memory, done in a child process: it costs that piece of work and no other.
+
+    guard = Guard(decode, seconds=60, memory=4 << 30)
+    pixels = guard(photo)       # what decode returns or raises; Lost if the child died of it
+
+Decoders are written in C and meet files from anywhere. A child serves many calls; after a death the next call
+starts another.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+START, GRACE = 120.0, 5.0  # seconds: for a child to begin; beyond its time, for it to end itself
+
+
+class Lost(Exception):
+    """The child died of a piece of work, as often as it was tried. `reason`: crashed | timeout."""
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Guard:
+    """Calls `work` in a child process.
+
+    Args:
+        work: a function of a module, or a partial of one; arguments and results are pickled.
+        seconds: that one call may take.
+        memory: bytes that the child may allocate; what asks for more gets a MemoryError.
+        tries: after so many deaths a call is given up. More than one: not every death is the work's fault.
+    """
+
+    def __init__(self, work: Callable, seconds: float, memory: int, tries: int = 2):
+        self._terms = work, seconds, memory
+        self._patience, self._tries = seconds + GRACE, tries
+        self._child: subprocess.Popen | None = None
+        self._channel: Connection
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What `work` returns or raises.
+
+        Raises:
+            Lost: the child died of it.
+        """
+        for _ in range(self._tries):
+            if self._child is None or self._child.poll() is not None:
+                self._start()
+            answer: Any = None
+            try:
+                self._channel.send(arguments)
+                good, answer = self._channel.recv() if self._channel.poll(self._patience) else (None, None)
+            except (EOFError, OSError):
+                good = None
+            except BaseException:  # an interrupt: the answer that still comes is not the next call's
+                self._end()
+                raise
+            if good:
+                return answer
+            if good is not None:
+                raise answer
+            code = self._end()
+        if code in (-signal.SIGALRM, None):
+            raise Lost("timeout", f"not done in {self._terms[1]:g} seconds, {self._tries} times")
+        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        raise Lost("crashed", f"the decoder's process ended ({how}), {self._tries} times")
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+        if self._child:
+            self._end()
+
+    def _start(self) -> None:
+        self._channel, theirs = Pipe()
+        # the child finds what this process finds; what libraries print about damaged files is not shown
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", f"from r2mrf.system.sandbox import serve; serve({theirs.fileno()})"],
+            pass_fds=[theirs.fileno()],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        theirs.close()
+        self._channel.send(self._terms)
+        try:
+            began = self._channel.poll(START) and self._channel.recv()
+        except (EOFError, OSError):
+            began = False
+        if not began:
+            raise RuntimeError(f"the child process does not begin (exit status {self._end()})")
+
+    def _end(self) -> int | None:
+        """Exit status of the child; None if it had to be killed."""
+        child, self._child = self._child, None
+        assert child is not None  # `_start` made it
+        self._channel.close()
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(GRACE)
+        child.kill()  # not waited for: one that hangs in the kernel does not end
+        return None
+
+
+def serve(channel_number: int) -> None:
+    """What the child does: answer calls until the parent is gone."""
+    channel = Connection(channel_number)
+    work, seconds, memory = channel.recv()
+    channel.send(True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    with suppress(OSError):  # where memory runs out all the same, this process is the one to end
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    with suppress(EOFError, OSError):
+        while True:
+            arguments = channel.recv()
+            # its default action ends the process, even in the midst of a library, even without a parent
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            try:
+                answer = True, work(*arguments)
+            except Exception as error:
+                answer = False, error
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            channel.send(answer)

@@ -1,0 +1,1 @@
+"""The mathematics of one training run: step, optimizer, pseudo labels."""

@@ -1,0 +1,66 @@
+"""Optimiser, learning rate over the steps, and averaged weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from r2mrf.config import Train
+from r2mrf.network.model import R2MRF
+
+
+def make_optimizer(network: R2MRF, train: Train) -> torch.optim.Optimizer:
+    """Own rate for the backbone; no weight decay on biases and normalisation scales (all one-dimensional)."""
+    backbone = list(network.backbone.parameters())
+    head = [p for name, p in network.named_parameters() if not name.startswith("backbone.")]
+    groups = []
+    for parameters, rate in ((backbone, train.backbone_lr), (head, train.lr)):
+        groups.append({"params": [p for p in parameters if p.ndim > 1], "lr": rate, "weight_decay": train.weight_decay})
+        groups.append({"params": [p for p in parameters if p.ndim <= 1], "lr": rate, "weight_decay": 0.0})
+    for group in groups:
+        group["base_lr"] = group["lr"]
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=0.9)
+    return torch.optim.AdamW(groups)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, step: int, train: Train) -> float:
+    """Set every group's rate for this step; returns the factor of the full rate, 0 … 1."""
+    factor = rate_factor(step, train)
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+    return factor
+
+
+def rate_factor(step: int, train: Train) -> float:
+    """Factor of the learning rate at step 0 … steps−1: linear warm-up, then the schedule down to near 0.
+
+    `poly`: (1 − progress)^0.9, as in the authors' next code; `cosine`: half a cosine; `one_cycle`: rises by
+    half a cosine instead of linearly.
+    """
+    warm = round(train.warmup * train.steps)
+    if step < warm:
+        rise = (step + 1) / (warm + 1)
+        return (1 - math.cos(math.pi * rise)) / 2 if train.schedule == "one_cycle" else rise
+    progress = (step - warm) / (train.steps - warm)
+    return (1 - progress) ** 0.9 if train.schedule == "poly" else (1 + math.cos(math.pi * progress)) / 2
+
+
+class AveragedWeights:
+    """Exponential moving average of a network's parameters; with decay 0 they are the last ones.
+
+    The decay grows from 0.1 in the first steps, so that the start is forgotten soon.
+    """
+
+    def __init__(self, network: nn.Module, decay: float):
+        self.decay = decay
+        self.values = {name: p.detach().clone() for name, p in network.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Take in the parameters as they are after `step` (from 0)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, parameter in network.named_parameters():
+            self.values[name].lerp_(parameter.detach(), 1 - decay)

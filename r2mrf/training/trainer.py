@@ -1,0 +1,182 @@
+"""One training run: network, optimiser, schedule, averaged weights, and their state on disk.
+
+Knows nothing of how many workers there are or who calls it. The state holds everything that the next step
+depends on; batches are a pure function of the step, so a resumed run does what an undisturbed one does.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from r2mrf.config import Config
+from r2mrf.data.batches import Batch, whole
+from r2mrf.errors import UserError
+from r2mrf.evaluation.metrics import Counts, ImageCounts
+from r2mrf.imaging.maps import to_uint8
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network import checkpoint as checkpoints
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.loss import loss_terms
+from r2mrf.network.model import R2MRF
+from r2mrf.network.precision import autocast
+from r2mrf.training.optim import AveragedWeights, make_optimizer, set_rate
+
+TENSORS, FACTS = "state.safetensors", "state.json"
+TOGETHER = 8  # photos that are validated in one batch
+
+
+class NotFinite(RuntimeError):
+    """The loss or its gradient is not a number any more; the message names step and terms."""
+
+
+class Trainer:
+    """State of a run.
+
+    Args:
+        config: of the run.
+        fingerprint: of all that the run depends on.
+        device: where the network learns.
+        state: folder that `save` wrote, to go on from; None to begin.
+
+    Attributes:
+        network: in training, on the device. averaged: its averaged weights, those that are released.
+        step: steps done. history: one dict a report, for curves.
+
+    Raises:
+        UserError: `train.start` names no model, or one of another architecture.
+        ValueError: the state is damaged, or belongs to another run (other data, parameters or code).
+    """
+
+    def __init__(self, config: Config, fingerprint: str, device: torch.device | str = "cpu", state: Path | None = None):
+        torch.manual_seed(config.seed)
+        self.device = torch.device(device)
+        self.config, self.train = config, config.train
+        self.fingerprint = fingerprint
+        begun = None if state else starting_point(config)
+        model = config.model.model_copy(update={"weights": "random"}) if state else config.model
+        network = begun.network if begun else R2MRF(model)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        backbone = self.network.backbone
+        self.preprocess = Preprocess(config.model.input_size, backbone.mean, backbone.std)
+        self.optimizer = make_optimizer(self.network, self.train)
+        self.averaged = AveragedWeights(self.network, self.train.ema)
+        self.step = 0
+        self.history: list[dict] = []
+        if state:
+            self._load(state)
+
+    def train_step(self, module: nn.Module, batch: Batch, share: float = 1.0) -> dict[str, float]:
+        """One step on this worker's part of the batch; `module` is the network, or a wrapper that averages
+        gradients over the workers. `share`: size of this part against the mean of the workers' parts, so that
+        the average is the whole batch's gradient however it is split. Returns the loss and its terms.
+
+        Raises:
+            NotFinite: before any weight is changed by it.
+        """
+        self.network.train()
+        rate = set_rate(self.optimizer, self.step, self.train)
+        photos, masks = (x.to(self.device, non_blocking=True) for x in batch)
+        with autocast(self.train.precision, self.device.type):
+            outputs = module(photos)
+        terms = {name: share * term for name, term in loss_terms(outputs, masks, self.train.side_weight).items()}
+        loss = torch.stack(list(terms.values())).sum()
+        if not loss.isfinite():
+            loss = loss * torch.nan  # so that every worker sees it in the gradient that they share
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm or float("inf"))
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        if not np.isfinite([*values.values(), float(norm)]).all():
+            found = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            raise NotFinite(
+                f"loss not finite at step {self.step}: {found}; gradient norm {float(norm):g}. "
+                "Lower the learning rate (train.lr), set train.clip_norm, or use precision fp32"
+            )
+        self.optimizer.step()
+        self.averaged.update(self.network, self.step)
+        self.step += 1
+        return {"loss": sum(values.values()), "gradient_norm": float(norm), "rate": rate, **values}
+
+    def averaged_network(self) -> R2MRF:
+        """A copy of the network with the averaged weights, in evaluation mode."""
+        network = copy.deepcopy(self.network)
+        network.load_state_dict(self.averaged.values, strict=False)  # buffers are never trained
+        return network.eval()
+
+    def checkpoint(self, training: dict) -> Checkpoint:
+        """What is released: averaged weights with `training` facts."""
+        return Checkpoint(self.averaged_network().cpu(), self.config.model, self.preprocess, training)
+
+    def save(self, folder: Path) -> None:
+        """Write the state into a folder."""
+        tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
+        tensors |= {f"averaged.{key}": value for key, value in self.averaged.values.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items() if value is not None}
+        content = save({key: value.contiguous() for key, value in tensors.items()})
+        (folder / TENSORS).write_bytes(content)
+        facts = {"fingerprint": self.fingerprint, "step": self.step, "history": self.history}
+        facts |= {"tensors_sha256": hashlib.sha256(content).hexdigest()}
+        (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+    def _load(self, folder: Path) -> None:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        if facts["fingerprint"] != self.fingerprint:
+            raise ValueError(f"{folder} belongs to a run with other data, parameters or code; it is not used")
+        content = (folder / TENSORS).read_bytes()
+        if hashlib.sha256(content).hexdigest() != facts["tensors_sha256"]:
+            raise ValueError(f"{folder / TENSORS} is damaged: delete {folder}, and training begins anew")
+        tensors = load(content)
+        self.network.load_state_dict(_under(tensors, "network."))
+        self.averaged.values = _under(tensors, "averaged.")
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, "optimizer.").items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.step, self.history = facts["step"], facts["history"]
+
+
+def starting_point(config: Config) -> Checkpoint | None:
+    """The model that `train.start` names; None if training starts from the backbone's weights.
+
+    Raises:
+        UserError: there is no such model, or its architecture is another.
+    """
+    if not config.train.start:
+        return None
+    begun = checkpoints.load(checkpoints.locate(config.train.start))
+    theirs, ours = (model.model_dump(exclude={"weights"}) for model in (begun.model, config.model))
+    if other := [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if theirs[key] != ours[key]]:
+        raise UserError(
+            f"train.start {config.train.start}: a model with {', '.join(other)}; "
+            f"set {config.profile}.model as it is there, or start from another"
+        )
+    return begun
+
+
+@torch.inference_mode()
+def validate(network: R2MRF, table: pa.Table, rows: range, preprocess: Preprocess, precision: str) -> list[ImageCounts]:
+    """Counts of these rows of a table with the columns image and mask, as `evaluate` has them of its pairs."""
+    counts, device = Counts(), next(network.parameters()).device
+    for start in range(0, len(rows), TOGETHER):
+        photos, masks = whole(table, rows[start : start + TOGETHER], preprocess)
+        with autocast(precision, device.type):
+            maps = network(photos.to(device)).fused.float().sigmoid()[:, 0].cpu().numpy()
+        for defocus, mask in zip(maps, masks, strict=True):
+            counts.add(to_uint8(preprocess.expand(defocus, *mask.shape)), mask)
+    return counts.images
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""Tests of stages as jobs of a cluster whose machines are killed."""

@@ -1,0 +1,425 @@
+"""Every data set keeps one contract, on a tiny set drawn in its own layout; then what single pairs show."""
+
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from r2mrf import config
+from r2mrf.data import cuhk_split, pairs
+from r2mrf.data.pairs import read_pair
+from r2mrf.data.published_sets import SOURCES, check_pairs, find_pairs, match_pairs
+from r2mrf.errors import DataError
+from r2mrf.imaging import images
+
+REPOSITORY = Path(__file__).parents[2]
+SHARED = REPOSITORY.parent / "shared" / "data"
+HEIGHT, WIDTH = 96, 128
+
+
+def data(source: str, root: Path, white: str = "defocus") -> config.Data:
+    of_the_project = config.load(REPOSITORY / "params.yaml").data
+    return of_the_project.model_copy(update={"source": source, "root": str(root), "white": white})
+
+
+def photo(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """Noise, of which the right half is out of focus."""
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    picture[:, width // 2 :] = cv2.GaussianBlur(picture, (0, 0), 4)[:, width // 2 :]
+    return picture
+
+
+def blurred(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """The mask of `photo`, 255 = defocused."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[:, width // 2 :] = 255
+    return mask
+
+
+def write(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = path.suffix.lower()
+    path.write_bytes(cv2.imencode(suffix, pixels)[1].tobytes())  # by content, whatever the suffix's case
+
+
+class Contract:
+    """What holds for a data set. A subclass says how the set lies on disk."""
+
+    source: str
+    white: str
+    train: tuple[tuple[str, str], ...] = ()  # photo and mask, below data.root
+    test: tuple[tuple[str, str], ...] = ()
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        for i, (photo_path, mask_path) in enumerate(self.all_files()):
+            write(tmp_path / photo_path, photo(i))
+            write(tmp_path / mask_path, blurred() if self.white == "defocus" else 255 - blurred())
+        self.finish(tmp_path)
+        return tmp_path
+
+    def finish(self, root: Path) -> None:
+        """Whatever the set has besides photos and masks."""
+
+    def all_files(self) -> tuple[tuple[str, str], ...]:
+        return self.train + self.test
+
+    def find(self, root: Path) -> list[pairs.Pair]:
+        return find_pairs(data(self.source, root, self.white))
+
+    def problems(self, root: Path) -> str:
+        """All that is wrong with a set, in one text, a line each."""
+        found, problems = match_pairs(data(self.source, root, self.white))
+        return "\n".join(problems + check_pairs(found, self.source)[0])
+
+    def test_all_pairs_are_found(self, root):
+        found = self.find(root)
+        assert [pair.id for pair in found] == sorted({pair.id for pair in found})
+        for split in ("train", "test"):
+            expected = {(root / image, root / mask) for image, mask in getattr(self, split)}
+            assert {(pair.image, pair.mask) for pair in found if pair.split == split} == expected
+
+    def test_set_one_folder_deeper(self, root):
+        inner = root / "any name"
+        inner.mkdir()
+        for path in [path for path in root.iterdir() if path != inner]:
+            path.rename(inner / path.name)
+        assert len(self.find(root)) == len(self.all_files())
+
+    def test_polarity_is_turned_to_white_is_defocused(self, root):
+        for pair in self.find(root):
+            image, mask = read_pair(pair)
+            assert image == pair.image.read_bytes()
+            assert pair.white == self.white
+            np.testing.assert_array_equal(images.decode_mask(mask), blurred())
+
+    def test_good_set_has_no_errors(self, root):
+        assert self.problems(root) == ""
+
+    def test_other_files_are_ignored(self, root):
+        for name in self.all_files()[0]:
+            for other in ("Thumbs.db", "readme.txt", ".DS_Store", "._photo.jpg"):
+                (root / name).with_name(other).write_bytes(b"no image")
+        assert self.problems(root) == ""
+
+    def test_suffixes_may_be_upper_case(self, root):
+        for name in self.all_files()[0]:
+            (root / name).rename((root / name).with_suffix((root / name).suffix.upper()))
+        assert len(self.find(root)) == len(self.all_files())
+
+    @pytest.mark.parametrize("which", [0, 1], ids=["photo", "mask"])
+    def test_missing_partner(self, root, which):
+        names = self.all_files()[0]
+        (root / names[which]).unlink()
+        with pytest.raises(DataError) as caught:
+            self.find(root)
+        assert str(root / names[1 - which]) in str(caught.value)
+        assert "no mask" in str(caught.value) if which else "no photo" in str(caught.value)
+
+    @pytest.mark.parametrize("which", [0, 1], ids=["photo", "mask"])
+    def test_two_of_one_name(self, root, which):
+        path = root / self.all_files()[0][which]
+        other = path.with_suffix(".tiff")
+        other.write_bytes(path.read_bytes())
+        with pytest.raises(DataError) as caught:
+            self.find(root)
+        assert path.name in str(caught.value)
+        assert other.name in str(caught.value)
+
+    def test_truncated_photo(self, root):
+        path = root / self.all_files()[0][0]
+        path.write_bytes(path.read_bytes()[:-2000])
+        assert str(path) in self.problems(root)
+        pair = next(pair for pair in self.find(root) if pair.image == path)
+        with pytest.raises(DataError, match="no usable photo"):
+            read_pair(pair)
+
+    def test_unreadable_mask(self, root):
+        path = root / self.all_files()[0][1]
+        path.write_bytes(b"no image at all")
+        assert f"{path}: no usable mask" in self.problems(root)
+
+    def test_mask_of_another_size(self, root):
+        path = root / self.all_files()[0][1]
+        write(path, blurred(HEIGHT // 2, WIDTH // 2))
+        problems = self.problems(root)
+        assert str(path) in problems
+        assert "64×48" in problems
+        assert "128×96" in problems
+
+    def test_inverted_masks_are_refused(self, root):
+        for _, name in self.all_files():
+            write(root / name, 255 - images.decode_mask((root / name).read_bytes()))
+        problems = self.problems(root)
+        other = "focus" if self.white == "defocus" else "defocus"
+        assert "inverted" in problems
+        assert f"data.white: {other}" in problems
+
+    def test_all_problems_at_once(self, root):
+        (_, lost), (short, _), (_, small), *_ = self.all_files()
+        (root / lost).unlink()
+        (root / short).write_bytes((root / short).read_bytes()[:-2000])
+        write(root / small, blurred(40, 40))
+        lines = self.problems(root).splitlines()
+        assert len(lines) == 3
+        assert [any(Path(name).stem in line for line in lines) for name in (lost, short, small)] == [True] * 3
+
+    def test_same_photo_for_training_and_testing(self, root):
+        if not (self.train and self.test):
+            pytest.skip(f"{self.source} in this layout has one split only")
+        trained, tested = self.train[0][0], self.test[0][0]
+        pixels = images.load(root / trained)
+        (root / tested).unlink()
+        copy = (root / tested).with_suffix(".png")  # the same pixels in another file
+        write(copy, pixels[..., ::-1])
+        problems = self.problems(root)
+        assert str(root / trained) in problems
+        assert str(copy) in problems
+        assert "the same photo for training and for testing" in problems
+
+    def test_missing_folder(self, tmp_path):
+        for root in (tmp_path, tmp_path / "absent"):
+            with pytest.raises(DataError) as caught:
+                self.find(root)
+            assert str(root) in str(caught.value)
+            assert SOURCES[self.source].layouts[0].parts[0].images[0] in str(caught.value)
+            assert "data.root" in str(caught.value)
+
+    def test_folder_of_masks_is_missing(self, root):
+        folder = (root / self.all_files()[0][1]).parent
+        folder.rename(root / "elsewhere")
+        with pytest.raises(DataError, match="no such folder"):
+            self.find(root)
+
+    def test_folder_without_photos(self, root):
+        for name in (name for names in self.all_files() for name in names):
+            (root / name).unlink()
+        with pytest.raises(DataError, match="no photos"):
+            self.find(root)
+
+
+class TestCuhk(Contract):
+    source, white = "cuhk", "defocus"
+    train = tuple((f"image/out_of_focus{i:04d}.jpg", f"gt/out_of_focus{i:04d}.png") for i in (1, 2, 704))
+    test = (
+        ("image/out_of_focus0026.JPG", "gt/out_of_focus0026.png"),
+        ("image/out_of_focus0037.jpg", "gt/out_of_focus0037.png"),
+    )
+
+    def finish(self, root):
+        write(root / "image/motion0001.jpg", photo(99))  # and no mask: it is not looked at
+
+    def test_photos_of_motion_blur_are_left_out(self, root):
+        assert not [pair for pair in self.find(root) if "motion" in pair.id]
+
+    def test_incomplete_set_is_warned_of(self, root):
+        assert "604 and 100" in " ".join(check_pairs(self.find(root), "cuhk")[1])
+
+
+class TestCuhkRenumbered(Contract):
+    source, white = "cuhk", "focus"
+    test = tuple((f"xu100-source/{i}.bmp", f"xu100-gt/{i}.bmp") for i in (1, 2, 10))
+
+
+class TestDut(Contract):
+    source, white = "dut", "focus"
+    train = tuple((f"DUT600S_Training/{i}.jpg", f"DUT600GT_Training/{i}.bmp") for i in (1, 2, 3))
+    test = tuple((f"DUT500S-Testing/{i}.jpg", f"DUT500GT-Testing/{i}.bmp") for i in (1, 2))
+
+
+class TestDutForTesting(Contract):
+    source, white = "dut", "focus"
+    test = tuple((f"image/{i}.jpg", f"gt/{i}.png") for i in (1, 2, 3))
+
+
+class TestCtcug(Contract):
+    source, white = "ctcug", "defocus"
+    test = tuple((f"CTCUG_images/{i}.jpg", f"CTCUG_gt/{i}.png") for i in (1, 2, 3))
+
+
+class TestCtcugShort(Contract):
+    source, white = "ctcug", "defocus"
+    test = tuple((f"Imgs/{i}.jpg", f"GT/{i}.png") for i in (1, 2, 3))
+
+
+class TestEbd(Contract):
+    source, white = "ebd", "focus"
+    test = tuple((f"image/{i}.jpg", f"gt/{i}.png") for i in (1, 2, 3))
+
+
+class TestPairsInTwoFolders(Contract):
+    source, white = "pairs", "focus"
+    train = tuple((f"train/image/{i}.png", f"train/mask/{i}.png") for i in "abc")
+    test = tuple((f"test/image/{i}.jpeg", f"test/mask/{i}.png") for i in "ab")
+
+
+class TestPairsWithList(Contract):
+    source, white = "pairs", "defocus"
+    train = tuple((f"image/my photo {i}.jpg", f"mask/my photo {i}.png") for i in "123")
+    test = (("image/Ünter.jpg", "mask/Ünter.png"), ("image/v1.2.jpg", "mask/v1.2.png"))
+
+    def finish(self, root):
+        (root / "test.txt").write_text("U\u0308nter\n\nv1.2.JPG \n", encoding="utf-8")  # decomposed; a suffix
+
+    def test_unknown_name_in_the_list(self, root):
+        (root / "test.txt").write_text("v1.2\nnobody\n", encoding="utf-8")
+        with pytest.raises(DataError, match="nobody"):
+            self.find(root)
+
+    def test_missing_list(self, root):
+        (root / "test.txt").unlink()
+        with pytest.raises(DataError, match=r"test\.txt: missing"):
+            self.find(root)
+
+
+@pytest.fixture
+def pair(tmp_path) -> pairs.Pair:
+    write(tmp_path / "a.png", photo(0))
+    write(tmp_path / "a_mask.png", blurred())
+    return pairs.Pair("a", "train", tmp_path / "a.png", tmp_path / "a_mask.png", "defocus")
+
+
+def test_cuhk_split_is_the_published_one():
+    assert len(cuhk_split.TEST) == 100
+    assert {26, 27, 28, 99, 103, 37, 698} <= cuhk_split.TEST
+    assert (min(cuhk_split.TEST), max(cuhk_split.TEST)) == (26, 698)
+
+
+def test_cuhk_split_leaves_the_customary_604():
+    masks = SHARED / "shapes" / "cuhk_train604"
+    if not masks.is_dir():
+        pytest.skip(f"{masks} is missing")
+    train = {int(path.stem.removeprefix("out_of_focus")) for path in masks.glob("*.png")}
+    assert train == set(range(1, 705)) - cuhk_split.TEST
+
+
+def test_real_photos_of_cuhk():
+    root = SHARED / "real" / "cuhk_sample"
+    if not root.is_dir():
+        pytest.skip(f"{root} is missing")
+    found = find_pairs(data("cuhk", root))
+    assert [pair.id for pair in found] == ["out_of_focus0011", "out_of_focus0031", "out_of_focus0035"]
+    assert {pair.split for pair in found} == {"train"}
+    assert check_pairs(found, "cuhk")[0] == []
+    inverted = [pairs.Pair(p.id, p.split, p.image, p.mask, "focus") for p in found]
+    assert "inverted" in check_pairs(inverted)[0][0]
+
+
+def test_two_copies_in_root_are_not_guessed_between(tmp_path):
+    for copy in ("one", "two"):
+        (tmp_path / copy / "image").mkdir(parents=True)
+    with pytest.raises(DataError, match="more than once") as caught:
+        find_pairs(data("ebd", tmp_path))
+    assert str(tmp_path / "one") in str(caught.value)
+
+
+def test_polarity_is_judged_for_each_split(tmp_path):
+    for split, mask in (("train", blurred()), ("test", 255 - blurred())):
+        for i in range(4 if split == "train" else 1):
+            write(tmp_path / split / "image" / f"{i}.png", photo(i + (split == "test") * 9))
+            write(tmp_path / split / "mask" / f"{i}.png", mask)
+    errors, _ = check_pairs(find_pairs(data("pairs", tmp_path)))
+    assert len(errors) == 1
+    assert str(tmp_path / "test" / "mask") in errors[0]
+
+
+def test_photo_turned_by_exif_comes_upright(pair, tmp_path):
+    stored = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by a quarter
+    Image.fromarray(photo(0)).save(stored, exif=exif)
+    write(pair.mask, np.rot90(blurred(), -1).copy())
+    turned = pairs.Pair("a", "train", stored, pair.mask, "defocus")
+    image, mask = read_pair(turned)
+    assert Image.open(stored).size == (WIDTH, HEIGHT)
+    np.testing.assert_array_equal(images.decode(image), images.load(stored))
+    assert images.decode(image).shape[:2] == images.decode_mask(mask).shape == (WIDTH, HEIGHT)
+    assert image.startswith(b"\x89PNG")
+
+    write(pair.mask, blurred())  # drawn on the pixels as they are stored
+    with pytest.raises(DataError, match="EXIF turns that photo"):
+        read_pair(turned)
+
+
+def test_antialiased_mask_is_warned_of_and_kept(pair):
+    soft = cv2.GaussianBlur(blurred(), (0, 0), 2)
+    write(pair.mask, soft)
+    errors, warnings = check_pairs([pair])
+    assert errors == []
+    assert "grey" in warnings[0]
+    assert str(pair.mask) in warnings[0]
+    np.testing.assert_array_equal(images.decode_mask(read_pair(pair)[1]), soft)
+
+
+@pytest.mark.parametrize(("value", "words"), [(0, "wholly in focus"), (255, "wholly defocused")])
+def test_mask_of_one_value_is_warned_of(pair, value, words):
+    write(pair.mask, np.full((HEIGHT, WIDTH), value, np.uint8))
+    errors, warnings = check_pairs([pair])
+    assert errors == []
+    assert words in warnings[0]
+    assert "which is which" in warnings[1]  # nor can its polarity be checked
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (blurred() // 255, "nowhere brighter than 1 of 255"),
+        (np.full((HEIGHT, WIDTH), 150, np.uint8), "so it is no mask"),
+    ],
+    ids=["0 and 1", "grey"],
+)
+def test_what_is_no_mask_is_refused(pair, pixels, words):
+    write(pair.mask, pixels)
+    assert words in check_pairs([pair])[0][0]
+
+
+def test_same_photo_twice_in_a_split_is_warned_of(pair):
+    errors, warnings = check_pairs([pair, pairs.Pair("b", "train", pair.image, pair.mask, "defocus")])
+    assert errors == []
+    assert "more than once" in warnings[0]
+
+
+def test_long_lists_of_doubtful_masks_are_cut(pair):
+    facts = [pairs.Facts(pair, content=str(i), grey=0.1, focus_ratio=2.0) for i in range(100)]
+    warnings = pairs.check_facts(facts)[1]
+    assert "and 92 more" in warnings[0]
+
+
+class TestFocusRatio:
+    def test_above_one_where_the_mask_is_right(self):
+        assert pairs.focus_ratio(photo(0), blurred()) > 2
+
+    def test_below_one_where_it_is_inverted(self):
+        assert pairs.focus_ratio(photo(0), 255 - blurred()) < 0.5
+
+    def test_one_for_a_flat_photo(self):
+        assert pairs.focus_ratio(np.full((HEIGHT, WIDTH, 3), 90, np.uint8), blurred()) == 1
+
+    def test_an_edge_along_the_boundary_counts_for_neither(self):
+        step = cv2.merge([blurred()] * 3)
+        assert pairs.focus_ratio(step, blurred()) == 1
+
+    def test_none_where_a_side_is_too_small(self):
+        mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+        mask[:5, :5] = 255
+        assert pairs.focus_ratio(photo(0), mask) is None
+
+    def test_large_photos_are_judged_alike(self):
+        large = cv2.resize(photo(0), (1600, 1200), interpolation=cv2.INTER_CUBIC)
+        assert pairs.focus_ratio(large, blurred(1200, 1600)) > 2
+
+    def test_few_hard_photos_are_not_refused(self, pair):
+        ratios = (0.9, 1.0, 1.1)
+        facts = [pairs.Facts(pair, (), str(ratio), defocused=0.5, focus_ratio=ratio) for ratio in ratios]
+        errors, warnings = pairs.check_facts(facts)
+        assert errors == []
+        assert "too close to tell" in warnings[0]
+
+
+def test_errors_survive_pickling():
+    error = pickle.loads(pickle.dumps(DataError("one", "two")))
+    assert error.problems == ["one", "two"]
+    assert str(error) == "one\ntwo"

@@ -1,0 +1,1 @@
+"""Tests of the stages, the jobs and the command `r2mrf`."""

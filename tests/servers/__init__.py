@@ -1,0 +1,1 @@
+"""Tests against a team's servers: PostgreSQL, S3, MLflow."""

@@ -1,0 +1,1 @@
+"""Helpers that several tests share, one noun a file; no test lies here."""

@@ -1,0 +1,57 @@
+"""A scored folder made by hand: no network run, no Ray."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.library.columns import SCORES
+
+FINGERPRINT = "0123456789abcdef"
+MADE_BY = {"model": "tiny", "model_sha256": "ab" * 32}
+
+HOSTILE = [  # names of photos
+    "</script><script>window.hacked=1</script>.jpg",
+    "<img src=x onerror=window.hacked=1>&amp;.jpg",
+    "\"'`${window.hacked=1}$style<!--.jpg",
+    "caf\\xe9 \u202egpj.\u2028\x01\n.jpg",
+]
+
+
+def ok(path: object, blur: float = 0.5, **others: object) -> dict:
+    """Row of a photo that was scored; its content is what lies at `path`, or the path itself."""
+    content = Path(path).read_bytes() if Path(path).is_file() else str(path).encode()
+    return {
+        **MADE_BY,
+        "path": str(path),
+        "status": "ok",
+        "width": 160,
+        "height": 120,
+        "content_sha256": hashlib.sha256(content).hexdigest(),
+        "blur_fraction": blur,
+        "focus_area": 1 - blur,
+        **dict.fromkeys(["focus_x0", "focus_y0"], 0),
+        **dict.fromkeys(["focus_x1", "focus_y1"], 100),
+        "center_blur": blur,
+        "confidence": 0.75,
+        "verdict": "partial",
+        "contrast": 50.0,
+        "map": None,
+    } | others
+
+
+def failed(path: object, error: str = "corrupt: the image is damaged or cut short") -> dict:
+    return dict.fromkeys(SCORES.names) | MADE_BY | {"path": str(path), "status": "failed", "error": error}
+
+
+def save_table(folder: Path, rows: list[dict], fingerprint: str = FINGERPRINT) -> Path:
+    """As `r2mrf score` leaves it, in two shards."""
+    (folder / "scores").mkdir(parents=True, exist_ok=True)
+    for number, part in enumerate((rows[: len(rows) // 2], rows[len(rows) // 2 :])):
+        table = pa.Table.from_pylist(part, schema=SCORES)
+        pq.write_table(table, folder / "scores" / f"shard-{number:05d}-{fingerprint}.parquet")
+    summary = {"total": len(rows), **MADE_BY, "fingerprint": fingerprint}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder

@@ -1,0 +1,139 @@
+"""A run of a stage on real processes, for a test to disturb, and the plain loop that training must agree with."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import torch
+from safetensors.torch import load_file
+
+from pipelines.training.states import LIST
+from r2mrf.config import Config
+from r2mrf.data import shards
+from r2mrf.data.batches import Samples, batch_positions, split
+from r2mrf.evaluation.metrics import HALF, f_at
+from r2mrf.training.trainer import Trainer, validate
+from tests.support.planted import training_images
+from tests.support.workspace import Workspace
+
+STEPS, EVERY = 40, 4
+PATIENCE = 180  # seconds in which something must happen on a busy machine
+
+# Three images a step: one worker takes two, the other one. SGD, since Adam divides by what may be rounding alone.
+UNEVEN = {"lite": {"train": {"batch": 3, "optimizer": "sgd", "lr": 0.02, "backbone_lr": 0.002, "precision": "fp32"}}}
+
+
+class Run(Workspace):
+    """One training run in a workspace of its own; or one of another stage."""
+
+    stage = "train"
+    driver: subprocess.Popen | None = None
+
+    def __init__(self, root: Path, workers: int | list[int], steps: int = STEPS):
+        super().__init__(root)
+        self.steps = steps
+        self.command = ["python", "-m", f"pipelines.{self.stage}"]
+        self.set({"lite": {"train": {"workers": workers, "steps": steps, "report_every": EVERY}}})
+        training_images(root / "data/augmented")
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self.driver:
+            with suppress(ProcessLookupError):  # if it still runs: its cluster notices and ends
+                os.killpg(self.driver.pid, signal.SIGKILL)
+            self.driver.wait()
+
+    def start(self) -> None:
+        """The stage in a process group of its own, with what it says in driver.log."""
+        with (self.root / "driver.log").open("a") as log:
+            self.driver = subprocess.Popen(
+                self.command, cwd=self.root, env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def said(self) -> str:
+        return (self.root / "driver.log").read_text()
+
+    def states(self) -> set[Path]:
+        return {path for path in (self.root / "runs").glob("train-*/checkpoint_*") if path.is_dir()}
+
+    def list_of_states(self) -> Path:
+        """Ray's."""
+        (path,) = (self.root / "runs").glob(f"train-*/{LIST}")
+        return path
+
+    def newest_state(self) -> Path:
+        """The last of the list."""
+        listed = self.list_of_states()
+        return listed.parent / json.loads(listed.read_text())["checkpoint_results"][-1]["checkpoint_dir_name"]
+
+    def await_step(self, step: int) -> int:
+        """Wait until a step is reported; pid of the worker that said so."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.driver.poll() is None:
+            if found := re.search(rf"pid=(\d+)\).*step {step}/{self.steps}:", self.said()):
+                return int(found[1])
+            time.sleep(0.05)
+        raise AssertionError(self.said()[-3000:])
+
+    def await_state(self, before: set[Path]) -> None:
+        """Wait until a state is listed that was not there before."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.driver.poll() is None:
+            with suppress(ValueError):  # there is no list yet, or half of one
+                if self.newest_state() not in before:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(self.said()[-3000:])
+
+    def kill(self) -> None:
+        """Kill the driver, and wait until its cluster has noticed and ended."""
+        family = psutil.Process(self.driver.pid).children(recursive=True)
+        self.driver.kill()
+        self.driver.wait()
+        psutil.wait_procs(family, timeout=PATIENCE)
+
+    def go_on(self, undisturbed: str) -> None:
+        """Start again: it goes on, does not begin anew, and ends with these weights."""
+        before = self.said()
+        self.start()
+        assert self.finish() == undisturbed
+        assert f"step {EVERY}/{self.steps}:" not in self.said().removeprefix(before)
+
+    def finish(self) -> str:
+        """Wait for the end; hash of the weights."""
+        assert self.driver.wait(2 * PATIENCE) == 0, self.said()[-3000:]
+        return hashlib.sha256((self.root / "models/r2mrf/model.safetensors").read_bytes()).hexdigest()
+
+
+def plain_loop(config: Config, folder: Path) -> Trainer:
+    """What training does, without Ray."""
+    trainer = Trainer(config, "of a test")
+    learn, held_back = split(shards.read(folder), config.train.validation, config.seed)
+    samples = Samples(learn, trainer.preprocess, config.train.crop, config.seed)
+    for step in range(config.train.steps):
+        trainer.train_step(trainer.network, samples.batch(batch_positions(step, config.train.batch)))
+        if trainer.step % config.train.report_every == 0:
+            every = range(held_back.num_rows)
+            counts = validate(trainer.averaged_network(), held_back, every, trainer.preprocess, "fp32")
+            figures = {"val_mae": [c.absolute_error for c in counts], "val_f_05": [f_at(c, HALF) for c in counts]}
+            trainer.history.append({name: sum(values) / len(values) for name, values in figures.items()})
+    return trainer
+
+
+def assert_learnt(root: Path, plain: Trainer) -> None:
+    """The model in a workspace went where the plain loop's went, but for the order in which numbers were added."""
+    begun = Trainer(plain.config, "of a test").averaged.values
+    learnt, expected = load_file(root / "models/r2mrf/model.safetensors"), plain.averaged.values
+    apart, moved = (
+        torch.stack([(values[name] - expected[name]).norm() for name in expected]).norm() for values in (learnt, begun)
+    )
+    assert apart <= 0.01 * moved
