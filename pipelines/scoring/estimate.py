@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -12,7 +11,7 @@ from pipelines.library.ledger import Ledger
 from pipelines.library.listing import AT_A_TIME
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
-from pipelines.scoring.job import Job, recorded
+from pipelines.scoring.job import Job, recorded, without_trial
 from pipelines.scoring.reader import read
 from pipelines.scoring.scorer import Looker
 from r2mrf.config import Score
@@ -28,8 +27,7 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
         UserError: no model or no photos.
     """
     library = Library(sources)
-    job = recorded(Job.of(model, options, library.addresses), out)
-    job = replace(job, engine="torch") if job.engine == "auto" else job
+    job = without_trial(recorded(Job.of(model, options, library.addresses), out))
     ledger = Ledger(out, job.fingerprint, options)
     total, new, tried = _counted(library, ledger)
     counted = f"{total:,} photos, {new:,} of them to be scored"

@@ -115,6 +115,12 @@ def recorded(job: Job, out: Path) -> Job:
     return job
 
 
+def without_trial(job: Job) -> Job:
+    """Return the job with torch and fp32, which every machine has, for what is `auto`."""
+    engine = "torch" if job.engine == "auto" else job.engine
+    return replace(job, engine=engine, precision="fp32" if job.precision == "auto" else job.precision)
+
+
 def decided(job: Job, out: Path) -> Job:
     """Return the job with engine and precision decided: in one folder and for one model always the same, so that rows
     compare.
@@ -127,8 +133,7 @@ def decided(job: Job, out: Path) -> Job:
     if "auto" not in (job.engine, job.precision):
         return job
     if in_a_job():
-        engine = "torch" if job.engine == "auto" else job.engine
-        return replace(job, engine=engine, precision="fp32" if job.precision == "auto" else job.precision)
+        return without_trial(job)
     from r2mrf.engines import choose
 
     threads = shares(job.options, cores())[1]

@@ -7,12 +7,14 @@ import os
 
 import torch
 
+PRECISIONS = ("fp32", "bf16")  # of engines
+
 # Values of ONEDNN_MAX_CPU_ISA that keep oneDNN, which convolves for torch and OpenVINO, from native bfloat16.
 WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
 
 def native_bfloat16(device: str = "cpu") -> bool:
-    """Whether the processor or GPU multiplies bfloat16 itself. Emulated, it is many times slower than fp32.
+    """Return whether the processor or GPU multiplies bfloat16 itself. Emulated, it is slower than fp32.
 
     ONEDNN_MAX_CPU_ISA=AVX512_CORE makes a newer processor behave like an older one.
     """

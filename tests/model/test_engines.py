@@ -250,10 +250,22 @@ def test_fp32_is_what_everyone_gets_who_asks_for_nothing_else(tmp_path, made, pr
     assert Predictor.load(folder, precision="bf16").engine.precision == "bf16"
 
 
-@pytest.mark.parametrize("form", ["bf16", "fp16"])
-def test_onnx_runtime_has_one_precision(made, form):
-    with pytest.raises(EngineError, match=f"onnx calculates in fp32 only, not in {form}"):
-        create("onnx", made, precision=form)
+def test_onnx_runtime_has_one_precision(made):
+    with pytest.raises(EngineError, match="onnx calculates in fp32 only, not in bf16"):
+        create("onnx", made, precision="bf16")
+
+
+@pytest.mark.parametrize("name", [*ENGINES, "auto"])
+def test_unknown_precision(made, name):
+    with pytest.raises(EngineError, match="no precision 'fp16': use one of fp32, bf16, or auto"):
+        create(name, made, precision="fp16")
+
+
+def test_a_gpu_decides_for_torch_alone(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(choose, "native_bfloat16", lambda device="cpu": device == "cuda")
+    bf16 = [name for name, form in choose._candidates("auto", "auto") if form == "bf16"]
+    assert bf16 == ["torch"]
 
 
 def test_openvino_on_a_processor_without_avx_512(tmp_path, made):

@@ -269,6 +269,14 @@ def test_dry_run_counts_and_estimates_and_writes_nothing(story, tiny_model, tmp_
     assert files_of(story.out) == before
 
 
+@pytest.mark.parametrize("engine", ["auto", "onnx", "openvino"])
+def test_dry_run_without_a_decision_on_the_precision(story, tiny_model, tmp_path, engine):
+    score = ("score", story.library, "--out", tmp_path / "out", "--model", tiny_model, "--dry-run")
+    status, out, _ = command(*score, "--engine", engine, "--precision", "auto")
+    assert status == 0
+    assert f"by a trial with the engine {'torch' if engine == 'auto' else engine} on" in out[0]
+
+
 def test_dry_run_counts_what_a_stopped_run_has_begun(story, tiny_model, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(story.out, out)
