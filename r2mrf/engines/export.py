@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from r2mrf.engines.onnx_graph import Graph, to_onnx
-from r2mrf.engines.runtimes import INPUT, OUTPUTS, RUNTIMES, Engine, package
+from r2mrf.engines.runtimes import INPUT, OUTPUTS, RUNTIMES, Engine, openvino_core, package
 from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import FACTS, Checkpoint
 from r2mrf.system.atomic import whole_folder
@@ -120,7 +120,7 @@ def _write_onnx(checkpoint: Checkpoint, folder: Path) -> Path:
 
 def _write_openvino(checkpoint: Checkpoint, folder: Path) -> Path:
     openvino = package("openvino")
-    graph = openvino.Core().read_model(to_onnx(checkpoint.network))
+    graph = openvino_core(openvino).read_model(to_onnx(checkpoint.network))
     openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
     return folder / "model.xml"
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class OpenVino:
 
     def __init__(self, model: bytes | Path, threads: int, size: int | None = None, precision: str = "fp32"):
         self.precision = precision
-        core = package("openvino").Core()
+        core = openvino_core(package("openvino"))
         graph = core.read_model(model if isinstance(model, bytes) else str(model))
         self.one_by_one = size is not None
         if self.one_by_one:
@@ -110,6 +111,17 @@ class OpenVino:
         x = np.ascontiguousarray(x)
         outputs = [self.compiled(part) for part in (np.split(x, len(x)) if self.one_by_one else [x])]
         return Probabilities(*(np.concatenate([output[name] for output in outputs]) for name in OUTPUTS))
+
+
+@cache
+def openvino_core(openvino: ModuleType) -> Any:
+    """Return OpenVINO's core, the same one for the life of the process; `openvino`: its package.
+
+    Every core loads the CPU plugin anew, which gives the thread a stack for signal handlers, and takes it back when the
+    core and its models are gone. When two go in the order in which they came, the thread keeps a stack that has been
+    freed, and the next signal, Ctrl-C for one, ends the process with SIGSEGV (seen with OpenVINO 2026.4.1).
+    """
+    return openvino.Core()
 
 
 RUNTIMES: dict[str, Callable[..., Engine]] = {"onnx": OnnxRuntime, "openvino": OpenVino}

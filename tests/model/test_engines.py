@@ -198,6 +198,27 @@ def test_processes_do_not_pin_themselves_to_the_same_cores(made):
     assert create("openvino", made).compiled.get_property("ENABLE_CPU_PINNING") is False
 
 
+SIGNALLED = """
+import os, signal, sys
+from pathlib import Path
+from r2mrf.engines.runtimes import OpenVino
+
+signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+engines = [OpenVino(Path(sys.argv[1]), threads=1) for _ in range(2)]
+while engines:
+    del engines[0]  # those that came first go first
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_a_signal_is_heard_after_engines_have_come_and_gone(made, tmp_path):
+    """OpenVINO leaves a stack for handlers behind that is no longer there, if one lets it."""
+    (tmp_path / "model.onnx").write_bytes(to_onnx(made.network))
+    command = [sys.executable, "-c", SIGNALLED, str(tmp_path / "model.onnx")]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
 def test_openvino_sends_no_statistics(made):
     create("openvino", made)
     assert sys.modules["openvino_telemetry"] is None
