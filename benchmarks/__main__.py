@@ -9,7 +9,7 @@ import argparse
 import subprocess
 import sys
 
-from benchmarks import page
+from benchmarks.harness import page
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 import pyarrow.parquet as pq
 
-from benchmarks.figures import Figure, main, ratio, timed
-from benchmarks.material import make_pairs
+from benchmarks.harness.figures import Figure, main, ratio, timed
+from benchmarks.harness.material import make_pairs
 from pipelines.augment import build_variants
 from pipelines.cluster.ray_cluster import connect
 from pipelines.storage.outputs import Folder

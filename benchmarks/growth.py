@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from benchmarks.apart import largest_memory
-from benchmarks.figures import Figure, by_turns, exponent, main
+from benchmarks.harness.apart import largest_memory
+from benchmarks.harness.figures import Figure, by_turns, exponent, main
 from pipelines.library.samples import samples
 from r2mrf.config import load
 from r2mrf.imaging import images

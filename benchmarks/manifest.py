@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.apart import largest_memory
-from benchmarks.figures import Figure, exponent, main, timed
+from benchmarks.harness.apart import largest_memory
+from benchmarks.harness.figures import Figure, exponent, main, timed
 from pipelines.library.columns import SCORES
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import Listing

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.figures import Figure, exponent, main, ratio
-from benchmarks.material import make_model, make_photos
+from benchmarks.harness.figures import Figure, exponent, main, ratio
+from benchmarks.harness.material import make_model, make_photos
 from r2mrf.config import load
 
 KINDS = 20  # different photos

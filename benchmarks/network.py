@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.figures import Figure, by_turns, main, ratio
-from benchmarks.literal import literal
-from benchmarks.profile import profile
+from benchmarks.harness.figures import Figure, by_turns, main, ratio
+from benchmarks.harness.literal import literal
+from benchmarks.harness.profile import profile
 from r2mrf.config import Config, load
 from r2mrf.engines.choose import ENGINES, create
 from r2mrf.engines.pytorch import Torch

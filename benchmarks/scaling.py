@@ -15,9 +15,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.apart import apart
-from benchmarks.figures import Figure, main, ratio, timed
-from benchmarks.material import make_model, make_photos
+from benchmarks.harness.apart import apart
+from benchmarks.harness.figures import Figure, main, ratio, timed
+from benchmarks.harness.material import make_model, make_photos
 from benchmarks.score import scored
 from pipelines.scoring.job import Job, decided, shares
 from pipelines.scoring.run import score_library

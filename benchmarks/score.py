@@ -2,7 +2,7 @@
 
     python -m benchmarks.score
 
-- the plain ways of `benchmarks.plain`;
+- the plain ways of `benchmarks.harness.plain`;
 - fed: the engine that scoring uses, fed from memory by as many processes and threads as scoring has;
 - score: `score_library`, photos on disk to the table, start and end included; once started: its rate from the first
   chunk of photos that is done to the last one, without the start of Ray and the loading of the network. By chunks,
@@ -13,19 +13,16 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-from unittest import mock
+from typing import NamedTuple
 
-from benchmarks import plain
-from benchmarks.apart import apart, processes
-from benchmarks.figures import Figure, main, ratio
-from benchmarks.material import make_model, make_photos
+from benchmarks.harness import plain
+from benchmarks.harness.apart import apart, processes
+from benchmarks.harness.figures import Figure, main, ratio
+from benchmarks.harness.material import make_model, make_photos
 from pipelines.library.photo import Photo
 from pipelines.library.samples import samples
-from pipelines.scoring import ray_data
 from pipelines.scoring.job import Job, decided, shares
 from pipelines.scoring.reader import Seen
 from pipelines.scoring.run import score_library
@@ -135,21 +132,15 @@ def _seen(job: Job, number: int) -> Iterator[Seen]:
 
 def scored(library: Path, out: Path, model: str, options: Score) -> Run:
     """Score a library anew."""
-    chunks: list[tuple[float, int]] = []
+    chunks: list[tuple[float, int]] = []  # when each came, and of how many photos
     began = time.time()
-    with mock.patch.object(ray_data, "run", partial(_noted, ray_data.run, chunks)):
-        summary = score_library([str(library)], out, model, options)
+    summary = score_library(
+        [str(library)], out, model, options, on_chunk=lambda photos: chunks.append((time.time(), photos))
+    )
     whole = summary["ok"] / (time.time() - began)
     (first, known), (last, _) = chunks[0], chunks[-1]
     shard = min(file.stat().st_mtime for file in (out / "scores").iterdir())
     return Run(whole, (summary["ok"] - known) / (last - first), shard - began)
-
-
-def _noted(run: Callable, chunks: list[tuple[float, int]], *arguments: Any) -> Iterator[tuple[int, int, list[dict]]]:
-    """What `scorer.run` yields; when each chunk came, and of how many photos, is noted."""
-    for chunk in run(*arguments):
-        chunks.append((time.time(), len(chunk[2])))
-        yield chunk
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.figures import Figure, main, timed
+from benchmarks.harness.figures import Figure, main, timed
 from pipelines.library.samples import samples
 
 PROJECT = Path(__file__).parents[1]

@@ -26,9 +26,9 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from benchmarks.apart import apart, processes
-from benchmarks.figures import Figure, main, ratio, timed
-from benchmarks.material import make_pairs, make_variants
+from benchmarks.harness.apart import apart, processes
+from benchmarks.harness.figures import Figure, main, ratio, timed
+from benchmarks.harness.material import make_pairs, make_variants
 from pipelines.cluster.ray_cluster import ROOM, connect
 from pipelines.project.folders import AUGMENTED
 from pipelines.registry import runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -26,9 +26,16 @@ from r2mrf.errors import UserError
 from r2mrf.system.atomic import whole
 from r2mrf.system.machine import cores
 
+OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
 
-def score_library(sources: list[str], out: Path, model: str, options: Score) -> dict:
-    """Score what is not scored yet and write the summary, which is returned.
+
+def score_library(
+    sources: list[str], out: Path, model: str, options: Score, on_chunk: OnChunk = lambda photos: None
+) -> dict:
+    """Score what is not scored yet, write the summary and return it.
+
+    Args:
+        on_chunk: called with the number of photos whenever a chunk of them is done.
 
     Raises:
         UserError: no model, no photos, `out` cannot be written, a source has vanished, or Ray has ended.
@@ -44,7 +51,7 @@ def score_library(sources: list[str], out: Path, model: str, options: Score) -> 
             _sweep(out / folder)
         job = decided(job, out)
         ledger = Ledger(out, job.fingerprint, options)
-        rate = _work(library, ledger, job, out)
+        rate = _work(library, ledger, job, out, on_chunk)
         summary = ledger.counts() | {
             "images_per_second": rate or _last_rate(out / "summary.json", job.fingerprint),
             "model": job.model,
@@ -83,7 +90,7 @@ def _sweep(folder: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None:
+def _work(library: Library, ledger: Ledger, job: Job, out: Path, on_chunk: OnChunk) -> float | None:
     """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
     done = ledger.mend()
     listed = done + ledger.size(ledger.waiting())
@@ -96,7 +103,7 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path) -> float | None
                 bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
             shards = {number: ledger.photos(number) for number in numbers}
             bar.total = listed + listing.new  # of the library, as far as it has been listed by now
-            for number, rows in _finished(shards, ray_data.run(shards, job), bar):
+            for number, rows in _finished(shards, ray_data.run(shards, job), bar, on_chunk):
                 bar.total = listed + listing.new
                 _keep(number, rows, ledger, library, out)
                 failed += sum(row["status"] == "failed" for row in rows)
@@ -120,12 +127,15 @@ def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]
     yield from listing.waves()
 
 
-def _finished(shards: dict, chunks: Iterator[tuple[int, int, list[dict]]], bar: tqdm) -> Iterator[tuple[int, list]]:
+def _finished(
+    shards: dict, chunks: Iterator[tuple[int, int, list[dict]]], bar: tqdm, on_chunk: OnChunk
+) -> Iterator[tuple[int, list]]:
     """Gather chunks by shard; a shard is given out, in the order of its photos, when its last one has come."""
     gathered: dict[int, dict[int, list[dict]]] = {number: {} for number in shards}
     for number, place, rows in chunks:
         gathered[number][place] = rows
         bar.update(len(rows))
+        on_chunk(len(rows))
         if sum(map(len, gathered[number].values())) == len(shards[number]):
             parts = gathered.pop(number)
             yield number, [row for place in sorted(parts) for row in parts[place]]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import growth, manifest, network, page, startup
-from benchmarks.figures import Figure, by_turns, exponent, ratio, record
-from benchmarks.plan import basis, plan
+from benchmarks import growth, manifest, network, startup
+from benchmarks.harness import page
+from benchmarks.harness.figures import Figure, by_turns, exponent, ratio, record
+from benchmarks.harness.plan import basis, plan
 from tests.support.benchmark import run_short
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def test_runs_in_its_short_form(module, tmp_path):
 
 def test_every_benchmark_has_its_module_and_its_section():
     assert all((ROOT / "benchmarks" / f"{name}.py").is_file() for name in page.BENCHMARKS)
-    template = (ROOT / "benchmarks/performance.md.j2").read_text(encoding="utf-8")
+    template = (ROOT / "benchmarks/harness/performance.md.j2").read_text(encoding="utf-8")
     assert all(f'section("{name}")' in template for name in page.BENCHMARKS)
 
 

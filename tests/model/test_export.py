@@ -14,7 +14,7 @@ from r2mrf import Predictor
 from r2mrf.engines import export as exports
 from r2mrf.engines.export import FORMATS, ExportError, export
 from r2mrf.engines.onnx_graph import to_onnx
-from r2mrf.engines.runtimes import package
+from r2mrf.engines.runtimes import openvino_core, package
 from r2mrf.errors import UserError
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.checkpoint import Checkpoint
@@ -69,7 +69,7 @@ def run(folder: Path, form: str, x: np.ndarray) -> dict[str, np.ndarray]:
         session = package("onnxruntime").InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
         return dict(zip(wanted, session.run(wanted, {given: x}), strict=True))
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    model = package("openvino").Core().compile_model(str(folder / "model.xml"), "CPU", settings)
+    model = openvino_core(package("openvino")).compile_model(str(folder / "model.xml"), "CPU", settings)
     outputs = model({given: x})
     return {name: outputs[name] for name in wanted}
 

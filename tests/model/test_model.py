@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.literal import LiteralRRM
+from benchmarks.harness.literal import LiteralRRM
 from r2mrf.config import Model
 from r2mrf.network.backbones import TESTED
 from r2mrf.network.loss import loss_terms

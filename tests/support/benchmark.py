@@ -7,7 +7,7 @@ from types import ModuleType
 
 import torch
 
-from benchmarks.figures import record
+from benchmarks.harness.figures import record
 
 ROOT = Path(__file__).parents[2]
 

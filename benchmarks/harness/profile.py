@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity
 
-from benchmarks.figures import Figure
+from benchmarks.harness.figures import Figure
 from r2mrf.network.model import R2MRF
 
 SHOWN = 10  # operations, and shapes

@@ -1,6 +1,6 @@
 """How a model does on real photographs: people's masks, pairs of shots, and photos that are wholly sharp or blurred.
 
-    python -m benchmarks.real --photos PHOTOS [--model lite] [--params released/rendered/params.yaml] [--json FILE]
+    python -m pipelines.jobs.real_photos --photos PHOTOS [--model lite] [--params FILE] [--json FILE]
 
 PHOTOS holds the photographs (docs/training.md says which and where they are from). Printed:
 

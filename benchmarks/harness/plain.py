@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.apart import processes
+from benchmarks.harness.apart import processes
 from pipelines.cluster.ray_cluster import ROOM, connect
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.system.machine import cores

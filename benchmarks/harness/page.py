@@ -1,6 +1,6 @@
 """docs/performance.md and docs/scale.md from what benchmarks have left in reports/bench, and from nothing else.
 
-    python -m benchmarks.page
+    python -m benchmarks.harness.page
 
 What was not measured is named with the command that measures it. The words are in the templates beside this file.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.figures import FOLDER
-from benchmarks.plan import HOURS, MACHINE, basis, plan
+from benchmarks.harness.figures import FOLDER
+from benchmarks.harness.plan import HOURS, MACHINE, basis, plan
 from benchmarks.score import STEADY
 from pipelines.project import pages
 from r2mrf.config import Score

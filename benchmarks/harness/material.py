@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.apart import processes
+from benchmarks.harness.apart import processes
 from pipelines.data.sources import open_source
 from pipelines.library.samples import samples
 from r2mrf.config import Config

@@ -1,0 +1,1 @@
+"""What the benchmarks share: figures and their spread, processes measured apart, material, the pages."""
