@@ -28,10 +28,10 @@ test: install ## on two cores; `make test WORKERS=4` for others; a worker that d
 	pytest -n $(WORKERS) --max-worker-restart=0
 
 chaos: install ## training that is killed, interrupted and misled, on real processes: some minutes
-	pytest tests/chaos
+	pytest -o faulthandler_timeout=3600 tests/chaos
 
 cluster: install ## stages as jobs of a cluster of real processes, whose machines are killed: ten minutes and more
-	pytest tests/cluster
+	pytest -o faulthandler_timeout=3600 tests/cluster
 
 bench: install ## all measurements, hours on a quiet machine -> docs/performance.md, docs/scale.md
 	python -m benchmarks
@@ -46,7 +46,7 @@ api: install ## docs/api.md from the docstrings
 	python docs/reference.py
 
 servers: install ## the pipeline against PostgreSQL, S3 and MLflow; the registered model over HTTP: some minutes
-	pytest tests/servers
+	pytest -o faulthandler_timeout=3600 tests/servers
 
 secrets: infra/.env ## passwords for infra/compose.yaml
 

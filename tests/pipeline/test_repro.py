@@ -111,7 +111,7 @@ def test_registered_model_is_the_trained_one(workspace):
 def test_registered_model_serves_image_bytes(workspace):
     code = (
         "import mlflow, pandas as pd; mlflow.set_tracking_uri('sqlite:///mlflow.db'); "
-        "from sklearn.datasets import load_sample_images as l; import r2mrf.images as i; "
+        "from sklearn.datasets import load_sample_images as l; from r2mrf import images as i; "
         "photo = i.encode_png(l().images[0]); model = mlflow.pyfunc.load_model('models:/r2mrf@challenger'); "
         "print(model.predict(pd.DataFrame({'image': [photo, b'no photo']})).status.tolist())"
     )

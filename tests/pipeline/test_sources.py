@@ -100,7 +100,7 @@ def test_labelled_photos_are_trained_on_too(sharp):
 
 
 def test_labelled_photos_that_are_not_there(sharp):
-    with pytest.raises(DataError, match=r"python -m pipelines\.label"):
+    with pytest.raises(DataError, match=r"python -m pipelines\.jobs\.label"):
         open_source(given("composite", sharp, labelled=str(sharp / "nowhere")))
 
 
