@@ -21,7 +21,7 @@ from pipelines.project import plots
 from pipelines.project.folders import AUGMENTED, PREPARED, REPORTS, decided, fingerprint_of
 from pipelines.project.stage import run
 from pipelines.project.tables import write_csv, write_json
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 from r2mrf.errors import UserError
 
@@ -101,7 +101,7 @@ def _measure(row: Row, config: Config, key: str) -> dict:
     print(f"{row.name}: {row.what}; {ours.train.steps} steps of {ours.train.batch}")
     trainer = fit(ours, key, _states(config, key), "ablate")
     counts = branch_counts(trainer)
-    images = shards.read(here(AUGMENTED), columns=["variant"]).num_rows
+    images = shards.read(local_copy(AUGMENTED), columns=["variant"]).num_rows
     parameters, macs = cost_of(ours.model)
     figures = {name: count.summary() for name, count in counts.items()}
     return {

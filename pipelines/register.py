@@ -28,7 +28,7 @@ from pipelines.project.tables import write_json
 from pipelines.registry import model_card, promotion, runs, serving
 from pipelines.registry.models import CHECKPOINT, HASH
 from pipelines.registry.provenance import LOCK, provenance
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.errors import UserError
@@ -49,7 +49,7 @@ def register(config: Config) -> None:
     """The stage: the trained model as a version, once; the aliases; its card."""
     if not MODEL.is_dir():
         raise UserError(f"{MODEL} is missing: run `dvc repro train` first")
-    trained = checkpoint.load(here(MODEL))
+    trained = checkpoint.load(local_copy(MODEL))
     figures = _figures(trained)
     client, name = runs.client(config.tracking), config.registry.name
     version = _known(client, name, trained) or _log(config, trained, figures)
@@ -100,7 +100,7 @@ def _champion(client: MlflowClient, name: str, version: str, test_set: str) -> d
     """Figures of the present champion; if they were measured on other test pairs, on those of now."""
     tags = client.get_model_version(name, version).tags
     if tags.get("test_set") != test_set:
-        pairs = shards.read(here(PREPARED), "test-*.parquet")
+        pairs = shards.read(local_copy(PREPARED), "test-*.parquet")
         if name_of(pairs) != test_set:
             raise UserError(
                 "reports/evaluate is of other test pairs than data/prepared: run `dvc repro evaluate` again"
@@ -116,7 +116,7 @@ def _champion(client: MlflowClient, name: str, version: str, test_set: str) -> d
 
 def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
     """Log the model and register it; returns its version."""
-    weights = hashlib.sha256((here(MODEL) / WEIGHTS).read_bytes()).hexdigest()
+    weights = hashlib.sha256((local_copy(MODEL) / WEIGHTS).read_bytes()).hexdigest()
     made_of = provenance() | {"weights_sha256": weights, "data": trained.training.get("data", "")}
     pins = Path(__file__).parents[1].joinpath("requirements.txt").read_text(encoding="utf-8").split()
     with (
@@ -134,7 +134,7 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=serving.__file__,
-            artifacts={CHECKPOINT: str(here(MODEL))},
+            artifacts={CHECKPOINT: str(local_copy(MODEL))},
             code_paths=[code],
             signature=_signature(),
             input_example=pd.DataFrame({"image": [images.encode_png(np.full((64, 64, 3), 128, np.uint8))]}),

@@ -12,7 +12,7 @@ from pipelines.project import plots
 from pipelines.project.folders import AUGMENTED, MODEL, REPORTS, decided, fingerprint_of
 from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
-from pipelines.storage.outputs import here, making
+from pipelines.storage.outputs import local_copy, output_folder
 from pipelines.training.run import fit, recipe_of, run_key, settled
 from pipelines.training.states import States
 from r2mrf.config import Config
@@ -27,7 +27,7 @@ CURVES = REPORTS / "train"
 def train(config: Config) -> None:
     """The stage: trains to the end, or goes on; leaves the model, its curves, and no states."""
     config = settled(decided(config))
-    pairs = shards.read(here(AUGMENTED), columns=["source_id", "variant"])
+    pairs = shards.read(local_copy(AUGMENTED), columns=["source_id", "variant"])
     split(pairs, config.train.validation, config.seed)  # refused here, before Ray starts
     data = fingerprint_of(AUGMENTED)
     recipe = recipe_of(config)
@@ -46,16 +46,16 @@ def train(config: Config) -> None:
     facts: dict = {"profile": config.profile, "source": config.data.source, "data": data, "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "workers": config.train.workers, "recipe": recipe}
     _report(trainer.history)
-    with making(MODEL, config.storage) as target:  # last: a model that is there is done
+    with output_folder(MODEL, config.storage) as target:  # last: a model that is there is done
         checkpoint.save(target, trainer.checkpoint(facts))
     states.remove()
-    print(f"{MODEL}: {checkpoint.load(here(MODEL)).name} after {trainer.step} steps")
+    print(f"{MODEL}: {checkpoint.load(local_copy(MODEL)).name} after {trainer.step} steps")
 
 
 def _is_done(config: Config, key: str) -> bool:
     """Whether the model that is there is the one that this run would make."""
     try:
-        return not config.storage and checkpoint.load(here(MODEL)).training.get("fingerprint") == key
+        return not config.storage and checkpoint.load(local_copy(MODEL)).training.get("fingerprint") == key
     except UserError:
         return False
 

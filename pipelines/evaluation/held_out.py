@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipelines.project.folders import PREPARED
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from r2mrf.system.fingerprint import fingerprint
 
 if TYPE_CHECKING:  # where no row of an ablation is run, torch and Ray are not needed
@@ -33,7 +33,7 @@ def branch_counts(trainer: Trainer) -> dict[str, Counts]:
 
     network, preprocess = trainer.averaged_network().cpu(), trainer.preprocess
     counts = {name: Counts() for name in ("fused", *BRANCHES)}
-    for pair in shards.read(here(PREPARED), "test-*.parquet", columns=["image", "mask"]).to_pylist():
+    for pair in shards.read(local_copy(PREPARED), "test-*.parquet", columns=["image", "mask"]).to_pylist():
         rgb, mask = images.decode(pair["image"]), images.decode_mask(pair["mask"])
         x = torch.from_numpy(preprocess.normalise(preprocess.shrink(rgb)[None])).contiguous(
             memory_format=torch.channels_last

@@ -1,4 +1,4 @@
-"""What is listed and what is done of a library: two files a shard, under the same name.
+"""Record of which photos of a library are listed and which are done: two files a shard, under the same name.
 
     DIR/manifest/shard-00012-FINGERPRINT.parquet    photos, fixed once and for all
     DIR/scores/shard-00012-FINGERPRINT.parquet      their rows; the shard is done when this file exists
@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.library.columns import MANIFEST, SCORES
-from pipelines.library.known import Known, hashes
+from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.photo import Photo
 from r2mrf.config import Score
 from r2mrf.errors import UserError
@@ -119,13 +119,13 @@ class Ledger:
             done += rows
         return done
 
-    def known(self) -> Known:
+    def known(self) -> ListedPhotos:
         """All photos that are listed."""
         listed, columns = self.listed(), ["name_hash", "hash"]
         tables = [self._read(self._manifest, number, columns) for number in listed]
         numbers = np.repeat(np.array(listed, np.int32), np.array([len(table) for table in tables], int))
         table = pa.concat_tables([MANIFEST.empty_table().select(columns), *tables])
-        return Known(table["name_hash"].to_numpy(), table["hash"].to_numpy(), numbers)
+        return ListedPhotos(table["name_hash"].to_numpy(), table["hash"].to_numpy(), numbers)
 
     def failed(self) -> Iterator[dict]:
         """`path` and `error` of each photo that failed."""
@@ -179,7 +179,7 @@ def flush(file: Path) -> None:
 
 
 def _checked(read: Callable[[Path], T], file: Path) -> T:
-    """What `read` makes of a file. Raises UserError if it is damaged or missing."""
+    """Read a file of the ledger. Raises UserError if it is damaged or missing."""
     try:
         return read(file)
     except (OSError, pa.ArrowException) as error:

@@ -1,4 +1,4 @@
-"""Score a library: photos that are listed -> rows, shard by shard, and a summary."""
+"""Score a library: listed photos -> rows, shard by shard, and a summary."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipelines.cluster.progress import progress
-from pipelines.cluster.ray_cluster import ROOM, connect
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
 from pipelines.library.ledger import Ledger, flush
 from pipelines.library.listing import MOST, Listing
 from pipelines.library.photo import readable
 from pipelines.library.walk import Library
 from pipelines.project.tables import write_json
 from pipelines.scoring import ray_data
-from pipelines.scoring.job import Job, decided
+from pipelines.scoring.job import Job, with_engine
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.system.atomic import whole
@@ -46,10 +46,10 @@ def score_library(
     job = Job.of(model, options, library.addresses)
     for name in ("scores", "manifest", *(["maps"] if options.maps else [])):
         (out / name).mkdir(parents=True, exist_ok=True)
-    with _alone(out):
+    with _locked(out):
         for folder in ("scores", "manifest", "maps"):
             _sweep(out / folder)
-        job = decided(job, out)
+        job = with_engine(job, out)
         ledger = Ledger(out, job.fingerprint, options)
         rate = _work(library, ledger, job, out, on_chunk)
         summary = ledger.counts() | {
@@ -72,7 +72,7 @@ def failures(out: Path, fingerprint: str) -> Iterator[str]:
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def _locked(out: Path) -> Iterator[None]:
     """Keep a second run out of the folder; the lock goes with the process, however it ends."""
     with (out / ".lock").open("a") as file:
         try:
@@ -112,10 +112,10 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path, on_chunk: OnChu
 
 
 def _prepared_and_connected(job: Job, stack: ExitStack) -> Job:
-    """At once: both take seconds, of which Ray's are mostly waiting."""
+    """Prepare the job and connect to Ray at the same time: both take seconds, and Ray mostly waits."""
     with ThreadPoolExecutor(1) as pool:
         prepared = pool.submit(job.prepared)
-        stack.enter_context(connect(logical_cpus=ROOM + 2 * cores()))
+        stack.enter_context(connect(logical_cpus=LOGICAL_CPUS + 2 * cores()))
         return prepared.result()
 
 
@@ -157,7 +157,7 @@ def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, out: 
 
 
 def _last_rate(path: Path, key: str) -> float | None:
-    """Of the run before, where this one had nothing to score: a run that does nothing changes nothing."""
+    """Rate of the previous run, for a run that has nothing to score: it must not change summary.json."""
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

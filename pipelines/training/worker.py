@@ -39,7 +39,7 @@ def work(arguments: dict) -> dict | None:
     _be_deterministic()
     trainer = _begun(config, arguments, rank)
     module = prepare_model(trainer.network)  # averages gradients over the workers
-    table = shards.read(arguments["data"].here(), columns=["source_id", "variant", "image", "mask"])
+    table = shards.read(arguments["data"].local_copy(), columns=["source_id", "variant", "image", "mask"])
     learn, held_back = split(table, config.train.validation, config.seed)
     samples = Samples(learn, trainer.preprocess, config.train.crop, config.seed)
     meter = Meter(config.train.batch)
