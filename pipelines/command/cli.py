@@ -1,4 +1,4 @@
-"""The console command `r2mrf`. What a command needs is imported when it runs: `r2mrf --help` is instant."""
+"""The console command `r2mrf`. Each command imports its modules when it runs, so `r2mrf --help` is instant."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns its exit status."""
+    """Run a command and return its exit status."""
     options = parser().parse_args(arguments)
     from r2mrf.errors import UserError
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # names that are not UTF-8 are printed as they are
+        sys.stdout.reconfigure(errors="surrogateescape")  # prints names that are not UTF-8 unchanged
     warnings.filterwarnings("ignore", "Image size")  # Pillow's, from half of our own limit on
     try:
         status = COMMANDS[options.command](options)
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         goes_on = "; the same command goes on from here" if options.command == "score" else ""
         print(f"r2mrf: stopped{goes_on}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # who read what is printed has left: `r2mrf map … | head`
+    except BrokenPipeError:  # the reader of our output has ended: `r2mrf map … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def score(options: argparse.Namespace) -> int:
-    """`r2mrf score`: a table of a library."""
+    """Run `r2mrf score`: write the table of a library."""
     from pipelines.scoring import run
     from r2mrf.config import Score
 
@@ -74,7 +74,7 @@ def score(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """`r2mrf report`: verdicts by any limits, a page, a CSV file, sidecars."""
+    """Run `r2mrf report`: write verdicts by any thresholds as a page, a CSV file and sidecars."""
     from pipelines.report import exports
     from pipelines.report.page import check_output
     from pipelines.report.scored_folder import read
@@ -93,7 +93,7 @@ def report(options: argparse.Namespace) -> int:
 
 
 def export_model(options: argparse.Namespace) -> int:
-    """`r2mrf export`: the model for other programs."""
+    """Run `r2mrf export`: write the model for other programs."""
     from r2mrf.engines.export import export
     from r2mrf.network import checkpoint
 
@@ -105,7 +105,7 @@ def export_model(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """`r2mrf evaluate`: anyone's saved maps against masks."""
+    """Run `r2mrf evaluate`: compare anyone's saved maps with masks."""
     from pipelines.evaluation.saved_maps import compare
     from pipelines.project.tables import write_json
 
