@@ -16,13 +16,11 @@ from pathlib import Path, PurePosixPath
 from pyarrow.fs import FileType
 
 from pipelines.library import lists
+from pipelines.library.out_folder import MARKER, OutFolder
 from pipelines.library.photo import Photo, local_photo, remote_photo
 from pipelines.storage.addresses import Addresses, is_address, root, shown
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
-
-RUN = {"manifest", "scores"}  # a folder with these was written by a scoring run,
-OURS = {"maps", "thumbnails"}  # and these in it are pictures that score and report made, no photos of a library
 
 
 class Library:
@@ -30,7 +28,7 @@ class Library:
 
     Args:
         sources: folders (all photos below), photos, lists of paths (.txt), tables (.csv, .parquet) with a column of
-            paths or of image bytes; each a path or an address. What scoring runs wrote is passed over.
+            paths or of image bytes; each a path or an address. The pictures that scoring runs wrote are passed over.
 
     Attributes:
         names: of the sources, fit to be shown.
@@ -105,7 +103,7 @@ class Library:
 
     def _walk(self, top: str) -> Iterator[Photo]:
         """Links to files are followed, links to folders are not: they may lead in a ring."""
-        waiting = [(top, True)]
+        waiting, written = [(top, True)], dict[str, OutFolder | None]()
         while waiting:
             path, is_folder = waiting.pop()
             if not is_folder:
@@ -117,8 +115,15 @@ class Library:
             except OSError:
                 yield local_photo(path)  # listed, so that it is told that its photos are missing
                 continue
-            ours = OURS if found.keys() >= RUN else ()
-            kept = (entry for name, entry in found.items() if (entry[1] and name not in ours) or _is_photo(name))
+            if found.keys() & {MARKER, "manifest"}:
+                written[path] = OutFolder.find(Path(path))
+            above, _, name = path.rpartition("/")
+            run = written.get(above)
+            kept = (
+                entry
+                for entry_name, entry in found.items()
+                if entry[1] or (_is_photo(entry_name) and not (run and run.is_ours(name, entry_name)))
+            )
             waiting += sorted(kept, key=_place, reverse=True)  # the first one is taken first
 
 

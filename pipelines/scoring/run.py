@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from pipelines.cluster.progress import progress
 from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
-from pipelines.library.ledger import Ledger, flush
+from pipelines.library.ledger import Ledger
 from pipelines.library.listing import MOST, Listing
+from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import readable
 from pipelines.library.walk import Library
 from pipelines.project.tables import write_json
@@ -23,7 +24,6 @@ from pipelines.scoring import ray_data
 from pipelines.scoring.job import Job, with_engine
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.system.atomic import whole
 from r2mrf.system.machine import cores
 
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
@@ -44,14 +44,12 @@ def score_library(
         raise UserError(f"{name}: this name is no UTF-8, and no table can be written there; give another --out")
     library = Library(sources)
     job = Job.of(model, options, library.addresses)
-    for name in ("scores", "manifest", *(["maps"] if options.maps else [])):
-        (out / name).mkdir(parents=True, exist_ok=True)
+    OutFolder.check(out, options.maps)
     with _locked(out):
-        for folder in ("scores", "manifest", "maps"):
-            _sweep(out / folder)
+        folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
         ledger = Ledger(out, job.fingerprint, options)
-        rate = _work(library, ledger, job, out, on_chunk)
+        rate = _work(library, ledger, job, folder, on_chunk)
         summary = ledger.counts() | {
             "images_per_second": rate or _last_rate(out / "summary.json", job.fingerprint),
             "model": job.model,
@@ -74,6 +72,7 @@ def failures(out: Path, fingerprint: str) -> Iterator[str]:
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Keep a second run out of the folder; the lock goes with the process, however it ends."""
+    out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,13 +83,7 @@ def _locked(out: Path) -> Iterator[None]:
         yield
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what was being written when a run was killed: `r2mrf.system.atomic.whole` has such names."""
-    for file in folder.glob(".*.*.*"):  # dot, name, suffix, and what makes it its own
-        file.unlink(missing_ok=True)
-
-
-def _work(library: Library, ledger: Ledger, job: Job, out: Path, on_chunk: OnChunk) -> float | None:
+def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chunk: OnChunk) -> float | None:
     """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
     done = ledger.mend()
     listed = done + ledger.size(ledger.waiting())
@@ -105,7 +98,7 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path, on_chunk: OnChu
             bar.total = listed + listing.new  # of the library, as far as it has been listed by now
             for number, rows in _finished(shards, ray_data.run(shards, job), bar, on_chunk):
                 bar.total = listed + listing.new
-                _keep(number, rows, ledger, library, out)
+                _keep(number, rows, ledger, library, folder)
                 failed += sum(row["status"] == "failed" for row in rows)
                 bar.set_postfix(failed=failed, refresh=False)
     return (bar.n - done) / (time.perf_counter() - began) if bar else None
@@ -143,16 +136,15 @@ def _finished(
         raise UserError("some photos never came back from Ray; the same command goes on from here")
 
 
-def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, out: Path) -> None:
+def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, folder: OutFolder) -> None:
     """Write the maps, then the shard: done is what has all of it."""
     lost = {row["path"] for row in rows if str(row.get("error")).startswith(("unreadable", "not_a_file"))}
     if lost:  # one photo may go; if all have gone, none has failed
         library.check(lost, (row["path"] for row in rows if row["path"] not in lost))
     for row in rows:
         if png := row.pop("png", None):
-            with whole(out / "maps" / row["map"]) as temporary:
+            with folder.writing("maps", row["map"]) as temporary:
                 temporary.write_bytes(png)
-                flush(temporary)
     ledger.commit(number, rows)
 
 
