@@ -69,7 +69,7 @@ released: install ## train the released weights anew: hours; docs/training.md sa
 	cd released/longer && $(PART)
 	cp -ru released/longer/data released/relabelled
 	cd released/relabelled && python -m pipelines.jobs.label && $(PART)
-	python -m pipelines.jobs.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1
+	python -m pipelines.jobs.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1 --to released/relabelled/mean
 	mkdir -p released/others/photos/sharp/unlabelled
 	ln -sfn $(PHOTOS)/sharp/voc $(PHOTOS)/sharp/bsds500 released/others/photos/sharp/
 	ln -sfn $(PHOTOS)/unlabelled released/others/photos/sharp/unlabelled/images

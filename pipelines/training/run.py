@@ -111,7 +111,7 @@ def training_run(config: Config, key: str, states: States, callbacks: list[UserC
     Raises:
         UserError: the cluster has GPUs, but fewer than workers.
     """
-    arguments = {"config": config.model_dump(), "key": key, "folders": tables.folders(config)}
+    arguments: dict = {"config": config.model_dump(), "key": key, "folders": tables.folders(config)}
     arguments |= {"storage": states.storage, "recovered": states.recover(), "here": str(Path.cwd())}
     return TorchTrainer(
         worker.work,
