@@ -14,11 +14,6 @@ from r2mrf.errors import UserError
 # names of a user's that look like temporary files
 SHARD = ".shard-00000-0123456789abcdef.parquet.0123456789ab"
 HIDDEN = (".2021.holiday.jpg", ".IMG_0412.JPG.icloud", "._2020.01.JPG", SHARD)
-    ".2021.holiday.jpg",
-    ".IMG_0412.JPG.icloud",
-    "._2020.01.JPG",
-    ".shard-00000-0123456789abcdef.parquet.0123456789ab",
-)
 
 
 def contents(folder: Path) -> dict[str, str]:
