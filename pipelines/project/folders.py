@@ -17,7 +17,7 @@ CHOSEN_STEPS = REPORTS / "tune" / "steps.json"
 
 def fingerprint_of(shards: Path) -> str:
     """Fingerprint of the Parquet files of a folder."""
-    return fingerprint(of_files(here(shards).glob("*.parquet")))
+    return fingerprint(of_files(local_copy(shards).glob("*.parquet")))
 
 
 def with_tuned_steps(config: Config) -> Config:
