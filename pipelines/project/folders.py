@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 from r2mrf.errors import UserError
 from r2mrf.system.fingerprint import fingerprint, of_files
