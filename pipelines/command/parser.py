@@ -156,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _address(text: str) -> str:
-    from pipelines.storage.addresses import is_address
+    from r2mrf.system.address import is_address
 
     if not is_address(text):
         raise argparse.ArgumentTypeError(f"{text} is no address: give one like s3://bucket/photos")

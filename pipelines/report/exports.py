@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pipelines.library.columns import SCORES
-from pipelines.library.photo import on_disk
+from pipelines.library.photo import PhotoName
 from r2mrf.errors import UserError
 from r2mrf.system.atomic import whole
 
@@ -89,7 +89,7 @@ def sidecar(row: dict) -> bytes:
 
 def _free_stem(path: str, taken: set[str]) -> str:
     """Also apart from names that differ in case only: folders of some systems take those for one."""
-    stem = first = Path(on_disk(path)).stem
+    stem = first = Path(PhotoName.parse(path).place).stem
     number = 2
     while stem.lower() in taken:
         stem, number = f"{first}-{number}", number + 1
