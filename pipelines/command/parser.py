@@ -119,6 +119,10 @@ def parser() -> argparse.ArgumentParser:
         "--by-content", action="store_true",
         help="where a photo's time or size has changed, score it again only if its content has changed",
     )  # fmt: skip
+    scoring.add_argument(
+        "--allow", action="append", metavar="SERVER",
+        help="a server or bucket that lists and tables may name, like https://example.org or 's3://*'; may be repeated",
+    )  # fmt: skip
     scoring.add_argument("--dry-run", action="store_true", help="only count the photos and estimate the time")
     model(scoring)
 

@@ -56,7 +56,7 @@ def assert_nowhere(secret: str, *texts: object) -> None:
         assert not [piece for piece in pieces(secret) if piece in str(text)], text
 
 
-@pytest.mark.parametrize(("text", "secret"), PLANTED)
+@pytest.mark.parametrize(("text", "secret"), PLANTED, ids=range(100))
 def test_a_planted_secret_is_not_shown(text, secret):
     address = Address.parse(text)
     assert_nowhere(secret, address, repr(address), [address], address.place, address.root, address.key)
@@ -109,7 +109,7 @@ def test_a_list_with_secrets_leaves_none_and_goes_on(tmp_path, capsys):
     assert sum(len(later.photos(number)) for wave in again.waves() for number in wave) == len(PLANTED)
 
 
-@pytest.mark.parametrize(("text", "secret"), PLANTED[::5])
+@pytest.mark.parametrize(("text", "secret"), PLANTED[::5], ids=range(20))
 def test_a_source_with_a_secret_that_cannot_be_read(monkeypatch, text, secret):
     monkeypatch.setattr(http, "SILENCE", 0.5)
     if text.lower().startswith("gs"):
