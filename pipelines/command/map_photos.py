@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.command.failures import list_failures
+from pipelines.command.terminal import say
 
 if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
@@ -37,7 +38,7 @@ def map_photos(options: argparse.Namespace) -> int:
         if options.overlay:
             with whole(overlays[i]) as file:
                 file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
-        print(target)
+        say(target)
     return list_failures(failures, len(failures))
 
 
