@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from r2mrf import __version__
+from r2mrf.engine_names import ENGINES, EXPORTS, PRECISIONS
 
 EXAMPLES = """examples:
   r2mrf map photo.jpg -o map.png              white where the photo is out of focus
@@ -109,11 +110,11 @@ def parser() -> argparse.ArgumentParser:
     scoring.add_argument("--maps", action="store_true", help="also write the maps to DIR/maps")
     scoring.add_argument("--report", action="store_true", help="also write a page to browse them: DIR/report.html")
     scoring.add_argument(
-        "--engine", default="auto", choices=("auto", "torch", "openvino", "onnx"),
-        help="the runtime of the network; auto (default): the fastest one in a short trial",
+        "--engine", default="auto", choices=("auto", *ENGINES),
+        help="what runs the network; auto (default): what a short trial finds fastest here",
     )  # fmt: skip
     scoring.add_argument(
-        "--precision", default="fp32", choices=("auto", "fp32", "bf16"),
+        "--precision", default="fp32", choices=("auto", *PRECISIONS),
         help="fp32 (default): the same numbers on every machine; auto: bf16 where a trial finds it faster and in "
         "agreement",
     )  # fmt: skip
@@ -171,8 +172,8 @@ def parser() -> argparse.ArgumentParser:
         )  # fmt: skip
     path(judging, "--json", required=True, metavar="FILE", help="where the figures go")
 
-    exporting = command("export", "write the model as a graph for other programs", EXPORT)
-    exporting.add_argument("--format", choices=("onnx", "openvino"), required=True)
+    exporting = command("export", "the model as a graph for other programs", EXPORT)
+    exporting.add_argument("--format", choices=EXPORTS, required=True)
     path(exporting, "-o", "--out", required=True, metavar="DIR", help="a new folder, or an earlier export")
     model(exporting)
     return top
