@@ -47,7 +47,7 @@ REPORT = """examples:
   r2mrf report scores --fetch s3://bucket/photos    photos there get thumbnails too
   r2mrf report scores --csv scores.csv           the whole table
   r2mrf report scores --xmp ~/Pictures           IMG_1.JPG.xmp beside IMG_1.JPG, with the keyword focus:sharp
-  r2mrf report scores --list blurred -0 | xargs -0 ls -l
+  r2mrf report scores --list blurred -0          paths for xargs -0 and the like
   r2mrf report scores --link-into sorted         sorted/blurred/2026/IMG_1.JPG, … as links
   r2mrf report scores --exiftool labels.csv      then: exiftool -csv+=labels.csv -sep ", " DIR
 
