@@ -28,7 +28,7 @@ from pipelines.library.photo import Photo
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import verdict
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
 T = TypeVar("T")
@@ -167,7 +167,7 @@ class Ledger:
         self._write(self._scores, number, table.replace_schema_metadata({LIMITS: self._limits()}))
 
     def _write(self, folder: Path, number: int, table: pa.Table) -> None:
-        with whole(self._file(folder, number)) as temporary:
+        with atomic_file(self._file(folder, number)) as temporary:
             pq.write_table(table, temporary)
             flush(temporary)
 

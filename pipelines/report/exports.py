@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from pipelines.library.columns import SCORES
 from pipelines.library.photo import on_disk
 from r2mrf.errors import UserError
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 COLUMNS = [*SCORES.names, "burst", "burst_size", "sharpest"]  # the last three: see pipelines.report
 
@@ -31,7 +31,7 @@ def write_csv(rows: list[dict], path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
@@ -65,7 +65,7 @@ def write_sidecars(rows: list[dict], folder: Path) -> list[str]:
             failures.append(f"{target}: another program's, or written into by one; give another folder to --xmp")
             continue
         try:
-            with whole(target) as temporary:
+            with atomic_file(target) as temporary:
                 temporary.write_bytes(sidecar(row))
         except UserError as error:
             failures.append(str(error))

@@ -23,7 +23,7 @@ from pipelines.scoring import ray_data
 from pipelines.scoring.job import Job, decided
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 from r2mrf.system.machine import cores
 
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
@@ -150,7 +150,7 @@ def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, out: 
         library.check(lost, (row["path"] for row in rows if row["path"] not in lost))
     for row in rows:
         if png := row.pop("png", None):
-            with whole(out / "maps" / row["map"]) as temporary:
+            with atomic_file(out / "maps" / row["map"]) as temporary:
                 temporary.write_bytes(png)
                 flush(temporary)
     ledger.commit(number, rows)

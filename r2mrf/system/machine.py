@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """Processor cores of this machine that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def machine() -> str:
-    """Cores that this process may use, and what they are."""
+    """Describe the processor: how many cores this process may use, and the model."""
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []:
         if line.startswith("model name"):
             return f"{cores()} cores, {line.partition(':')[2].strip()}"

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from r2mrf.data.batches import Samples, batch_positions, row_at, split, whole
+from r2mrf.data.batches import Samples, batch_positions, row_at, split, validation_batch
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
@@ -157,7 +157,7 @@ def test_one_side_short_the_other_long():
 
 
 def test_photos_as_in_use(table):
-    photos, masks = whole(table, range(1, 4), PLAIN)
+    photos, masks = validation_batch(table, range(1, 4), PLAIN)
     assert photos.shape == (3, 3, 64, 64)
     for i, (photo, mask) in enumerate(zip(photos, masks, strict=True), start=1):
         np.testing.assert_array_equal(mask, images.decode_mask(table["mask"][i].as_py()))
