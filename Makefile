@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install lock demo test chaos cluster servers secrets lint bench results pictures api released
+.PHONY: install lock demo test chaos cluster servers secrets lint bench results pictures api released cuhk
 
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
@@ -54,8 +54,13 @@ infra/.env:
 	umask 077 && for name in DATABASE_PASSWORD STORE_SECRET; do echo $$name=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n'); done > $@
 
 PART := python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
+PHOTOS ?= $(abspath ../shared/data)
+
+cuhk: install ## the paper's way: train on CUHK's 604 pairs alone, and measure on its 100; ../shared/data/cuhk holds them
+	cd released/cuhk_only && $(PART) && python -m pipelines.evaluate
 
 # Each part starts from the model of the part before, and takes over its data: what is rendered need not be again.
+# The last part mixes what `others` has rendered and labelled among CUHK's photographs.
 released: install ## train the released weights anew: hours; docs/training.md says on which photos, and what came of it
 	cd released/rendered && $(PART)
 	cp -ru released/rendered/data released/labelled
@@ -64,7 +69,14 @@ released: install ## train the released weights anew: hours; docs/training.md sa
 	cd released/longer && $(PART)
 	cp -ru released/longer/data released/relabelled
 	cd released/relabelled && python -m pipelines.jobs.label && $(PART)
-	python -m pipelines.jobs.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1
+	python -m pipelines.jobs.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1 --to released/relabelled/mean
+	mkdir -p released/others/photos/sharp/unlabelled
+	ln -sfn $(PHOTOS)/sharp/voc $(PHOTOS)/sharp/bsds500 released/others/photos/sharp/
+	ln -sfn $(PHOTOS)/unlabelled released/others/photos/sharp/unlabelled/images
+	ln -sfn $(PHOTOS)/shapes released/others/photos/
+	cd released/others && python -m pipelines.jobs.label && python -m pipelines.prepare && python -m pipelines.augment
+	cd released/mixed && $(PART)
+	python -m pipelines.jobs.release released/mixed/models/r2mrf
 
 lint: install ## style, types, and which room may import which
 	ruff check .

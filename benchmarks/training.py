@@ -33,7 +33,7 @@ from pipelines.cluster.ray_cluster import ROOM, connect
 from pipelines.project.folders import AUGMENTED
 from pipelines.registry import runs
 from pipelines.training import worker
-from pipelines.training.run import fit, training_run
+from pipelines.training.run import fit, training_run, with_resolved_precision
 from pipelines.training.states import States
 from pipelines.training.worker import prefetch
 from r2mrf.config import Config, load
@@ -58,7 +58,8 @@ def measure(short: bool) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         make_variants(AUGMENTED.resolve(), make_pairs(Path(folder) / "pairs", pairs, config), config)
         for workers in (1,) if short else (1, cores()):
-            yield from _compared(config.but(train=train | {"workers": workers}), turns)
+            ours = with_resolved_precision(config.but(train=train | {"workers": workers}))
+            yield from _compared(ours, turns)
 
 
 def _compared(config: Config, turns: int) -> Iterator[Figure]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pipelines.evaluation.ablation_rows import Row, rows
 from pipelines.evaluation.held_out import BRANCHES, branch_counts
 from pipelines.project import plots
-from pipelines.project.folders import AUGMENTED, PREPARED, REPORTS, decided, fingerprint_of
+from pipelines.project.folders import AUGMENTED, PREPARED, REPORTS, fingerprint_of, with_tuned_steps
 from pipelines.project.stage import run
 from pipelines.project.tables import write_csv, write_json
 from pipelines.storage.outputs import here
@@ -40,7 +40,7 @@ def ablate(config: Config, named: list[str] | None = None) -> None:
     Raises:
         UserError: no such row; or a named one cannot be run.
     """
-    config = decided(config)
+    config = with_tuned_steps(config)
     every = rows(config)
     if unknown := set(named or ()) - {row.name for row in every}:
         known = ", ".join(row.name for row in every)
@@ -93,11 +93,11 @@ def _states(config: Config, key: str) -> States:
 
 def _measure(row: Row, config: Config, key: str) -> dict:
     """Train a row's network, or go on with it, and measure it on the test pairs."""
-    from pipelines.training.run import fit
+    from pipelines.training.run import fit, with_resolved_precision
     from r2mrf.data import shards
     from r2mrf.network.cost import cost_of
 
-    ours = row.config(config)
+    ours = with_resolved_precision(row.config(config))
     print(f"{row.name}: {row.what}; {ours.train.steps} steps of {ours.train.batch}")
     trainer = fit(ours, key, _states(config, key), "ablate")
     counts = branch_counts(trainer)

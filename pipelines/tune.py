@@ -16,13 +16,13 @@ from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
 from pipelines.registry import runs as tracking
 from pipelines.storage.outputs import here
-from pipelines.training.run import run_key, settled
+from pipelines.training.run import recipe_of, run_key, with_resolved_precision
 from pipelines.training.search import SEARCHED, candidates, of_trial, run_trials, trial_states
 from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.data.batches import split
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.network.cost import cost_of
 from r2mrf.system.fingerprint import fingerprint
 
@@ -31,11 +31,11 @@ FIGURES = ("val_f_05", "val_mae", "loss")
 
 def tune(config: Config) -> None:
     """The stage: all trials, or what is left of them; leaves the choice, its table, and no states."""
-    config = settled(config)
+    config = with_resolved_precision(config)
     pairs = shards.read(here(AUGMENTED), columns=["source_id", "variant"])
     split(pairs, config.tune.validation, config.seed)  # refused here, before Ray starts
-    data = fingerprint_of(AUGMENTED)
-    trials = {name: (values, run_key(of_trial(config, values), data)) for name, values in candidates(config).items()}
+    data = [fingerprint_of(AUGMENTED)]
+    trials = {name: (values, _key(of_trial(config, values), data)) for name, values in candidates(config).items()}
     key = fingerprint(config.tune.model_dump(exclude={"at_once"}), trials)
     home = States(config.tracking.states, f"tune-{key[:16]}")
     parent = tracking.run_for(config, "tune", key)
@@ -61,10 +61,14 @@ def tune(config: Config) -> None:
     print(f"{CHOSEN_STEPS}: T = {chosen['steps']}, F {chosen['val_f_05']:.3f} on {config.tune.validation} photos")
 
 
+def _key(trial: Config, data: list[str]) -> str:
+    return run_key(trial, data, recipe_of(trial, data))
+
+
 def row(config: Config, name: str, values: dict, end: dict) -> dict:
     """A line of the table."""
     if end["error"]:
-        status = f"failed: {' '.join(str(end['error']).split())[-200:]}"
+        status = f"failed: {one_line(end['error'], end=True)}"
     else:
         status = "finished" if end["step"] == config.tune.budget else "stopped"
     parameters, macs = cost_of(of_trial(config, values).model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipelines.training.recipe import NO_MATTER
+from pipelines.training.recipe import NOT_IN_FINGERPRINT
 from r2mrf.config import Config
 from r2mrf.system.fingerprint import fingerprint, of_code
 
@@ -33,13 +33,13 @@ class Row:
 
     def config(self, config: Config) -> Config:
         """What is trained: from the backbone's ImageNet weights, as long as `ablate.steps` says, or as the paper."""
-        train = {"start": ""} | ({"steps": config.ablate.steps} if self.profile == "lite" else {})
+        train = {"start": "", "mix": ()} | ({"steps": config.ablate.steps} if self.profile == "lite" else {})
         return config.model_copy(update={"profile": self.profile}).but(self.model, train)
 
     def key(self, config: Config, data: list[str]) -> str:
         """Fingerprint of all that the row depends on, the same on every machine."""
         ours = self.config(config)
-        recipe = ours.train.model_dump(exclude=NO_MATTER)
+        recipe = ours.train.model_dump(exclude=NOT_IN_FINGERPRINT)
         return fingerprint(
             ours.seed, ours.model.model_dump(), recipe, data, of_code("training.trainer", "data.batches")
         )

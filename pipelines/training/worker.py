@@ -17,9 +17,9 @@ import torch
 import torch.distributed as dist
 from pyarrow.fs import FileSystem
 
+from pipelines.training import tables
 from r2mrf.config import Config
-from r2mrf.data import shards
-from r2mrf.data.batches import Batch, Samples, batch_positions, split
+from r2mrf.data.batches import Batch, Samples, batch_positions
 from r2mrf.evaluation.metrics import HALF, f_at
 from r2mrf.system.machine import cores
 from r2mrf.training.trainer import NotFinite, Trainer, validate
@@ -40,9 +40,8 @@ def work(arguments: dict) -> dict | None:
     _be_deterministic()
     trainer = _begun(config, arguments, rank)
     module = prepare_model(trainer.network)  # averages gradients over the workers
-    table = shards.read(arguments["data"].here(), columns=["source_id", "variant", "image", "mask"])
-    learn, held_back = split(table, config.train.validation, config.seed)
-    samples = Samples(learn, trainer.preprocess, config.train.crop, config.seed)
+    data = tables.read(config, arguments["folders"])
+    samples = Samples(data.learn, trainer.preprocess, config.train.crop, config.run_seed, data.others)
     meter = Meter(config.train.batch)
     for batch in prefetch(samples, config, trainer.step, rank, world):
         meter.waited()
@@ -52,7 +51,7 @@ def work(arguments: dict) -> dict | None:
             return {"not_finite": first_not_finite(error)}
         meter.stepped(values)
         if trainer.step % config.train.report_every == 0 or trainer.step == config.train.steps:
-            figures = meter.read() | _validation(trainer, held_back, rank, world)
+            figures = meter.read() | _validation(trainer, data.held_back, rank, world)
             _report(trainer, figures, rank)
             meter.restart()
     return None

@@ -74,7 +74,7 @@ class Trainer:
     """
 
     def __init__(self, config: Config, fingerprint: str, device: torch.device | str = "cpu", state: Path | None = None):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.run_seed)
         self.device = torch.device(device)
         self.config, self.train = config, config.train
         self.fingerprint = fingerprint
@@ -111,7 +111,8 @@ class Trainer:
         photos, masks = (x.to(self.device, non_blocking=True) for x in batch)
         with autocast(self.train.precision, self.device.type):
             outputs = module(photos)
-        terms = {name: share * term for name, term in loss_terms(outputs, masks, self.train.side_weight).items()}
+        weighted = loss_terms(outputs, masks, self.train.side_weight, self.train.side_growth)
+        terms = {name: share * term for name, term in weighted.items()}
         loss = torch.stack(list(terms.values())).sum()
         if not loss.isfinite():
             loss = loss * torch.nan  # so that every worker sees it in the gradient that they share
