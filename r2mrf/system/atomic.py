@@ -56,7 +56,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _as_user_error(path: Path) -> Iterator[None]:
-    """Turn an error of the operating system while `path` is written into a sentence for the user."""
+    """Turn an OSError raised while `path` is written into a sentence."""
     try:
         yield
     except OSError as error:
