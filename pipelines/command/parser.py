@@ -45,7 +45,11 @@ REPORT = """examples:
   r2mrf report scores                            scores/report.html, verdicts by the thresholds of the run
   r2mrf report scores --sharp-below 0.1 --blurred-above 0.6
   r2mrf report scores --fetch s3://bucket/photos    photos there get thumbnails too
-  r2mrf report scores --csv scores.csv --xmp sidecars    for other programs
+  r2mrf report scores --csv scores.csv           the whole table
+  r2mrf report scores --xmp ~/Pictures           IMG_1.JPG.xmp beside IMG_1.JPG, with the keyword focus:sharp
+  r2mrf report scores --list blurred -0          paths for xargs -0 and the like
+  r2mrf report scores --link-into sorted         sorted/blurred/2026/IMG_1.JPG, … as links
+  r2mrf report scores --exiftool labels.csv      then: exiftool -csv+=labels.csv -sep ", " DIR
 
 Thresholds that are not given are those of the run. Photos are only read.
 """
@@ -140,7 +144,27 @@ def parser() -> argparse.ArgumentParser:
         help="fetch the photos of this bucket again, for thumbnails; credentials as for score; may be repeated",
     )  # fmt: skip
     path(reporting, "--csv", metavar="FILE", help="also write the table as CSV")
-    path(reporting, "--xmp", metavar="DIR", help="also write one sidecar a photo, STEM.xmp, to this folder")
+    path(reporting, "--exiftool", metavar="FILE", help="also write a CSV file by which exiftool labels the photos")
+    path(
+        reporting, "--xmp", metavar="DIR",
+        help="also write one sidecar a photo below DIR, laid out like the library; existing ones are merged",
+    )  # fmt: skip
+    reporting.add_argument(
+        "--xmp-name", choices=("full", "stem"), default="full",
+        help="IMG_1.JPG.xmp (full, default: darktable, digiKam) or IMG_1.xmp (stem: Lightroom)",
+    )  # fmt: skip
+    reporting.add_argument(
+        "--xmp-fields", type=_fields, default=("keywords",), metavar="FIELD,...",
+        help="labels in sidecars and for exiftool: keywords (focus:sharp, default), rating (-1 = blurred), label "
+        "(Green, Yellow, Red), lightroom (focus|sharp), digikam (focus/sharp)",
+    )  # fmt: skip
+    reporting.add_argument(
+        "--list", type=_verdicts, metavar="VERDICT,...",
+        help="print the paths of these photos (or `failed`) and make no page, unless -o is given",
+    )  # fmt: skip
+    reporting.add_argument("-0", "--null", action="store_true", help="end each path of --list with a zero byte")
+    path(reporting, "--link-into", metavar="DIR", help="link the photos to DIR/VERDICT, laid out like the library")
+    path(reporting, "--copy-into", metavar="DIR", help="copy them instead")
 
     judging = command("evaluate", "compare saved maps with masks of the same stem", EVALUATE)
     path(judging, "--maps", required=True, metavar="DIR")
@@ -172,6 +196,26 @@ def _folder(text: str) -> Path:
     if "://" in text:
         raise argparse.ArgumentTypeError(f"{text} is an address, and a table is written to a folder of this machine")
     return Path(text)
+
+
+def _fields(text: str) -> tuple[str, ...]:
+    from pipelines.report.labels import FIELDS
+
+    return _chosen(text, FIELDS)
+
+
+def _verdicts(text: str) -> tuple[str, ...]:
+    from r2mrf.prediction.focus import VERDICTS
+
+    return _chosen(text, (*VERDICTS, "failed"))
+
+
+def _chosen(text: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a list with commas, each one of `choices`."""
+    words = tuple(text.split(","))
+    if not set(words) <= set(choices):
+        raise argparse.ArgumentTypeError(f"{text}: choose from {', '.join(choices)}, with commas between them")
+    return words
 
 
 def _described(command: argparse.ArgumentParser, text: str, examples: str) -> argparse.ArgumentParser:

@@ -128,6 +128,12 @@ def to_text(path: str) -> str:
     return str(PhotoName.of(path))
 
 
+def from_text(text: str) -> str:
+    """The path of this machine, or the address, that a text means; a row of a table stays behind it."""
+    name = PhotoName.parse(text)
+    return name.place if name.row is None else f"{name.place}#{name.row}"
+
+
 def _escaped(file: bytes) -> str:
     text = file.decode("utf-8", "surrogateescape")
     text = re.sub(_ESCAPE, r"\\x5cx\1", text) if "\\x" in text else text
