@@ -212,6 +212,8 @@ class Score(Section):
 
     source: Place = "samples"
     allow: tuple[str, ...] = ()  # servers and buckets that lists may name, like https://host or s3://*
+    include: tuple[str, ...] = ()  # patterns of photos in folders, as .gitignore has them: only these
+    exclude: tuple[str, ...] = ()  # and not these
     maps: bool = False
     by_content: bool = False
     retry: bool = False

@@ -53,8 +53,17 @@ def score(options: argparse.Namespace) -> int:
     from pipelines.scoring import run
     from r2mrf.config import Score
 
-    names = ("maps", "engine", "precision", "by_content", "retry")
-    chosen = Score(**{name: getattr(options, name) for name in names}, allow=tuple(options.allow or ()))
+    chosen = Score(
+        maps=options.maps,
+        engine=options.engine,
+        precision=options.precision,
+        by_content=options.by_content,
+        retry=options.retry,
+        allow=tuple(options.allow),
+        include=tuple(options.include),
+        exclude=tuple(options.exclude),
+        max_pixels=options.max_pixels or Score.model_fields["max_pixels"].default,
+    )
     if options.dry_run:
         from pipelines.scoring.estimate import estimate
 
@@ -64,6 +73,8 @@ def score(options: argparse.Namespace) -> int:
     rate = f", {summary['images_per_second']:.3g} photos/s" if summary["images_per_second"] else ""
     say(f"{options.out}: {summary['ok']} of {summary['total']} photos scored, {summary['failed']} failed{rate}")
     say(f"table: {options.out / 'scores'}/shard-*-{summary['fingerprint']}.parquet")
+    if left_out := summary["left_out"]:
+        say("left out: " + ", ".join(f"{number} {reason}" for reason, number in left_out.items()))
     if options.report:
         from pipelines.report.scored_folder import read
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from r2mrf import __version__
 from r2mrf.engine_names import ENGINES, EXPORTS, PRECISIONS
 
+MOST_PIXELS = 178_000_000  # `config.Score` holds the same
+
 EXAMPLES = """examples:
   r2mrf map photo.jpg -o map.png              white where the photo is out of focus
   r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run again to continue
@@ -124,9 +126,20 @@ def parser() -> argparse.ArgumentParser:
         help="where a photo's time or size has changed, score it again only if its content has changed",
     )  # fmt: skip
     scoring.add_argument(
-        "--allow", action="append", metavar="SERVER",
+        "--allow", action="append", default=[], metavar="SERVER",
         help="a server or bucket that lists and tables may name, like https://example.org or 's3://*'; may be repeated",
     )  # fmt: skip
+    for option, text in (("include", "take only photos in folders that match"), ("exclude", "leave out what matches")):
+        scoring.add_argument(
+            f"--{option}", action="append", default=[], metavar="PATTERN",
+            help=f"{text} a pattern as in .gitignore; may be repeated. A file .r2mrfignore in a folder excludes too",
+        )  # fmt: skip
+    scoring.add_argument(
+        "--max-pixels",
+        type=_pixels,
+        metavar="N",
+        help=f"refuse photos of more (default, and most: {MOST_PIXELS})",
+    )
     scoring.add_argument("--dry-run", action="store_true", help="only count the photos and estimate the time")
     model(scoring)
 
@@ -181,6 +194,12 @@ def parser() -> argparse.ArgumentParser:
     path(exporting, "-o", "--out", required=True, metavar="DIR", help="a new folder, or an earlier export")
     model(exporting)
     return top
+
+
+def _pixels(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_PIXELS):
+        raise argparse.ArgumentTypeError(f"{text}: give a number of pixels from 1 to {MOST_PIXELS}")
+    return int(text)
 
 
 def _address(text: str) -> str:

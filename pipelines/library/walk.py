@@ -18,6 +18,7 @@ from pyarrow.fs import FileType
 from pipelines.library import lists
 from pipelines.library.out_folder import MARKER, OutFolder
 from pipelines.library.photo import Photo, local_photo, remote_photo
+from pipelines.library.selection import IGNORE_FILE, IgnoreFiles, Selection
 from pipelines.storage.addresses import Addresses, as_local, without_secrets
 from r2mrf.config import Score
 from r2mrf.errors import UserError
@@ -42,9 +43,10 @@ class Library:
     def __init__(self, sources: list[str], options: Score = Score()):  # noqa: B008  (it is frozen)
         sources = [as_local(source) for source in sources]
         self.addresses = Addresses(sources, options.allow, options.seconds)
+        self.selection = Selection(options.include, options.exclude)
         self._sources = [source if is_address(source) else _absolute(source) for source in sources]
         self.names = [without_secrets(source) for source in self._sources]
-        self._listings = [_begun(source, self._photos(source)) for source in sources]
+        self._listings = [_begun(source, self._photos(source), self.selection) for source in sources]
 
     def photos(self) -> Iterator[Photo]:
         """All photos, each once, those of a source in the order of their paths. To be called once."""
@@ -98,16 +100,31 @@ class Library:
         facts = self.addresses.facts(source)
         if facts.type == FileType.Directory:
             found = (remote_photo(address, facts) for address, facts in self.addresses.walk(source))
-            yield from (photo for photo in found if _is_photo(photo.path))
+            yield from self._selected(without_secrets(source).rstrip("/"), found)
         elif PurePosixPath(without_secrets(source)).suffix.lower() in lists.SUFFIXES:
             yield from lists.photos(source, self.addresses)
         else:
             is_in_bucket = Address.parse(source).scheme in BUCKETS  # where a query says how to reach it
             yield remote_photo(without_secrets(source) if is_in_bucket else source, facts)
 
+    def _selected(self, top: str, found: Iterable[Photo]) -> Iterator[Photo]:
+        """Photos in a bucket that are taken; ignore files there are not read."""
+        entered, ignored = dict[str, bool](), IgnoreFiles()
+        for photo in found:
+            below = photo.path[len(top) + 1 :]
+            parts, takes = below.split("/"), True
+            for folder in ("/".join(parts[:depth]) for depth in range(1, len(parts))):
+                if folder not in entered:
+                    entered[folder] = self.selection.takes_folder(f"{top}/{folder}", folder, ignored)
+                if not (takes := entered[folder]):
+                    break
+            if takes and self.selection.takes_file(photo.path, below, ignored, local=False):
+                yield photo
+
     def _walk(self, top: str) -> Iterator[Photo]:
         """Links to files are followed, links to folders are not: they may lead in a ring."""
-        waiting, written = [(top, True)], dict[str, OutFolder | None]()
+        top = top.rstrip("/")
+        waiting, written, ignored = [(top or "/", True)], dict[str, OutFolder | None](), IgnoreFiles()
         while waiting:
             path, is_folder = waiting.pop()
             if not is_folder:
@@ -123,24 +140,24 @@ class Library:
                 written[path] = OutFolder.find(Path(path))
             above, _, name = path.rpartition("/")
             run = written.get(above)
-            kept = (
-                entry
-                for entry_name, entry in found.items()
-                if entry[1] or (_is_photo(entry_name) and not (run and run.is_ours(name, entry_name)))
-            )
+            ignored.enter(path, IGNORE_FILE in found)
+            kept = []
+            for entry_name, (entry, is_folder) in found.items():
+                if entry_name.startswith(".r2mrf-") or (run and run.is_ours(name, entry_name)):
+                    continue
+                takes = self.selection.takes_folder if is_folder else self.selection.takes_file
+                if takes(entry, entry[len(top) + 1 :], ignored):
+                    kept.append((entry, is_folder))
             waiting += sorted(kept, key=_place, reverse=True)  # the first one is taken first
 
 
-def _is_photo(path: str) -> bool:
-    """Whether a file found in a folder is taken for a photo; what a user names is taken for one in any case."""
-    return PurePosixPath(path).suffix.lower() in images.SUFFIXES
-
-
-def _begun(source: str, listing: Iterator[Photo]) -> Iterator[Photo]:
+def _begun(source: str, listing: Iterator[Photo], selection: Selection) -> Iterator[Photo]:
     """The listing, of which the first photo is known to be there."""
     first = next(listing, None)
     if first is None:
-        raise UserError(f"{without_secrets(source)}: no photo in it (looked for {', '.join(sorted(images.SUFFIXES))})")
+        looked_for = f"looked for {', '.join(sorted(images.SUFFIXES))}"
+        left_out = f"; left out: {selection.sentence()}" if selection.left_out else ""
+        raise UserError(f"{without_secrets(source)}: no photo in it ({looked_for}{left_out})")
     return chain([first], listing)
 
 

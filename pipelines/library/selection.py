@@ -1,0 +1,172 @@
+"""Which files of a folder are photos of a library, and a count of all that look like pictures and are not taken.
+
+Left out are folders and files that programs make (thumbnails of a NAS, a recycle bin, halves of Mac files), what an
+ignore file (.r2mrfignore, in the grammar of .gitignore) or `--exclude` names, and pictures of formats that are not
+read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from pathspec import GitIgnoreSpec
+
+from r2mrf.errors import UserError, one_line
+from r2mrf.imaging import images
+from r2mrf.system.address import redacted
+
+IGNORE_FILE = ".r2mrfignore"
+MAX_IGNORE = 1 << 20  # bytes
+
+# Folders that programs make, in small letters: a NAS, recycle bins, makers of thumbnails, macOS, file systems.
+MACHINES = {
+    "@eadir", "@recycle", "#recycle", "#snapshot", ".@__thumb", "$recycle.bin", ".trash", ".trashes", ".trash-1000",
+    ".thumbnails", ".thumb", "__macosx", ".spotlight-v100", ".fseventsd", ".temporaryitems", "lost+found",
+    "system volume information", ".picasaoriginals", ".dtrash",
+}  # fmt: skip
+
+# Suffixes of pictures that no decoder here reads; a format that becomes readable leaves this by `images.SUFFIXES`.
+PICTURES = {
+    ".heic", ".heif", ".hif", ".jxl", ".psd", ".psb", ".svg", ".svgz", ".eps", ".ai", ".xcf", ".kra", ".ico", ".icns",
+    ".tga", ".dds", ".exr", ".hdr", ".pcx", ".wmf", ".emf", ".djvu", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw",
+    ".srf", ".sr2", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw", ".x3f", ".3fr", ".iiq", ".mrw", ".rwl", ".erf",
+    ".kdc", ".dcr", ".mos", ".gpr", ".jfif", ".pjpeg", ".pjp", ".mpo", ".avifs", ".jxr", ".wdp", ".pbm", ".pnm", ".bpg",
+}  # fmt: skip
+
+# Suffixes of what lies beside photos and is none; files of any other suffix are told by their first bytes.
+OTHERS = {
+    ".txt", ".csv", ".parquet", ".json", ".xml", ".xmp", ".html", ".md", ".pdf", ".zip", ".gz", ".tar", ".7z", ".db",
+    ".ini", ".log", ".doc", ".docx", ".xls", ".xlsx", ".mp4", ".mov", ".avi", ".mkv", ".mts", ".m2ts", ".3gp", ".webm",
+    ".mp3", ".wav", ".m4a", ".aae", ".thm", ".lrv", ".pp3", ".dop", ".cos", ".py", ".yaml", ".yml", ".dvc", ".lock",
+    ".safetensors", ".apng", ".gpx", ".srt", ".exe", ".dll", ".so", ".bin", ".iso", ".ithmb", ".lrcat", ".part",
+}  # fmt: skip
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+
+MACHINE, EXCLUDED, FORMAT = "made by a program", "excluded", "format not read"
+
+
+class Selection:
+    """Decides over entries of folders, and counts what is left out.
+
+    Args:
+        include: patterns; where there are some, only what matches one is taken, also in folders of MACHINES that match.
+        exclude: patterns of what is left out; both in the grammar of .gitignore, from where the source begins.
+
+    Attributes:
+        left_out: reason -> how many; a folder counts as one, since what is in it is not looked at.
+    """
+
+    def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()):
+        self._include, self._exclude = _spec([*include], "--include"), _spec([*exclude], "--exclude")
+        self._takes_all = not [*include]
+        self.left_out: Counter[str] = Counter()
+
+    def takes_folder(self, path: str, below: str, ignored: IgnoreFiles) -> bool:
+        """Whether a folder is entered. `below`: its path from the source."""
+        named, above = (self._include.match_file(f"{folder}/") for folder in (below, below.rpartition("/")[0]))
+        wanted = not self._takes_all and named and not above  # a pattern means this very folder
+        if PurePosixPath(path).name.lower() in MACHINES and not wanted:
+            return self._leave(MACHINE)
+        if self._exclude.match_file(f"{below}/") or ignored.match(path, is_folder=True):
+            return self._leave(EXCLUDED)
+        return True
+
+    def takes_file(self, path: str, below: str, ignored: IgnoreFiles, local: bool = True) -> bool:
+        """Whether a file is taken for a photo. What no one would call a picture is not counted."""
+        name = PurePosixPath(path).name
+        suffix = PurePosixPath(name).suffix.lower()
+        is_photo = suffix in images.SUFFIXES
+        if not is_photo and suffix not in PICTURES and (suffix in OTHERS or not local or not _begins_as_picture(path)):
+            return False
+        if name.startswith("._") and local and not _begins_as_picture(path):
+            return self._leave(MACHINE)  # the half of a file that a Mac keeps apart
+        if self._exclude.match_file(below) or ignored.match(path):
+            return self._leave(EXCLUDED)
+        if not self._takes_all and not self._include.match_file(below):
+            return self._leave(EXCLUDED)
+        if not is_photo and suffix in PICTURES and not (local and _is_readable_format(path)):
+            return self._leave(f"{FORMAT}: {suffix}")
+        return True
+
+    def sentence(self) -> str:
+        """What was left out, by reason."""
+        return ", ".join(f"{number} {reason}" for reason, number in sorted(self.left_out.items()))
+
+    def _leave(self, reason: str) -> bool:
+        self.left_out[reason] += 1
+        return False
+
+
+class IgnoreFiles:
+    """The ignore files of folders on the way to where a walk is; the deepest that says something decides."""
+
+    def __init__(self) -> None:
+        self._specs: list[tuple[str, GitIgnoreSpec]] = []
+
+    def enter(self, folder: str, has_file: bool) -> None:
+        """Take in a folder's own ignore file. Folders come in the order of their paths.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        self._specs = [(top, spec) for top, spec in self._specs if folder == top or folder.startswith(f"{top}/")]
+        if has_file:
+            self._specs.append((folder, _read(f"{folder}/{IGNORE_FILE}")))
+
+    def match(self, path: str, is_folder: bool = False) -> bool:
+        """Whether the path is to be ignored."""
+        for top, spec in reversed(self._specs):
+            found = spec.check_file(path[len(top) + 1 :] + ("/" if is_folder else "")).include
+            if found is not None:
+                return found
+        return False
+
+
+def _read(path: str) -> GitIgnoreSpec:
+    try:
+        data = images.read_bytes(path)[:MAX_IGNORE]
+    except images.ImageError as error:
+        if error.reason == "empty":
+            return _spec([], path)
+        raise UserError(f"{path}: cannot be read ({error.detail}); mend or remove it") from None
+    return _spec(data.decode("utf-8", "surrogateescape").splitlines(), path)
+
+
+def _spec(patterns: list[str], where: str) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise UserError(f"{where}: {redacted(one_line(error))}; give patterns as .gitignore has them") from None
+
+
+def _begins_as_picture(path: str) -> bool:
+    """Whether a file's first bytes are those of an image format, whatever its name."""
+    data = _beginning(path)
+    if data[4:8] == b"ftyp":
+        return any(data[at : at + 4] in (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1") for at in (8, 16, 20))
+    return data.startswith(_BEGINNINGS) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP") or data[:4] in _TIFF
+
+
+def _is_readable_format(path: str) -> bool:
+    """Whether a picture of an unread suffix is one that is read: a JPEG that was called .heic."""
+    data = _beginning(path)
+    return data.startswith(_BEGINNINGS) or (data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"))
+
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def _beginning(path: str) -> bytes:
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return b""
+    try:
+        return os.read(number, 32)
+    except OSError:
+        return b""
+    finally:
+        os.close(number)

@@ -1,0 +1,146 @@
+"""Score a library: listed photos -> rows, shard by shard, and a summary."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipelines.cluster.progress import progress
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
+from pipelines.library.ledger import Ledger
+from pipelines.library.listing import MOST, Listing
+from pipelines.library.out_folder import OutFolder
+from pipelines.library.photo import to_text
+from pipelines.library.walk import Library
+from pipelines.project.tables import write_json
+from pipelines.scoring import ray_data
+from pipelines.scoring.job import Job, with_engine
+from r2mrf.config import Score
+from r2mrf.errors import UserError
+from r2mrf.system.machine import cores
+
+OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
+
+
+def score(sources: list[str], out: Path, model: str, options: Score, report: OnChunk) -> dict:
+    """`run.score_library`, in this process."""
+    if (name := to_text(str(out))) != str(out):
+        raise UserError(f"{name}: this name is no UTF-8, and no table can be written there; give another --out")
+    library = Library(sources, options)
+    job = Job.of(model, options, library.addresses)
+    OutFolder.check(out, options.maps)
+    with _locked(out):
+        folder = OutFolder.claim(out, options.maps)
+        job = with_engine(job, out)
+        ledger = Ledger(out, job.fingerprint, options)
+        rate = _work(library, ledger, job, folder, report)
+        summary = ledger.counts() | {
+            "images_per_second": rate or _last_rate(out / "summary.json", job.fingerprint),
+            "left_out": dict(sorted(library.selection.left_out.items())),
+            "model": job.model,
+            "model_sha256": job.sha256,
+            "fingerprint": job.fingerprint,
+            "engine": job.engine,
+            "precision": job.precision,
+            "sharp_below": options.sharp_below,
+            "blurred_above": options.blurred_above,
+        }
+        write_json(out / "summary.json", summary)
+        return summary
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep a second run out of the folder; the lock goes with the process, however it ends."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{out}: another run is writing here; wait for its end, or give another --out") from None
+        except OSError as error:  # some file systems of clusters know no locks
+            raise UserError(f"{out}: cannot be locked ({error.strerror}); give an --out on another disk") from None
+        yield
+
+
+def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chunk: OnChunk) -> float | None:
+    """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
+    done = ledger.mend()
+    listed = done + ledger.size(ledger.waiting())
+    listing, began, bar = Listing(library, ledger, job.options), time.perf_counter(), None
+    failed = 0
+    with ExitStack() as stack:
+        for numbers in stack.enter_context(closing(_waves(ledger, listing))):
+            if not bar:
+                job = _prepared_and_connected(job, stack)
+                bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
+            shards = {number: ledger.photos(number) for number in numbers}
+            bar.total = listed + listing.new  # of the library, as far as it has been listed by now
+            for number, rows in _finished(shards, ray_data.run(shards, job), bar, on_chunk):
+                bar.total = listed + listing.new
+                _keep(number, rows, ledger, library, folder)
+                failed += sum(row["status"] == "failed" for row in rows)
+                bar.set_postfix(failed=failed, refresh=False)
+    return (bar.n - done) / (time.perf_counter() - began) if bar else None
+
+
+def _prepared_and_connected(job: Job, stack: ExitStack) -> Job:
+    """Prepare the job and connect to Ray at the same time: both take seconds, and Ray mostly waits."""
+    with ThreadPoolExecutor(1) as pool:
+        prepared = pool.submit(job.prepared)
+        stack.enter_context(connect(logical_cpus=LOGICAL_CPUS + 2 * cores()))
+        return prepared.result()
+
+
+def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]:
+    """Shards to work on: first those that were begun; the library is listed when they are done."""
+    waiting = ledger.waiting()
+    for start in range(0, len(waiting), MOST):
+        yield waiting[start : start + MOST]
+    yield from listing.waves()
+
+
+def _finished(
+    shards: dict, chunks: Iterator[tuple[int, int, list[dict]]], bar: tqdm, on_chunk: OnChunk
+) -> Iterator[tuple[int, list]]:
+    """Gather chunks by shard; a shard is given out, in the order of its photos, when its last one has come."""
+    gathered: dict[int, dict[int, list[dict]]] = {number: {} for number in shards}
+    for number, place, rows in chunks:
+        gathered[number][place] = rows
+        bar.update(len(rows))
+        on_chunk(len(rows))
+        if sum(map(len, gathered[number].values())) == len(shards[number]):
+            parts = gathered.pop(number)
+            yield number, [row for place in sorted(parts) for row in parts[place]]
+    if gathered:
+        raise UserError("some photos never came back from Ray; the same command goes on from here")
+
+
+def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, folder: OutFolder) -> None:
+    """Write the maps, then the shard: done is what has all of it."""
+    lost = {
+        row["path"] for row in rows if str(row.get("error")).startswith(("unreadable", "unreachable", "not_a_file"))
+    }
+    if lost:  # one photo may go; if all have gone, none has failed
+        library.check(lost, (row["path"] for row in rows if row["path"] not in lost))
+    for row in rows:
+        if png := row.pop("png", None):
+            with folder.writing("maps", row["map"]) as temporary:
+                temporary.write_bytes(png)
+    ledger.commit(number, rows)
+
+
+def _last_rate(path: Path, key: str) -> float | None:
+    """Rate of the previous run, for a run that has nothing to score: it must not change summary.json."""
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return summary.get("images_per_second") if summary.get("fingerprint") == key else None

@@ -1,0 +1,82 @@
+"""Every file of a folder that looks like a picture is a photo, or is counted with the reason why it is none."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.library.walk import Library
+from r2mrf.config import Score
+from r2mrf.errors import UserError
+from tests.support.photos import save_photo
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A folder as a phone, a camera, a NAS and a Mac leave it."""
+    data = save_photo(tmp_path / "source/a.jpg").read_bytes()
+    top = tmp_path / "photos"
+    for name in ("a.jpg", "b.JPG_large", "c", "was.heic", "raw/d.jpg", ".2021.holiday.jpg", 
+                 "@eaDir/a.jpg/SYNOPHOTO.jpg", "#recycle/e.jpg", "x/__MACOSX/f.jpg", ".thumbnails/g.jpg", "x/h.jpg", "x/private/i.jpg"):  # fmt: skip
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(data)
+    for name, other in (("k.psd", b"8BPS"), ("l.psd", b"8BPS"), ("m.svg", b"<svg/>"), ("._a.jpg", b"\0\5\x16\7"),
+                        ("notes.txt", b"x"), ("movie.mp4", b"\0\0\0\x18ftypmp42"), ("db", b"SQLite")):  # fmt: skip
+        (top / name).write_bytes(other)
+    return top
+
+
+def look(folder: Path, **options) -> tuple[set[str], dict[str, int]]:
+    library = Library([str(folder)], Score(**options))
+    found = {Path(photo.path).relative_to(folder).as_posix() for photo in library.photos()}
+    return found, dict(library.selection.left_out)
+
+
+TAKEN = {"a.jpg", "b.JPG_large", "c", "was.heic", "raw/d.jpg", ".2021.holiday.jpg", "x/h.jpg", "x/private/i.jpg"}
+COUNTED = {"made by a program": 5, "format not read: .psd": 2, "format not read: .svg": 1}
+
+
+def test_every_file_is_taken_or_counted(folder):
+    assert look(folder) == (TAKEN, COUNTED)
+
+
+def test_excluded(folder):
+    found, left_out = look(folder, exclude=("private/", "*.JPG_large", "/raw/*", "*.svg"))
+    assert found == TAKEN - {"x/private/i.jpg", "b.JPG_large", "raw/d.jpg"}
+    assert left_out == {"made by a program": 5, "format not read: .psd": 2, "excluded": 4}
+
+
+def test_included(folder):
+    assert look(folder, include=("x/",))[0] == {"x/h.jpg", "x/private/i.jpg"}
+    assert look(folder, include=("*.jpg", "!private/"), exclude=("raw/",))[0] == {
+        "a.jpg",
+        ".2021.holiday.jpg",
+        "x/h.jpg",
+    }
+    assert look(folder, include=("@eaDir/",))[0] == {"@eaDir/a.jpg/SYNOPHOTO.jpg"}
+
+
+def test_an_ignore_file(folder):
+    (folder / ".r2mrfignore").write_text("# mine\n*.jpg\n!a.jpg\n!x/h.jpg\n")
+    (folder / "x/.r2mrfignore").write_text("private/\n")
+    found, left_out = look(folder)
+    assert found == {"a.jpg", "b.JPG_large", "c", "was.heic", "x/h.jpg"}
+    assert left_out["excluded"] == 3
+
+
+def test_the_folder_above_is_no_folder_of_a_machine(tmp_path):
+    save_photo(tmp_path / "@eaDir/a.jpg")
+    assert look(tmp_path / "@eaDir") == ({"a.jpg"}, {})
+
+
+def test_a_folder_of_nothing_that_is_read_says_what_is_there(tmp_path):
+    (tmp_path / "a.xcf").write_bytes(b"gimp xcf")
+    with pytest.raises(UserError, match=r"no photo in it .*left out: 1 format not read: \.xcf"):
+        Library([str(tmp_path)])
+
+
+def test_patterns_that_are_none(tmp_path):
+    save_photo(tmp_path / "a.jpg")
+    with pytest.raises(UserError, match=r"--exclude: .*give patterns as .gitignore has them"):
+        Library([str(tmp_path)], Score(exclude=("!",)))

@@ -1,0 +1,75 @@
+"""A child process does the work that needs Ray; whatever ends it, this process goes on with a sentence."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.cluster.supervised import supervised
+from r2mrf.errors import DataError, UserError
+
+HERE = "tests.pipeline.test_supervised:"
+
+
+def double(number: int, report) -> int:
+    report(number)
+    report(number + 1)
+    return 2 * number
+
+
+def refuse(report) -> None:
+    raise DataError("one", "two")
+
+
+def fail(report) -> None:
+    raise ZeroDivisionError("of ours")
+
+
+def end(how: str, report) -> None:
+    os.kill(os.getpid(), signal.SIGKILL) if how == "killed" else os._exit(1)
+
+
+def sleep(report) -> None:
+    report(os.getpid())
+    time.sleep(1000)
+
+
+def test_result_and_reports():
+    reported: list[int] = []
+    assert supervised(f"{HERE}double", 21, report=reported.append) == 42
+    assert reported == [21, 22]
+
+
+def test_what_the_work_raises_is_raised_here():
+    with pytest.raises(DataError, match="one\ntwo") as caught:
+        supervised(f"{HERE}refuse", report=print)
+    assert caught.value.problems == ["one", "two"]
+    with pytest.raises(ZeroDivisionError, match="of ours"):
+        supervised(f"{HERE}fail", report=print)
+
+
+@pytest.mark.parametrize(("how", "told"), [("killed", "SIGKILL"), ("ended", "exit status 1")])
+def test_a_child_that_is_ended_is_a_sentence(how, told):
+    """Ray ends its driver with status 1 when its raylet is gone."""
+    with pytest.raises(
+        UserError, match=rf"Ray has ended or was killed.*\({told}\); the same command goes on from here"
+    ):
+        supervised(f"{HERE}end", how, report=print)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_child_does_not_outlive_this_process(number):
+    started = f"supervised('{HERE}sleep', report=lambda pid: print(pid, flush=True))"
+    code = f"from pipelines.cluster.supervised import supervised; {started}"
+    root = Path(__file__).parents[2]
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.send_signal(number)
+    parent.communicate(timeout=60)
+    child.wait(10)
+    assert not child.is_running()
