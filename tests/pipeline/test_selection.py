@@ -11,14 +11,17 @@ from tests.support.photos import save_photo
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
 
+TAKEN = {"a.jpg", "b.JPG_large", "c", "was.heic", "raw/d.jpg", ".2021.holiday.jpg", "x/h.jpg", "x/private/i.jpg"}
+COUNTED = {"made by a program": 5, "format not read: .psd": 2, "format not read: .svg": 1}
+
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """A folder as a phone, a camera, a NAS and a Mac leave it."""
     data = save_photo(tmp_path / "source/a.jpg").read_bytes()
     top = tmp_path / "photos"
-    for name in ("a.jpg", "b.JPG_large", "c", "was.heic", "raw/d.jpg", ".2021.holiday.jpg", 
-                 "@eaDir/a.jpg/SYNOPHOTO.jpg", "#recycle/e.jpg", "x/__MACOSX/f.jpg", ".thumbnails/g.jpg", "x/h.jpg", "x/private/i.jpg"):  # fmt: skip
+    machines = ("@eaDir/a.jpg/SYNOPHOTO.jpg", "#recycle/e.jpg", "x/__MACOSX/f.jpg", ".thumbnails/g.jpg")
+    for name in (*TAKEN, *machines):
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_bytes(data)
     for name, other in (("k.psd", b"8BPS"), ("l.psd", b"8BPS"), ("m.svg", b"<svg/>"), ("._a.jpg", b"\0\5\x16\7"),
@@ -31,10 +34,6 @@ def look(folder: Path, **options) -> tuple[set[str], dict[str, int]]:
     library = Library([str(folder)], Score(**options))
     found = {Path(photo.path).relative_to(folder).as_posix() for photo in library.photos()}
     return found, dict(library.selection.left_out)
-
-
-TAKEN = {"a.jpg", "b.JPG_large", "c", "was.heic", "raw/d.jpg", ".2021.holiday.jpg", "x/h.jpg", "x/private/i.jpg"}
-COUNTED = {"made by a program": 5, "format not read: .psd": 2, "format not read: .svg": 1}
 
 
 def test_every_file_is_taken_or_counted(folder):
