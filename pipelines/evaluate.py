@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.evaluation.held_out import name_of
+from pipelines.evaluation import looks
+from pipelines.evaluation.held_out import decoded, name_of
 from pipelines.evaluation.methods import Method, fitted_baselines
 from pipelines.project import plots
 from pipelines.project.folders import MODEL, PREPARED, REPORTS
@@ -17,7 +18,6 @@ from pipelines.storage.outputs import here
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.evaluation.metrics import HALF, THRESHOLDS, Counts, f_at, f_measure
-from r2mrf.imaging import images
 from r2mrf.prediction.predictor import Predictor
 
 
@@ -28,12 +28,12 @@ def evaluate(config: Config) -> None:
     network = Method("R²MRF", predictor.checkpoint.name, predictor)
     methods = [network, *fitted_baselines(config, predictor.preprocess.size)]
     maps = []
-    for row in table.to_pylist():
-        rgb, mask = images.decode(row["image"]), images.decode_mask(row["mask"])
+    for rgb, mask in decoded(table):
         ours, *_ = (method.add(rgb, mask) for method in methods)
         maps.append(ours)
     counts, folder = network.counts, REPORTS / "evaluate"
     made_of = {"model": predictor.checkpoint.name, "test_set": name_of(table)}
+    looks.note(config, predictor.checkpoint.name, made_of["test_set"], "evaluate")
     write_json(folder / "metrics.json", counts.summary() | made_of)
     curves = {method.name: _curve(method.counts) for method in methods}
     write_csv(folder / "curve.csv", _thresholds(curves[network.name]))
@@ -44,9 +44,9 @@ def evaluate(config: Config) -> None:
     chosen = _from_best_to_worst(scores, config.evaluate.gallery)
     grid = []
     for i in chosen:
-        row = table.slice(i, 1).to_pylist()[0]
-        pictures = [images.decode(row["image"]), images.decode_mask(row["mask"]), maps[i]]
-        grid.append((f"{row['source_id']}\nF {scores[i]:.3f}", pictures))
+        pair = table.slice(i, 1)
+        ((rgb, mask),) = decoded(pair)
+        grid.append((f"{pair['source_id'][0]}\nF {scores[i]:.3f}", [rgb, mask, maps[i]]))
     plots.gallery(grid, ["photo", "mask (white = defocused)", "map"], folder / "gallery.png")
     for name, value in counts.summary().items():
         print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
