@@ -33,6 +33,7 @@ from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import Counts
+from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint
 from r2mrf.network.checkpoint import WEIGHTS, Checkpoint
