@@ -1,10 +1,10 @@
-"""Finds photographs that show, whole or in part, a photograph of another set: shrunk, cropped, mirrored, compressed anew.
+"""Finds photographs that show a photograph of another set: whole or a part of it, shrunk, mirrored, compressed anew.
 
     index = Index({"name": rgb, ...})
     index.find(rgb)          # Copy(of="name", mirrored=False, inliers=41, correlation=0.97), or None
 
-Local features (SIFT, Lowe 2004) propose a photograph and how this one lies in it; whether it is the same picture is then
-decided by the pixels. Repeated structures (fences, windows, stripes) match by features alone, and never by pixels.
+Local features (SIFT, Lowe 2004) propose a photograph and how this one lies in it; whether it is the same picture is
+then decided by the pixels. Repeated structures (fences, windows, stripes) match by features alone, and never by pixels.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def _grey(photo: np.ndarray) -> np.ndarray:
 
 def _features(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Places (n×2, pixels) and unit descriptors (n×128), float32."""
-    keypoints, descriptors = cv2.SIFT_create(nfeatures=FEATURES, contrastThreshold=0.02).detectAndCompute(grey, None)
+    sift = cv2.SIFT.create(nfeatures=FEATURES, contrastThreshold=0.02)
+    keypoints, descriptors = sift.detectAndCompute(grey, None)
     if descriptors is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
     unit = descriptors / (np.linalg.norm(descriptors, axis=1, keepdims=True) + 1e-9)
