@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from r2mrf.engine_names import EngineChoice, PrecisionChoice
 from r2mrf.errors import ConfigError
 from r2mrf.system import layered_yaml
 
@@ -213,8 +214,8 @@ class Score(Section):
     maps: bool = False
     by_content: bool = False
     retry: bool = False
-    engine: Literal["auto", "torch", "openvino", "onnx"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    engine: EngineChoice = "auto"
+    precision: PrecisionChoice = "fp32"
     batch: Positive = 8
     shard_rows: Positive = 500
     actors: Count = 0

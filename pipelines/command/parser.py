@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from r2mrf import __version__
+from r2mrf.engine_names import ENGINES, EXPORTS, PRECISIONS
 
 EXAMPLES = """examples:
   r2mrf map photo.jpg -o map.png              white where the photo is out of focus
@@ -105,11 +106,11 @@ def parser() -> argparse.ArgumentParser:
     scoring.add_argument("--maps", action="store_true", help="also write the maps, into DIR/maps")
     scoring.add_argument("--report", action="store_true", help="also write a page to look through it: DIR/report.html")
     scoring.add_argument(
-        "--engine", default="auto", choices=("auto", "torch", "openvino", "onnx"),
+        "--engine", default="auto", choices=("auto", *ENGINES),
         help="what runs the network; auto (default): what a short trial finds fastest here",
     )  # fmt: skip
     scoring.add_argument(
-        "--precision", default="fp32", choices=("auto", "fp32", "bf16"),
+        "--precision", default="fp32", choices=("auto", *PRECISIONS),
         help="fp32 (default): the same numbers on every machine; auto: bf16 where a trial finds it faster and in "
         "agreement",
     )  # fmt: skip
@@ -148,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
     path(judging, "--json", required=True, metavar="FILE", help="where the figures go")
 
     exporting = command("export", "the model as a graph for other programs", EXPORT)
-    exporting.add_argument("--format", choices=("onnx", "openvino"), required=True)
+    exporting.add_argument("--format", choices=EXPORTS, required=True)
     path(exporting, "-o", "--out", required=True, metavar="DIR", help="a new folder, or an earlier export")
     model(exporting)
     return top

@@ -20,7 +20,8 @@ from pipelines.project.folders import REPORTS, with_tuned_steps
 from pipelines.project.stage import run
 from pipelines.project.tables import write_csv
 from r2mrf.config import Config, Model
-from r2mrf.engines.choose import ENGINES, create
+from r2mrf.engine_names import ENGINES
+from r2mrf.engines.choose import create
 from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import untrained
 from r2mrf.network.cost import cost_of
