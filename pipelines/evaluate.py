@@ -13,19 +13,29 @@ from pipelines.evaluation.methods import Method, fitted_baselines
 from pipelines.project import plots
 from pipelines.project.folders import MODEL, PREPARED, REPORTS
 from pipelines.project.stage import main
-from pipelines.project.tables import write_csv, write_json
+from pipelines.project.tables import finite, write_csv, write_json
 from pipelines.storage.outputs import here
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.evaluation.metrics import HALF, THRESHOLDS, Counts, f_at, f_measure
+from r2mrf.evaluation.risk import excess_area, risk_coverage
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.cost import cost_of
 from r2mrf.prediction.predictor import Predictor
 
 
 def evaluate(config: Config) -> None:
-    """The stage: all methods see the same photos, once."""
+    """Measure the trained model and the baselines; all methods see the same photos, once."""
     predictor = Predictor.load(here(MODEL))
     table = shards.read(here(PREPARED), "test-*.parquet")
-    network = Method("R²MRF", predictor.checkpoint.name, predictor)
+    confidences: list[float] = []
+
+    def predict(rgb: np.ndarray) -> np.ndarray:
+        found = predictor.analyse(rgb)
+        confidences.append(found.confidence)
+        return found.defocus
+
+    network = Method("R²MRF", predictor.checkpoint.name, predict)
     methods = [network, *fitted_baselines(config, predictor.preprocess.size)]
     maps = []
     for rgb, mask in decoded(table):
@@ -34,13 +44,18 @@ def evaluate(config: Config) -> None:
     counts, folder = network.counts, REPORTS / "evaluate"
     made_of = {"model": predictor.checkpoint.name, "test_set": name_of(table)}
     looks.note(config, predictor.checkpoint.name, made_of["test_set"], "evaluate")
-    write_json(folder / "metrics.json", counts.summary() | made_of)
+    errors = np.array([c.absolute_error for c in counts.images])
+    excess = excess_area(errors, np.array(confidences))
+    write_json(folder / "metrics.json", counts.summary() | {"confidence_excess": finite(excess)} | made_of)
+    write_json(folder / "model.json", _facts(predictor.checkpoint))
+    orders = {"by confidence": np.array(confidences), "at random": np.zeros(len(errors)), "by their errors": -errors}
+    plots.risk({name: risk_coverage(errors, order) for name, order in orders.items()}, folder / "risk.png")
     curves = {method.name: _curve(method.counts) for method in methods}
     write_csv(folder / "curve.csv", _thresholds(curves[network.name]))
     plots.curves(curves, folder / "curves.png")
     write_csv(folder / "comparison.csv", [method.row() for method in methods])
     scores = [f_at(c, HALF) for c in counts.images]
-    write_csv(folder / "photos.csv", _photos(table["source_id"].to_pylist(), counts))
+    write_csv(folder / "photos.csv", _photos(table["source_id"].to_pylist(), counts, confidences))
     chosen = _from_best_to_worst(scores, config.evaluate.gallery)
     grid = []
     for i in chosen:
@@ -67,10 +82,18 @@ def _thresholds(curve: tuple[np.ndarray, np.ndarray, np.ndarray]) -> list[dict]:
     return [dict(zip(("threshold", "precision", "recall", "f"), line, strict=True)) for line in lines]
 
 
-def _photos(names: list[str], counts: Counts) -> list[dict]:
+def _facts(trained: Checkpoint) -> dict:
+    """What the model is: its name, size, cost, and how it was trained."""
+    cost = cost_of(trained.model)
+    size = {"parameters": cost.parameters, "gmacs": round(cost.macs / 1e9, 4)}
+    return {"model": trained.name, "sha256": trained.sha256} | size | {"training": trained.training}
+
+
+def _photos(names: list[str], counts: Counts, confidences: list[float]) -> list[dict]:
     """A line for each photo."""
     figures = (
-        {"f_05": f_at(c, HALF), "mae": c.absolute_error, "defocused": c.positive / c.pixels} for c in counts.images
+        {"f_05": f_at(c, HALF), "mae": c.absolute_error, "defocused": c.positive / c.pixels, "confidence": sure}
+        for c, sure in zip(counts.images, confidences, strict=True)
     )
     return [
         {"source_id": name} | {figure: round(value, 6) for figure, value in of_photo.items()}
