@@ -20,7 +20,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer
 
-from pipelines.cluster.ray_cluster import ROOM, connect, gpus, mistake_in
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect, gpus, user_error_in
 from pipelines.registry import runs
 from pipelines.training import tables, worker
 from pipelines.training.recipe import NOT_IN_FINGERPRINT
@@ -71,7 +71,7 @@ def fit(config: Config, key: str, states: States, stage: str = "train") -> Train
         stage: the stage that trains, by which MLflow tells its runs apart.
     """
     run_id = runs.run_for(config, stage, key)
-    with connect(logical_cpus=ROOM + config.train.most_workers, training=True), _own_ctrl_c():
+    with connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers, training=True), _own_ctrl_c():
         try:
             result = training_run(config, key, states, [runs.LogReports(config.tracking, run_id)]).fit()
         except SystemExit:  # Ray's answer to Ctrl-C
@@ -101,7 +101,7 @@ def _own_ctrl_c() -> Iterator[None]:
 def _reason(error: TrainingFailedError) -> UserError:
     """Why a run was given up: a user's mistake that a worker has met, as it is; else what was raised, in a line."""
     failures = getattr(error, "worker_failures", {}).values()
-    mistakes = (mistake for failure in failures if (mistake := mistake_in(failure)))
+    mistakes = (mistake for failure in failures if (mistake := user_error_in(failure)))
     why = one_line(error, 400, end=True)
     return next(mistakes, UserError(f"training was given up (train.max_failures: after how many restarts): … {why}"))
 

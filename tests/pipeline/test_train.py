@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import multiprocessing
 
 from pipelines import train
-from pipelines.cluster.ray_cluster import mistake_in
+from pipelines.cluster.ray_cluster import user_error_in
 from pipelines.registry import runs
 from pipelines.training import run, tables, worker
 from r2mrf import config
@@ -206,8 +206,8 @@ def test_a_mistake_is_found_behind_what_was_raised_for_it():
     inner, outer = UserError("mend this"), RuntimeError("of Ray")
     outer.__cause__ = ValueError("between")
     outer.__cause__.__cause__ = inner
-    assert mistake_in(outer) is inner
-    assert mistake_in(ValueError("a bug of ours")) is None
+    assert user_error_in(outer) is inner
+    assert user_error_in(ValueError("a bug of ours")) is None
 
 
 def say(rank: int, messages: list[str], address: str, heard) -> None:
