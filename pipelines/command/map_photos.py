@@ -19,7 +19,7 @@ def map_photos(options: argparse.Namespace) -> int:
     from r2mrf.imaging import images
     from r2mrf.imaging.maps import overlay, to_uint8
     from r2mrf.prediction import without_torch
-    from r2mrf.system.atomic import whole
+    from r2mrf.system.atomic import atomic_file
 
     targets = _targets(options.photos, options.out)
     overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
@@ -33,10 +33,10 @@ def map_photos(options: argparse.Namespace) -> int:
             failures.append(f"{photo}: {error}" + ("; `r2mrf score` takes folders" if photo.is_dir() else ""))
             continue
         defocus = analyser(rgb)
-        with whole(target) as file:
+        with atomic_file(target) as file:
             file.write_bytes(images.encode_png(to_uint8(defocus)))
         if options.overlay:
-            with whole(overlays[i]) as file:
+            with atomic_file(overlays[i]) as file:
                 file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
         say(target)
     return list_failures(failures, len(failures))

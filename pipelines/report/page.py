@@ -25,7 +25,7 @@ from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
 from r2mrf.prediction.focus import VERDICTS
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 PAGE = Path(__file__).with_name("page_assets")
 
@@ -73,7 +73,7 @@ def write_page(scored: Scored, page: Path) -> None:
         data=_inert(_data(scored, page)),
         script=script,
     )
-    with whole(page) as temporary:
+    with atomic_file(page) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
 

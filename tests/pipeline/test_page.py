@@ -58,7 +58,8 @@ def test_counts_histogram_and_failures(page):
     seen = visited(
         page,
         """return {
-      verdicts: texts("#verdicts b").map((n, i) => `${n} ${texts("#verdicts span:not(.bar)")[i]}`), failures: texts("#failures li"), about: texts("#about")[0],
+      verdicts: texts("#verdicts b").map((n, i) => `${n} ${texts("#verdicts span:not(.bar)")[i]}`),
+      failures: texts("#failures li"), about: texts("#about")[0],
       bars: bars() };""",
     )
     assert [text for text in seen["verdicts"] if text[0] != "0"] == ["1 sharp", "2 partial", "2 blurred", "2 failed"]
