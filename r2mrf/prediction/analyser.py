@@ -1,4 +1,4 @@
-"""What the network says of photos, whatever engine runs it."""
+"""Photos in, defocus maps out, whatever engine runs the network."""
 
 from __future__ import annotations
 
@@ -18,22 +18,26 @@ class Analysis(NamedTuple):
 
 
 class Analyser:
-    """Photos of any size in, maps of their size out.
+    """Makes maps of photos of any size, at their size.
 
     Attributes:
-        preprocess: how photos become the network's input, and its output a map of the photo's size.
-        engine: what runs the network here.
+        preprocess: turns photos into the network's input, and its output into maps of the photo's size.
+        engine: runs the network on this machine.
     """
 
     def __init__(self, preprocess: Preprocess, engine: Engine):
         self.preprocess, self.engine = preprocess, engine
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """uint8 H×W×3, RGB as displayed -> float32 H×W in [0, 1], 1 = defocused. Raises as `analyse`."""
+        """Return the map of a photo: uint8 H×W×3, RGB as displayed -> float32 H×W in [0, 1], 1 = defocused.
+
+        Raises:
+            ValueError: it is no such array, or an empty one.
+        """
         return self.analyse(rgb).defocus
 
     def analyse(self, rgb: np.ndarray) -> Analysis:
-        """Map, float32 H×W, and confidence of one photo, uint8 H×W×3, RGB as displayed.
+        """Return map (float32 H×W) and confidence of one photo, uint8 H×W×3, RGB as displayed.
 
         Raises:
             ValueError: it is no such array, or an empty one.
@@ -47,14 +51,14 @@ class Analyser:
         return small._replace(defocus=self.preprocess.expand(small.defocus, *rgb.shape[:2]))
 
     def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
-        """uint8 B×H×W×3 as the network sees them, in use S×S by `preprocess.shrink` -> maps H×W, with confidences."""
+        """Run the network on photos as it sees them, uint8 B×S×S×3; returns an `Analysis` with an S×S map for each."""
         maps, steps = self.engine(self.preprocess.normalise(photos))
         return [Analysis(defocus, certainty(k)) for defocus, k in zip(maps, steps, strict=True)]
 
 
 def certainty(steps: np.ndarray) -> float:
-    """Agreement and decidedness of the last recurrent steps: K×H×W maps in [0, 1] -> 0 … 1.
+    """Return how far the last recurrent steps agree and are decided: K×H×W maps in [0, 1] -> 0 … 1.
 
-    Steps that contradict each other average to 0.5, as does a step that cannot tell: both give 0.
+    Steps that contradict each other average to 0.5, and so does a step that cannot tell: both give 0.
     """
     return float(np.abs(2 * steps.mean(axis=0) - 1).mean())
