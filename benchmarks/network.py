@@ -22,7 +22,7 @@ from benchmarks.harness.profile import profile
 from r2mrf.config import Config, load
 from r2mrf.engines.choose import ENGINES, create
 from r2mrf.engines.pytorch import Torch
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.network.checkpoint import Checkpoint, untrained
 from r2mrf.network.cost import macs_of
 from r2mrf.network.loss import loss_terms
@@ -130,7 +130,7 @@ def _ways(
         try:
             ways[name]()
         except Exception as error:  # of many classes: a compiler that does not work, code that it cannot make
-            refused[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            refused[name] = f"{type(error).__name__}: {one_line(error)}"
             del ways[name]
     for name, precision in dict.fromkeys((name, p) for name in ENGINES for p in ("fp32", resolve("auto"))):
         try:

@@ -22,7 +22,7 @@ from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.data.batches import split
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.network.cost import cost_of
 from r2mrf.system.fingerprint import fingerprint
 
@@ -64,7 +64,7 @@ def tune(config: Config) -> None:
 def row(config: Config, name: str, values: dict, end: dict) -> dict:
     """A line of the table."""
     if end["error"]:
-        status = f"failed: {' '.join(str(end['error']).split())[-200:]}"
+        status = f"failed: {one_line(end['error'], end=True)}"
     else:
         status = "finished" if end["step"] == config.tune.budget else "stopped"
     parameters, macs = cost_of(of_trial(config, values).model)

@@ -18,3 +18,9 @@ class DataError(UserError):
 
 class ConfigError(UserError):
     """Parameters that cannot be used; the message names the file or the key, and the fix."""
+
+
+def one_line(error: object, most: int = 200, end: bool = False) -> str:
+    """Return the text of an error on one line: its first `most` characters, or its last ones."""
+    text = " ".join(str(error).split())
+    return text[-most:] if end else text[:most]

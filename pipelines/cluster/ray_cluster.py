@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.system.machine import cores
 
 # Readers, actors, train workers and their drivers each claim logical CPUs; on a machine with two, a job
@@ -44,7 +44,7 @@ def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
     try:
         ray.init(**options)
     except Exception as error:  # Ray has no type for it
-        raise UserError(f"{refusal} ({' '.join(str(error).split())[:200]})") from error
+        raise UserError(f"{refusal} ({one_line(error)})") from error
     context = DataContext.get_current()
     context.enable_progress_bars = False
     try:
@@ -72,7 +72,7 @@ def _explained(error: Exception) -> Exception:
         return mistake
     if isinstance(error, ray.exceptions.RayTaskError):
         return error
-    why = " ".join(str(error).split())[:200]
+    why = one_line(error)
     return UserError(f"Ray has ended or lost its machines ({why}); the same command goes on from here")
 
 

@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pipelines.storage.addresses import Addresses, is_address
+from r2mrf.errors import one_line
 from r2mrf.imaging import images
 
 IMAGES = ("image", "bytes", "image_bytes", "jpg", "png")  # columns of image bytes, likewise
@@ -39,7 +40,7 @@ def image(name: str, row: int, mtime: int, addresses: Addresses) -> bytes:
             data = _images(name, mtime, addresses)[row]
         except Exception as error:  # the file was replaced or cut since it was listed
             _images.cache_clear()  # the next row opens it anew
-            raise images.ImageError("unreadable", " ".join(str(error).split())[:200]) from None
+            raise images.ImageError("unreadable", one_line(error)) from None
     if not data:
         raise images.ImageError("empty")
     return data

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pipelines.library.held_images import IMAGES, image_column
 from pipelines.library.photo import UNKNOWN, Photo, here, readable
 from pipelines.storage.addresses import ADDRESS, Addresses, is_address, shown
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import images
 
 SUFFIXES = {".txt", ".csv", ".parquet"}
@@ -53,7 +53,7 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
     except images.ImageError as error:
         raise UserError(f"{shown(source)}: no usable list of paths: {error.detail}") from None
     except (OSError, UnicodeError, pa.ArrowException) as error:  # UnicodeError: its own name is no UTF-8
-        raise UserError(f"{shown(source)}: no usable table: {' '.join(str(error).split())[:200]}") from None
+        raise UserError(f"{shown(source)}: no usable table: {one_line(error)}") from None
     yield from _each([_sorted(table)])
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.registry.models import address, without_passwords
 from r2mrf.config import Config, Tracking
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 
 
 def client(tracking: Tracking) -> MlflowClient:
@@ -95,7 +95,7 @@ def _answered(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
-        why = " ".join(str(error).split())[:400]
+        why = one_line(error, 400)
         raise UserError(
             without_passwords(f"tracking server {uri}: {why}; start it, or correct MLFLOW_TRACKING_URI or tracking.uri")
         ) from None

@@ -16,7 +16,7 @@ from pathlib import Path
 from pyarrow import ArrowException, NativeFile
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, FSSpecHandler, PyFileSystem
 
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.imaging.images import MAX_BYTES, ImageError
 
 ADDRESS = r"^[a-z][a-z0-9+.-]*://"
@@ -191,4 +191,4 @@ def _refusal(address: str, error: Exception) -> str:
 
 
 def _cause(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return one_line(error) or type(error).__name__

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow.fs import FileSelector, FileType, LocalFileSystem
 
 from pipelines.storage.addresses import absolute, file_system
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.system.atomic import whole
 
 
@@ -79,7 +79,7 @@ class Store:
         try:
             yield
         except OSError as error:
-            why = " ".join(str(error).split())[:200]
+            why = one_line(error)
             raise UserError(f"{self.address}: {refusal} ({why}); mend that and run again") from None
 
 

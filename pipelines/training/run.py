@@ -28,7 +28,7 @@ from pipelines.training import worker
 from pipelines.training.recipe import NO_MATTER
 from pipelines.training.states import States
 from r2mrf.config import Config
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.network.precision import resolve
 from r2mrf.system.fingerprint import fingerprint, of_code, of_files, of_module
 from r2mrf.training.trainer import Trainer, starting_point
@@ -96,7 +96,7 @@ def _reason(error: TrainingFailedError) -> UserError:
     """Why a run was given up: a user's mistake that a worker has met, as it is; else what was raised, in a line."""
     failures = getattr(error, "worker_failures", {}).values()
     mistakes = (mistake for failure in failures if (mistake := mistake_in(failure)))
-    why = " ".join(str(error).split())[-400:]
+    why = one_line(error, 400, end=True)
     return next(mistakes, UserError(f"training was given up (train.max_failures: after how many restarts): … {why}"))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from r2mrf.engines.fold import for_inference
 from r2mrf.engines.runtimes import INPUT, OUTPUTS, WEIGHTS_HASH
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.network.model import R2MRF
 
 AGREEMENT_STEPS = 3  # last recurrent steps whose agreement makes the confidence
@@ -69,7 +69,7 @@ def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
             warnings.simplefilter("ignore")
             torch.onnx.export(graph, (example,), file, dynamo=False, **options, **names)
     except torch.onnx.errors.OnnxExporterError as error:
-        cause = " ".join(str(error).split())[:200]
+        cause = one_line(error)
         raise GraphError(f"the network cannot be written as ONNX ({cause}): use the engine torch") from None
     return file.getvalue()
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.network.efficientnet_lite0 import CHANNELS, Lite0
 
 LITE0 = "tf_efficientnet_lite0"
@@ -171,4 +171,4 @@ def _packaged(body: Lite0) -> dict[str, Tensor]:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return one_line(error)

@@ -18,7 +18,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from r2mrf.config import Model
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.model import R2MRF
 from r2mrf.system.atomic import whole_folder
@@ -102,9 +102,7 @@ def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
         network = R2MRF(model)
         network.load_state_dict(load_tensors(weights))
     except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{folder} does not fit this release of r2mrf: {' '.join(str(error).split())[:300]}"
-        ) from None
+        raise CheckpointError(f"{folder} does not fit this release of r2mrf: {one_line(error, 300)}") from None
     return Checkpoint(network.eval(), model, preprocess, facts.get("training", {}), _identity(facts))
 
 
