@@ -17,9 +17,10 @@ def map_photos(options: argparse.Namespace) -> int:
     """`r2mrf map`: an 8-bit PNG a photo, at its displayed size."""
     from r2mrf.imaging import images
     from r2mrf.imaging.maps import overlay, to_uint8
-    from r2mrf.prediction import without_torch
+    from r2mrf.prediction import views, without_torch
     from r2mrf.system.atomic import whole
 
+    view = views.parse(options.view)
     targets = _targets(options.photos, options.out)
     overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
     _spare_inputs(options.photos, targets + overlays)
@@ -31,7 +32,7 @@ def map_photos(options: argparse.Namespace) -> int:
         except images.ImageError as error:
             failures.append(f"{photo}: {error}" + ("; `r2mrf score` takes folders" if photo.is_dir() else ""))
             continue
-        defocus = analyser(rgb)
+        defocus = analyser(rgb, view)
         with whole(target) as file:
             file.write_bytes(images.encode_png(to_uint8(defocus)))
         if options.overlay:

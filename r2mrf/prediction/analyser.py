@@ -8,6 +8,7 @@ import numpy as np
 
 from r2mrf.engines.runtimes import Engine
 from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.prediction.views import View, at_view
 
 
 class Analysis(NamedTuple):
@@ -28,13 +29,18 @@ class Analyser:
     def __init__(self, preprocess: Preprocess, engine: Engine):
         self.preprocess, self.engine = preprocess, engine
 
-    def __call__(self, rgb: np.ndarray) -> np.ndarray:
+    def __call__(self, rgb: np.ndarray, view: View = "whole") -> np.ndarray:
         """Return the map of a photo: uint8 H×W×3, RGB as displayed -> float32 H×W in [0, 1], 1 = defocused.
 
+        Args:
+            view: the size at which the photo is looked at: `whole`, the published protocol, in one square of the
+                network's input; a number of pixels along its long side; or `full`, 1:1. See `r2mrf.prediction.views`.
+
         Raises:
-            ValueError: it is no such array, or an empty one.
+            ValueError: the photo is no such array, or an empty one, or there is no such view.
         """
-        return self.analyse(rgb).defocus
+        check_photo(rgb)
+        return at_view(self, rgb, view)
 
     def analyse(self, rgb: np.ndarray) -> Analysis:
         """Return map (float32 H×W) and confidence of one photo, uint8 H×W×3, RGB as displayed.
@@ -42,18 +48,27 @@ class Analyser:
         Raises:
             ValueError: it is no such array, or an empty one.
         """
-        if not isinstance(rgb, np.ndarray):
-            kind = type(rgb).__name__
-            raise ValueError(f"a photo must be uint8 H×W×3 RGB, not {kind}: r2mrf.images.load makes it of a file")
-        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
-            raise ValueError(f"a photo must be uint8 H×W×3 RGB, not {rgb.dtype} {rgb.shape}")
+        check_photo(rgb)
         small = self.analyse_batch(self.preprocess.shrink(rgb)[None])[0]
         return small._replace(defocus=self.preprocess.expand(small.defocus, *rgb.shape[:2]))
+
+    def whole(self, rgb: np.ndarray) -> np.ndarray:
+        """Return the map of a whole photo as the network sees it: float32 S×S."""
+        return self.analyse_batch(self.preprocess.shrink(rgb)[None])[0].defocus
 
     def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
         """Run the network on photos as it sees them, uint8 B×S×S×3; returns an `Analysis` with an S×S map for each."""
         maps, steps = self.engine(self.preprocess.normalise(photos))
         return [Analysis(defocus, certainty(k)) for defocus, k in zip(maps, steps, strict=True)]
+
+
+def check_photo(rgb: np.ndarray) -> None:
+    """Raise a ValueError that says what is wrong if this is no photo: uint8 H×W×3, not empty."""
+    if not isinstance(rgb, np.ndarray):
+        kind = type(rgb).__name__
+        raise ValueError(f"a photo must be uint8 H×W×3 RGB, not {kind}: r2mrf.images.load makes it of a file")
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
+        raise ValueError(f"a photo must be uint8 H×W×3 RGB, not {rgb.dtype} {rgb.shape}")
 
 
 def certainty(steps: np.ndarray) -> float:

@@ -128,6 +128,21 @@ def test_again_the_same_bytes(run):
         assert (Path("one") / name).read_bytes() == (Path("two") / name).read_bytes()
 
 
+def test_map_of_a_view_has_the_displayed_size_too(run, tiny_model):
+    rgb = images.load(save_photo(Path("a.png"), (200, 150)))
+    assert run("map", "a.png", "-o", "full.png", "--view", "full")[0] == 0
+    assert run("map", "a.png", "-o", "100.png", "--view", "100")[0] == 0
+    predictor = Predictor.load(tiny_model)
+    for name, view in (("full", "full"), ("100", 100)):
+        np.testing.assert_array_equal(images.load(f"{name}.png")[..., 0], to_uint8(predictor(rgb, view)))
+
+
+def test_a_view_that_is_none_is_refused_before_anything_is_written(run):
+    save_photo(Path("a.png"))
+    refused(run("map", "a.png", "-o", "map.png", "--view", "huge"), "view huge: give whole, full")
+    assert not Path("map.png").exists()
+
+
 # --- map: bad photos -------------------------------------------------------------------------------------
 
 
