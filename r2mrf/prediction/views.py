@@ -88,10 +88,11 @@ def refine(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) ->
     Returns:
         float32 h×w in [0, 1].
     """
-    defocus = np.zeros(pixels.shape[:2], np.float32)
+    height, width = pixels.shape[:2]
+    defocus = np.zeros((height, width), np.float32)
     batch: list[tuple[Window, np.ndarray | None]] = []
-    for window in windows(*pixels.shape[:2], analyser.preprocess.size):
-        before = None if coarse is None else _cut(coarse, window, *pixels.shape[:2])
+    for window in windows(height, width, analyser.preprocess.size):
+        before = None if coarse is None else _cut(coarse, window, height, width)
         if before is not None and before.min() >= SURE:
             defocus[window.rows, window.columns] += window.share * before
             continue
