@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from r2mrf.engines.runtimes import Engine
+from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.prediction.radius import blur_radius
 from r2mrf.prediction.views import View, at_view
 
 
@@ -24,10 +26,11 @@ class Analyser:
     Attributes:
         preprocess: turns photos into the network's input, and its output into maps of the photo's size.
         engine: runs the network on this machine.
+        blur_scale: how much blur this network tells from none.
     """
 
-    def __init__(self, preprocess: Preprocess, engine: Engine):
-        self.preprocess, self.engine = preprocess, engine
+    def __init__(self, preprocess: Preprocess, engine: Engine, blur_scale: BlurScale = UNMEASURED):
+        self.preprocess, self.engine, self.blur_scale = preprocess, engine, blur_scale
 
     def __call__(self, rgb: np.ndarray, view: View = "whole") -> np.ndarray:
         """Return the map of a photo: uint8 H×W×3, RGB as displayed -> float32 H×W in [0, 1], 1 = defocused.
@@ -41,6 +44,17 @@ class Analyser:
         """
         check_photo(rgb)
         return at_view(self, rgb, view)
+
+    def blur_radius(self, rgb: np.ndarray) -> np.ndarray:
+        """Return the radius of the circle of confusion at every pixel of a photo, uint8 H×W×3 -> float32 H×W.
+
+        It is in pixels of the photo: 0 = in focus at 1:1; up to 5 % of the long side; NaN = nothing to tell by.
+
+        Raises:
+            ValueError: the photo is no such array, or an empty one.
+        """
+        check_photo(rgb)
+        return blur_radius(self, rgb)
 
     def analyse(self, rgb: np.ndarray) -> Analysis:
         """Return map (float32 H×W) and confidence of one photo, uint8 H×W×3, RGB as displayed.

@@ -31,7 +31,7 @@ class Predictor(Analyser):
     def __init__(self, checkpoint: Checkpoint, engine: Engine | None = None):
         self.checkpoint = checkpoint
         self.network = checkpoint.network.eval()
-        super().__init__(checkpoint.preprocess, engine or Torch(self.network))
+        super().__init__(checkpoint.preprocess, engine or Torch(self.network), checkpoint.blur_scale)
 
     @classmethod
     def load(

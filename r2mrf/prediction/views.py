@@ -11,7 +11,8 @@ a larger view shows, are the exception: a small view calls them blurred without 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -79,7 +80,7 @@ def sizes(height: int, width: int, least: int, view: View) -> list[tuple[int, in
 
 
 def refine(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) -> np.ndarray:
-    """Look at a view in windows, passing over those that a smaller view found surely out of focus.
+    """Map a view by windows, passing over those that a smaller view found surely out of focus.
 
     Args:
         pixels: the photo at this view, uint8 h×w×3.
@@ -88,39 +89,51 @@ def refine(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) ->
     Returns:
         float32 h×w in [0, 1].
     """
-    height, width = pixels.shape[:2]
-    defocus = np.zeros((height, width), np.float32)
-    batch: list[tuple[Window, np.ndarray | None]] = []
-    for window in windows(height, width, analyser.preprocess.size):
-        before = None if coarse is None else _cut(coarse, window, height, width)
-        if before is not None and before.min() >= SURE:
-            defocus[window.rows, window.columns] += window.share * before
-            continue
-        batch.append((window, before))
-        if len(batch) == BATCH:
-            _look(analyser, pixels, batch, defocus)
-            batch = []
-    if batch:
-        _look(analyser, pixels, batch, defocus)
+    defocus = np.zeros(pixels.shape[:2], np.float32)
+    for look in looks(analyser, pixels, coarse):
+        before = look.before
+        found = look.found if before is None else np.where(before >= SURE, before, look.found)
+        defocus[look.window.rows, look.window.columns] += look.window.share * found
     return defocus.clip(0, 1, out=defocus)
 
 
-def _look(
-    analyser: Analyser, pixels: np.ndarray, batch: list[tuple[Window, np.ndarray | None]], defocus: np.ndarray
-) -> None:
-    """Run the network on a batch of windows, and add what it finds to the map."""
+class Look(NamedTuple):
+    """A window of a view, with what the network finds in it and what the smaller view found there, float32 h×w each.
+
+    `found` is `before` where the window was passed over; `before` is None where there is no smaller view.
+    """
+
+    window: Window
+    found: np.ndarray
+    before: np.ndarray | None
+
+
+def looks(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) -> Iterator[Look]:
+    """Yield each window of a view, in any order; arguments as of `refine`."""
+    height, width = pixels.shape[:2]
+    batch: list[tuple[Window, np.ndarray | None]] = []
+    for window in windows(height, width, analyser.preprocess.size):
+        before = None if coarse is None else cut(coarse, window, height, width)
+        if before is not None and before.min() >= SURE:
+            yield Look(window, before, before)
+            continue
+        batch.append((window, before))
+        if len(batch) == BATCH:
+            yield from _analysed(analyser, pixels, batch)
+            batch = []
+    if batch:
+        yield from _analysed(analyser, pixels, batch)
+
+
+def _analysed(analyser: Analyser, pixels: np.ndarray, batch: list[tuple[Window, np.ndarray | None]]) -> Iterator[Look]:
+    """Run the network on a batch of windows."""
     cuts = [lay_in(pixels[window.rows, window.columns], analyser.preprocess.size) for window, _ in batch]
     for (window, before), analysis in zip(batch, analyser.analyse_batch(np.stack(cuts)), strict=True):
-        found = analysis.defocus[: window.share.shape[0], : window.share.shape[1]]
-        defocus[window.rows, window.columns] += window.share * _reconcile(found, before)
+        height, width = window.share.shape
+        yield Look(window, analysis.defocus[:height, :width], before)
 
 
-def _reconcile(found: np.ndarray, before: np.ndarray | None) -> np.ndarray:
-    """Return the map of two views together: the larger's, but for what the smaller is sure is out of focus."""
-    return found if before is None else np.where(before >= SURE, before, found)
-
-
-def _cut(coarse: np.ndarray, window: Window, height: int, width: int) -> np.ndarray:
+def cut(coarse: np.ndarray, window: Window, height: int, width: int) -> np.ndarray:
     """Return the part of a smaller view's map that a window of the view of height×width shows, at its resolution."""
     top, down = _span(coarse.shape[0], height, window.rows)
     left, across = _span(coarse.shape[1], width, window.columns)

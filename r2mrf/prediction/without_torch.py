@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 from r2mrf.engines.runtimes import WEIGHTS_HASH, OnnxRuntime
+from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction.analyser import Analyser
 
@@ -39,7 +40,7 @@ def load(name: str) -> Analyser | None:
         hashes = {facts["weights_sha256"], hashlib.sha256(weights).hexdigest(), engine.facts[WEIGHTS_HASH]}
         if len(hashes) > 1:
             raise ValueError(f"{folder}: its files do not belong together")
-        return Analyser(Preprocess.from_dict(facts["preprocess"]), engine)
+        return Analyser(Preprocess.from_dict(facts["preprocess"]), engine, BlurScale.from_facts(facts))
     except Exception as error:  # the runtime has a dozen kinds of its own
         log.warning(
             "the released model runs by torch, which starts more slowly: %s", " ".join(str(error).split())[:200]
