@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install lock demo test chaos cluster servers secrets lint bench results pictures api released
+.PHONY: install lock demo test chaos cluster servers secrets lint bench results pictures docs api released cuhk
 
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
@@ -16,7 +16,7 @@ $(BIN)/.installed: requirements.txt pyproject.toml
 
 lock: install ## requirements.txt from pyproject.toml; pins that still fit are kept
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra dev --extra team pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra dev --extra docs --extra team pyproject.toml -o requirements.txt
 
 demo: install ## dvc repro over every stage, then where to look
 	dvc repro
@@ -42,8 +42,10 @@ results: install ## docs/results.md from what has been measured (docs/experiment
 pictures: install ## those of README.md and docs/method.md, as the released weights see their photos now
 	PYTHONPATH=. python docs/pictures.py
 
-api: install ## docs/api.md from the docstrings
-	python docs/reference.py
+docs: install ## the documentation as a site, to be opened from site/index.html; broken links are errors
+	NO_MKDOCS_2_WARNING=1 mkdocs build
+
+api: docs ## the reference of the library, site/reference.html, is a page of it
 
 servers: install ## the pipeline against PostgreSQL, S3 and MLflow; the registered model over HTTP: some minutes
 	pytest -o faulthandler_timeout=3600 tests/servers
@@ -54,8 +56,13 @@ infra/.env:
 	umask 077 && for name in DATABASE_PASSWORD STORE_SECRET; do echo $$name=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n'); done > $@
 
 PART := python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
+PHOTOS ?= $(abspath ../shared/data)
+
+cuhk: install ## the paper's way: train on CUHK's 604 pairs alone, and measure on its 100; ../shared/data/cuhk holds them
+	cd released/cuhk_only && $(PART) && python -m pipelines.evaluate
 
 # Each part starts from the model of the part before, and takes over its data: what is rendered need not be again.
+# The last part mixes what `others` has rendered and labelled among CUHK's photographs.
 released: install ## train the released weights anew: hours; docs/training.md says on which photos, and what came of it
 	cd released/rendered && $(PART)
 	cp -ru released/rendered/data released/labelled
@@ -64,7 +71,14 @@ released: install ## train the released weights anew: hours; docs/training.md sa
 	cd released/longer && $(PART)
 	cp -ru released/longer/data released/relabelled
 	cd released/relabelled && python -m pipelines.jobs.label && $(PART)
-	python -m pipelines.jobs.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1
+	python -m pipelines.jobs.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1 --to released/relabelled/mean
+	mkdir -p released/others/photos/sharp/unlabelled
+	ln -sfn $(PHOTOS)/sharp/voc $(PHOTOS)/sharp/bsds500 released/others/photos/sharp/
+	ln -sfn $(PHOTOS)/unlabelled released/others/photos/sharp/unlabelled/images
+	ln -sfn $(PHOTOS)/shapes released/others/photos/
+	cd released/others && python -m pipelines.jobs.label && python -m pipelines.prepare && python -m pipelines.augment
+	cd released/mixed && $(PART)
+	python -m pipelines.jobs.release released/mixed/models/r2mrf
 
 lint: install ## style, types, and which room may import which
 	ruff check .

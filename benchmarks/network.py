@@ -20,7 +20,8 @@ from benchmarks.harness.figures import Figure, by_turns, main, ratio
 from benchmarks.harness.literal import literal
 from benchmarks.harness.profile import profile
 from r2mrf.config import Config, load
-from r2mrf.engines.choose import ENGINES, create
+from r2mrf.engine_names import ENGINES
+from r2mrf.engines.choose import create
 from r2mrf.engines.pytorch import Torch
 from r2mrf.errors import UserError, one_line
 from r2mrf.network.checkpoint import Checkpoint, untrained

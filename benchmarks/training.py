@@ -29,11 +29,11 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.harness.apart import apart, processes
 from benchmarks.harness.figures import Figure, main, ratio, timed
 from benchmarks.harness.material import make_pairs, make_variants
-from pipelines.cluster.ray_cluster import ROOM, connect
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
 from pipelines.project.folders import AUGMENTED
 from pipelines.registry import runs
 from pipelines.training import worker
-from pipelines.training.run import fit, training_run
+from pipelines.training.run import fit, training_run, with_resolved_precision
 from pipelines.training.states import States
 from pipelines.training.worker import prefetch
 from r2mrf.config import Config, load
@@ -58,7 +58,8 @@ def measure(short: bool) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         make_variants(AUGMENTED.resolve(), make_pairs(Path(folder) / "pairs", pairs, config), config)
         for workers in (1,) if short else (1, cores()):
-            yield from _compared(config.but(train=train | {"workers": workers}), turns)
+            ours = with_resolved_precision(config.but(train=train | {"workers": workers}))
+            yield from _compared(ours, turns)
 
 
 def _compared(config: Config, turns: int) -> Iterator[Figure]:
@@ -170,7 +171,7 @@ def _train(config: Config) -> None:
         return worker.work(arguments)
 
     run_id = runs.run_for(config, "benchmark", str(time.time()))
-    with connect(logical_cpus=ROOM + config.train.workers, training=True):
+    with connect(logical_cpus=LOGICAL_CPUS + config.train.workers, training=True):
         states = States(config.tracking.states, f"turns-{config.train.workers}")
         run = training_run(config, states.name, states, [runs.LogReports(config.tracking, run_id)])
         run.train_loop_per_worker = noted

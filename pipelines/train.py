@@ -9,15 +9,14 @@ undisturbed run. The run's name is the fingerprint of data, parameters and code,
 from __future__ import annotations
 
 from pipelines.project import plots
-from pipelines.project.folders import AUGMENTED, MODEL, REPORTS, decided, fingerprint_of
+from pipelines.project.folders import MODEL, REPORTS, with_tuned_steps
 from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
-from pipelines.storage.outputs import here, making
-from pipelines.training.run import fit, recipe_of, run_key, settled
+from pipelines.storage.outputs import local_copy, output_folder
+from pipelines.training import tables
+from pipelines.training.run import fit, recipe_of, run_key, with_resolved_precision
 from pipelines.training.states import States
 from r2mrf.config import Config
-from r2mrf.data import shards
-from r2mrf.data.batches import split
 from r2mrf.errors import UserError
 from r2mrf.network import checkpoint
 
@@ -26,12 +25,11 @@ CURVES = REPORTS / "train"
 
 def train(config: Config) -> None:
     """The stage: trains to the end, or goes on; leaves the model, its curves, and no states."""
-    config = settled(decided(config))
-    pairs = shards.read(here(AUGMENTED), columns=["source_id", "variant"])
-    split(pairs, config.train.validation, config.seed)  # refused here, before Ray starts
-    data = fingerprint_of(AUGMENTED)
-    recipe = recipe_of(config)
-    key = run_key(config, data)
+    config = with_resolved_precision(with_tuned_steps(config))
+    tables.read(config, tables.folders(config), ("source_id", "variant"))  # refused here, before Ray starts
+    data = tables.fingerprints(config)
+    recipe = recipe_of(config, data)
+    key = run_key(config, data, recipe)
     states = States(config.tracking.states, f"train-{key[:16]}")
     if _is_done(config, key):
         print(f"{MODEL}: trained already, from the same data, parameters and code")
@@ -43,19 +41,19 @@ def train(config: Config) -> None:
             f"{where}: state of a run with other data, parameters or code; not used, and may be deleted if none goes on"
         )
     trainer = fit(config, key, states)
-    facts: dict = {"profile": config.profile, "source": config.data.source, "data": data, "fingerprint": key}
+    facts: dict = {"profile": config.profile, "source": config.data.source, "data": data[0], "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "workers": config.train.workers, "recipe": recipe}
     _report(trainer.history)
-    with making(MODEL, config.storage) as target:  # last: a model that is there is done
+    with output_folder(MODEL, config.storage) as target:  # last: a model that is there is done
         checkpoint.save(target, trainer.checkpoint(facts))
     states.remove()
-    print(f"{MODEL}: {checkpoint.load(here(MODEL)).name} after {trainer.step} steps")
+    print(f"{MODEL}: {checkpoint.load(local_copy(MODEL)).name} after {trainer.step} steps")
 
 
 def _is_done(config: Config, key: str) -> bool:
     """Whether the model that is there is the one that this run would make."""
     try:
-        return not config.storage and checkpoint.load(here(MODEL)).training.get("fingerprint") == key
+        return not config.storage and checkpoint.load(local_copy(MODEL)).training.get("fingerprint") == key
     except UserError:
         return False
 

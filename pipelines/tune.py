@@ -9,14 +9,14 @@ their last checkpoints.
 
 from __future__ import annotations
 
-from pipelines.cluster.ray_cluster import ROOM, connect
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
 from pipelines.project import plots
 from pipelines.project.folders import AUGMENTED, CHOSEN_STEPS, fingerprint_of
 from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
 from pipelines.registry import runs as tracking
-from pipelines.storage.outputs import here
-from pipelines.training.run import run_key, settled
+from pipelines.storage.outputs import local_copy
+from pipelines.training.run import recipe_of, run_key, with_resolved_precision
 from pipelines.training.search import SEARCHED, candidates, of_trial, run_trials, trial_states
 from pipelines.training.states import States
 from r2mrf.config import Config
@@ -31,11 +31,11 @@ FIGURES = ("val_f_05", "val_mae", "loss")
 
 def tune(config: Config) -> None:
     """The stage: all trials, or what is left of them; leaves the choice, its table, and no states."""
-    config = settled(config)
-    pairs = shards.read(here(AUGMENTED), columns=["source_id", "variant"])
+    config = with_resolved_precision(config)
+    pairs = shards.read(local_copy(AUGMENTED), columns=["source_id", "variant"])
     split(pairs, config.tune.validation, config.seed)  # refused here, before Ray starts
-    data = fingerprint_of(AUGMENTED)
-    trials = {name: (values, run_key(of_trial(config, values), data)) for name, values in candidates(config).items()}
+    data = [fingerprint_of(AUGMENTED)]
+    trials = {name: (values, _key(of_trial(config, values), data)) for name, values in candidates(config).items()}
     key = fingerprint(config.tune.model_dump(exclude={"at_once"}), trials)
     home = States(config.tracking.states, f"tune-{key[:16]}")
     parent = tracking.run_for(config, "tune", key)
@@ -43,7 +43,7 @@ def tune(config: Config) -> None:
         name: tracking.run_for(of_trial(config, values), "trial", trial_key, parent)
         for name, (values, trial_key) in trials.items()
     }
-    with connect(logical_cpus=ROOM + config.train.most_workers * len(trials), training=True):
+    with connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers * len(trials), training=True):
         ends = run_trials(config, trials, home, runs)
     rows = [row(config, name, values, ends[name]) for name, (values, _) in trials.items()]
     for entry in rows:
@@ -59,6 +59,10 @@ def tune(config: Config) -> None:
         trial_states(home, name).remove()
     home.remove()
     print(f"{CHOSEN_STEPS}: T = {chosen['steps']}, F {chosen['val_f_05']:.3f} on {config.tune.validation} photos")
+
+
+def _key(trial: Config, data: list[str]) -> str:
+    return run_key(trial, data, recipe_of(trial, data))
 
 
 def row(config: Config, name: str, values: dict, end: dict) -> dict:

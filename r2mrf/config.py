@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from r2mrf.engine_names import EngineChoice, PrecisionChoice
 from r2mrf.errors import ConfigError
 from r2mrf.system import layered_yaml
 
@@ -94,10 +95,19 @@ class Model(Section):
         return self.steps
 
 
+class Mixed(Section):
+    """A further folder of training images, and the share of every batch that is drawn from it."""
+
+    folder: Annotated[str, Field(min_length=1)]
+    share: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Train(Section):
     """A training recipe."""
 
     start: str
+    mix: tuple[Mixed, ...]
+    repeat: Count
     workers: Positive | tuple[Positive, Positive]  # or the fewest and the most, as machines come and go
     steps: Positive
     batch: Positive
@@ -109,6 +119,7 @@ class Train(Section):
     schedule: Literal["one_cycle", "poly", "cosine"]
     warmup: Share
     side_weight: Amount
+    side_growth: Annotated[float, Field(gt=0, le=100)]
     clip_norm: Amount
     ema: Annotated[float, Field(ge=0, lt=1)]
     precision: Literal["auto", "fp32", "bf16"]
@@ -122,6 +133,12 @@ class Train(Section):
             raise ValueError(f"workers {list(self.workers)}: the fewest come first, then the most")
         if self.batch < self.most_workers:
             raise ValueError(f"batch {self.batch} leaves some of {self.most_workers} workers nothing to do")
+        return self
+
+    @model_validator(mode="after")
+    def _main_has_a_share(self) -> Train:
+        if sum(other.share for other in self.mix) >= 1:
+            raise ValueError("mix: the shares leave nothing of a batch to data/augmented: lower them")
         return self
 
     @property
@@ -167,10 +184,11 @@ class Tune(Section):
 
 
 class Ablate(Section):
-    """How long ablations may train, in minutes, and how many steps a row."""
+    """How long ablations may train, in minutes, how many steps a row, and how many pairs compare them."""
 
     minutes: Amount
     steps: Positive
+    validation: Positive
 
 
 class Evaluate(Section):
@@ -196,8 +214,8 @@ class Score(Section):
     maps: bool = False
     by_content: bool = False
     retry: bool = False
-    engine: Literal["auto", "torch", "openvino", "onnx"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    engine: EngineChoice = "auto"
+    precision: PrecisionChoice = "fp32"
     batch: Positive = 8
     shard_rows: Positive = 500
     actors: Count = 0
@@ -247,6 +265,11 @@ class Config(Section):
     def train(self) -> Train:
         """Training recipe of the chosen profile."""
         return getattr(self, self.profile).train
+
+    @property
+    def run_seed(self) -> int:
+        """Seed of initial weights and of batches; a repetition has another. Which pairs are held back is by `seed`."""
+        return self.seed + 1000 * self.train.repeat
 
     def but(self, model: dict | None = None, train: dict | None = None) -> Config:
         """The same with other values in the chosen profile.

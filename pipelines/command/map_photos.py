@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.command.failures import list_failures
+from pipelines.command.terminal import say
 
 if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
 
 
 def map_photos(options: argparse.Namespace) -> int:
-    """`r2mrf map`: a map of each photo at its displayed size, or its blur radius."""
+    """Run `r2mrf map`: write one PNG a photo, at its displayed size: its map, or its blur radius."""
     from r2mrf.errors import UserError
     from r2mrf.imaging import images
     from r2mrf.imaging.maps import overlay, to_uint8
@@ -27,7 +28,7 @@ def map_photos(options: argparse.Namespace) -> int:
         raise UserError("--radius looks at every view, and has no overlay: leave --view and --overlay out")
     targets = _targets(options.photos, options.out)
     overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
-    _spare_inputs(options.photos, targets + overlays)
+    _refuse_overwriting(options.photos, targets + overlays)
     analyser = without_torch.load(options.model) or _predictor(options.model)
     failures = []
     for i, (photo, target) in enumerate(zip(options.photos, targets, strict=True)):
@@ -46,7 +47,7 @@ def map_photos(options: argparse.Namespace) -> int:
         if options.overlay:
             with whole(overlays[i]) as file:
                 file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
-        print(target)
+        say(target)
     return list_failures(failures, len(failures))
 
 
@@ -57,7 +58,7 @@ def _predictor(model: str) -> Analyser:
 
 
 def _targets(photos: list[Path], output: Path) -> list[Path]:
-    """Where each photo's map goes: the file given for a single photo, else STEM.png in a folder."""
+    """Return where each photo's map goes: the file given for a single photo, else STEM.png in a folder."""
     from r2mrf.errors import UserError
     from r2mrf.imaging.images import SUFFIXES
 
@@ -77,7 +78,7 @@ def _targets(photos: list[Path], output: Path) -> list[Path]:
     return targets
 
 
-def _spare_inputs(photos: list[Path], targets: list[Path]) -> None:
+def _refuse_overwriting(photos: list[Path], targets: list[Path]) -> None:
     from r2mrf.errors import UserError
 
     inputs = {os.path.realpath(photo) for photo in photos}

@@ -8,7 +8,7 @@ soups"): that may see more than the best of them, and costs nothing in use.
 
 The maps are calibrated in the last layer. A shift, chosen on real photos by the one who releases (docs/training.md),
 is added to its logits: rendered scenes hold more defocus than photographs do. Then they are multiplied by the factor
-of `FACTORS` with the smallest MAE on the test pairs of the workspace that the last model was trained in.
+of `FACTORS` with the smallest MAE on the pairs that the last model's training held back. Test pairs choose nothing.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 
-from pipelines.project.folders import PREPARED
+from pipelines.project.folders import AUGMENTED
 from r2mrf.data import shards
+from r2mrf.data.batches import split
 from r2mrf.engines.onnx_graph import without_weights
 from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import count
@@ -38,21 +40,23 @@ FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # beyond, maps would lose their greys, wh
 LARGEST = 15 * 2**20  # bytes
 
 
-def release(models: list[Path], shift: float = 0.0) -> Path:
+def release(models: list[Path], shift: float = 0.0, to: Path | None = None) -> Path:
     """Write the mean of the models as the released weights, `shift` added to their logits; returns their folder.
 
+    With `to` they are written there, for a later part to start from, and nothing is released.
+
     Raises:
-        UserError: a model or the test pairs are missing, architectures differ, or it is too large to ship.
+        UserError: a model or the pairs to calibrate on are missing, architectures differ, or it is too large to ship.
     """
     trained, model = _mean(models), models[-1]
     weight, bias = trained.network.fusion.parameters()
     with torch.no_grad():
         bias.add_(shift)
-        factor = _best_factor(trained, model.parents[1] / PREPARED)
+        factor = _best_factor(trained, model.parents[1])
         weight.mul_(factor)
         bias.mul_(factor)
     facts = trained.training | {"logits_shifted": shift, "logits_times": factor}
-    folder = RELEASED / "lite"
+    folder = to or RELEASED / "lite"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         made = checkpoint.save(
@@ -94,15 +98,23 @@ def write_graph(folder: Path) -> None:
         file.write_bytes(without_weights(checkpoint.load(folder).network, weights, beside=WEIGHTS))
 
 
-def _best_factor(trained: Checkpoint, prepared: Path) -> float:
-    """Of `FACTORS` the one with the smallest MAE on the test pairs in `prepared`."""
+def _best_factor(trained: Checkpoint, workspace: Path) -> float:
+    """Return the one of `FACTORS` with the smallest MAE on the pairs that the training in `workspace` held back."""
     predictor, errors = Predictor(trained), []
-    for row in shards.read(prepared, "test-*.parquet", columns=["image", "mask"]).to_pylist():
+    for row in _held_back(trained, workspace).to_pylist():
         p, mask = predictor(images.decode(row["image"])), images.decode_mask(row["mask"])
         logits = np.log(p.clip(1e-6, 1 - 1e-6) / (1 - p).clip(1e-6, 1))
         maps = (to_uint8(1 / (1 + np.exp(-factor * logits))) for factor in FACTORS)
         errors.append([count(defocus, mask).absolute_error for defocus in maps])
     return FACTORS[int(np.argmin(np.mean(errors, axis=0)))]
+
+
+def _held_back(trained: Checkpoint, workspace: Path) -> pa.Table:
+    facts = trained.training
+    if not (number := facts.get("recipe", {}).get("validation", 0)):
+        raise UserError(f"{workspace}: its training held no pairs back to calibrate on: set train.validation")
+    table = shards.read(workspace / AUGMENTED, columns=["source_id", "variant", "image", "mask"])
+    return split(table, number, facts["seed"])[1]
 
 
 def main() -> None:
@@ -112,14 +124,21 @@ def main() -> None:
         "models", type=Path, nargs="*", metavar="MODEL", help="folder models/r2mrf of the workspace it was trained in"
     )
     parser.add_argument("--shift", type=float, default=0.0, metavar="LOGITS", help="below 0: less is called defocused")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="write the model there, and release nothing")
     options = parser.parse_args()
+    if options.to and not options.models:
+        parser.error("--to is for a MODEL")
     if options.shift and not options.models:
         parser.error("--shift is for a MODEL")
     try:
-        folder = release(options.models, options.shift) if options.models else RELEASED / "lite"
-        write_graph(folder)
+        released = options.models and release(options.models, options.shift, options.to)
+        if not options.to:
+            write_graph(folder := released or RELEASED / "lite")
     except UserError as error:
         sys.exit(f"error: {error}")
+    if options.to:
+        print(f"{options.to}: {checkpoint.load(options.to).name}")
+        return
     print(f"{folder / GRAPH}: the graph of {checkpoint.load(folder).name}")
     if options.models:
         print(f"{folder}: bring the figures of its README.md up to date (docs/training.md)")

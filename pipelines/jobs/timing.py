@@ -16,11 +16,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines.project.folders import REPORTS, decided
+from pipelines.project.folders import REPORTS, with_tuned_steps
 from pipelines.project.stage import run
 from pipelines.project.tables import write_csv
 from r2mrf.config import Config, Model
-from r2mrf.engines.choose import ENGINES, create
+from r2mrf.engine_names import ENGINES
+from r2mrf.engines.choose import create
 from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import untrained
 from r2mrf.network.cost import cost_of
@@ -43,7 +44,7 @@ def timing(config: Config, sizes: list[str], threads: list[int], rounds: int) ->
     photos = {size: _photo(size) for size in sizes}
     rows = []
     for profile in PROFILES:
-        model = decided(config.model_copy(update={"profile": profile})).model
+        model = with_tuned_steps(config.model_copy(update={"profile": profile})).model
         for row in measure(profile, model, photos, threads, rounds):
             rows.append(row)
             print(", ".join(f"{name} {value}" for name, value in row.items() if value != ""))

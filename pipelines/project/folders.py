@@ -1,11 +1,11 @@
-"""The folders that stages read and leave, and what earlier stages have decided."""
+"""The folders that stages read and leave, and what earlier stages have chosen."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 from r2mrf.errors import UserError
 from r2mrf.system.fingerprint import fingerprint, of_files
@@ -17,12 +17,12 @@ CHOSEN_STEPS = REPORTS / "tune" / "steps.json"
 
 
 def fingerprint_of(shards: Path) -> str:
-    """Of the Parquet files of a folder."""
-    return fingerprint(of_files(here(shards).glob("*.parquet")))
+    """Fingerprint of the Parquet files of a folder."""
+    return fingerprint(of_files(local_copy(shards).glob("*.parquet")))
 
 
-def decided(config: Config) -> Config:
-    """With the number of recurrent steps that `tune` has chosen, where params.yaml leaves it to that.
+def with_tuned_steps(config: Config) -> Config:
+    """Replace `model.steps: auto` by the number of recurrent steps that `tune` has chosen.
 
     Raises:
         UserError: it has not chosen yet.

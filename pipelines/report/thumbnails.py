@@ -102,7 +102,7 @@ def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
 
 
 def _content(path: str, addresses: Addresses) -> bytes:
-    if is_address(path) and not addresses.reach(path):
+    if is_address(path) and not addresses.has_credentials_for(path):
         raise images.ImageError("unreadable", "not to be fetched")
     table, row = held_at(path)
     if row >= 0:

@@ -36,7 +36,7 @@ class Store:
         self._files, self._root = file_system(self.address, "storage")
 
     def names(self) -> set[str]:
-        """Of all files, from here, however deep."""
+        """Names of all files, relative to the address, at any depth."""
         with self._reached("files below it cannot be listed"):
             found = self._files.get_file_info(FileSelector(self._root, recursive=True, allow_not_found=True))
         return {file.path.removeprefix(f"{self._root}/") for file in found if file.type == FileType.File}

@@ -1,3 +1,3 @@
-"""Which values of a training recipe change no weight. Needs neither torch nor Ray."""
+"""Values of a training recipe that change no weight. Needs neither torch nor Ray."""
 
-NO_MATTER = {"workers", "max_failures"}  # may change between a stop and going on
+NOT_IN_FINGERPRINT = {"workers", "max_failures"}  # may change between a stop and going on

@@ -20,12 +20,10 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer
 
-from pipelines.cluster.ray_cluster import ROOM, connect, gpus, mistake_in
-from pipelines.project.folders import AUGMENTED
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect, gpus, user_error_in
 from pipelines.registry import runs
-from pipelines.storage.outputs import folder
-from pipelines.training import worker
-from pipelines.training.recipe import NO_MATTER
+from pipelines.training import tables, worker
+from pipelines.training.recipe import NOT_IN_FINGERPRINT
 from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.errors import UserError, one_line
@@ -38,34 +36,41 @@ from r2mrf.training.trainer import Trainer, starting_point
 KEEP_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
 
-def settled(config: Config) -> Config:
-    """With the number format that `auto` means on this machine: a run has one, wherever its workers are."""
+def with_resolved_precision(config: Config) -> Config:
+    """Replace `auto` by the number format that it means on this machine: a run has one, wherever its workers are."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return config.but(train={"precision": resolve(config.train.precision, device)})
 
 
-def recipe_of(config: Config) -> dict:
-    """The values of `train` that change a weight."""
+def recipe_of(config: Config, data: list[str]) -> dict:
+    """Return the values of `train` that change a weight; files that it names stand there as their hashes.
+
+    Args:
+        data: fingerprints of the folders of training images, as `tables.fingerprints` gives them.
+    """
     begun = starting_point(config)
-    return config.train.model_dump(exclude=NO_MATTER) | {"start": begun.sha256 if begun else ""}
+    mix = [{"data": found, "share": other.share} for found, other in zip(data[1:], config.train.mix, strict=True)]
+    return config.train.model_dump(exclude=NOT_IN_FINGERPRINT) | {"start": begun.sha256 if begun else "", "mix": mix}
 
 
-def run_key(config: Config, data: str) -> str:
-    """Fingerprint of all that a training run depends on."""
+def run_key(config: Config, data: list[str], recipe: dict) -> str:
+    """Fingerprint of all that a training run depends on; `data` and `recipe` as in `recipe_of`."""
     model, backbone = config.model.model_dump(), Path(config.model.weights)
     files = of_files([backbone] if backbone.is_file() else [])
     code = of_code("training.trainer", "data.batches") | {"worker": of_module(Path(worker.__file__))}
-    return fingerprint(config.seed, model, files, recipe_of(config), data, code)
+    return fingerprint(config.seed, model, files, recipe, data, code)
 
 
 def fit(config: Config, key: str, states: States, stage: str = "train") -> Trainer:
-    """Train to the end, or go on from the last of `states`; returns the trainer in its last state.
+    """Train to the end, or resume from the last of `states`; returns the trainer in its last state.
 
-    `stage`: that trains, by which MLflow tells its runs apart.
+    Args:
+        config: with a resolved precision.
+        key: fingerprint of the run.
+        stage: the stage that trains, by which MLflow tells its runs apart.
     """
-    config = settled(config)
     run_id = runs.run_for(config, stage, key)
-    with connect(logical_cpus=ROOM + config.train.most_workers, training=True), _own_ctrl_c():
+    with connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers, training=True), _own_ctrl_c():
         try:
             result = training_run(config, key, states, [runs.LogReports(config.tracking, run_id)]).fit()
         except SystemExit:  # Ray's answer to Ctrl-C
@@ -95,7 +100,7 @@ def _own_ctrl_c() -> Iterator[None]:
 def _reason(error: TrainingFailedError) -> UserError:
     """Why a run was given up: a user's mistake that a worker has met, as it is; else what was raised, in a line."""
     failures = getattr(error, "worker_failures", {}).values()
-    mistakes = (mistake for failure in failures if (mistake := mistake_in(failure)))
+    mistakes = (mistake for failure in failures if (mistake := user_error_in(failure)))
     why = one_line(error, 400, end=True)
     return next(mistakes, UserError(f"training was given up (train.max_failures: after how many restarts): … {why}"))
 
@@ -106,7 +111,7 @@ def training_run(config: Config, key: str, states: States, callbacks: list[UserC
     Raises:
         UserError: the cluster has GPUs, but fewer than workers.
     """
-    arguments = {"config": config.model_dump(), "key": key, "data": folder(AUGMENTED)}
+    arguments: dict = {"config": config.model_dump(), "key": key, "folders": tables.folders(config)}
     arguments |= {"storage": states.storage, "recovered": states.recover(), "here": str(Path.cwd())}
     return TorchTrainer(
         worker.work,

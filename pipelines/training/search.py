@@ -40,7 +40,13 @@ def candidates(config: Config) -> dict[str, dict]:
 def of_trial(config: Config, values: dict) -> Config:
     """What a trial trains: its values of `model`, the small budget of `tune`, from the backbone's weights."""
     options = config.tune
-    budget = {"steps": options.budget, "crop": options.crop, "report_every": options.report_every, "start": ""}
+    budget = {
+        "steps": options.budget,
+        "crop": options.crop,
+        "report_every": options.report_every,
+        "start": "",
+        "mix": (),
+    }
     return config.but(model=values, train=budget | {"validation": options.validation})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,7 +27,7 @@ class Batch(NamedTuple):
     masks: Tensor
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
@@ -39,6 +41,21 @@ def row_at(position: int, seed: int, count: int) -> int:
     """Row at a place of the endless sequence; every epoch holds each of the `count` rows once, in a new order."""
     epoch, place = divmod(position, count)
     return int(_order(seed, epoch, count)[place])
+
+
+def table_at(position: int, shares: Sequence[float]) -> tuple[int, int]:
+    """Table that a place of the endless sequence is drawn from, and the place in that table's own sequence.
+
+    Table 0 is the main one; `shares` are those of the others, 1, 2 …, each of the whole sequence.
+    """
+    left = 1.0
+    for table, share in enumerate(shares, 1):
+        part = share / left  # of the places that the tables before have left
+        before, after = math.floor(position * part), math.floor((position + 1) * part)
+        if after > before:
+            return table, before
+        position, left = position - before, left - share
+    return 0, position
 
 
 def split(table: pa.Table, held_back: int, seed: int) -> tuple[pa.Table, pa.Table]:
@@ -63,19 +80,28 @@ class Samples:
         preprocess: of the network; photos are shrunk to its `size` at the most.
         crop: side of the square that is learnt from, in pixels.
         seed: of the run.
+        others: further tables, each with its share of the samples; the rest are of `table`.
 
     Raises:
-        ValueError: the crop does not fit into the network's input, or there is no row.
+        ValueError: the crop does not fit into the network's input, or a table has no row.
     """
 
-    def __init__(self, table: pa.Table, preprocess: Preprocess, crop: int, seed: int):
+    def __init__(
+        self,
+        table: pa.Table,
+        preprocess: Preprocess,
+        crop: int,
+        seed: int,
+        others: Sequence[tuple[pa.Table, float]] = (),
+    ):
         if not 0 < crop <= preprocess.size:
             raise ValueError(
                 f"crop {crop} must not exceed the network's input size {preprocess.size}: lower train.crop"
             )
-        if table.num_rows == 0:
+        self._tables = [table, *(other for other, _ in others)]
+        if not all(each.num_rows for each in self._tables):
             raise ValueError("no training image is left: lower train.validation, or give more pairs")
-        self._images, self._masks = table["image"], table["mask"]
+        self._shares = [share for _, share in others]
         self._preprocess, self._crop, self._seed = preprocess, crop, seed
 
     def batch(self, positions: range) -> Batch:
@@ -86,10 +112,12 @@ class Samples:
         return Batch(_photos(photos, self._preprocess), torch.from_numpy(masks.astype(np.float32) / 255))
 
     def _sample(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        row = row_at(position, self._seed, len(self._images))
-        photo = at_most(images.decode(self._images[row].as_py()), self._preprocess.size)
-        mask = at_most(images.decode_mask(self._masks[row].as_py()), self._preprocess.size)
-        rng = np.random.default_rng([self._seed, 1, position])
+        index, place = table_at(position, self._shares)
+        table, seed = self._tables[index], self._seed + index
+        row = row_at(place, seed, table.num_rows)
+        photo = at_most(images.decode(table["image"][row].as_py()), self._preprocess.size)
+        mask = at_most(images.decode_mask(table["mask"][row].as_py()), self._preprocess.size)
+        rng = np.random.default_rng([seed, 1, place])
         return _crop(photo, mask, self._crop, rng)
 
 
@@ -100,7 +128,7 @@ def at_most(pixels: np.ndarray, size: int) -> np.ndarray:
     return resize(pixels, min(h, size), min(w, size))
 
 
-def whole(table: pa.Table, rows: range, preprocess: Preprocess) -> tuple[Tensor, list[np.ndarray]]:
+def validation_batch(table: pa.Table, rows: range, preprocess: Preprocess) -> tuple[Tensor, list[np.ndarray]]:
     """Photos as the network sees them in use (B×3×S×S), and their masks at their own size, for validation."""
     photos = [preprocess.shrink(images.decode(table["image"][i].as_py())) for i in rows]
     masks = [images.decode_mask(table["mask"][i].as_py()) for i in rows]

@@ -1,1 +1,1 @@
-"""How the network is run fast: add a runtime or a form for export here."""
+"""Runs the network fast, by torch, ONNX Runtime or OpenVINO, and exports it: add a runtime or a form of export here."""

@@ -1,4 +1,4 @@
-"""What runs the network: torch, ONNX Runtime or OpenVINO behind one call; torch on a GPU where there is one.
+"""Chooses what runs the network: torch, ONNX Runtime or OpenVINO behind one call; torch on a GPU where there is one.
 
     engine = create("openvino", checkpoint, threads=2)
     defocus, steps = engine(x)              # normalised float32 B×3×S×S -> probabilities
@@ -17,16 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from r2mrf.engine_names import ENGINES, PRECISIONS
 from r2mrf.engines.onnx_graph import to_onnx
 from r2mrf.engines.pytorch import Torch
 from r2mrf.engines.runtimes import RUNTIMES, Engine, EngineError
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.network.checkpoint import Checkpoint
-from r2mrf.network.precision import PRECISIONS, native_bfloat16
+from r2mrf.network.precision import native_bfloat16
 from r2mrf.rendering.scenes import render_scene
 
-ENGINES = ("torch", "openvino", "onnx")  # of those that are equally fast, `fastest` takes the first
 TIE = 1.05  # rates that differ by less are equal: the next trial might turn them round
 # Largest mean difference of maps from torch's in fp32, over rendered scenes. The released weights' maps differ by less
 # than 1e-5 between engines in fp32; in bf16 by 0.0013 on scenes and by 0.002 to 0.008 on sets of photographs.
@@ -45,7 +45,7 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
     Raises:
         EngineError: no such engine or precision, its package is not installed, or it lacks the precision.
         GraphError: the network cannot be turned into the engine's form.
-        UserError: the model's weights are no numbers.
+        UserError: some weight of the model is not a finite number.
     """
     check(checkpoint)
     if precision not in (*PRECISIONS, "auto"):
@@ -63,14 +63,16 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
 
 
 def check(checkpoint: Checkpoint) -> None:
-    """Raises UserError if weights are no numbers: their maps would be none."""
+    """Raise UserError if any weight is not a finite number: no map could be made with it."""
     if not all(value.isfinite().all() for value in checkpoint.network.state_dict().values()):
-        raise UserError(f"{checkpoint.name}: some of its weights are no numbers; train it anew, or give another model")
+        raise UserError(
+            f"{checkpoint.name}: some of its weights are not finite numbers; train it anew, or give another model"
+        )
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The fastest engine. Engines are named with their precision ("torch fp32").
+    """The outcome of a trial: the fastest engine. Engines are named with their precision ("torch fp32").
 
     `rates`: photos a second by name, fastest first; `refused`: name -> why it was not timed.
     """
@@ -105,7 +107,7 @@ def fastest(
 
     Raises:
         EngineError: no engine is left.
-        UserError: the model's weights are no numbers.
+        UserError: some weight of the model is not a finite number.
     """
     size = checkpoint.preprocess.size
     scenes = (images.decode(render_scene(number, size).jpeg) for number in range(batch))
@@ -150,7 +152,10 @@ def _label(name: str, precision: str) -> str:
 
 
 def _time(engines: dict[str, Engine], x: np.ndarray, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each batch; by turns, so that what else the machine does falls on all alike."""
+    """Return the seconds that each engine took for each batch.
+
+    They run by turns, so that what else the machine does slows all of them alike.
+    """
     times: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(rounds):
         for name, engine in engines.items():

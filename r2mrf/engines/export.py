@@ -1,4 +1,4 @@
-"""A trained model for other programs: a folder with its graph for ONNX Runtime or OpenVINO, and `model.json`.
+"""Exports a trained model for other programs: a folder with its graph for ONNX Runtime or OpenVINO, and `model.json`.
 
 `model.json` says all that is needed to use the graph: what goes in, what comes out, the preprocessing, the SHA-256
 of the model and of each file, and how closely the graph was found to follow torch.
@@ -19,7 +19,6 @@ from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import FACTS, Checkpoint
 from r2mrf.system.atomic import whole_folder
 
-FORMATS = ("onnx", "openvino")
 TOLERANCE = 1e-3  # of a probability, both in float32: a quarter of a grey level of a map on disk
 
 INTERFACE = {
@@ -51,10 +50,10 @@ class ExportError(UserError):
 
 
 def export(checkpoint: Checkpoint, form: str, folder: str | Path) -> dict:
-    """Write a folder, replacing an older export of the same form; returns what its `model.json` says.
+    """Write the export, replacing an older one of the same form; returns what its `model.json` says.
 
     Args:
-        form: `onnx` (model.onnx) or `openvino` (model.xml, model.bin).
+        form: one of `EXPORTS`: `onnx` (model.onnx) or `openvino` (model.xml, model.bin).
 
     Raises:
         ExportError: `folder` holds something else, or the graph does not give torch's probabilities.
@@ -88,7 +87,7 @@ def export(checkpoint: Checkpoint, form: str, folder: str | Path) -> dict:
 
 
 def _largest_difference(checkpoint: Checkpoint, engine: Engine) -> float:
-    """Largest difference of any probability from torch's in float32, over batches of noise and of edge cases."""
+    """Return the largest difference of any probability from torch's in float32, over noise and edge cases."""
     graph, largest = Graph(checkpoint.network), [0.0]
     for photos in _probes(checkpoint.preprocess.size):
         x = checkpoint.preprocess.normalise(photos)
@@ -102,7 +101,7 @@ def _largest_difference(checkpoint: Checkpoint, engine: Engine) -> float:
 
 
 def _probes(size: int) -> list[np.ndarray]:
-    """Batches of uint8 photos: noise alone; black, white, an edge and a ramp together; noise of another size."""
+    """Return batches of uint8 photos: noise alone; black, white, an edge and a ramp together; noise of another size."""
     random = np.random.default_rng(0)
     black = np.zeros((size, size, 3), np.uint8)
     edge, ramp = black.copy(), black.copy()

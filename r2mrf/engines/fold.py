@@ -1,4 +1,4 @@
-"""The same network with fewer operations, for use after training: what it says differs by rounding alone."""
+"""Rewrites a trained network with fewer operations; its outputs change by rounding alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from r2mrf.network.model import R2MRF, RRM, Branch
 
 
 def for_inference(network: R2MRF) -> R2MRF:
-    """A copy whose backbone's normalisation is folded, and whose refinement modules are `MergedRRM`s."""
+    """Copy the network, folding the backbone's normalisation into its convolutions and merging its `RRM`s."""
     network = copy.deepcopy(network).eval()
     network.backbone.fold()
     for branch in cast(list[Branch], list(network.branches)):
@@ -22,10 +22,10 @@ def for_inference(network: R2MRF) -> R2MRF:
 
 
 class MergedRRM(nn.Module):
-    """An `RRM` of which one convolution, 5×5, reads the side map, and which puts nothing side by side.
+    """An `RRM` whose two convolutions of the side map are merged into one 5×5 kernel, and which avoids torch.cat.
 
-    Of one channel the larger kernel costs next to nothing. The second convolutions stay two: merged, they would
-    multiply half as much again.
+    The side map has one channel, so that the larger kernel costs next to nothing. The second convolutions stay two:
+    merged, they would multiply half as much again.
     """
 
     def __init__(self, module: RRM):
@@ -41,10 +41,10 @@ class MergedRRM(nn.Module):
         self.from_p.load_state_dict({"weight": of_p})
 
     def context(self, amdf: Tensor) -> Tensor:
-        """As `RRM.context`."""
+        """See `RRM.context`."""
         return self.module.context(amdf)
 
     def forward(self, side: Tensor, context: Tensor) -> Tensor:
-        """As `RRM.forward`."""
+        """See `RRM.forward`."""
         first = F.relu(self.side(side) + context)
         return self.from_s(F.relu(self.module.s2(first))) + self.from_p(F.relu(self.module.p2(first)))

@@ -1,4 +1,4 @@
-"""The network as the one graph that every engine runs and that an export holds."""
+"""Writes the network as one graph, which every engine runs and every export holds."""
 
 from __future__ import annotations
 
@@ -26,29 +26,32 @@ class GraphError(UserError):
 
 
 class Graph(nn.Module):
-    """Normalised photos B×3×H×W -> probabilities of defocus, in float32: `defocus` B×H×W, and `steps` B×K×h×w,
-    what the last K recurrent steps say on the grid, K = `AGREEMENT_STEPS` or fewer."""
+    """Turns normalised photos B×3×H×W into probabilities of defocus, float32.
+
+    They are `defocus`, B×H×W, and `steps`, B×K×h×w: the maps of the last K recurrent steps on the network's grid,
+    K = `AGREEMENT_STEPS` or fewer.
+    """
 
     def __init__(self, network: R2MRF):
         super().__init__()
         self.network = network.eval().to(memory_format=torch.channels_last)
 
     def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
-        """(`defocus`, `steps`), as above."""
+        """Return (`defocus`, `steps`)."""
         outputs = self.network(photos)
         steps = [self.network.fuse(sides) for sides in outputs.sides[-AGREEMENT_STEPS:]]
         return outputs.fused.float().sigmoid().squeeze(1), torch.cat(steps, dim=1).float().sigmoid()
 
 
 def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
-    """The graph as an ONNX file. Batch, height and width are free; height and width at least 32.
+    """Write the graph as an ONNX file. Batch, height and width are free; height and width at least 32.
 
     Args:
-        folded: of the network `for_inference`, and what is made of weights alone is computed. If not, the graph's
-            weights are those of the network itself, by their names.
+        folded: write the network `for_inference`, and compute beforehand what depends on weights alone. If not, the
+            graph holds the weights of the network itself, by their names.
 
     Raises:
-        GraphError: the package onnx is missing, or the network does what ONNX has no word for.
+        GraphError: the package onnx is missing, or ONNX has no operator for something that the network does.
     """
     if importlib.util.find_spec("onnx") is None:
         raise GraphError("ONNX files cannot be written here: `pip install onnx`, or use the engine torch")
@@ -75,14 +78,14 @@ def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
 
 
 def without_weights(network: R2MRF, weights: bytes, beside: str) -> bytes:
-    """The graph as an ONNX file that holds no weights, but says where in a safetensors file each of them is.
+    """Write the graph as an ONNX file without weights, which says where in a safetensors file each of them lies.
 
     Args:
-        weights: content of that file.
-        beside: its name, in the folder where the graph will be.
+        weights: content of the safetensors file.
+        beside: its name; the graph must lie in the same folder.
 
     Raises:
-        GraphError: as `to_onnx`, or the file is not of this network.
+        GraphError: see `to_onnx`; or the file holds other weights than the network.
     """
     graph = to_onnx(network.eval(), folded=False)
     import onnx  # is there, as `to_onnx` has seen

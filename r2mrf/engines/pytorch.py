@@ -1,4 +1,4 @@
-"""The network run by torch itself, on a GPU where there is one."""
+"""Runs the network with torch itself, on a GPU where there is one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from r2mrf.network.precision import autocast
 
 
 class Torch:
-    """A copy of the network, made for inference, under autocast."""
+    """Runs a copy of the network that was made for inference, under autocast."""
 
     name = "torch"
 
     def __init__(self, network: R2MRF, threads: int | None = None, precision: str = "fp32"):
         if threads:
-            torch.set_num_threads(threads)  # of the whole process: torch has one pool
+            torch.set_num_threads(threads)  # for the whole process: torch has one pool
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.precision = precision
         self.graph = Graph(for_inference(network).to(self.device))

@@ -1,9 +1,9 @@
-"""What runs the network outside of torch: ONNX Runtime or OpenVINO behind one call.
+"""Runs the network without torch: ONNX Runtime or OpenVINO behind one call.
 
     engine = RUNTIMES["openvino"](graph, threads=2)   # graph: what `r2mrf.engines.onnx_graph.to_onnx` wrote
     defocus, steps = engine(x)                        # normalised float32 B×3×S×S -> probabilities
 
-Torch is not imported here: it takes seconds and half a gigabyte, and workers that only score do without.
+Torch is not imported here: it takes seconds and half a gigabyte, and workers that only score do not need it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from r2mrf.errors import UserError
 
 INPUT, OUTPUTS = "photos", ("defocus", "steps")  # names in the graph
-WEIGHTS_HASH = "weights_sha256"  # of a graph without weights: the file that it takes them from
+WEIGHTS_HASH = "weights_sha256"  # says which file a graph without weights takes them from
 
 
 class EngineError(UserError):
@@ -29,26 +29,29 @@ class EngineError(UserError):
 
 
 class Probabilities(NamedTuple):
-    """Of defocus, float32 in [0, 1]: `defocus` B×S×S; `steps` B×K×h×w, of the last recurrent steps, on the grid."""
+    """Probabilities of defocus, float32 in [0, 1].
+
+    `defocus`: B×S×S; `steps`: B×K×h×w, the maps of the last recurrent steps on the network's grid.
+    """
 
     defocus: np.ndarray
     steps: np.ndarray
 
 
 class Engine(Protocol):
-    """Runs one network. `name` and `precision` (fp32 or bf16) tell apart engines that give other numbers."""
+    """Runs one network. Engines whose `name` or `precision` differ may give other numbers."""
 
     name: str
     precision: str
 
     def __call__(self, x: np.ndarray) -> Probabilities:
-        """`x`: normalised photos, float32 B×3×S×S in any memory layout."""
+        """Return the probabilities of normalised photos `x`, float32 B×3×S×S in any memory layout."""
 
 
 class OnnxRuntime:
     """Runs `model`, an ONNX file or its content, in fp32; sizes are free.
 
-    `facts`: what the file says of itself beside the graph.
+    `facts`: the file's metadata, by name.
 
     Raises:
         EngineError: another precision than fp32 is asked for, or the package is not installed.
@@ -72,10 +75,10 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """Runs `model`, an ONNX file or its content, or an OpenVINO .xml; `size`: of all photos, where it is known before.
+    """Runs `model`: an ONNX file, its content, or an OpenVINO .xml.
 
-    If it is, photos go through one by one: of shapes that it knows OpenVINO makes fewer operations, and what one photo
-    needs stays in the cache.
+    With `size`, the side S of all photos, they go through one by one: OpenVINO does fewer operations where it knows the
+    shapes, and what one photo needs stays in the cache.
 
     Raises:
         EngineError: this processor cannot calculate in that precision, or the package is not installed.

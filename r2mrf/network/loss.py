@@ -14,7 +14,7 @@ def certain(mask: Tensor) -> Tensor:
     return ((mask <= DOUBT[0]) | (mask >= DOUBT[1])).to(mask.dtype)
 
 
-def loss_terms(outputs: Outputs, mask: Tensor, side_weight: float = 1.0) -> dict[str, Tensor]:
+def loss_terms(outputs: Outputs, mask: Tensor, side_weight: float = 1.0, side_growth: float = 1.0) -> dict[str, Tensor]:
     """Weighted terms of the loss, by name: `fused`, and `side_t` for t = 0 … T (sum over the five branches).
 
     Intermediate outputs are compared on their own grid with the area-averaged mask, the fused map at full size.
@@ -22,7 +22,8 @@ def loss_terms(outputs: Outputs, mask: Tensor, side_weight: float = 1.0) -> dict
     Args:
         outputs: of the network.
         mask: B×1×H×W in [0, 1], 1 = defocused.
-        side_weight: weight of each branch's output at each step; 1 in the paper.
+        side_weight: weight of each branch's output at the last step; 1 in the paper.
+        side_growth: ratio of a step's weight to that of the step before; 1 in the paper.
     """
     weight = certain(mask)
     terms = {"fused": _cross_entropy(outputs.fused, mask, weight)}
@@ -31,7 +32,8 @@ def loss_terms(outputs: Outputs, mask: Tensor, side_weight: float = 1.0) -> dict
     grid_mask = F.adaptive_avg_pool2d(mask * weight, (rows, columns)) / grid_weight.clamp_min(1e-6)
     for t, sides in enumerate(outputs.sides):
         each = _cross_entropy(sides, grid_mask.expand_as(sides), grid_weight)  # mean over branches and pixels
-        terms[f"side_{t}"] = side_weight * sides.shape[1] * each
+        weight_of_step = side_weight * side_growth ** (t - len(outputs.sides) + 1)
+        terms[f"side_{t}"] = weight_of_step * sides.shape[1] * each
     return terms
 
 

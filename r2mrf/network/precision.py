@@ -7,8 +7,6 @@ import os
 
 import torch
 
-PRECISIONS = ("fp32", "bf16")  # of engines
-
 # Values of ONEDNN_MAX_CPU_ISA that keep oneDNN, which convolves for torch and OpenVINO, from native bfloat16.
 WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"}
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # what only reads photos needs no network
 
 VERSION = 2  # raise it when the same photo and model would give another record; it enters every fingerprint
 
+# The keys of a record, which are columns of the table of scores.
+RECORD = ("status", "error", "width", "height", "content_sha256", *Focus.__dataclass_fields__)
+
 # JPEGs may be decoded at a fraction of their size as long as each side keeps this many times the network's input:
 # the rest is an area average, as shrinking is. tests/model/test_released_weights.py holds what that changes in a score.
 REDUCED = 2
@@ -82,8 +85,7 @@ def record_and_map(predictor: Predictor, data: bytes, score: Score) -> tuple[dic
     try:
         shrunk = shrink(data, predictor.preprocess, score.max_pixels)
     except images.ImageError as error:
-        unknown = dict.fromkeys(("width", "height", "content_sha256", *Focus.__dataclass_fields__))
-        return {"status": "failed", "error": str(error), **unknown}, None
+        return dict.fromkeys(RECORD) | {"status": "failed", "error": str(error)}, None
     analysis = predictor.analyse_batch(shrunk.pixels[None])[0]
     focus = focus_of(analysis, shrunk.width, shrunk.height, shrunk.contrast, score)
     facts = {"width": shrunk.width, "height": shrunk.height, "content_sha256": shrunk.content_sha256}

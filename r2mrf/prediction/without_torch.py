@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 
 from r2mrf.engines.runtimes import WEIGHTS_HASH, OnnxRuntime
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction.analyser import Analyser
+from r2mrf.system.machine import cores
 
 FOLDER = Path(__file__).parents[1] / "weights"  # `checkpoint.RELEASED` would import torch
 GRAPH = "model.onnx"
@@ -36,7 +36,7 @@ def load(name: str) -> Analyser | None:
         return None
     try:
         weights, facts = (folder / "model.safetensors").read_bytes(), json.loads((folder / "model.json").read_bytes())
-        engine = OnnxRuntime(folder / GRAPH, threads=len(os.sched_getaffinity(0)))
+        engine = OnnxRuntime(folder / GRAPH, threads=cores())
         hashes = {facts["weights_sha256"], hashlib.sha256(weights).hexdigest(), engine.facts[WEIGHTS_HASH]}
         if len(hashes) > 1:
             raise ValueError(f"{folder}: its files do not belong together")

@@ -56,7 +56,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """What the system refuses while `path` is written, as a sentence."""
+    """Turn an OSError raised while `path` is written into a sentence."""
     try:
         yield
     except OSError as error:

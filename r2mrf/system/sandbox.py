@@ -49,7 +49,7 @@ class Guard:
         self._channel: Connection
 
     def __call__(self, *arguments: Any) -> Any:
-        """What `work` returns or raises.
+        """Return what `work` returns, or raise what it raises.
 
         Raises:
             Lost: the child died of it.
@@ -114,7 +114,7 @@ class Guard:
 
 
 def serve(channel_number: int) -> None:
-    """What the child does: answer calls until the parent is gone."""
+    """Run in the child: answer calls until the parent is gone."""
     channel = Connection(channel_number)
     work, seconds, memory = channel.recv()
     channel.send(True)

@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from r2mrf.config import Config
-from r2mrf.data.batches import Batch, whole
+from r2mrf.data.batches import Batch, validation_batch
 from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import Counts, ImageCounts
 from r2mrf.imaging.maps import to_uint8
@@ -57,7 +57,7 @@ class Trainer:
     """
 
     def __init__(self, config: Config, fingerprint: str, device: torch.device | str = "cpu", state: Path | None = None):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.run_seed)
         self.device = torch.device(device)
         self.config, self.train = config, config.train
         self.fingerprint = fingerprint
@@ -87,7 +87,8 @@ class Trainer:
         photos, masks = (x.to(self.device, non_blocking=True) for x in batch)
         with autocast(self.train.precision, self.device.type):
             outputs = module(photos)
-        terms = {name: share * term for name, term in loss_terms(outputs, masks, self.train.side_weight).items()}
+        weighted = loss_terms(outputs, masks, self.train.side_weight, self.train.side_growth)
+        terms = {name: share * term for name, term in weighted.items()}
         loss = torch.stack(list(terms.values())).sum()
         if not loss.isfinite():
             loss = loss * torch.nan  # so that every worker sees it in the gradient that they share
@@ -170,7 +171,7 @@ def validate(network: R2MRF, table: pa.Table, rows: range, preprocess: Preproces
     """Counts of these rows of a table with the columns image and mask, as `evaluate` has them of its pairs."""
     counts, device = Counts(), next(network.parameters()).device
     for start in range(0, len(rows), TOGETHER):
-        photos, masks = whole(table, rows[start : start + TOGETHER], preprocess)
+        photos, masks = validation_batch(table, rows[start : start + TOGETHER], preprocess)
         with autocast(precision, device.type):
             maps = network(photos.to(device)).fused.float().sigmoid()[:, 0].cpu().numpy()
         for defocus, mask in zip(maps, masks, strict=True):

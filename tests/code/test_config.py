@@ -171,6 +171,16 @@ def test_workers_that_come_and_go(load_with):
     assert "lite.train.workers" in message(load_with, lite__train__workers=[0, 1])
 
 
+def test_shares_of_further_images_leave_some_to_the_first(load_with):
+    def mix(*shares: float) -> list[dict]:
+        return [{"folder": "data/other", "share": share} for share in shares]
+
+    assert [other.share for other in load_with(lite__train__mix=mix(0.3, 0.5)).train.mix] == [0.3, 0.5]
+    assert "leave nothing of a batch" in message(load_with, lite__train__mix=mix(0.5, 0.5))
+    assert "lite.train.mix.0.share" in message(load_with, lite__train__mix=mix(1.0))
+    assert "lite.train.mix.0.folder" in message(load_with, lite__train__mix=[{"folder": "", "share": 0.5}])
+
+
 @pytest.mark.parametrize("limits", [(0.5, 0.5), (0.6, 0.5)])
 def test_verdict_limits_in_order(load_with, limits):
     text = message(load_with, score__sharp_below=limits[0], score__blurred_above=limits[1])

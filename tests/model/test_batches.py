@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from r2mrf.data.batches import Samples, batch_positions, row_at, split, whole
+from r2mrf.data.batches import Samples, batch_positions, row_at, split, table_at, validation_batch
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
@@ -63,6 +63,22 @@ def test_batches_follow_each_other_without_gap():
     assert seen == list(range(30))
 
 
+@pytest.mark.parametrize("shares", [[0.3], [0.25, 0.5], [0.1, 0.2, 0.3]])
+def test_every_table_has_its_share_and_is_gone_through_in_order(shares):
+    drawn = [table_at(position, shares) for position in range(1000)]
+    for table, share in enumerate([1 - sum(shares), *shares]):
+        places = [place for of, place in drawn if of == table]
+        assert places == list(range(len(places)))  # none is left out, none comes twice
+        assert len(places) == pytest.approx(1000 * share, abs=2)
+    for start in range(0, 1000, 20):  # also in every single batch
+        counts = [sum(of == table for of, _ in drawn[start : start + 20]) for table in range(1, len(shares) + 1)]
+        assert counts == pytest.approx([20 * share for share in shares], abs=1.5)
+
+
+def test_one_table_is_all_there_is():
+    assert [table_at(position, []) for position in range(5)] == [(0, position) for position in range(5)]
+
+
 # --- batches ---------------------------------------------------------------------------------------------
 
 
@@ -114,6 +130,15 @@ def test_two_workers_see_the_samples_of_one(table):
         assert torch.equal(share.masks, whole_batch.masks[rank::2])
 
 
+def test_a_batch_of_two_tables_holds_what_each_alone_would_give(table):
+    dark = table_of(np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.uint8))
+    mixed = Samples(table, PLAIN, 40, 3, [(dark, 0.25)]).batch(range(16))
+    of_main = [position for position in range(16) if table_at(position, [0.25])[0] == 0]
+    assert torch.equal(mixed.photos[of_main], samples(table).batch(range(12)).photos)
+    others = sorted(set(range(16)) - set(of_main))
+    assert len(others) == 4 and mixed.masks[others].max() == 0
+
+
 def test_an_epoch_shows_every_row():
     # flat masks, so that a sample tells its row whatever is cropped
     flat = samples(table_of(*(np.full((64, 64), 40 * i, np.uint8) for i in range(6))))
@@ -157,7 +182,7 @@ def test_one_side_short_the_other_long():
 
 
 def test_photos_as_in_use(table):
-    photos, masks = whole(table, range(1, 4), PLAIN)
+    photos, masks = validation_batch(table, range(1, 4), PLAIN)
     assert photos.shape == (3, 3, 64, 64)
     for i, (photo, mask) in enumerate(zip(photos, masks, strict=True), start=1):
         np.testing.assert_array_equal(mask, images.decode_mask(table["mask"][i].as_py()))

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from r2mrf import Predictor
+from r2mrf.engine_names import ENGINES
 from r2mrf.engines import choose
-from r2mrf.engines.choose import ENGINES, create, fastest
+from r2mrf.engines.choose import create, fastest
 from r2mrf.engines.onnx_graph import Graph, GraphError, to_onnx
 from r2mrf.engines.runtimes import Engine, EngineError, Probabilities
 from r2mrf.errors import UserError
@@ -419,5 +420,5 @@ def test_spoilt_weights(name):
     spoilt = decided()
     with torch.no_grad():
         spoilt.network.fusion.bias.fill_(float("nan"))
-    with pytest.raises(UserError, match="some of its weights are no numbers"):
+    with pytest.raises(UserError, match="some of its weights are not finite numbers"):
         create(name, spoilt)

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from r2mrf import Predictor
+from r2mrf.engine_names import EXPORTS
 from r2mrf.engines import export as exports
-from r2mrf.engines.export import FORMATS, ExportError, export
+from r2mrf.engines.export import ExportError, export
 from r2mrf.engines.onnx_graph import to_onnx
 from r2mrf.engines.runtimes import openvino_core, package
 from r2mrf.errors import UserError
@@ -49,7 +50,7 @@ def made() -> Checkpoint:
     return untrained()
 
 
-@pytest.fixture(scope="module", params=FORMATS)
+@pytest.fixture(scope="module", params=EXPORTS)
 def form(request) -> str:
     return request.param
 
@@ -170,7 +171,7 @@ def test_an_export_of_the_other_form_is_kept(tmp_path, made):
 def place(request, tmp_path) -> Path:
     """Where an export shall go, for both forms."""
     if request.param == "an older export":
-        for form in FORMATS:
+        for form in EXPORTS:
             (tmp_path / form).mkdir()
             (tmp_path / form / "model.json").write_text(json.dumps({"export": form}))
     return tmp_path

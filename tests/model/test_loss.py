@@ -51,6 +51,14 @@ def test_each_branch_and_step_adds_its_own_cross_entropy():
     assert total == pytest.approx(sum(math.log(1 + math.exp(-x)) for x in logits), rel=1e-5)
 
 
+def test_side_growth_is_the_ratio_of_a_steps_weight_to_the_step_before():
+    made, mask = outputs(steps=3), binary_mask()
+    alike, growing = loss_terms(made, mask, 0.5), loss_terms(made, mask, 0.5, side_growth=2.0)
+    ratios = [float(growing[f"side_{t}"] / alike[f"side_{t}"]) for t in range(4)]
+    assert ratios == pytest.approx([1 / 8, 1 / 4, 1 / 2, 1])
+    assert torch.equal(growing["fused"], alike["fused"])
+
+
 def test_side_weight_scales_the_sides_alone():
     made, mask = outputs(), binary_mask()
     full, light, none = (loss_terms(made, mask, side_weight=w) for w in (1.0, 0.25, 0.0))

@@ -1,15 +1,18 @@
-"""A trained model becomes the released one: as decided as is best on its test pairs, beside the card people wrote."""
+"""A trained model becomes the released one: as decided as is best on pairs held back, beside the card people wrote."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from pipelines.jobs import release
 from pipelines.jobs.release import FACTORS
 from r2mrf.data import shards
+from r2mrf.data.batches import split
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.network import checkpoint
@@ -23,15 +26,23 @@ WIDER = architecture(width=3)
 
 
 def workspace(root: Path, right: float) -> Path:
-    """A model, and test pairs of which its maps have that share of the pixels right."""
+    """A model, and pairs that its training held back, of which its maps have that share of the pixels right.
+
+    Of the pairs that it learnt from they have all wrong.
+    """
     model = save_tiny_model(root / "models/r2mrf")
+    made = checkpoint.load(model)
+    facts = {"seed": 5, "recipe": {"validation": 2}}
+    model = checkpoint.save(model, Checkpoint(made.network, made.model, made.preprocess, facts))
+    names = pa.table({"source_id": list("abcd"), "variant": [0] * 4})
+    held_back = split(names, 2, 5)[1]["source_id"].to_pylist()
     predictor, rng, rows = Predictor.load(model), np.random.default_rng(0), []
-    for i in range(2):
+    for name in names["source_id"].to_pylist():
         photo = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        truth = (predictor(photo) >= 0.5) ^ (rng.random((64, 64)) >= right)
-        row = {name: None for name in shards.PAIRS.names} | {"source_id": str(i), "split": "test"}
+        truth = (predictor(photo) >= 0.5) ^ (rng.random((64, 64)) >= (right if name in held_back else 1 - right))
+        row = dict.fromkeys(shards.VARIANTS.names) | {"source_id": name, "variant": 0}
         rows.append(row | {"image": images.encode_png(photo), "mask": images.encode_png(truth.astype(np.uint8) * 255)})
-    shards.write(root / "data/prepared/test-00000.parquet", rows, shards.PAIRS, "made by a test")
+    shards.write(root / "data/augmented/train-00000.parquet", rows, shards.VARIANTS, "made by a test")
     return model
 
 
@@ -105,6 +116,14 @@ def test_its_graph_finds_its_numbers_in_the_weights(tmp_path, released, monkeypa
     assert (released / "model.onnx").stat().st_size < (released / "model.safetensors").stat().st_size
 
 
+def test_a_mean_to_start_from_releases_nothing(tmp_path, released, monkeypatch):
+    model = workspace(tmp_path / "work", 1.0)
+    monkeypatch.setattr(sys, "argv", ["release", str(model), "--to", str(tmp_path / "mean")])
+    release.main()
+    assert checkpoint.load(tmp_path / "mean").training["logits_times"] == FACTORS[-1]
+    assert {path.name for path in released.iterdir()} == {"README.md"}
+
+
 def test_a_model_too_large_to_ship(tmp_path, released, monkeypatch):
     monkeypatch.setattr(release, "LARGEST", 1000)
     with pytest.raises(UserError, match="too many to ship"):
@@ -112,6 +131,10 @@ def test_a_model_too_large_to_ship(tmp_path, released, monkeypatch):
     assert {path.name for path in released.iterdir()} == {"README.md"}
 
 
-def test_without_its_test_pairs(tmp_path, released):
-    with pytest.raises(UserError, match=r"data/prepared/test-\*\.parquet: no such files"):
+def test_without_pairs_to_calibrate_on(tmp_path, released):
+    with pytest.raises(UserError, match=r"held no pairs back to calibrate on: set train\.validation"):
         release.release([save_tiny_model(tmp_path / "models/r2mrf")])
+    model = workspace(tmp_path / "work", 1.0)
+    shutil.rmtree(tmp_path / "work/data")
+    with pytest.raises(UserError, match=r"data/augmented/\*\.parquet: no such files"):
+        release.release([model])

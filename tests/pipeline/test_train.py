@@ -1,23 +1,27 @@
 """Training with Ray Train is training: two workers, one of them killed, against a plain loop of one process."""
 
+import contextlib
 import os
 import re
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from torch import multiprocessing
 
 from pipelines import train
-from pipelines.cluster.ray_cluster import mistake_in
+from pipelines.cluster.ray_cluster import user_error_in
 from pipelines.registry import runs
-from pipelines.training import run, worker
+from pipelines.training import run, tables, worker
 from r2mrf import config
 from r2mrf.config import Config
+from r2mrf.data import shards
 from r2mrf.data.batches import Batch
 from r2mrf.errors import UserError
+from r2mrf.imaging import images
 from r2mrf.network import checkpoint
 from r2mrf.training.trainer import NotFinite, Trainer
 from tests.support.model import save_tiny_model
@@ -30,11 +34,14 @@ SHORT = 16  # steps
 def test_two_workers_of_which_one_is_killed_learn_what_a_plain_loop_learns(tmp_path):
     with Run(tmp_path, workers=2, steps=SHORT) as run:
         run.set(UNEVEN | {"seed": 7})
+        further_images(tmp_path / "further", ["a", "b"])
+        run.set({"lite": {"train": {"mix": [{"folder": "further", "share": 0.25}]}}})
         run.start()
         os.kill(run.await_step(2 * EVERY), signal.SIGKILL)
         run.finish()
     ours = config.load(tmp_path / "params.yaml")
-    plain = plain_loop(ours, tmp_path / "data/augmented")
+    with contextlib.chdir(tmp_path):
+        plain = plain_loop(ours)
     assert_learnt(tmp_path, plain)
     table = [line.split(",") for line in (tmp_path / "reports/train/history.csv").read_text().splitlines()]
     for name in ("val_mae", "val_f_05"):
@@ -57,9 +64,13 @@ def workspace(tmp_path, monkeypatch) -> Config:
     )
 
 
+def key_of(config: Config, data: str = "of images") -> str:
+    return run.run_key(config, [data], run.recipe_of(config, [data]))
+
+
 def fitted(config: Config) -> Trainer:
     """What `run.fit` returns, without Ray."""
-    trainer = plain_loop(config, Path("data/augmented"))
+    trainer = plain_loop(config)
     trainer.history[-1] |= {"step": 2, "loss": 1.0, "loss_fused": 1.0}
     return trainer
 
@@ -112,7 +123,7 @@ def interrupted(*_) -> None:
 )
 def test_other_data_parameters_or_code_are_another_run(workspace, monkeypatch, tmp_path, change):
     change = dict(change)
-    before = run.run_key(workspace, "of images")
+    before = key_of(workspace, "of images")
     if change.pop("code", None):
         (tmp_path / "worker.py").write_text(Path(worker.__file__).read_text() + "\nCHANGED = 1\n")
         monkeypatch.setattr(worker, "__file__", str(tmp_path / "worker.py"))
@@ -120,7 +131,46 @@ def test_other_data_parameters_or_code_are_another_run(workspace, monkeypatch, t
         save_tiny_model(tmp_path / "another")
     data = change.pop("data", "of images")
     changed = workspace.model_copy(update={"seed": change.pop("seed", workspace.seed)}).but(**change)
-    assert run.run_key(changed, data) != before
+    assert key_of(changed, data) != before
+
+
+def further_images(folder: Path, sources: list[str]) -> None:
+    """Training images of these sources, all sharp."""
+    photo, mask = images.encode_jpeg(np.zeros((64, 64, 3), np.uint8)), images.encode_png(np.zeros((64, 64), np.uint8))
+    row = dict.fromkeys(shards.VARIANTS.names) | {"variant": 0, "image": photo, "mask": mask}
+    folder.mkdir(parents=True)
+    rows = [row | {"source_id": name} for name in sources]
+    shards.write(folder / "train-00000.parquet", rows, shards.VARIANTS, "made by a test")
+
+
+def test_pairs_held_back_are_left_out_of_further_tables_too(workspace):
+    further_images(Path("further"), ["source-0", "source-1", "source-2", "source-3", "elsewhere"])
+    ours = workspace.but(train={"mix": [{"folder": "further", "share": 0.5}]})
+    found = tables.read(ours, tables.folders(ours))
+    (held,) = found.held_back["source_id"].to_pylist()
+    ((others, share),) = found.others
+    assert share == 0.5
+    assert sorted(others["source_id"].to_pylist()) == sorted(
+        {"source-0", "source-1", "source-2", "source-3", "elsewhere"} - {held}
+    )
+
+
+def test_other_further_images_or_another_share_are_another_run(workspace):
+    def key(share: float) -> str:
+        ours = workspace.but(train={"mix": [{"folder": "further", "share": share}]})
+        data = tables.fingerprints(ours)
+        return run.run_key(ours, data, run.recipe_of(ours, data))
+
+    further_images(Path("further"), ["a"])
+    keys = [key(0.5), key(0.25)]
+    Path("further").rename("elsewhere")
+    further_images(Path("further"), ["b"])
+    assert len({*keys, key(0.5)}) == 3
+
+
+def test_a_missing_folder_of_further_images_is_named_before_ray_starts(workspace):
+    with pytest.raises(UserError, match=r"nowhere/\*\.parquet: no such files"):
+        train.train(workspace.but(train={"mix": [{"folder": "nowhere", "share": 0.5}]}))
 
 
 def test_another_backbone_under_the_same_name_is_another_run(workspace):
@@ -128,12 +178,12 @@ def test_another_backbone_under_the_same_name_is_another_run(workspace):
     keys = set()
     for content in (b"one", b"two"):
         file.write_bytes(content)
-        keys.add(run.run_key(workspace.but(model={"weights": str(file)}), "of images"))
+        keys.add(key_of(workspace.but(model={"weights": str(file)}), "of images"))
     assert len(keys) == 2
 
 
 def test_how_many_workers_there_are_changes_nothing(workspace):
-    keys = {run.run_key(workspace.but(train={"workers": n}), "of images") for n in (1, 2, (1, 2))}
+    keys = {key_of(workspace.but(train={"workers": n}), "of images") for n in (1, 2, (1, 2))}
     assert len(keys) == 1
 
 
@@ -156,8 +206,8 @@ def test_a_mistake_is_found_behind_what_was_raised_for_it():
     inner, outer = UserError("mend this"), RuntimeError("of Ray")
     outer.__cause__ = ValueError("between")
     outer.__cause__.__cause__ = inner
-    assert mistake_in(outer) is inner
-    assert mistake_in(ValueError("a bug of ours")) is None
+    assert user_error_in(outer) is inner
+    assert user_error_in(ValueError("a bug of ours")) is None
 
 
 def say(rank: int, messages: list[str], address: str, heard) -> None:

@@ -136,12 +136,12 @@ def chosen(tmp_path, monkeypatch) -> Path:
 def test_auto_is_what_was_chosen(chosen):
     auto = load(PARAMS).but(model={"steps": "auto"})
     chosen.write_text(json.dumps({"steps": 3}))
-    assert folders.decided(auto) == load(PARAMS).but(model={"steps": 3})
+    assert folders.with_tuned_steps(auto) == load(PARAMS).but(model={"steps": 3})
 
 
 def test_a_number_is_taken_as_it_is(chosen):
     chosen.write_text(json.dumps({"steps": 3}))
-    assert folders.decided(load(PARAMS)) == load(PARAMS)
+    assert folders.with_tuned_steps(load(PARAMS)) == load(PARAMS)
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}"])
@@ -149,4 +149,4 @@ def test_auto_without_a_choice_says_what_to_do(chosen, content):
     if content is not None:
         chosen.write_text(content)
     with pytest.raises(UserError, match=r"lite\.model\.steps is auto, .* run `dvc repro tune`, or give a number"):
-        folders.decided(load(PARAMS).but(model={"steps": "auto"}))
+        folders.with_tuned_steps(load(PARAMS).but(model={"steps": "auto"}))

@@ -114,11 +114,12 @@ class Run(Workspace):
         return hashlib.sha256((self.root / "models/r2mrf/model.safetensors").read_bytes()).hexdigest()
 
 
-def plain_loop(config: Config, folder: Path) -> Trainer:
-    """What training does, without Ray."""
+def plain_loop(config: Config) -> Trainer:
+    """Train in this process, in the folder that it is in, without Ray."""
     trainer = Trainer(config, "of a test")
-    learn, held_back = split(shards.read(folder), config.train.validation, config.seed)
-    samples = Samples(learn, trainer.preprocess, config.train.crop, config.seed)
+    learn, held_back = split(shards.read(Path("data/augmented")), config.train.validation, config.seed)
+    others = [(shards.read(Path(other.folder)), other.share) for other in config.train.mix]
+    samples = Samples(learn, trainer.preprocess, config.train.crop, config.run_seed, others)
     for step in range(config.train.steps):
         trainer.train_step(trainer.network, samples.batch(batch_positions(step, config.train.batch)))
         if trainer.step % config.train.report_every == 0:
