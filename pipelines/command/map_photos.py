@@ -21,7 +21,7 @@ def map_photos(options: argparse.Namespace) -> int:
     from r2mrf.imaging.maps import overlay, to_uint8
     from r2mrf.prediction import views, without_torch
     from r2mrf.prediction.radius import to_hundredths
-    from r2mrf.system.atomic import whole
+    from r2mrf.system.atomic import atomic_file
 
     view = views.parse(options.view)
     if options.radius and (options.overlay or view != "whole"):
@@ -42,10 +42,10 @@ def map_photos(options: argparse.Namespace) -> int:
         else:
             defocus = analyser(rgb, view)
             pixels = to_uint8(defocus)
-        with whole(target) as file:
+        with atomic_file(target) as file:
             file.write_bytes(images.encode_png(pixels))
         if options.overlay:
-            with whole(overlays[i]) as file:
+            with atomic_file(overlays[i]) as file:
                 file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
         say(target)
     return list_failures(failures, len(failures))

@@ -31,7 +31,7 @@ from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.windows import lay_in
 from r2mrf.rendering import lens
 from r2mrf.rendering.camera import Camera, to_linear
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 FOLDER = REPORTS / "blur_radius"
 KINDS = ("disc", "gaussian")
@@ -122,7 +122,7 @@ def store(model: str, scale: BlurScale) -> Path:
     """Write a scale into a model's model.json, whose other values stay; returns the file."""
     path = locate(model) / FACTS
     facts = json.loads(path.read_bytes()) | {"blur_scale": scale.to_dict()}
-    with whole(path) as file:
+    with atomic_file(path) as file:
         file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return path
 
