@@ -43,6 +43,7 @@ pictures: install ## those of README.md and docs/method.md, as the released weig
 	PYTHONPATH=. python docs/pictures.py
 
 docs: install ## the documentation as a site, to be opened from site/index.html; broken links are errors
+	python docs/lines.py
 	NO_MKDOCS_2_WARNING=1 mkdocs build
 
 api: docs ## the reference of the library, site/reference.html, is a page of it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import latex2mathml.converter
@@ -54,21 +55,21 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def rewritten(match: re.Match) -> str:
         target, line = _resolved(match[1], base), match[2] or ""
-        if _is_source(target):
-            line = line.replace("#L", "#__codelineno-0-")
+        if _is_source(target):  # MkDocs knows no anchors within code: `on_page_content` makes them of this
+            line = line.replace("#L", "?line=")
         return os.path.relpath(_page_of(target), Path(here).parent) + line
 
     return _outside_code(markdown, lambda text: LINK.sub(rewritten, text))
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn formulas into MathML, which browsers show without any script."""
+    """Turn formulas into MathML, which browsers show without any script, and let links lead to lines of code."""
 
     def formula(match: re.Match) -> str:
         text = match[3].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
         return latex2mathml.converter.convert(text, display="block" if match[2] == "[" else "inline")
 
-    return FORMULA.sub(formula, html)
+    return FORMULA.sub(formula, html).replace("?line=", "#__codelineno-0-")
 
 
 def links(markdown: str, base: str) -> list[tuple[str, str]]:
@@ -77,21 +78,17 @@ def links(markdown: str, base: str) -> list[tuple[str, str]]:
     Args:
         base: file of the repository that the page is.
     """
-    found: list[tuple[str, str]] = []
-    _outside_code(markdown, lambda text: found.extend((_resolved(m[1], base), m[2] or "") for m in LINK.finditer(text)))
-    return found
+    text = FENCED.sub("", markdown)
+    return [(_resolved(match[1], base), match[2] or "") for match in LINK.finditer(text)]
 
 
-def _outside_code(markdown: str, change) -> str:
-    """Apply a function to the parts of a page that are no code."""
-    out, end = [], 0
+def _outside_code(markdown: str, change: Callable[[str], str]) -> str:
+    """Apply a function to the parts of a page that are not code."""
+    out, end = "", 0
     for code in FENCED.finditer(markdown):
-        between = markdown[end : code.start()]
-        # a code span inside a link's text must stay beside its target: cut at code alone, links survive as text)
-        out += [change(between) or between, code[0]]
+        out += change(markdown[end : code.start()]) + code[0]
         end = code.end()
-    rest = markdown[end:]
-    return "".join([*out, change(rest) or rest])
+    return out + change(markdown[end:])
 
 
 def _resolved(target: str, base: str) -> str:

@@ -20,7 +20,7 @@ from pipelines.data.near_copies import CORRELATION, Copy, Index
 from pipelines.data.sources import LEFT_OUT, left_out
 from pipelines.project import plots
 from r2mrf.imaging import images
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 SHOWN, ACROSS = 48, 4  # pairs on the sheet
 WIDTH = 240  # pixels of a photo on the sheet
@@ -42,7 +42,7 @@ def write(found: list[tuple[Path, Copy]]) -> int:
     copies = {path.stem: copy for path, copy in reversed(found) if copy.correlation >= CORRELATION}
     if new := copies.keys() - left_out():
         lines = "".join(f"{stem}  # {copies[stem].of}\n" for stem in sorted(new))
-        with whole(LEFT_OUT) as file:
+        with atomic_file(LEFT_OUT) as file:
             file.write_text(LEFT_OUT.read_text(encoding="utf-8") + lines, encoding="utf-8")
     return len(copies)
 

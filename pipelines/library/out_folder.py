@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r2mrf.errors import UserError
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 MARKER = ".r2mrf.json"
 # names of pictures that score and report make, by sub-folder
@@ -83,7 +83,7 @@ class OutFolder:
         for name in (*_written(maps), folder.scratch.name):
             (path / name).mkdir(parents=True, exist_ok=True)
         if known != folder or not (path / MARKER).exists():
-            with whole(path / MARKER) as temporary:
+            with atomic_file(path / MARKER) as temporary:
                 marker = {"made_by": "r2mrf score", "id": folder.identity, "folders": list(folder.folders)}
                 temporary.write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
         return folder

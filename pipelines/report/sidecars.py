@@ -12,7 +12,7 @@ from pipelines.report.xmp import EMPTY, merge
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.prediction.focus import Focus
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 NAMES = ("full", "stem")  # IMG_1.JPG.xmp as darktable and digiKam read it, or IMG_1.xmp as Lightroom does
 FIGURES = (*Focus.__dataclass_fields__, "burst", "sharpest", "model", "model_sha256", "content_sha256")
@@ -79,7 +79,7 @@ def _write(row: dict, target: Path, fields: tuple[str, ...], written: dict[tuple
         old = images.read_bytes(target) if facts else EMPTY
         new = sidecar(row, fields, old)
         if not facts or new != old:
-            with whole(target) as temporary:
+            with atomic_file(target) as temporary:
                 temporary.write_bytes(new)
         facts = target.lstat()
     except (NotEditable, images.ImageError) as error:

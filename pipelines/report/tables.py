@@ -9,7 +9,7 @@ from pipelines.library.columns import SCORES
 from pipelines.library.photo import held_at, on_disk
 from pipelines.report.labels import labels_of
 from pipelines.storage.addresses import is_address
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 COLUMNS = (*SCORES.names, "burst", "burst_size", "sharpest")  # the last three: see `page.add_pictures`
 
@@ -20,7 +20,7 @@ def write_csv(rows: list[dict], path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
@@ -39,7 +39,10 @@ def write_exiftool(rows: list[dict], path: Path, fields: tuple[str, ...] = ("key
     """
     labels = {row["path"]: labels_of(row, fields) for row in rows if row["status"] == "ok" and is_local(row["path"])}
     names = list(dict.fromkeys(name for found in labels.values() for name in (*found.simple, *found.lists)))
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with (
+        atomic_file(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["SourceFile", *("XMP:" + _tag(name) for name in names)])
         for photo, found in labels.items():

@@ -12,7 +12,7 @@ from pipelines.report.mirror import Mirror, shared_folder
 from pipelines.report.tables import is_local
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import VERDICTS
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 
 def fill(rows: list[dict], folder: Path, copy: bool = False) -> tuple[int, list[str]]:
@@ -55,7 +55,7 @@ def _put(photo: Path, place: Path, copy: bool) -> None:
     elif not photo.is_file():
         raise UserError(f"{photo}: is gone")
     elif copy:
-        with whole(place) as temporary:
+        with atomic_file(place) as temporary:
             shutil.copy2(photo, temporary)
     else:
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ from pathlib import Path
 from pipelines.cluster.ray_cluster import in_a_job
 from pipelines.storage.store import Store, below
 from r2mrf.errors import UserError
-from r2mrf.system.atomic import whole_folder
+from r2mrf.system.atomic import atomic_folder
 from r2mrf.system.fingerprint import fingerprint, of_files
 
 RECEIPT = "receipt.json"
@@ -128,7 +128,7 @@ def leave_receipt(path: Path, store: Store, names: list[str], rows: int) -> None
 
 def _stand(path: Path, receipt: Receipt) -> None:
     content = {key: value for key, value in asdict(receipt).items() if value is not None}
-    with whole_folder(path) as new:
+    with atomic_folder(path) as new:
         (new / RECEIPT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

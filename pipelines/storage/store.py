@@ -18,7 +18,7 @@ from pyarrow.fs import FileSelector, FileType, LocalFileSystem
 
 from pipelines.storage.addresses import absolute, file_system
 from r2mrf.errors import UserError, one_line
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 
 class Store:
@@ -56,14 +56,14 @@ class Store:
                 source = self._files.open_input_stream(f"{self._root}/{name}")
             except FileNotFoundError:
                 raise UserError(f"{self.address}: {name} is gone; run the stage that made it again") from None
-            with source, whole(target) as path, path.open("wb") as out:
+            with source, atomic_file(target) as path, path.open("wb") as out:
                 shutil.copyfileobj(source, out, 2**20)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """A file of this machine to write to; at the end it stands in the store, whole."""
         if isinstance(self._files, LocalFileSystem):
-            with whole(Path(self._root) / name) as path:
+            with atomic_file(Path(self._root) / name) as path:
                 yield path
             return
         with tempfile.TemporaryDirectory() as scratch:

@@ -27,7 +27,7 @@ from pipelines.training.recipe import NOT_IN_FINGERPRINT
 from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.errors import UserError, one_line
-from r2mrf.network.precision import resolve
+from r2mrf.network.precision import resolve_precision
 from r2mrf.system.fingerprint import fingerprint, of_code, of_files, of_module
 from r2mrf.system.machine import cores
 from r2mrf.training.trainer import Trainer, starting_point
@@ -40,7 +40,7 @@ KEEP_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_TH
 def with_resolved_precision(config: Config) -> Config:
     """Replace `auto` by the number format that it means on this machine: a run has one, wherever its workers are."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return config.but(train={"precision": resolve(config.train.precision, device)})
+    return config.but(train={"precision": resolve_precision(config.train.precision, device)})
 
 
 def recipe_of(config: Config, data: list[str]) -> dict:

@@ -13,8 +13,10 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def cores() -> int:
-    """Processor cores that this process may use: no more than its affinity and the CPU quota of its container, which
-    is rounded up, and at least 1."""
+    """Return the number of cores that this process may use.
+
+    That is the smaller of its affinity and the CPU quota of its container, rounded up; at least 1.
+    """
     allowed = len(os.sched_getaffinity(0))
     return max(1, min([allowed, *(int(-(-quota // 1)) for quota in quotas(CGROUPS, MEMBERSHIP))]))
 

@@ -1,4 +1,4 @@
-"""Work that may crash, hang or eat memory, done in a child process: it costs that piece of work and no other.
+"""A child process for work that may crash, hang or eat memory: only the piece of work that did it is lost.
 
     guard = Guard(decode, seconds=60, memory=4 << 30)
     pixels = guard(photo)       # what decode returns or raises; Lost if the child died of it
@@ -25,7 +25,7 @@ START, GRACE = 120.0, 5.0  # seconds: for a child to begin; beyond its time, for
 
 
 class Lost(Exception):
-    """The child died of a piece of work, as often as it was tried. `reason`: crashed | timeout."""
+    """The child died of a piece of work each time it was tried. `reason`: crashed | timeout."""
 
     def __init__(self, reason: str, detail: str):
         super().__init__(detail)

@@ -16,6 +16,7 @@ import click
 import pytest
 import yaml
 
+from docs import lines
 from pipelines.command.cli import main
 from pipelines.command.parser import parser
 from pipelines.library.samples import samples
@@ -125,6 +126,9 @@ def test_links_lead_somewhere(document):
         path, _, heading = target.partition("#")
         if "://" in target or (heading and not path):
             continue
+        if linked_lines := re.fullmatch(r"L(\d+)", heading):
+            assert int(linked_lines[1]) <= len((ROOT / document).parent.joinpath(path).read_text().splitlines()), target
+            continue
         linked = (ROOT / document).parent / path
         assert linked.exists(), target
         headings = re.findall(r"^#+ (.*)", linked.read_text(), re.MULTILINE) if heading else []
@@ -148,6 +152,15 @@ def test_files_and_modules_that_are_named_exist(document):
         assert (ROOT / path).exists(), path
     for module in re.findall(r"\b((?:r2mrf|pipelines|benchmarks)(?:\.[a-z_0-9]+)+)\b(?!\()", text):
         assert _is_importable(module), module
+
+
+def test_line_links_lead_to_what_they_name():
+    page = lines.PAGE
+    found = lines.LINK.findall(page.read_text())
+    assert len(found) > 20
+    for name, path, line in found:
+        first, last = lines.spans(page.parent / path)[name]
+        assert first <= int(line) <= last, f"{name} has moved: python docs/lines.py"
 
 
 def _is_importable(name: str) -> bool:
