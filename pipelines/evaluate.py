@@ -13,7 +13,7 @@ from pipelines.project import plots
 from pipelines.project.folders import MODEL, PREPARED, REPORTS
 from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.evaluation.metrics import HALF, THRESHOLDS, Counts, f_at, f_measure
@@ -23,8 +23,8 @@ from r2mrf.prediction.predictor import Predictor
 
 def evaluate(config: Config) -> None:
     """The stage: all methods see the same photos, once."""
-    predictor = Predictor.load(here(MODEL))
-    table = shards.read(here(PREPARED), "test-*.parquet")
+    predictor = Predictor.load(local_copy(MODEL))
+    table = shards.read(local_copy(PREPARED), "test-*.parquet")
     network = Method("R²MRF", predictor.checkpoint.name, predictor)
     methods = [network, *fitted_baselines(config, predictor.preprocess.size)]
     maps = []

@@ -12,7 +12,7 @@ from pipelines.project import plots
 from pipelines.project.folders import MODEL, REPORTS, with_tuned_steps
 from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
-from pipelines.storage.outputs import here, making
+from pipelines.storage.outputs import local_copy, output_folder
 from pipelines.training import tables
 from pipelines.training.run import fit, recipe_of, run_key, with_resolved_precision
 from pipelines.training.states import States
@@ -44,16 +44,16 @@ def train(config: Config) -> None:
     facts: dict = {"profile": config.profile, "source": config.data.source, "data": data[0], "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "workers": config.train.workers, "recipe": recipe}
     _report(trainer.history)
-    with making(MODEL, config.storage) as target:  # last: a model that is there is done
+    with output_folder(MODEL, config.storage) as target:  # last: a model that is there is done
         checkpoint.save(target, trainer.checkpoint(facts))
     states.remove()
-    print(f"{MODEL}: {checkpoint.load(here(MODEL)).name} after {trainer.step} steps")
+    print(f"{MODEL}: {checkpoint.load(local_copy(MODEL)).name} after {trainer.step} steps")
 
 
 def _is_done(config: Config, key: str) -> bool:
     """Whether the model that is there is the one that this run would make."""
     try:
-        return not config.storage and checkpoint.load(here(MODEL)).training.get("fingerprint") == key
+        return not config.storage and checkpoint.load(local_copy(MODEL)).training.get("fingerprint") == key
     except UserError:
         return False
 

@@ -18,7 +18,7 @@ from r2mrf.errors import DataError
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import DOUBT
 from r2mrf.rendering.composite import render_composite
-from r2mrf.rendering.photograph import Photo
+from r2mrf.rendering.photograph import RenderedPhoto
 from r2mrf.rendering.scenes import render_scene
 from r2mrf.rendering.sharp_photos import Sharp, find_sharp, is_sharp, split_groups
 from r2mrf.system.fingerprint import fingerprint, of_code
@@ -175,7 +175,7 @@ def _scene(item: dict, size: int) -> dict:
     return _rendered(f"scene-{item['seed']}", item["split"], render_scene(item["seed"], size))
 
 
-def _rendered(source_id: str, split: str, photo: Photo) -> dict:
+def _rendered(source_id: str, split: str, photo: RenderedPhoto) -> dict:
     blurred = photo.coc[photo.mask == 255]
     radius = float(np.median(blurred)) if blurred.size else None
     return _row(source_id, split, photo.kind, photo.jpeg, images.encode_png(photo.mask), photo.mask, radius)

@@ -9,7 +9,7 @@ from pipelines.evaluation.held_out import branch_counts, name_of
 from pipelines.evaluation.measured_rows import measured, training_images
 from pipelines.project.folders import PREPARED
 from pipelines.registry.provenance import provenance
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from pipelines.training import single_process, tables
 from pipelines.training.run import fit, recipe_of, run_key, with_resolved_precision
 from pipelines.training.states import States
@@ -80,7 +80,7 @@ def measure_on_test_pairs(key: str, name: str) -> tuple[str, dict]:
     Raises:
         UserError: the model was not kept on this machine.
     """
-    pairs = shards.read(here(PREPARED), "test-*.parquet", columns=["image", "mask", "sha256"])
+    pairs = shards.read(local_copy(PREPARED), "test-*.parquet", columns=["image", "mask", "sha256"])
     counts = branch_counts(checkpoint.load(model_of(name, key)), pairs)
     return name_of(pairs), {name: count.summary() for name, count in counts.items()}
 

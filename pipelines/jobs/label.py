@@ -18,7 +18,7 @@ from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering.sharp_photos import Sharp, find_sharp
-from r2mrf.system.atomic import whole_folder
+from r2mrf.system.atomic import atomic_folder
 from r2mrf.training.pseudo_labels import label
 
 
@@ -34,7 +34,7 @@ def label_photos(config: Config) -> None:
         )
     predictor, sources = Predictor.load(config.train.start), _unrendered(config)
     kept = 0
-    with whole_folder(folder) as new:
+    with atomic_folder(folder) as new:
         for name in (IMAGES, MASKS):
             (new / name).mkdir()
         for source in progress(sources, unit=" photos", desc="labelled"):

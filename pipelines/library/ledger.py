@@ -1,4 +1,4 @@
-"""What is listed and what is done of a library: two files a shard, under the same name.
+"""Record of which photos of a library are listed and which are done: two files a shard, under the same name.
 
     DIR/manifest/shard-00012-FINGERPRINT.parquet    photos, fixed once and for all
     DIR/scores/shard-00012-FINGERPRINT.parquet      their rows; the shard is done when this file exists
@@ -9,7 +9,6 @@ first: what scores hold beyond their manifest is a drop that was cut short, and 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -23,12 +22,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.library.columns import MANIFEST, SCORES
-from pipelines.library.known import Known, hashes
+from pipelines.library.listed_photos import ListedPhotos, hashes
+from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import verdict
-from r2mrf.system.atomic import whole
 
 LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
 T = TypeVar("T")
@@ -43,6 +42,7 @@ class Ledger:
 
     def __init__(self, out: Path, fingerprint: str, options: Score):
         self.fingerprint, self.options = fingerprint, options
+        self._out = OutFolder.of(out)
         self._manifest, self._scores = out / "manifest", out / "scores"
         self._next = 1 + max(self._numbers(self._manifest) + self._numbers(self._scores), default=-1)
 
@@ -119,13 +119,13 @@ class Ledger:
             done += rows
         return done
 
-    def known(self) -> Known:
+    def known(self) -> ListedPhotos:
         """All photos that are listed."""
         listed, columns = self.listed(), ["name_hash", "hash"]
         tables = [self._read(self._manifest, number, columns) for number in listed]
         numbers = np.repeat(np.array(listed, np.int32), np.array([len(table) for table in tables], int))
         table = pa.concat_tables([MANIFEST.empty_table().select(columns), *tables])
-        return Known(table["name_hash"].to_numpy(), table["hash"].to_numpy(), numbers)
+        return ListedPhotos(table["name_hash"].to_numpy(), table["hash"].to_numpy(), numbers)
 
     def failed(self) -> Iterator[dict]:
         """`path` and `error` of each photo that failed."""
@@ -161,25 +161,20 @@ class Ledger:
         return folder / f"shard-{number:05d}-{self.fingerprint}.parquet"
 
     def _read(self, folder: Path, number: int, columns: list[str] | None = None) -> pa.Table:
-        return _checked(partial(pq.read_table, columns=columns), self._file(folder, number))
+        return _checked(
+            partial(pq.read_table, columns=columns, page_checksum_verification=True), self._file(folder, number)
+        )
 
     def _write_scores(self, number: int, table: pa.Table) -> None:
         self._write(self._scores, number, table.replace_schema_metadata({LIMITS: self._limits()}))
 
     def _write(self, folder: Path, number: int, table: pa.Table) -> None:
-        with whole(self._file(folder, number)) as temporary:
-            pq.write_table(table, temporary)
-            flush(temporary)
-
-
-def flush(file: Path) -> None:
-    """Have the system write a file to its disk now, so that it stays if the power fails."""
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
+        with self._out.writing(folder.name, self._file(folder, number).name) as temporary:
+            pq.write_table(table, temporary, write_page_checksum=True)
 
 
 def _checked(read: Callable[[Path], T], file: Path) -> T:
-    """What `read` makes of a file. Raises UserError if it is damaged or missing."""
+    """Read a file of the ledger. Raises UserError if it is damaged or missing."""
     try:
         return read(file)
     except (OSError, pa.ArrowException) as error:

@@ -17,7 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pipelines.library.held_images import IMAGES, image_column
-from pipelines.library.photo import UNKNOWN, Photo, here, readable
+from pipelines.library.photo import UNKNOWN, Photo, local_photo, readable
 from pipelines.storage.addresses import ADDRESS, Addresses, is_address, shown
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import images
@@ -119,7 +119,7 @@ def _path_column(columns: list[str], name: str) -> str:
 
 
 def _resolved(paths: pa.ChunkedArray, named_by: str) -> pa.ChunkedArray | pa.Array:
-    """As bytes, each meant from where the file lies that names it."""
+    """Paths as bytes, made absolute relative to the file that names them."""
     if pc.all(pc.match_substring_regex(paths, ADDRESS)).as_py():
         return paths.cast(pa.large_binary())
     return pa.array([os.fsencode(_resolve(path, named_by)) for path in paths.to_pylist()], pa.large_binary())
@@ -146,7 +146,7 @@ def _photo(file: bytes, size: int | None, mtime: int | None) -> Photo:
     path = os.fsdecode(file)
     if is_address(path) or None not in (size, mtime):
         return Photo(readable(path), file, -1, UNKNOWN if size is None else size, UNKNOWN if mtime is None else mtime)
-    return here(path)
+    return local_photo(path)
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -23,7 +23,7 @@ class Photo(NamedTuple):
     mtime: int = UNKNOWN
 
 
-def here(path: str) -> Photo:
+def local_photo(path: str) -> Photo:
     """A file of this machine, by its absolute path; what is not there is listed too, and fails when it is read."""
     try:
         facts = os.stat(path)  # noqa: PTH116
@@ -32,7 +32,7 @@ def here(path: str) -> Photo:
     return Photo(readable(path), os.fsencode(path), -1, facts.st_size, facts.st_mtime_ns)
 
 
-def there(address: str, facts: FileInfo) -> Photo:
+def remote_photo(address: str, facts: FileInfo) -> Photo:
     """A file at an address."""
     size = UNKNOWN if facts.size is None else facts.size
     return Photo(address, address.encode(), -1, size, UNKNOWN if facts.mtime_ns is None else facts.mtime_ns)

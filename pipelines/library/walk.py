@@ -16,21 +16,19 @@ from pathlib import Path, PurePosixPath
 from pyarrow.fs import FileType
 
 from pipelines.library import lists
-from pipelines.library.photo import Photo, here, there
+from pipelines.library.out_folder import MARKER, OutFolder
+from pipelines.library.photo import Photo, local_photo, remote_photo
 from pipelines.storage.addresses import Addresses, is_address, root, shown
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 
-RUN = {"manifest", "scores"}  # a folder with these was written by a scoring run,
-OURS = {"maps", "thumbnails"}  # and these in it are pictures that score and report made, no photos of a library
-
 
 class Library:
-    """What a user calls a library.
+    """A user's library: photos from any number of sources.
 
     Args:
         sources: folders (all photos below), photos, lists of paths (.txt), tables (.csv, .parquet) with a column of
-            paths or of image bytes; each a path or an address. What scoring runs wrote is passed over.
+            paths or of image bytes; each a path or an address. The pictures that scoring runs wrote are passed over.
 
     Attributes:
         names: of the sources, fit to be shown.
@@ -56,8 +54,7 @@ class Library:
                 yield photo
 
     def check(self, unreadable: Iterable[str] = (), read: Iterable[str] = ()) -> None:
-        """Where photos cannot be read, one of them may be gone; or a source: a disk that was taken away, a bucket out
-        of reach.
+        """Tell one missing photo from a missing source, such as an unmounted disk.
 
         Args:
             unreadable: paths or addresses of such photos. A list or table may name them on other disks than its own.
@@ -92,34 +89,41 @@ class Library:
         elif path.suffix.lower() in lists.SUFFIXES:
             yield from lists.photos(source, self.addresses)
         else:
-            yield here(_absolute(source))
+            yield local_photo(_absolute(source))
 
     def _at_address(self, source: str) -> Iterator[Photo]:
         facts = self.addresses.facts(source)
         if facts.type == FileType.Directory:
-            found = (there(address, facts) for address, facts in self.addresses.walk(source))
+            found = (remote_photo(address, facts) for address, facts in self.addresses.walk(source))
             yield from (photo for photo in found if _is_photo(photo.path))
         elif PurePosixPath(shown(source)).suffix.lower() in lists.SUFFIXES:
             yield from lists.photos(source, self.addresses)
         else:
-            yield there(shown(source), facts)
+            yield remote_photo(shown(source), facts)
 
     def _walk(self, top: str) -> Iterator[Photo]:
         """Links to files are followed, links to folders are not: they may lead in a ring."""
-        waiting = [(top, True)]
+        waiting, written = [(top, True)], dict[str, OutFolder | None]()
         while waiting:
             path, is_folder = waiting.pop()
             if not is_folder:
-                yield here(path)
+                yield local_photo(path)
                 continue
             try:
                 with os.scandir(path) as entries:
                     found = {entry.name: (entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries}
             except OSError:
-                yield here(path)  # listed, so that it is told that its photos are missing
+                yield local_photo(path)  # listed, so that it is told that its photos are missing
                 continue
-            ours = OURS if found.keys() >= RUN else ()
-            kept = (entry for name, entry in found.items() if (entry[1] and name not in ours) or _is_photo(name))
+            if found.keys() & {MARKER, "manifest"}:
+                written[path] = OutFolder.find(Path(path))
+            above, _, name = path.rpartition("/")
+            run = written.get(above)
+            kept = (
+                entry
+                for entry_name, entry in found.items()
+                if entry[1] or (_is_photo(entry_name) and not (run and run.is_ours(name, entry_name)))
+            )
             waiting += sorted(kept, key=_place, reverse=True)  # the first one is taken first
 
 

@@ -29,7 +29,7 @@ from pipelines.storage.addresses import Addresses, is_address
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import TINT
 from r2mrf.imaging.resize import resize
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 from r2mrf.system.machine import cores
 
 SIDE = 256  # longest side, in pixels
@@ -96,13 +96,13 @@ def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
     exif = Image.Exif()
     if taken := _taken(data):
         exif.get_ifd(EXIF)[TAKEN] = taken
-    with whole(folder / name) as file:
+    with atomic_file(folder / name) as file:
         Image.fromarray(small).save(file, "JPEG", quality=80, exif=exif)
     return True
 
 
 def _content(path: str, addresses: Addresses) -> bytes:
-    if is_address(path) and not addresses.reach(path):
+    if is_address(path) and not addresses.has_credentials_for(path):
         raise images.ImageError("unreadable", "not to be fetched")
     table, row = held_at(path)
     if row >= 0:
@@ -130,7 +130,7 @@ def _map(folder: Path, maps: Path, name: str, row: dict) -> bool:
         return False
     picture = Image.fromarray(small, "P")
     picture.putpalette(TINT.astype(np.uint8).tobytes() * 256)
-    with whole(folder / name) as file:
+    with atomic_file(folder / name) as file:
         picture.save(file, "PNG", transparency=bytes(round(STRENGTH * grey) for grey in range(256)))
     return True
 

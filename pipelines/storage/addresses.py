@@ -39,7 +39,7 @@ def shown(address: str) -> str:
 
 
 def file_system(place: str, key: str) -> tuple[FileSystem, str]:
-    """What reaches a folder or an address that the parameter `key` gives, and the path in it.
+    """File system and path in it for a folder or address that the parameter `key` gives.
 
     Raises:
         UserError: there is no such storage.
@@ -56,7 +56,7 @@ class Addresses:
     def __init__(self, sources: Iterable[str] = ()):
         self._systems = {root(source): _system(source) for source in sources if is_address(source)}
 
-    def reach(self, address: str) -> bool:
+    def has_credentials_for(self, address: str) -> bool:
         """Whether one of the sources is in the bucket of this address."""
         return root(address) in self._systems
 
@@ -93,7 +93,7 @@ class Addresses:
         return entry
 
     def ask(self, source: str) -> FileInfo:
-        """The same, also if nothing lies there. Raises UserError if it cannot be reached."""
+        """`facts`, but no error if nothing lies there. Raises UserError if it cannot be reached."""
         try:
             system, path = self._find(shown(source))
             return system.get_file_info(path)
@@ -142,7 +142,7 @@ def root(address: str) -> str:
 
 
 def _at_once(system: FileSystem, path: str) -> bytes:
-    """With one request for the size and one for the content: a stream would ask for each small piece of it."""
+    """Read a file with two requests, for size and content; a stream would make one for every small piece."""
     try:
         file = system.open_input_file(path)
     except Exception:
@@ -170,7 +170,7 @@ def _check(size: int) -> None:
 
 
 def _system(source: str) -> FileSystem:
-    """What reaches a source: a system of pyarrow's own, else of fsspec's."""
+    """File system of a source: pyarrow's own, else fsspec's."""
     scheme, _, rest = source.partition("://")
     place, _, options = rest.partition("?")
     try:

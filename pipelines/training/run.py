@@ -20,14 +20,14 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer
 
-from pipelines.cluster.ray_cluster import ROOM, connect, gpus, mistake_in
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect, gpus, user_error_in
 from pipelines.registry import runs
 from pipelines.training import tables, worker
 from pipelines.training.recipe import NOT_IN_FINGERPRINT
 from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.errors import UserError, one_line
-from r2mrf.network.precision import resolve
+from r2mrf.network.precision import resolve_precision
 from r2mrf.system.fingerprint import fingerprint, of_code, of_files, of_module
 from r2mrf.training.trainer import Trainer, starting_point
 
@@ -39,7 +39,7 @@ KEEP_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_TH
 def with_resolved_precision(config: Config) -> Config:
     """Replace `auto` by the number format that it means on this machine: a run has one, wherever its workers are."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return config.but(train={"precision": resolve(config.train.precision, device)})
+    return config.but(train={"precision": resolve_precision(config.train.precision, device)})
 
 
 def recipe_of(config: Config, data: list[str]) -> dict:
@@ -70,7 +70,7 @@ def fit(config: Config, key: str, states: States, stage: str = "train") -> Train
         stage: the stage that trains, by which MLflow tells its runs apart.
     """
     run_id = runs.run_for(config, stage, key)
-    with connect(logical_cpus=ROOM + config.train.most_workers, training=True), _own_ctrl_c():
+    with connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers, training=True), _own_ctrl_c():
         try:
             result = training_run(config, key, states, [runs.LogReports(config.tracking, run_id)]).fit()
         except SystemExit:  # Ray's answer to Ctrl-C
@@ -100,7 +100,7 @@ def _own_ctrl_c() -> Iterator[None]:
 def _reason(error: TrainingFailedError) -> UserError:
     """Why a run was given up: a user's mistake that a worker has met, as it is; else what was raised, in a line."""
     failures = getattr(error, "worker_failures", {}).values()
-    mistakes = (mistake for failure in failures if (mistake := mistake_in(failure)))
+    mistakes = (mistake for failure in failures if (mistake := user_error_in(failure)))
     why = one_line(error, 400, end=True)
     return next(mistakes, UserError(f"training was given up (train.max_failures: after how many restarts): … {why}"))
 

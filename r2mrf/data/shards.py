@@ -1,7 +1,7 @@
-"""Parquet files of photos with their masks: what `prepare` and `augment` write and training reads.
+"""Shards: Parquet files of photos with their masks, which `prepare` and `augment` write and training reads.
 
-Photos and masks stay encoded (JPEG or PNG bytes), so a file is as small as its pictures and costs no time
-to store. Same rows, same bytes.
+Photos and masks stay encoded (JPEG or PNG bytes), so a shard is as small as its pictures and quick to write. The same
+rows give the same bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from r2mrf.errors import UserError
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 # One row a photo. split: "train" | "test"; kind: what kind of scene, "photo" for real ones; mask: PNG, 255 = defocused.
 PAIRS = pa.schema(
@@ -46,15 +46,15 @@ _FINGERPRINT = b"r2mrf.fingerprint"
 
 
 def write(path: Path, rows: Iterable[dict], schema: pa.Schema, fingerprint: str) -> int:
-    """Write a shard whole or not at all; returns its number of rows."""
+    """Write a shard, completely or not at all; return its number of rows."""
     table = pa.Table.from_pylist(list(rows), schema=schema.with_metadata({_FINGERPRINT: fingerprint}))
-    with whole(path) as temporary:
+    with atomic_file(path) as temporary:
         pq.write_table(table, temporary, compression="none", use_dictionary=False, row_group_size=64)
     return table.num_rows
 
 
 def rows_written(shard: Path | pa.NativeFile, fingerprint: str) -> int | None:
-    """Rows of a shard that was made from exactly this; None if it is missing, damaged or of another make."""
+    """Return the number of rows of a shard with this fingerprint; None if it is missing, damaged or has another one."""
     try:
         found = pq.read_metadata(shard)
         return found.num_rows if (found.metadata or {}).get(_FINGERPRINT) == fingerprint.encode() else None
@@ -63,7 +63,7 @@ def rows_written(shard: Path | pa.NativeFile, fingerprint: str) -> int | None:
 
 
 def read(folder: Path, pattern: str = "*.parquet", columns: list[str] | None = None) -> pa.Table:
-    """All shards of a folder in the order of their names.
+    """Read all shards of a folder in the order of their names.
 
     Raises:
         UserError: there are none.

@@ -17,7 +17,7 @@ from r2mrf.engines.onnx_graph import Graph, to_onnx
 from r2mrf.engines.runtimes import INPUT, OUTPUTS, RUNTIMES, Engine, openvino_core, package
 from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import FACTS, Checkpoint
-from r2mrf.system.atomic import whole_folder
+from r2mrf.system.atomic import atomic_folder
 
 TOLERANCE = 1e-3  # of a probability, both in float32: a quarter of a grey level of a map on disk
 
@@ -61,7 +61,7 @@ def export(checkpoint: Checkpoint, form: str, folder: str | Path) -> dict:
     """
     folder = Path(folder)
     _check_free(folder, form)
-    with whole_folder(folder) as new:
+    with atomic_folder(folder) as new:
         graph = _write_onnx(checkpoint, new) if form == "onnx" else _write_openvino(checkpoint, new)
         engine = RUNTIMES[form](graph, torch.get_num_threads())
         difference = _largest_difference(checkpoint, engine)

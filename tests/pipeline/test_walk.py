@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import UNKNOWN, Photo
 from pipelines.library.samples import samples
 from pipelines.library.walk import Library
@@ -45,12 +46,16 @@ def test_photos_below_a_folder(here):
 
 
 def test_pictures_that_scoring_made_are_no_photos(here):
-    for folder in ("manifest", "scores", "maps", "thumbnails/ab"):
-        save_photo(here / "p/run" / folder / "m.png")
-    save_photo(here / "p/maps/no-run-of-ours.png")
-    found = [Path(photo).relative_to(here / "p").as_posix() for photo in photos("p")]
-    assert [name for name in found if name.startswith(("run/maps", "run/thumbnails"))] == []
-    assert "maps/no-run-of-ours.png" in found
+    out = OutFolder.claim(here / "p/run", maps=True)
+    made = (f"maps/{'ab' * 16}.png", f"thumbnails/{'cd' * 16}.jfif", "thumbnails/ab-map.apng")
+    users = ("maps/holiday.jpg", f"maps/deeper/{'ab' * 16}.png", f"scores/{'ab' * 16}.png")
+    for name in (*made, *users):
+        (out.path / name).parent.mkdir(parents=True, exist_ok=True)
+        save_photo(here / "source.png").replace(out.path / name)
+    save_photo(here / f"p/maps/{'ab' * 16}.png")  # in a folder of the user's
+    found = {Path(photo).relative_to(here / "p").as_posix() for photo in photos("p")}
+    assert {name for name in found if name.startswith("run/")} == {f"run/{name}" for name in users}
+    assert f"maps/{'ab' * 16}.png" in found
 
 
 def test_order_is_that_of_the_paths(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.library.photo import Photo
 
 
-class Known:
+class ListedPhotos:
     """Photos that are listed, as sorted hashes: 20 bytes each."""
 
     def __init__(self, name_hashes: np.ndarray, hashes: np.ndarray, numbers: np.ndarray):
