@@ -156,7 +156,7 @@ def decode_mask(data: bytes) -> np.ndarray:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """uint8 H×W or RGB H×W×3 -> PNG bytes."""
+    """Encode uint8 H×W×3 RGB, or uint8 or uint16 H×W, as PNG."""
     bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".png", bgr)[1].tobytes()
 
