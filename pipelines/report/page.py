@@ -24,6 +24,7 @@ from pipelines.report.scored_folder import Scored
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
+from r2mrf.prediction.focus import VERDICTS
 from r2mrf.system.atomic import atomic_file
 
 PAGE = Path(__file__).with_name("page_assets")
@@ -109,6 +110,7 @@ def _data(scored: Scored, page: Path) -> dict:
                (("folders", folders), ("errors", errors))}  # fmt: skip
     return {
         "fields": FIELDS,
+        "verdicts": [*VERDICTS, "failed"],
         "root": root,
         "folders": list(numbers["folders"]),
         "errors": list(numbers["errors"]),
