@@ -120,6 +120,21 @@ def histograms(columns: dict[str, np.ndarray], path: Path) -> None:
     _save(figure, path)
 
 
+def measured_over_true(kinds: dict[str, list[dict]], path: Path) -> None:
+    """Plot measured radii (`median`, `low_16`, `high_84`) over true ones (`radius`), on logarithmic axes, by kind."""
+    figure, axis = plt.subplots(figsize=(4.6, 4.4), layout="constrained")
+    for (name, rows), color in zip(kinds.items(), COLORS, strict=False):
+        known = [row for row in rows if row["median"] > 0]
+        true, found, low, high = ([row[key] for row in known] for key in ("radius", "median", "low_16", "high_84"))
+        axis.plot(true, found, "o-", color=color, markersize=4, label=name)
+        axis.fill_between(true, np.maximum(low, 0.1), high, color=color, alpha=0.15)
+    ends = [row["radius"] for rows in kinds.values() for row in rows]
+    axis.plot([min(ends), max(ends)], [min(ends), max(ends)], color=GREY, linestyle=":", label="true")
+    axis.set(xscale="log", yscale="log", xlabel="true radius, pixels", ylabel="measured radius, pixels")
+    axis.legend(frameon=False)
+    _save(figure, path)
+
+
 def sheet(tiles: list[np.ndarray], across: int, path: Path, side: int = 120) -> None:
     """A contact sheet: tiles (uint8 H×W or H×W×3) shrunk to `side`×`side`, `across` in a row."""
     rows = []

@@ -18,7 +18,7 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from pipelines.library.photo import readable
+from pipelines.library.photo import to_text
 from pipelines.report import bursts, thumbnails
 from pipelines.report.mirror import shared_folder
 from pipelines.report.scored_folder import Scored
@@ -93,7 +93,7 @@ def write_page(scored: Scored, page: Path) -> None:
 
 def check_output(scored: Scored, target: Path) -> None:
     """Raises UserError if `target` is one of the photos: they are never overwritten."""
-    names = {readable(os.path.abspath(target)), readable(os.path.realpath(target))}  # noqa: PTH100
+    names = {to_text(os.path.abspath(target)), to_text(os.path.realpath(target))}  # noqa: PTH100
     if any(row["path"] in names for row in scored.rows):
         raise UserError(f"{target} is one of the photos and would be overwritten: give another name")
 
