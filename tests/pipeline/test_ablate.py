@@ -1,6 +1,7 @@
 """Ablations: each row is the network that it names; a row is measured once; what was not run says so."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -134,6 +135,7 @@ def here(tmp_path, monkeypatch) -> Path:
         photo, mask = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), np.zeros((64, 64), np.uint8)
         mask[:, 20 * i :] = 255
         encoded = {"image": images.encode_png(photo), "mask": images.encode_png(mask), "source_id": str(i)}
+        encoded["sha256"] = hashlib.sha256(encoded["image"] + encoded["mask"]).hexdigest()
         pairs.append(dict.fromkeys(shards.PAIRS.names) | encoded | {"split": "test"})
         variants.append(dict.fromkeys(shards.VARIANTS.names) | encoded | {"variant": 0})
     shards.write(tmp_path / "data/prepared/test-00000.parquet", pairs, shards.PAIRS, "of a test")
