@@ -33,6 +33,8 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".gif", ".
 
 REASONS = {
     "unreadable": "the file cannot be opened or read",
+    "unreachable": "its server or bucket is not there, or does not answer",
+    "not_allowed": "a list names it on a server or bucket that the command does not allow",
     "not_a_file": "a folder, pipe, device or broken link",
     "empty": "the file has no bytes",
     "not_an_image": "the bytes are no image format known here",
@@ -40,7 +42,7 @@ REASONS = {
     "too_large": "more pixels or bytes than allowed",
     "too_small": f"a side is shorter than {MIN_SIDE} pixels",
     "crashed": "decoding it ends the process that does it",
-    "timeout": "decoding it takes too long",
+    "timeout": "fetching or decoding it takes too long",
 }
 
 
