@@ -1,4 +1,4 @@
-"""`r2mrf map`: an 8-bit PNG a photo, at its displayed size."""
+"""`r2mrf map`: a map of each photo at its displayed size, or its blur radius."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 
 def map_photos(options: argparse.Namespace) -> int:
-    """Run `r2mrf map`: write one 8-bit PNG a photo, at its displayed size."""
+    """Run `r2mrf map`: write one PNG a photo, at its displayed size: its map, or its blur radius."""
+    from r2mrf.errors import UserError
     from r2mrf.imaging import images
     from r2mrf.imaging.maps import overlay, to_uint8
-    from r2mrf.prediction import without_torch
+    from r2mrf.prediction import views, without_torch
+    from r2mrf.prediction.radius import to_hundredths
     from r2mrf.system.atomic import atomic_file
 
+    view = views.parse(options.view)
+    if options.radius and (options.overlay or view != "whole"):
+        raise UserError("--radius looks at every view, and has no overlay: leave --view and --overlay out")
     targets = _targets(options.photos, options.out)
     overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
     _refuse_overwriting(options.photos, targets + overlays)
@@ -32,9 +37,13 @@ def map_photos(options: argparse.Namespace) -> int:
         except images.ImageError as error:
             failures.append(f"{photo}: {error}" + ("; `r2mrf score` takes folders" if photo.is_dir() else ""))
             continue
-        defocus = analyser(rgb)
+        if options.radius:
+            pixels = to_hundredths(analyser.blur_radius(rgb))
+        else:
+            defocus = analyser(rgb, view)
+            pixels = to_uint8(defocus)
         with atomic_file(target) as file:
-            file.write_bytes(images.encode_png(to_uint8(defocus)))
+            file.write_bytes(images.encode_png(pixels))
         if options.overlay:
             with atomic_file(overlays[i]) as file:
                 file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))

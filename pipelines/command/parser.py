@@ -29,6 +29,9 @@ shell completion, here for bash (also zsh, tcsh):
 MAP = """examples:
   r2mrf map photo.jpg -o map.png       one map at the photo's displayed size, 255 = out of focus
   r2mrf map *.jpg -o maps --overlay    maps/STEM.png, and maps/overlays/STEM.jpg: each photo tinted by its map
+  r2mrf map photo.jpg --view full      what is out of focus at 1:1, by windows of all sizes: slower, finer, stricter
+  r2mrf map photo.jpg --view 1500      what is out of focus when the photo is shown 1,500 pixels wide or high
+  r2mrf map photo.jpg --radius -o radius.png          by how many pixels each place is blurred
   r2mrf map photo.jpg --model models/r2mrf            with a model of your own
   r2mrf map photo.jpg --model models:/r2mrf@champion  with a registered model
 """
@@ -95,6 +98,16 @@ def parser() -> argparse.ArgumentParser:
     path(
         mapping, "-o", "--out", default=Path("maps"), metavar="FILE_OR_DIR",
         help="a .png file for one photo, or a folder for STEM.png (default: maps)",
+    )  # fmt: skip
+    mapping.add_argument(
+        "--view", default="whole", metavar="whole|PIXELS|full",
+        help="how large the photo is looked at: the whole of it in one square of the network's input (default), shrunk "
+        "to so many pixels along its long side, or full: 1:1",
+    )  # fmt: skip
+    mapping.add_argument(
+        "--radius", action="store_true",
+        help="write the blur radius instead: 16-bit PNG, hundredths of a pixel of the photo; 0 = in focus at 1:1, "
+        "65535 = nothing to tell by",
     )  # fmt: skip
     mapping.add_argument("--overlay", action="store_true", help="also write each photo tinted by its map")
     model(mapping)

@@ -19,6 +19,7 @@ from safetensors.torch import save as save_tensors
 
 from r2mrf.config import Model
 from r2mrf.errors import UserError, one_line
+from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.model import R2MRF
 from r2mrf.system.atomic import atomic_folder
@@ -40,6 +41,7 @@ class Checkpoint:
     preprocess: Preprocess
     training: dict = field(default_factory=dict)  # facts, for people: data, steps, figures
     sha256: str = ""
+    blur_scale: BlurScale = UNMEASURED
 
     @property
     def name(self) -> str:
@@ -62,6 +64,7 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
         "format": 1,
         "model": checkpoint.model.model_dump(),
         "preprocess": checkpoint.preprocess.to_dict(),
+        "blur_scale": checkpoint.blur_scale.to_dict(),
         "training": checkpoint.training,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
@@ -99,11 +102,12 @@ def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
         preprocess = Preprocess.from_dict(facts["preprocess"])
         if preprocess.size != model.input_size:  # which is bounded
             raise ValueError(f"preprocess.size {preprocess.size} is not model.input_size {model.input_size}")
+        blur_scale = BlurScale.from_facts(facts)
         network = R2MRF(model)
         network.load_state_dict(load_tensors(weights))
     except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, SafetensorError) as error:
         raise CheckpointError(f"{folder} does not fit this release of r2mrf: {one_line(error, 300)}") from None
-    return Checkpoint(network.eval(), model, preprocess, facts.get("training", {}), _identity(facts))
+    return Checkpoint(network.eval(), model, preprocess, facts.get("training", {}), _identity(facts), blur_scale)
 
 
 def content_hash(folder: str | Path) -> str:
