@@ -22,6 +22,7 @@ from benchmarks.harness.apart import largest_memory
 from benchmarks.harness.figures import Figure, exponent, main, timed
 from pipelines.library.columns import SCORES
 from pipelines.library.ledger import Ledger
+from pipelines.library.limits import Limits
 from pipelines.library.listing import Listing
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
@@ -144,7 +145,7 @@ def _row(photo: Photo) -> dict:
 
 
 def _ledger(here: Path) -> Ledger:
-    return Ledger(here, KEY, Score())
+    return Ledger(here, KEY, Limits())
 
 
 def _listing(here: Path, table: str) -> Listing:

@@ -1,14 +1,30 @@
-"""The columns of a shard's table of scores, and of its manifest."""
+"""The columns of a shard's table of scores, and of its manifest. Everything that names columns derives from here."""
 
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+# What is read of how a photo was taken, see `r2mrf.imaging.exif`.
+TAKEN = pa.schema(
+    [
+        ("taken", pa.string()),
+        ("camera", pa.string()),
+        ("lens", pa.string()),
+        ("iso", pa.int32()),
+        ("shutter", pa.float64()),
+        ("aperture", pa.float64()),
+        ("focal_length", pa.float64()),
+        ("orientation", pa.int32()),
+        ("rating", pa.int32()),
+    ]
+)
 SCORES = pa.schema(
     [
         ("path", pa.string()),
         ("status", pa.string()),  # ok | failed
-        ("error", pa.string()),  # REASON: sentence; see r2mrf.images.REASONS
+        ("reason", pa.string()),  # of a failure, a key of r2mrf.imaging.images.REASONS
+        ("error", pa.string()),  # REASON: sentence
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("content_sha256", pa.string()),
@@ -23,10 +39,13 @@ SCORES = pa.schema(
         ("verdict", pa.string()),  # sharp | partial | blurred | flat
         ("contrast", pa.float64()),  # with blur_fraction, all that the verdict needs
         ("map", pa.string()),  # file below maps/, if maps were asked for
+        *TAKEN,
         ("model", pa.string()),
         ("model_sha256", pa.string()),
     ]
 )
+ADDED = {"reason", *TAKEN.names}  # since version 0.1: tables that were scored before have no such columns
+
 MANIFEST = pa.schema(
     [
         ("path", pa.string()),
@@ -38,3 +57,14 @@ MANIFEST = pa.schema(
         ("hash", pa.uint64()),  # and of path, size and time: by these a photo is known again
     ]
 )
+
+
+def completed(table: pa.Table) -> pa.Table:
+    """A table of scores with all columns of `SCORES`, in their order: those of `ADDED` that are missing are null, but
+    `reason`, which is taken from `error`."""
+    for name in ADDED - set(table.column_names):
+        table = table.append_column(SCORES.field(name), pa.nulls(len(table), SCORES.field(name).type))
+    if "error" in table.column_names:
+        told = pc.list_element(pc.split_pattern(table["error"], ":", max_splits=1), 0)
+        table = table.set_column(table.column_names.index("reason"), "reason", pc.coalesce(table["reason"], told))
+    return table.select([name for name in SCORES.names if name in table.column_names])

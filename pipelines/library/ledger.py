@@ -21,13 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import MANIFEST, SCORES
+from pipelines.library.columns import MANIFEST, SCORES, completed
+from pipelines.library.limits import Limits
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
-from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.prediction.focus import verdict
 
 LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
 T = TypeVar("T")
@@ -40,8 +39,8 @@ class Ledger:
         UserError: by any method, if a file cannot be written, or is damaged or missing.
     """
 
-    def __init__(self, out: Path, fingerprint: str, options: Score):
-        self.fingerprint, self.options = fingerprint, options
+    def __init__(self, out: Path, fingerprint: str, limits: Limits):
+        self.fingerprint, self.limits = fingerprint, limits
         self._out = OutFolder.of(out)
         self._manifest, self._scores = out / "manifest", out / "scores"
         self._withheld: dict[int, dict[str, bytes]] = {}  # of shards added now: addresses that hold secrets, by path
@@ -130,7 +129,7 @@ class Ledger:
                 table, kept = self._read(self._scores, number), self._read(self._manifest, number, ["path"])["path"]
                 self._write(self._scores, number, table.filter(pc.is_in(table["path"], kept)))
             if (scores.metadata or {}).get(LIMITS) != self._limits():
-                self._write_scores(number, self._judged(self._read(self._scores, number)))
+                self._write_scores(number, self._judged(completed(self._read(self._scores, number))))
             done += rows
         self._forget_withheld()
         return done
@@ -172,12 +171,10 @@ class Ledger:
         return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
 
     def _limits(self) -> bytes:
-        return f"{self.options.sharp_below!r} {self.options.blurred_above!r}".encode()
+        return f"{self.limits.sharp_below!r} {self.limits.blurred_above!r}".encode()
 
     def _judged(self, table: pa.Table) -> pa.Table:
-        limits = self.options.sharp_below, self.options.blurred_above
-        rows = zip(*(table[name].to_pylist() for name in ("status", "blur_fraction", "contrast")), strict=True)
-        verdicts = [verdict(blur, contrast, *limits) if status == "ok" else None for status, blur, contrast in rows]
+        verdicts = [self.limits.verdict(row) for row in table.to_pylist()]
         return table.set_column(SCORES.get_field_index("verdict"), "verdict", pa.array(verdicts, pa.string()))
 
     def _numbers(self, folder: Path) -> list[int]:

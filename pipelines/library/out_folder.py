@@ -48,7 +48,7 @@ class OutFolder:
                 return cls(path, marker["id"], tuple(name for name in marker["folders"] if name in FOLDERS))
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        if not _has_shards(path / "manifest"):
+        if not _has_shards(path / "manifest") and not _has_shards(path / "scores"):
             return None
         return cls(path, uuid.uuid4().hex, tuple(name for name in FOLDERS if (path / name).is_dir()))
 

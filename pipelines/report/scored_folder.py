@@ -10,27 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import SCORES
-from r2mrf.config import Score
+from pipelines.library.columns import ADDED, SCORES, completed
+from pipelines.library.limits import Limits
 from r2mrf.errors import UserError
-from r2mrf.prediction.focus import verdict
-
-DEFAULT = {name: Score.model_fields[name].default for name in ("sharp_below", "blurred_above")}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Of blur_fraction, 0 … 1: below the first a photo is sharp, above the second blurred."""
-
-    sharp_below: float
-    blurred_above: float
-
-    def __post_init__(self):
-        if not 0 <= self.sharp_below < self.blurred_above <= 1:
-            raise UserError(
-                f"sharp below {self.sharp_below:g} and blurred above {self.blurred_above:g}: "
-                "give limits from 0 to 1, the first smaller than the second"
-            )
 
 
 @dataclass(frozen=True)
@@ -53,14 +35,13 @@ def read(folder: Path, sharp_below: float | None = None, blurred_above: float | 
     """
     summary = _summary(folder / "summary.json")
     given = {"sharp_below": sharp_below, "blurred_above": blurred_above}
-    limits = Limits(**{name: summary.get(name, DEFAULT[name]) if x is None else x for name, x in given.items()})
+    limits = Limits(**{name: summary.get(name, getattr(Limits, name)) if x is None else x for name, x in given.items()})
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
     rows = [row for file in files for row in _shard(file).to_pylist()]
     if not rows:
         raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
     for row in rows:
-        if row["status"] == "ok":
-            row["verdict"] = verdict(row["blur_fraction"], row["contrast"], limits.sharp_below, limits.blurred_above)
+        row["verdict"] = limits.verdict(row)
     return Scored(folder, summary, limits, sorted(rows, key=lambda row: row["path"]))
 
 
@@ -79,9 +60,9 @@ def _summary(path: Path) -> dict:
 
 def _shard(file: Path) -> pa.Table:
     try:
-        table = pq.read_table(file)
+        table = pq.read_table(file, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
-    if missing := set(SCORES.names) - set(table.column_names):
+    if missing := set(SCORES.names) - ADDED - set(table.column_names):
         raise UserError(f"{file}: has no {', '.join(sorted(missing))}; another version wrote it: score again")
-    return table.select(SCORES.names)
+    return completed(table)

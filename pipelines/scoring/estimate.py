@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipelines.library.ledger import Ledger
+from pipelines.library.limits import Limits
 from pipelines.library.listing import AT_A_TIME
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
@@ -28,8 +29,8 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     """
     library = Library(sources, options)
     job = without_trial(with_recorded_engine(Job.of(model, options, library.addresses), out))
-    ledger = Ledger(out, job.fingerprint, options)
-    total, new, tried = _counted(library, ledger)
+    ledger = Ledger(out, job.fingerprint, Limits.of(options))
+    total, new, tried = _counted(library, ledger, options.retry)
     counted = f"{total:,} photos, {new:,} of them to be scored"
     if not new:
         return counted
@@ -39,10 +40,10 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     return f"{counted}: about {left} after the start, at {rate:.3g} photos/s, {trial}"
 
 
-def _counted(library: Library, ledger: Ledger) -> tuple[int, int, list[Photo]]:
+def _counted(library: Library, ledger: Ledger, retry: bool) -> tuple[int, int, list[Photo]]:
     """Photos, those of them that are to be scored, and some of these, evenly spread, however many there are."""
     known, photos = ledger.known(), library.photos()
-    failed = {row["path"] for row in ledger.failed()} if ledger.options.retry else set()
+    failed = {row["path"] for row in ledger.failed()} if retry else set()
     waiting = set(ledger.waiting())  # shards that a stopped run has begun
     total, new, every = 0, 0, 1
     spread: list[Photo] = []

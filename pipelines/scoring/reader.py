@@ -30,7 +30,7 @@ class ReadPhoto:
 
     photo: Photo
     shrunk: record.Shrunk | None
-    error: str | None
+    error: images.ImageError | None
 
 
 def read(photos: list[Photo], job: Job) -> list[ReadPhoto]:
@@ -65,11 +65,11 @@ def _read_one(photo: Photo, source: str | bytes | images.ImageError, guard: Guar
             raise source
         return ReadPhoto(photo, guard(source), None)
     except images.ImageError as error:
-        return ReadPhoto(photo, None, str(error))
+        return ReadPhoto(photo, None, error)
     except MemoryError:
-        return ReadPhoto(photo, None, str(images.ImageError("too_large", "does not fit into memory")))
+        return ReadPhoto(photo, None, images.ImageError("too_large", "does not fit into memory"))
     except Lost as error:
-        return ReadPhoto(photo, None, str(images.ImageError(error.reason, str(error))))
+        return ReadPhoto(photo, None, images.ImageError(error.reason, str(error)))
 
 
 @functools.cache

@@ -29,7 +29,8 @@ class Scorer:
         return [self._row(s, s.shrunk, next(analyses)) if s.shrunk else self._failed(s) for s in seen]
 
     def _failed(self, seen: ReadPhoto) -> dict:
-        return self._base(seen) | {"status": "failed", "error": seen.error}
+        assert seen.error is not None  # a photo that was not shrunk has one
+        return self._base(seen) | {"status": "failed", "reason": seen.error.reason, "error": str(seen.error)}
 
     def _base(self, seen: ReadPhoto) -> dict:
         return {"path": seen.photo.path, "model": self.job.model, "model_sha256": self.job.sha256}
@@ -37,6 +38,6 @@ class Scorer:
     def _row(self, seen: ReadPhoto, shrunk: Shrunk, analysis: Analysis) -> dict:
         known = {name: getattr(shrunk, name) for name in ("width", "height", "contrast")}
         focus = record.focus_of(analysis, **known, score=self.job.options)
-        row = self._base(seen) | known | asdict(focus)
+        row = self._base(seen) | known | asdict(focus) | asdict(shrunk.taken)
         row |= {"status": "ok", "content_sha256": shrunk.content_sha256}
         return row | {"defocus": analysis.defocus} if self.job.options.maps else row

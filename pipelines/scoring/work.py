@@ -15,6 +15,7 @@ from tqdm import tqdm
 from pipelines.cluster.progress import progress
 from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
 from pipelines.library.ledger import Ledger
+from pipelines.library.limits import Limits
 from pipelines.library.listing import MOST, Listing
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import to_text
@@ -26,6 +27,7 @@ from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.system.machine import cores
 
+LOST = {"unreadable", "unreachable", "not_a_file"}  # reasons of photos that may have gone with their source
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
 
 
@@ -39,7 +41,7 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
     with _locked(out):
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
-        ledger = Ledger(out, job.fingerprint, options)
+        ledger = Ledger(out, job.fingerprint, Limits.of(options))
         rate = _work(library, ledger, job, folder, report)
         summary = ledger.counts() | {
             "images_per_second": rate or _last_rate(out / "summary.json", job.fingerprint),
@@ -125,9 +127,7 @@ def _finished(
 
 def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, folder: OutFolder) -> None:
     """Write the maps, then the shard: done is what has all of it."""
-    lost = {
-        row["path"] for row in rows if str(row.get("error")).startswith(("unreadable", "unreachable", "not_a_file"))
-    }
+    lost = {row["path"] for row in rows if row.get("reason") in LOST}
     if lost:  # one photo may go; if all have gone, none has failed
         library.check(lost, (row["path"] for row in rows if row["path"] not in lost))
     for row in rows:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from r2mrf.config import Score
-from r2mrf.imaging import images
+from r2mrf.imaging import exif, images
+from r2mrf.imaging.exif import Taken
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction.analyser import Analysis
 from r2mrf.prediction.focus import Focus, describe, local_contrast
@@ -37,6 +38,7 @@ class Shrunk:
     height: int
     content_sha256: str
     contrast: float  # see focus.local_contrast
+    taken: Taken = field(default_factory=Taken)
 
 
 def shrink(data: bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
@@ -47,7 +49,7 @@ def shrink(data: bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
     """
     rgb, (height, width) = images.decode_reduced(data, REDUCED * preprocess.size, max_pixels)
     pixels = preprocess.shrink(rgb)
-    return Shrunk(pixels, width, height, hashlib.sha256(data).hexdigest(), local_contrast(pixels))
+    return Shrunk(pixels, width, height, hashlib.sha256(data).hexdigest(), local_contrast(pixels), exif.read(data))
 
 
 def read_photo(source: str | bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:

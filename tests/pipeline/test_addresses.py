@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.library.ledger import Ledger
+from pipelines.library.limits import Limits
 from pipelines.library.listing import Listing
 from pipelines.library.walk import Library
 from pipelines.scoring import reader
@@ -91,19 +92,19 @@ def test_a_list_with_secrets_leaves_none_and_goes_on(tmp_path, capsys):
     """Neither in the manifest, nor in rows, nor in what is said; a run that was killed lists them again."""
     (tmp_path / "list.txt").write_text("\n".join(text for text, _ in PLANTED))
     options = Score(shard_rows=30)
-    ledger, library = Ledger(tmp_path / "out", KEY, options), Library([str(tmp_path / "list.txt")], options)
+    ledger, library = Ledger(tmp_path / "out", KEY, Limits()), Library([str(tmp_path / "list.txt")], options)
     numbers = [number for wave in Listing(library, ledger, options).waves() for number in wave]
     photos = [photo for number in numbers for photo in ledger.photos(number)]
     assert len({photo.path for photo in photos}) == len(photos) == len(PLANTED)
     assert sum(secret in photo.file.decode() for photo in photos for _, secret in PLANTED) > 20  # they can be opened
     job = Job({}, "model", "hash", Preprocess(64, (0.5,) * 3, (0.5,) * 3), options, "torch", "fp32", library.addresses)
     seen = reader.read(photos[:20], job)
-    assert {s.error.partition(":")[0] for s in seen} == {"not_allowed"}
+    assert {s.error.reason for s in seen} == {"not_allowed"}
     files = [file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file()]
     tables = [pq.read_table(file).to_pylist() for file in (tmp_path / "out/manifest").iterdir()]
     for _, secret in PLANTED:
         assert_nowhere(secret, photos, seen, files, tables, capsys.readouterr())
-    later = Ledger(tmp_path / "out", KEY, options)
+    later = Ledger(tmp_path / "out", KEY, Limits())
     later.mend()
     again = Listing(Library([str(tmp_path / "list.txt")], options), later, options)
     assert sum(len(later.photos(number)) for wave in again.waves() for number in wave) == len(PLANTED)

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.columns import SCORES
+from pipelines.library.columns import ADDED, SCORES, completed
 from pipelines.library.ledger import Ledger
+from pipelines.library.limits import Limits
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.listing import Listing
 from pipelines.library.photo import Photo
@@ -35,7 +36,7 @@ def row(path: str, blur: float | None = 0.5, contrast: float = 50.0) -> dict:
 
 
 def ledger(out: Path, **options) -> Ledger:
-    return Ledger(out, KEY, OPTIONS.model_copy(update=options))
+    return Ledger(out, KEY, Limits(**options))
 
 
 def rows_of(out: Path) -> list[dict]:
@@ -127,7 +128,7 @@ def test_verdicts_follow_the_limits_without_the_network(tmp_path):
 
 
 def test_other_fingerprints_are_not_touched(two, tmp_path):
-    other = Ledger(tmp_path, "f" * 16, OPTIONS)
+    other = Ledger(tmp_path, "f" * 16, Limits())
     assert (other.listed(), other.mend(), other.counts()["total"]) == ([], 0, 0)
     assert other.add([photo("a")]) == 0
 
@@ -137,8 +138,8 @@ def test_other_fingerprints_are_not_touched(two, tmp_path):
 
 def look(library: Path, out: Path, fails: tuple[str, ...] = (), **options) -> list[list[str]]:
     """List a library; names of the photos of each shard that was added. Those named in `fails` fail."""
-    made = ledger(out, **options)
-    listing = Listing(Library([str(library)]), made, made.options)
+    made = ledger(out)
+    listing = Listing(Library([str(library)]), made, OPTIONS.model_copy(update=options))
     numbers = [number for wave in listing.waves() for number in wave]
     for number in numbers:
         made.commit(number, [scored(p.path, Path(p.path).name in fails) for p in made.photos(number)])
@@ -205,7 +206,7 @@ def test_a_folder_out_of_reach_ends_the_listing(library, tmp_path):
             raise UserError("out of reach")
 
     made = ledger(tmp_path / "out")
-    waves = Listing(Broken([str(library)]), made, made.options).waves()
+    waves = Listing(Broken([str(library)]), made, OPTIONS).waves()
     with pytest.raises(UserError, match="out of reach"):
         list(waves)
 
@@ -213,3 +214,40 @@ def test_a_folder_out_of_reach_ends_the_listing(library, tmp_path):
 def test_schema_of_a_shard_is_the_published_one(two, tmp_path):
     (file, *_) = (tmp_path / "scores").iterdir()
     assert pq.read_schema(file).remove_metadata() == pa.schema(SCORES)
+
+
+OLD = [name for name in SCORES.names if name not in ADDED]  # the columns of version 0.1
+
+
+def as_before(out: Path) -> None:
+    """Rewrite a table as version 0.1 left it: without later columns, and with -1 for what is unknown."""
+    for file in (out / "scores").iterdir():
+        table = pq.read_table(file)
+        pq.write_table(table.select(OLD), file)
+    for file in (out / "manifest").iterdir():
+        table = pq.read_table(file)
+        for name in ("row", "size", "mtime"):
+            values = pa.compute.fill_null(table[name], -1)
+            table = table.set_column(table.column_names.index(name), name, values)
+        pq.write_table(table, file)
+
+
+def test_a_table_scored_before_goes_on(library, tmp_path):
+    """Nothing is scored anew; drops, verdicts by other limits and counts work on it."""
+    out = tmp_path / "out"
+    look(library, out, fails=("1.jpg",))
+    as_before(out)
+    assert look(library, out) == []
+    assert look(library, out, retry=True) == [["1.jpg"]]
+    as_before(out)
+    strict = ledger(out, sharp_below=0.6, blurred_above=0.9)
+    assert strict.mend() == 7
+    assert strict.counts()["verdicts"] == {"sharp": 7}
+    assert [photo.row for number in strict.listed() for photo in strict.photos(number)] == [None] * 7
+
+
+def test_columns_that_came_later_are_completed():
+    old = pa.Table.from_pylist([row("/a"), row("/b", None)], schema=SCORES).select(OLD)
+    new = completed(old)
+    assert new.schema == SCORES
+    assert new["reason"].to_pylist() == [None, "corrupt"]

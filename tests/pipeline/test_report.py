@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipelines.library.out_folder import OutFolder
 from pipelines.library.walk import Library
 from pipelines.report import thumbnails
 from pipelines.report.page import add_pictures, write_page
@@ -197,12 +198,11 @@ def test_made_once(here):
 
 def test_thumbnails_are_no_photos_for_the_next_scoring(here):
     photo = save_photo(here / "a.jpg")
-    (here / "out" / "maps").mkdir(parents=True)
+    OutFolder.claim(here / "out", maps=True)
     (here / "out" / "maps" / f"{'ab' * 16}.png").write_bytes(images.encode_png(np.zeros((9, 9), np.uint8)))
     (row,) = pictured(here / "out", [ok(photo, map=f"{'ab' * 16}.png")])
     assert row["thumbnail"] and row["thumbnail_map"]
-    found = [photo.path for photo in Library([str(here / "out")]).photos()]
-    assert found == [str(here / "out" / "maps" / row["map"])]
+    assert [found.path for found in Library([str(here)]).photos()] == [str(photo)]
 
 
 def test_name_that_is_not_utf8(here):

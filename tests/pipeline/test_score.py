@@ -139,7 +139,7 @@ def test_failed_rows_say_why_and_nothing_else(rows):
     assert failed["dangling.jpg"]["error"].startswith("not_a_file: ")
     for row in failed.values():
         assert {name for name, value in row.items() if value is not None} == {
-            "path", "status", "error", "model", "model_sha256",
+            "path", "status", "reason", "error", "model", "model_sha256",
         }  # fmt: skip
 
 

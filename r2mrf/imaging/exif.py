@@ -1,0 +1,113 @@
+"""How a photo was taken, as its file says. Cameras and editors write anything: nothing here is trusted."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from r2mrf.imaging import images
+
+_EXIF = 0x8769  # the tag of the directory that tells how a photo was taken
+_LONGEST = 100  # characters of a name
+_XMP_READ = 1 << 18  # bytes of a file in which XMP is looked for
+_RATING = re.compile(rb"xmp:Rating(?:=[\"']|>)\s*(-1|[0-5])(?:\.0)?\s*[\"'<]")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Facts of a photo's EXIF and XMP; None for what is missing, or makes no sense.
+
+    Attributes:
+        taken: time of exposure as the camera's clock had it, YYYY-MM-DDTHH:MM:SS, with the fraction of a second and the
+            offset from UTC (+02:00) where the file tells them.
+        shutter: seconds.
+        aperture: f-number.
+        focal_length: millimetres, as the lens has it.
+        orientation: 1 to 8; 1 = as stored.
+        rating: -1 = rejected, 0 to 5.
+    """
+
+    taken: str | None = None
+    camera: str | None = None
+    lens: str | None = None
+    iso: int | None = None
+    shutter: float | None = None
+    aperture: float | None = None
+    focal_length: float | None = None
+    orientation: int | None = None
+    rating: int | None = None
+
+
+def read(data: bytes) -> Taken:
+    """Facts of an image file's bytes; whatever is wrong with them costs the fact and nothing else."""
+    try:
+        with Image.open(io.BytesIO(data), formats=images.FORMATS) as image:
+            main = image.getexif()
+            tags = main.get_ifd(_EXIF)
+    except Exception:  # broken metadata around good pixels, or a format that Pillow does not read
+        return Taken(rating=_rating(None, data))
+    return Taken(
+        taken=_time(tags.get(0x9003), tags.get(0x9291), tags.get(0x9011)),
+        camera=_camera(_text(main.get(0x010F)), _text(main.get(0x0110))),
+        lens=_text(tags.get(0xA434)),
+        iso=_whole(tags.get(0x8827), 1, 10_000_000),
+        shutter=_number(tags.get(0x829A), 1e-6, 1e6),
+        aperture=_number(tags.get(0x829D), 0.1, 1000),
+        focal_length=_number(tags.get(0x920A), 0.1, 100_000),
+        orientation=_whole(main.get(0x0112), 1, 8),
+        rating=_rating(main.get(0x4746), data),
+    )
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if not isinstance(value, str):
+        return None
+    text = "".join(c if c.isprintable() else " " for c in value.partition("\0")[0])
+    return " ".join(text.split())[:_LONGEST] or None
+
+
+def _camera(maker: str | None, model: str | None) -> str | None:
+    """Maker and model; many models repeat the maker's name."""
+    if not (maker and model):
+        return model or maker
+    return model if model.lower().startswith(maker.split()[0].lower()) else f"{maker} {model}"
+
+
+def _number(value: Any, least: float, most: float) -> float | None:
+    try:
+        number = float(value[0] if isinstance(value, tuple) else value)
+    except (TypeError, ValueError, ZeroDivisionError, IndexError, OverflowError):
+        return None
+    return number if math.isfinite(number) and least <= number <= most else None
+
+
+def _whole(value: Any, least: int, most: int) -> int | None:
+    number = _number(value, least, most)
+    return None if number is None else int(number)
+
+
+def _time(value: Any, fraction: Any, offset: Any) -> str | None:
+    found = re.fullmatch(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", _text(value) or "", re.ASCII)
+    if not found or found[1] == "0000" or not (1 <= int(found[2]) <= 12 and 1 <= int(found[3]) <= 31):
+        return None  # 0000:00:00: a clock that was never set
+    if int(found[4]) > 23 or int(found[5]) > 59 or int(found[6]) > 59:
+        return None
+    digits = _text(fraction) or ""
+    fraction = f".{digits[:6]}" if re.fullmatch(r"\d+", digits, re.ASCII) else ""
+    zone = _text(offset) or ""
+    zone = zone if re.fullmatch(r"[+-]\d\d:\d\d", zone, re.ASCII) else ""
+    return f"{found[1]}-{found[2]}-{found[3]}T{found[4]}:{found[5]}:{found[6]}{fraction}{zone}"
+
+
+def _rating(value: Any, data: bytes) -> int | None:
+    """The rating of XMP, which may reject, else of EXIF."""
+    if found := _RATING.search(data[:_XMP_READ]):
+        return int(found[1])
+    return _whole(value, 0, 5)

@@ -1,0 +1,66 @@
+"""How a photo was taken: what is sound is read, and what is not costs itself only."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from r2mrf.imaging import exif
+from r2mrf.imaging.exif import Taken
+
+
+def photo(main: dict | None = None, taken: dict | None = None, xmp: bytes = b"", kind: str = "JPEG") -> bytes:
+    tags = Image.Exif()
+    tags.update(main or {})
+    if taken:
+        tags.get_ifd(0x8769).update(taken)
+    file = io.BytesIO()
+    options = {"xmp": xmp} if xmp else {}
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(file, kind, exif=tags, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_all_facts(kind):
+    ratio = TiffImagePlugin.IFDRational
+    main = {0x010F: "NIKON CORPORATION", 0x0110: "NIKON Z 6", 0x0112: 6, 0x4746: 4}
+    taken = {0x9003: "2023:08:13 09:26:38", 0x9291: "25", 0x9011: "+02:00", 0xA434: "50mm  f/1.8", 0x8827: 400,
+             0x829A: ratio(1, 250), 0x829D: ratio(18, 10), 0x920A: ratio(50, 1)}  # fmt: skip
+    assert exif.read(photo(main, taken, kind=kind)) == Taken(
+        "2023-08-13T09:26:38.25+02:00", "NIKON Z 6", "50mm f/1.8", 400, 1 / 250, 1.8, 50.0, 6, 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("main", "taken"),
+    [
+        ({}, {0x9003: "0000:00:00 00:00:00"}),
+        ({}, {0x9003: "2023:13:40 09:26:38"}),
+        ({}, {0x8827: 0, 0x829D: TiffImagePlugin.IFDRational(1, 0)}),
+        ({0x0112: 9, 0x4746: 77}, {}),
+        ({0x010F: "\0\0", 0x0110: "   "}, {}),
+    ],
+)
+def test_what_makes_no_sense_is_missing(main, taken):
+    assert exif.read(photo(main, taken)) == Taken()
+
+
+def test_rating_of_xmp_may_reject():
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description xmp:Rating="-1"/></x:xmpmeta>'
+    assert exif.read(photo({0x4746: 3}, xmp=packet)).rating == -1
+
+
+def test_maker_and_model():
+    assert exif.read(photo({0x010F: "Apple", 0x0110: "iPhone 13"})).camera == "Apple iPhone 13"
+    assert exif.read(photo({0x0110: "a\x1b[2Jb" + "x" * 500})).camera == "a [2Jb" + "x" * 94
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_metadata_raises_nothing(seed):
+    dice = np.random.default_rng(seed)
+    data = bytearray(photo({0x010F: "m", 0x0112: 6}, {0x9003: "2023:08:13 09:26:38", 0x8827: 400}))
+    for place in dice.integers(0, 200, 12):
+        data[place] = dice.integers(256)
+    exif.read(bytes(data))
+    exif.read(bytes(data[: dice.integers(len(data))]))
