@@ -217,6 +217,7 @@ class Score(Section):
     maps: bool = False
     by_content: bool = False
     retry: bool = False
+    prune: bool = False
     engine: EngineChoice = "auto"
     precision: PrecisionChoice = "fp32"
     batch: Positive = 8

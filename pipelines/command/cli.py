@@ -59,6 +59,7 @@ def score(options: argparse.Namespace) -> int:
         precision=options.precision,
         by_content=options.by_content,
         retry=options.retry,
+        prune=options.prune,
         allow=tuple(options.allow),
         include=tuple(options.include),
         exclude=tuple(options.exclude),

@@ -135,6 +135,10 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     scoring.add_argument("--retry", action="store_true", help="score photos again that failed before")
     scoring.add_argument(
+        "--prune", action="store_true",
+        help="forget photos that are gone from the folders given; one that was moved keeps its row, by its content",
+    )  # fmt: skip
+    scoring.add_argument(
         "--by-content", action="store_true",
         help="where a photo's time or size has changed, score it again only if its content has changed",
     )  # fmt: skip

@@ -82,6 +82,12 @@ class Ledger:
         self._write_scores(number, pa.Table.from_pylist(rows, schema=SCORES))
         self._withheld.pop(number, None)
 
+    def rows(self, number: int) -> list[dict]:
+        """Rows of a shard; none if it is not done."""
+        if not self._file(self._scores, number).exists():
+            return []
+        return completed(self._read(self._scores, number)).to_pylist()
+
     def drop(self, paths: dict[int, set[str]]) -> None:
         """Forget photos, shard by shard: they are new when they are listed again."""
         for number, gone in paths.items():

@@ -15,6 +15,7 @@ class ListedPhotos:
 
     def __init__(self, name_hashes: np.ndarray, hashes: np.ndarray, numbers: np.ndarray):
         order = np.argsort(name_hashes, kind="stable")
+        self._seen = np.zeros(len(order), bool)
         self._names, self._hashes, self._numbers = (a[order] for a in (name_hashes, hashes, numbers))
 
     def find(self, photos: list[Photo]) -> Iterator[tuple[Photo, int | None, bool]]:
@@ -25,10 +26,15 @@ class ListedPhotos:
         wanted = hashes(photos)
         places = np.searchsorted(self._names, wanted[:, 0])
         places = np.minimum(places, len(self._names) - 1)  # what comes behind the last one has another name
+        self._seen[places[self._names[places] == wanted[:, 0]]] = True
         listed, same = self._names[places] == wanted[:, 0], self._hashes[places] == wanted[:, 1]
         facts = zip(photos, listed.tolist(), self._numbers[places].tolist(), same.tolist(), strict=True)
         for photo, is_listed, number, is_same in facts:
             yield (photo, number, is_same) if is_listed else (photo, None, False)
+
+    def unseen(self) -> np.ndarray:
+        """Numbers of the shards with photos that `find` was never asked for."""
+        return np.unique(self._numbers[~self._seen])
 
 
 def hashes(photos: Iterable[Photo]) -> np.ndarray:

@@ -11,7 +11,9 @@ from functools import lru_cache
 from itertools import islice
 
 from pipelines.library.ledger import Ledger
+from pipelines.library.listed_photos import ListedPhotos
 from pipelines.library.photo import Photo
+from pipelines.library.prune import prune
 from pipelines.library.walk import Library
 from r2mrf.config import Score
 from r2mrf.imaging import images
@@ -79,21 +81,37 @@ class Listing:
             for photo, number, same in known.find(some):
                 if number is None:
                     fresh.append(photo)
+                    if former := self._under_its_former_name(photo, known):
+                        changed[former].append(photo)
                 elif photo.path in self._retried:
                     changed[number].append(photo)
                 elif not same:
                     kept = self.options.by_content and self._content_is_known(photo, number)
                     (touched if kept else changed)[number].append(photo)
-            fresh = self._shard(fresh)
+            if not self.options.prune:  # else some may be photos that have moved
+                fresh = self._shard(fresh)
         if self._stop.is_set():
             return
         for number, again in touched.items():
             self.ledger.restate(number, again)
         # forgotten first: what is killed in between lists them once more, never twice
-        self.ledger.drop({number: {photo.path for photo in gone} for number, gone in changed.items()})
-        for gone in changed.values():
-            fresh += gone
+        self.ledger.drop({number: {name for p in gone for name in _names(p)} for number, gone in changed.items()})
+        listed = {photo.path for photo in fresh}
+        fresh += [photo for gone in changed.values() for photo in gone if photo.path not in listed]
+        if self.options.prune:
+            fresh = prune(self.library, self.ledger, known, fresh)
+            fresh = self._shard(fresh)
         self._shard(fresh, fewest=1)
+
+    def _under_its_former_name(self, photo: Photo, known: ListedPhotos) -> int | None:
+        """The shard that lists a photo by the text that version 0.1 gave its name, if one does."""
+        if (former := photo.name.former_text) == photo.path:
+            return None
+        ((_, number, _),) = known.find([photo._replace(path=former)])
+        is_it = number is not None and any(
+            listed.path == former and listed.file == photo.file for listed in self.ledger.photos(number)
+        )
+        return number if is_it else None
 
     def _shard(self, photos: list[Photo], fewest: int | None = None) -> list[Photo]:
         """Put whole shards on the ledger, and a last one of at least `fewest`; what is left is returned."""
@@ -117,3 +135,8 @@ class Listing:
     @lru_cache(maxsize=64)  # noqa: B019  (lives as long as one run)
     def _contents(self, number: int) -> dict[str, str]:
         return self.ledger.contents(number)
+
+
+def _names(photo: Photo) -> set[str]:
+    """The texts under which a photo may be listed."""
+    return {photo.path, photo.name.former_text}

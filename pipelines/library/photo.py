@@ -56,6 +56,12 @@ class PhotoName(NamedTuple):
         """The address, unless the file lies on this machine."""
         return Address.parse(self.place) if is_address(self.place) else None
 
+    @property
+    def former_text(self) -> str:
+        """The text of version 0.1, in which two files could have one name."""
+        text = self.place if self.address else self.file.decode("utf-8", "backslashreplace")
+        return text if self.row is None else f"{text}#{self.row}"
+
     def __str__(self) -> str:
         text = str(self.address) if self.address else _escaped(self.file)
         if self.row is not None:

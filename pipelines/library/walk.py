@@ -59,6 +59,11 @@ class Library:
                 seen.add(photo.path)
                 yield photo
 
+    @property
+    def folders(self) -> list[str]:
+        """The sources that are folders of this machine."""
+        return [source.rstrip("/") for source in self._sources if not is_address(source) and Path(source).is_dir()]
+
     def check(self, unreadable: Iterable[str] = (), read: Iterable[str] = ()) -> None:
         """Tell missing photos from a missing source, such as an unmounted disk.
 
@@ -72,11 +77,11 @@ class Library:
         for name in self._sources:
             if is_address(name):
                 self.addresses.facts(name)
-            elif _is_gone(name):
+            elif is_empty_or_gone(name):
                 raise _gone(name)
-        lost, there = ({_holder(path) for path in paths if not is_address(path)} for paths in (unreadable, read))
+        lost, there = ({nearest_folder(path) for path in paths if not is_address(path)} for paths in (unreadable, read))
         for name in lost - there:
-            if _is_gone(name):
+            if is_empty_or_gone(name):
                 raise _gone(name)
 
     def _photos(self, source: str) -> Iterator[Photo]:
@@ -167,7 +172,7 @@ def _place(entry: tuple[str, bool]) -> str:
     return f"{path}/" if is_folder else path
 
 
-def _holder(path: str) -> str:
+def nearest_folder(path: str) -> str:
     """The folder in which a photo should lie, or the nearest one above that is there."""
     return str(next(folder for folder in Path(path).parents if not _is_missing(folder)))
 
@@ -182,7 +187,7 @@ def _is_missing(folder: Path) -> bool:
     return False
 
 
-def _is_gone(name: str) -> bool:
+def is_empty_or_gone(name: str) -> bool:
     """Whether nothing is there any more, or a folder without anything in it: where a disk was, there is one."""
     try:
         with os.scandir(name) as entries:

@@ -13,7 +13,7 @@ from pipelines.library.ledger import Ledger
 from pipelines.library.limits import Limits
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.listing import Listing
-from pipelines.library.photo import Photo
+from pipelines.library.photo import Photo, from_text
 from pipelines.library.walk import Library
 from r2mrf.config import Score
 from r2mrf.errors import UserError
@@ -151,7 +151,7 @@ def scored(path: str, fails: bool) -> dict:
 
 
 def sha256(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return hashlib.sha256(Path(from_text(path)).read_bytes()).hexdigest()
 
 
 @pytest.fixture
@@ -251,3 +251,59 @@ def test_columns_that_came_later_are_completed():
     new = completed(old)
     assert new.schema == SCORES
     assert new["reason"].to_pylist() == [None, "corrupt"]
+
+
+# --- photos that are gone, moved, or renamed by us --------------------------------------------------------
+
+
+def paths_of(out: Path) -> list[str]:
+    return sorted(Path(row["path"]).relative_to(out.parent / "photos").as_posix() for row in rows_of(out))
+
+
+def test_prune_forgets_what_is_gone_and_moves_rows(library, tmp_path):
+    out = tmp_path / "out"
+    look(library, out)
+    (library / "1.jpg").unlink()
+    (library / "moved").mkdir()
+    (library / "2.jpg").rename(library / "moved/two.jpg")
+    save_photo(library / "new.jpg", seed=99)
+    assert look(library, out, prune=True) == [["new.jpg"]]
+    assert paths_of(out) == ["0.jpg", "3.jpg", "4.jpg", "5.jpg", "6.jpg", "moved/two.jpg", "new.jpg"]
+    assert look(library, out, prune=True) == []
+
+
+def test_prune_keeps_what_may_be_on_a_missing_disk(library, tmp_path, capsys):
+    out, disk = tmp_path / "out", library / "disk"
+    save_photo(disk / "a.jpg", seed=50)
+    look(library, out)
+    (disk / "a.jpg").unlink()  # an empty folder is left, as where a disk was mounted
+    assert look(library, out, prune=True) == []
+    assert "disk/a.jpg" in paths_of(out)
+    assert "kept 1 rows" in capsys.readouterr().err
+    disk.rmdir()
+    look(library, out, prune=True)
+    assert "disk/a.jpg" not in paths_of(out)
+
+
+def test_prune_touches_no_other_source(library, tmp_path):
+    out = tmp_path / "out"
+    save_photo(library / "x/a.jpg", seed=51)
+    look(library, out)
+    (library / "6.jpg").unlink()
+    look(library / "x", out, prune=True)
+    assert "6.jpg" in paths_of(out)
+
+
+def test_a_name_that_read_like_another_is_taken_over(tmp_path):
+    """Version 0.1 gave a file with the byte FF and one with a literal \\xff the same path."""
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    save_photo(folder / "a\\xff.jpg", seed=1)
+    made = ledger(out)
+    (photo,) = Library([str(folder)]).photos()
+    old = photo._replace(path=f"{folder}/a\\xff.jpg")
+    made.commit(made.add([old]), [row(old.path)])
+    (folder / "b.jpg").write_bytes(b"")
+    (folder / "b.jpg").rename(Path(str(folder)) / "c.jpg")
+    assert look(folder, out) == [["a\\x5cxff.jpg", "c.jpg"]]
+    assert paths_of(out) == ["a\\x5cxff.jpg", "c.jpg"]
+    assert look(folder, out) == []

@@ -1,0 +1,78 @@
+"""`--prune`: rows of photos that are gone are forgotten, and a photo that was moved keeps its row, by its content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from pipelines.library.ledger import Ledger
+from pipelines.library.listed_photos import ListedPhotos
+from pipelines.library.photo import Photo
+from pipelines.library.walk import Library, is_empty_or_gone, nearest_folder
+from r2mrf.imaging import images
+
+
+def prune(library: Library, ledger: Ledger, known: ListedPhotos, fresh: list[Photo]) -> list[Photo]:
+    """Drop the rows of photos below the library's folders that are not there any more.
+
+    Photos are kept whose folder is empty, or whose nearest folder is: it may be where a disk was.
+
+    Args:
+        known: as it is after all of the library was looked up in it.
+        fresh: photos that are not listed.
+
+    Returns:
+        Those of `fresh` that were not found to be ones that had been moved.
+    """
+    library.check()
+    gone: dict[int, list[Photo]] = {}
+    kept = 0
+    for number in map(int, known.unseen()):
+        missing = [p for p in ledger.photos(number) if _is_gone(p, library)]
+        sure = [p for p in missing if not is_empty_or_gone(nearest_folder(p.name.place))]
+        kept += len(missing) - len(sure)
+        if sure:
+            gone[number] = sure
+    if kept:
+        print(f"kept {kept} rows of photos whose folder is empty: remove it, or bring its disk back", file=sys.stderr)
+    rows = {row["path"]: row for number in gone for row in ledger.rows(number)}
+    moved = _moved(fresh, [photo for photos in gone.values() for photo in photos], rows)
+    ledger.drop({number: {photo.path for photo in photos} for number, photos in gone.items()})
+    if moved:
+        number = ledger.add([photo for photo, _ in moved])
+        ledger.commit(number, [row | {"path": photo.path} for photo, row in moved])
+    found = {photo.path for photo, _ in moved}
+    return [photo for photo in fresh if photo.path not in found]
+
+
+def _is_gone(photo: Photo, library: Library) -> bool:
+    """Whether a file lay below a folder that is a source, and does so no more."""
+    name = photo.name
+    if name.address or not any(name.place.startswith(f"{folder}/") for folder in library.folders):
+        return False
+    return not os.path.lexists(name.place)
+
+
+def _moved(fresh: list[Photo], gone: list[Photo], rows: dict[str, dict]) -> list[tuple[Photo, dict]]:
+    """New photos that have the size and the content of one that is gone, with its row."""
+    by_size = defaultdict[int | None, dict[str, dict]](dict)
+    for photo in gone:
+        row = rows.get(photo.path)
+        if row and row["status"] == "ok" and photo.row is None:
+            by_size[photo.size][row["content_sha256"]] = row
+    found = []
+    for photo in fresh:
+        candidates = by_size.get(photo.size, {})
+        if candidates and photo.row is None and not photo.name.address and (row := candidates.get(_sha256(photo))):
+            found.append((photo, row))
+    return found
+
+
+def _sha256(photo: Photo) -> str:
+    try:
+        return hashlib.sha256(images.read_bytes(Path(photo.name.place))).hexdigest()
+    except images.ImageError:
+        return ""
