@@ -81,7 +81,7 @@ class Listing:
             for photo, number, same in known.find(some):
                 if number is None:
                     fresh.append(photo)
-                    if former := self._under_its_former_name(photo, known):
+                    if (former := self._under_its_former_name(photo, known)) is not None:
                         changed[former].append(photo)
                 elif photo.path in self._retried:
                     changed[number].append(photo)
