@@ -80,9 +80,8 @@ class Listing:
         while (some := list(islice(photos, AT_A_TIME))) and not self._stop.is_set():
             for photo, number, same in known.find(some):
                 if number is None:
-                    fresh.append(photo)
-                    if (former := self._under_its_former_name(photo, known)) is not None:
-                        changed[former].append(photo)
+                    former = self._under_its_former_name(photo, known)
+                    (fresh if former is None else changed[former]).append(photo)
                 elif photo.path in self._retried:
                     changed[number].append(photo)
                 elif not same:
@@ -96,8 +95,8 @@ class Listing:
             self.ledger.restate(number, again)
         # forgotten first: what is killed in between lists them once more, never twice
         self.ledger.drop({number: {name for p in gone for name in _names(p)} for number, gone in changed.items()})
-        listed = {photo.path for photo in fresh}
-        fresh += [photo for gone in changed.values() for photo in gone if photo.path not in listed]
+        for gone in changed.values():
+            fresh += gone
         if self.options.prune:
             fresh = prune(self.library, self.ledger, known, fresh)
             fresh = self._shard(fresh)
