@@ -303,6 +303,6 @@ def test_a_name_that_read_like_another_is_taken_over(tmp_path):
     old = photo._replace(path=f"{folder}/a\\xff.jpg")
     made.commit(made.add([old]), [row(old.path)])
     save_photo(folder / "c.jpg", seed=2)
-    assert look(folder, out) == [["a\\x5cxff.jpg", "c.jpg"]]
+    assert look(folder, out) == [["c.jpg", "a\\x5cxff.jpg"]]
     assert paths_of(out) == ["a\\x5cxff.jpg", "c.jpg"]
     assert look(folder, out) == []
