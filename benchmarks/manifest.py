@@ -20,9 +20,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.harness.apart import largest_memory
 from benchmarks.harness.figures import Figure, exponent, main, timed
-from pipelines.library.columns import SCORES
+from pipelines.library.columns import SCORES, Limits
 from pipelines.library.ledger import Ledger
-from pipelines.library.limits import Limits
 from pipelines.library.listing import Listing
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library

@@ -217,6 +217,12 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _pixels(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_PIXELS):
+        raise argparse.ArgumentTypeError(f"{text}: give a number of pixels from 1 to {MOST_PIXELS}")
+    return int(text)
+
+
 def _two_values(text: str) -> tuple[int, int]:
     black, comma, white = text.partition(",")
     if not (

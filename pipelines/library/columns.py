@@ -1,11 +1,20 @@
-"""The columns of a shard's table of scores, and of its manifest. Everything that names columns derives from here."""
+"""A row of the table of scores: its columns, the limits of its verdict; and the columns of a manifest. Everything that
+names columns derives from here."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# What is read of how a photo was taken, see `r2mrf.imaging.exif`.
+from r2mrf.config import Score
+from r2mrf.errors import UserError
+from r2mrf.prediction import focus
+
+# What is read of how a photo was taken, see `r2mrf.prediction.exif`.
 TAKEN = pa.schema(
     [
         ("taken", pa.string()),
@@ -68,3 +77,33 @@ def completed(table: pa.Table) -> pa.Table:
         told = pc.list_element(pc.split_pattern(table["error"], ":", max_splits=1), 0)
         table = table.set_column(table.column_names.index("reason"), "reason", pc.coalesce(table["reason"], told))
     return table.select([name for name in SCORES.names if name in table.column_names])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of blur_fraction, 0 to 1: below the first a photo is sharp, above the second blurred.
+
+    Raises:
+        UserError: they are no such numbers, or in the wrong order.
+    """
+
+    sharp_below: float = Score.model_fields["sharp_below"].default
+    blurred_above: float = Score.model_fields["blurred_above"].default
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sharp_below < self.blurred_above <= 1:
+            raise UserError(
+                f"sharp below {self.sharp_below:g} and blurred above {self.blurred_above:g}: "
+                "give limits from 0 to 1, the first smaller than the second"
+            )
+
+    @classmethod
+    def of(cls, options: Score) -> Limits:
+        """The limits of a scoring run."""
+        return cls(options.sharp_below, options.blurred_above)
+
+    def verdict(self, row: Mapping[str, Any]) -> str | None:
+        """Verdict of a row of `columns.SCORES`; None if the photo failed."""
+        if row["status"] != "ok":
+            return None
+        return focus.verdict(row["blur_fraction"], row["contrast"], self.sharp_below, self.blurred_above)

@@ -21,8 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import MANIFEST, SCORES, completed
-from pipelines.library.limits import Limits
+from pipelines.library.columns import MANIFEST, SCORES, Limits, completed
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo

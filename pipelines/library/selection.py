@@ -16,6 +16,7 @@ from pathspec import GitIgnoreSpec
 
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import images
+from r2mrf.imaging.formats import RAW_SUFFIXES, UNREAD
 from r2mrf.system.address import redacted
 
 IGNORE_FILE = ".r2mrfignore"
@@ -28,12 +29,10 @@ MACHINES = {
     "system volume information", ".picasaoriginals", ".dtrash",
 }  # fmt: skip
 
-# Suffixes of pictures that no decoder here reads; a format that becomes readable leaves this by `images.SUFFIXES`.
-PICTURES = {
-    ".heic", ".heif", ".hif", ".jxl", ".psd", ".psb", ".svg", ".svgz", ".eps", ".ai", ".xcf", ".kra", ".ico", ".icns",
-    ".tga", ".dds", ".exr", ".hdr", ".pcx", ".wmf", ".emf", ".djvu", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw",
-    ".srf", ".sr2", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw", ".x3f", ".3fr", ".iiq", ".mrw", ".rwl", ".erf",
-    ".kdc", ".dcr", ".mos", ".gpr", ".jfif", ".pjpeg", ".pjp", ".mpo", ".avifs", ".jxr", ".wdp", ".pbm", ".pnm", ".bpg",
+# Suffixes of pictures that may not be read; a format that becomes readable is taken by `images.SUFFIXES`.
+PICTURES = set(UNREAD) | {
+    ".jxl", ".heic", ".heif", ".hif", ".svgz", ".kra", ".pcx", ".wmf", ".emf", ".djvu", ".srf", ".sr2", ".rwl", ".erf",
+    ".kdc", ".dcr", ".mos", ".gpr", ".jxr", ".wdp", ".pbm", ".pnm", ".bpg",
 }  # fmt: skip
 
 # Suffixes of what lies beside photos and is none; files of any other suffix are told by their first bytes.
@@ -46,6 +45,7 @@ OTHERS = {
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 
 MACHINE, EXCLUDED, FORMAT = "made by a program", "excluded", "format not read"
+BESIDE = "raw file beside its JPEG"  # one photo, of which the JPEG is scored
 
 
 class Selection:
@@ -98,6 +98,14 @@ class Selection:
     def _leave(self, reason: str) -> bool:
         self.left_out[reason] += 1
         return False
+
+
+def raws_beside_jpegs(names: Iterable[str]) -> list[str]:
+    """Raw files of a folder that are one photo with a JPEG there: the same stem, whatever the letters' case."""
+    names = list(names)
+    jpegs = {p.stem.lower() for p in map(PurePosixPath, names) if p.suffix.lower() in (".jpg", ".jpeg")}
+    raws = (p for p in map(PurePosixPath, names) if p.suffix.lower() in RAW_SUFFIXES)
+    return [p.name for p in raws if p.stem.lower() in jpegs]
 
 
 class IgnoreFiles:

@@ -18,7 +18,7 @@ from pyarrow.fs import FileType
 from pipelines.library import lists
 from pipelines.library.out_folder import MARKER, OutFolder
 from pipelines.library.photo import Photo, local_photo, remote_photo
-from pipelines.library.selection import IGNORE_FILE, IgnoreFiles, Selection
+from pipelines.library.selection import BESIDE, IGNORE_FILE, IgnoreFiles, Selection, raws_beside_jpegs
 from pipelines.storage.addresses import Addresses, as_local, without_secrets
 from r2mrf.config import Score
 from r2mrf.errors import UserError
@@ -146,6 +146,9 @@ class Library:
             above, _, name = path.rpartition("/")
             run = written.get(above)
             ignored.enter(path, IGNORE_FILE in found)
+            for raw in raws_beside_jpegs(name for name, (_, is_folder) in found.items() if not is_folder):
+                del found[raw]
+                self.selection.left_out[BESIDE] += 1
             kept = []
             for entry_name, (entry, is_folder) in found.items():
                 if entry_name.startswith(".r2mrf-") or (run and run.is_ours(name, entry_name)):

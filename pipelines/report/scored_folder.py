@@ -10,8 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import ADDED, SCORES, completed
-from pipelines.library.limits import Limits
+from pipelines.library.columns import ADDED, SCORES, Limits, completed
 from r2mrf.errors import UserError
 
 

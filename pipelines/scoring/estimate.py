@@ -7,8 +7,8 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
+from pipelines.library.columns import Limits
 from pipelines.library.ledger import Ledger
-from pipelines.library.limits import Limits
 from pipelines.library.listing import AT_A_TIME
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library

@@ -25,7 +25,7 @@ def score_library(
 
 def failures(out: Path, fingerprint: str) -> Iterator[str]:
     """A sentence for each photo that failed."""
+    from pipelines.library.columns import Limits
     from pipelines.library.ledger import Ledger
-    from pipelines.library.limits import Limits
 
     return (f"{row['path']}: {row['error']}" for row in Ledger(out, fingerprint, Limits()).failed())

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from pipelines.cluster.progress import progress
 from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
+from pipelines.library.columns import Limits
 from pipelines.library.ledger import Ledger
-from pipelines.library.limits import Limits
 from pipelines.library.listing import MOST, Listing
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import to_text

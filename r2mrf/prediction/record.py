@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from r2mrf.config import Score
-from r2mrf.imaging import exif, images
-from r2mrf.imaging.exif import Taken
+from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.prediction import exif
 from r2mrf.prediction.analyser import Analysis
+from r2mrf.prediction.exif import Taken
 from r2mrf.prediction.focus import Focus, describe, local_contrast
 
 if TYPE_CHECKING:  # what only reads photos needs no network

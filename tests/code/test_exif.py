@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from r2mrf.imaging import exif
-from r2mrf.imaging.exif import Taken
+from r2mrf.prediction import exif
+from r2mrf.prediction.exif import Taken
 
 
 def photo(main: dict | None = None, taken: dict | None = None, xmp: bytes = b"", kind: str = "JPEG") -> bytes:

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.library.columns import Limits
 from pipelines.library.ledger import Ledger
-from pipelines.library.limits import Limits
 from pipelines.library.listing import Listing
 from pipelines.library.walk import Library
 from pipelines.scoring import reader

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.columns import ADDED, SCORES, completed
+from pipelines.library.columns import ADDED, SCORES, Limits, completed
 from pipelines.library.ledger import Ledger
-from pipelines.library.limits import Limits
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.listing import Listing
 from pipelines.library.photo import Photo, from_text

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.library.columns import Limits
 from pipelines.library.ledger import Ledger
-from pipelines.library.limits import Limits
 from pipelines.library.out_folder import MARKER, OutFolder
 from pipelines.library.photo import Photo
 from r2mrf.errors import UserError

@@ -79,3 +79,13 @@ def test_patterns_that_are_none(tmp_path):
     save_photo(tmp_path / "a.jpg")
     with pytest.raises(UserError, match=r"--exclude: .*give patterns as .gitignore has them"):
         Library([str(tmp_path)], Score(exclude=("!",)))
+
+
+def test_a_raw_file_beside_its_jpeg_is_one_photo_with_it(tmp_path):
+    data = save_photo(tmp_path / "p/IMG_1.JPG").read_bytes()
+    for name in ("IMG_1.CR2", "img_1.dng", "IMG_2.NEF", "deep/IMG_1.CR2"):
+        (tmp_path / "p" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "p" / name).write_bytes(data)
+    found, left_out = look(tmp_path / "p")
+    assert found == {"IMG_1.JPG", "IMG_2.NEF", "deep/IMG_1.CR2"}
+    assert left_out == {"raw file beside its JPEG": 2}
