@@ -16,6 +16,7 @@ from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.imaging.resize import resize
 from r2mrf.prediction.analyser import Analysis
 from r2mrf.prediction.focus import Focus, Thresholds, describe, local_contrast
+from r2mrf.system.sandbox import Guard, Lost
 
 if TYPE_CHECKING:  # what only reads photos needs no network
     from r2mrf.prediction.predictor import Predictor
@@ -65,6 +66,20 @@ def read_photo(source: str | bytes, preprocess: Preprocess, max_pixels: int) -> 
     return shrink(images.read_bytes(source) if isinstance(source, str) else source, preprocess, max_pixels)
 
 
+def read_guarded(guard: Guard, source: str | bytes) -> Shrunk:
+    """Call a guard of `read_photo`; whatever ends its process is a reason why the photo cannot be used.
+
+    Raises:
+        images.ImageError: the photo cannot be used.
+    """
+    try:
+        return guard(source)
+    except MemoryError:
+        raise images.ImageError("too_large", "does not fit into memory") from None
+    except Lost as error:
+        raise images.ImageError(error.reason, str(error)) from None
+
+
 def focus_of(analysis: Analysis, photo: Shrunk, score: Score) -> Focus:
     """Sum up the map of a photo's shrunk pixels. Shares are those of the photo within its borders."""
     thresholds = Thresholds(score.sharp_below, score.blurred_above)
@@ -91,10 +106,16 @@ def record(predictor: Predictor, data: bytes, score: Score) -> dict:
     return record_and_map(predictor, data, score)[0]
 
 
-def record_and_map(predictor: Predictor, data: bytes, score: Score) -> tuple[dict, np.ndarray | None]:
-    """Return the record and the map of all of the photo, float32 S×S; None if it failed."""
+def record_and_map(
+    predictor: Predictor, data: bytes, score: Score, guard: Guard | None = None
+) -> tuple[dict, np.ndarray | None]:
+    """Return the record and the map of all of the photo, float32 S×S; None if it failed.
+
+    Args:
+        guard: of `read_photo`; None = decode in this process.
+    """
     try:
-        shrunk = shrink(data, predictor.preprocess, score.max_pixels)
+        shrunk = read_guarded(guard, data) if guard else shrink(data, predictor.preprocess, score.max_pixels)
     except images.ImageError as error:
         return dict.fromkeys(RECORD) | {"status": "failed", "error": str(error)}, None
     analysis = predictor.analyse_batch(shrunk.pixels[None])[0]
