@@ -192,8 +192,11 @@ def _download(model: Registered) -> None:
     model.folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=model.folder.parent) as scratch:
         whole, ours = Path(scratch) / "whole", Path(scratch) / "ours"
-        whole.mkdir()
-        mlflow.artifacts.download_artifacts(str(_moved(model) or model.uri), dst_path=str(whole))
+        if moved := _moved(model):
+            whole = moved
+        else:
+            whole.mkdir()
+            mlflow.artifacts.download_artifacts(model.uri, dst_path=str(whole))
         try:
             artifacts = mlflow.models.Model.load(whole).flavors["python_function"]["artifacts"]
             found = whole / artifacts[CHECKPOINT]["path"]
