@@ -40,15 +40,16 @@ class Graph(nn.Module):
         """Return (`defocus`, `steps`)."""
         outputs = self.network(photos)
         steps = [self.network.fuse(sides) for sides in outputs.sides[-AGREEMENT_STEPS:]]
-        return outputs.fused.float().sigmoid().squeeze(1), torch.cat(steps, dim=1).float().sigmoid()
+        return outputs.fused.float().sigmoid()[:, 0], torch.cat(steps, dim=1).float().sigmoid()
 
 
-def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
+def to_onnx(network: R2MRF, folded: bool = True, size: int | None = None) -> bytes:
     """Write the graph as an ONNX file. Batch, height and width are free; height and width at least 32.
 
     Args:
         folded: write the network `for_inference`, and compute beforehand what depends on weights alone. If not, the
             graph holds the weights of the network itself, by their names.
+        size: fix height and width to it.
 
     Raises:
         GraphError: the package onnx is missing, or ONNX has no operator for something that the network does.
@@ -60,11 +61,13 @@ def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
         OUTPUTS[0]: {0: "batch", 1: "height", 2: "width"},
         OUTPUTS[1]: {0: "batch", 2: "rows", 3: "columns"},
     }
+    if size:
+        sizes = {name: {0: "batch"} for name in sizes}
     names: dict[str, Any] = {"input_names": [INPUT], "output_names": list(OUTPUTS), "dynamic_axes": sizes}
     # EVAL would fold the normalisation whatever it is asked
     mode = torch.onnx.TrainingMode.EVAL if folded else torch.onnx.TrainingMode.PRESERVE
     options: dict[str, Any] = {"training": mode, "do_constant_folding": folded, "opset_version": OPSET}
-    graph, example = Graph(for_inference(network) if folded else network), torch.zeros(1, 3, 64, 64)
+    graph, example = Graph(for_inference(network) if folded else network), torch.zeros(1, 3, size or 64, size or 64)
     file: Any = io.BytesIO()  # torch takes it; its types know of paths only
     try:
         with warnings.catch_warnings():
