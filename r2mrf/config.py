@@ -184,10 +184,11 @@ class Tune(Section):
 
 
 class Ablate(Section):
-    """How long ablations may train, in minutes, and how many steps a row."""
+    """How long ablations may train, in minutes, how many steps a row, and how many pairs compare them."""
 
     minutes: Amount
     steps: Positive
+    validation: Positive
 
 
 class Evaluate(Section):

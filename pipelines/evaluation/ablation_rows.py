@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from pipelines.training.recipe import NOT_IN_FINGERPRINT
 from r2mrf.config import Config
-from r2mrf.system.fingerprint import fingerprint, of_code
+from r2mrf.system.fingerprint import fingerprint
 
-STEPS = range(9)  # T
+STEPS = (0, 1, 2, 3, 4, 6, 8)  # T
 BACKBONES = {"vgg16": "vgg16.tv_in1k", "densenet161": "densenet161.tv_in1k"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A network to train. `profile`: whose recipe; `model`: what is other than in it."""
+    """A network to train.
+
+    Attributes:
+        profile: whose architecture and recipe it has.
+        model, train: what differs from them.
+        repeat: 0, or the number of a further run of the row with other random numbers.
+    """
 
     name: str
     what: str
     profile: str
     model: dict = field(default_factory=dict)
+    train: dict = field(default_factory=dict)
+    repeat: int = 0
 
     @property
     def needs_gpu(self) -> bool:
@@ -27,31 +36,56 @@ class Row:
         return self.profile == "paper"
 
     @property
+    def base(self) -> str:
+        """Name of the row that this one repeats; its own if it repeats none."""
+        return self.name.partition(".")[0]
+
+    @property
     def command(self) -> str:
-        """Trains and measures this row, whatever the budget."""
+        """The command that trains and measures this row, whatever the budget."""
         return f"python -m pipelines.ablate {self.name}"
 
     def config(self, config: Config) -> Config:
-        """What is trained: from the backbone's ImageNet weights, as long as `ablate.steps` says, or as the paper."""
-        train = {"start": "", "mix": ()} | ({"steps": config.ablate.steps} if self.profile == "lite" else {})
+        """Parameters of the training: from the backbone's ImageNet weights, on data/augmented alone.
+
+        It takes as many steps as `ablate.steps` says, or of the profile paper as that one does.
+        """
+        train = {"start": "", "mix": (), "repeat": self.repeat, "validation": config.ablate.validation} | self.train
+        if self.profile == "lite":
+            train["steps"] = config.ablate.steps
         return config.model_copy(update={"profile": self.profile}).but(self.model, train)
 
-    def key(self, config: Config, data: list[str]) -> str:
-        """Fingerprint of all that the row depends on, the same on every machine."""
+    def key(self, config: Config, data: str) -> str:
+        """Fingerprint of data and parameters: the same on every machine and with every version of the code."""
         ours = self.config(config)
         recipe = ours.train.model_dump(exclude=NOT_IN_FINGERPRINT)
-        return fingerprint(
-            ours.seed, ours.model.model_dump(), recipe, data, of_code("training.trainer", "data.batches")
-        )
+        return fingerprint(ours.seed, ours.model.model_dump(), recipe, data)
 
 
 def rows(config: Config) -> list[Row]:
-    """All of them, those first that say most. Where two name the same network it is trained once."""
+    """All rows, those first that say most. Where two name the same network it is trained once."""
     own = config.profile
-    return [
+    weight = config.train.side_weight
+    first = [
         Row("full", "the network as it is", own),
         Row("no_rrm", "side maps refined directly, without residual learning", own, {"rrm": False}),
-        *(Row(f"T{steps}", f"{steps} recurrent steps", own, {"steps": steps}) for steps in STEPS),
+        *(_of_steps(own, steps) for steps in (0, 1)),
+    ]
+    return [
+        *first,
+        *_repeated(first, 1),
+        *(_of_steps(own, steps) for steps in STEPS if steps > 1),
+        Row(
+            "side_growing",
+            "side outputs weigh more from step to step, each twice the one before",
+            own,
+            {},
+            {"side_growth": 2.0},
+        ),
+        Row("side_small", "side outputs weigh a tenth", own, {}, {"side_weight": weight / 10}),
+        Row("side_last", "only the last step's side outputs are learnt from, nearly", own, {}, {"side_growth": 100.0}),
+        Row("unshared", "a refinement module of its own for every step", own, {"share_steps": False}),
+        *_repeated(first, 2),
         Row("lite", "backbone EfficientNet-Lite0, profile lite", "lite"),
         *(
             Row(name, f"backbone {name}, profile paper", "paper", {"backbone": backbone})
@@ -59,3 +93,12 @@ def rows(config: Config) -> list[Row]:
         ),
         Row("resnext101", "backbone ResNeXt-101 32×4d, profile paper", "paper"),
     ]
+
+
+def _of_steps(profile: str, steps: int) -> Row:
+    return Row(f"T{steps}", f"{steps} recurrent step{'s' * (steps != 1)}", profile, {"steps": steps})
+
+
+def _repeated(rows: list[Row], repeat: int) -> Iterator[Row]:
+    for row in rows:
+        yield replace(row, name=f"{row.name}.{repeat}", what=f"{row.what}; run {repeat + 1}", repeat=repeat)

@@ -1,40 +1,45 @@
-"""The held-out pairs: the name of their set, and the counts of a network's maps on them."""
+"""Held-out pairs: the name of their set, the pixels of each, and the counts of a network's maps on them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from pipelines.project.folders import PREPARED
-from pipelines.storage.outputs import here
+from r2mrf.imaging import images
 from r2mrf.system.fingerprint import fingerprint
 
 if TYPE_CHECKING:  # where no row of an ablation is run, torch and Ray are not needed
     from r2mrf.evaluation.metrics import Counts
-    from r2mrf.training.trainer import Trainer
+    from r2mrf.network.checkpoint import Checkpoint
 
 BRANCHES = tuple(f"O{branch}" for branch in range(1, 6))
 
 
 def name_of(pairs: pa.Table) -> str:
-    """Names the test set: only figures of one set may be compared."""
+    """Name of a set of pairs, from their hashes: only figures of one set may be compared."""
     return fingerprint(pairs["sha256"].to_pylist())
 
 
-def branch_counts(trainer: Trainer) -> dict[str, Counts]:
-    """Counts on the test pairs of the fused map, and of each branch's own output after its last step, O1 … O5."""
+def decoded(pairs: pa.Table) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield photo (uint8 H×W×3) and mask (uint8 H×W, white = defocused) of each row."""
+    for batch in pairs.select(["image", "mask"]).to_batches(max_chunksize=16):
+        for pair in batch.to_pylist():
+            yield images.decode(pair["image"]), images.decode_mask(pair["mask"])
+
+
+def branch_counts(trained: Checkpoint, pairs: pa.Table) -> dict[str, Counts]:
+    """Counts of the fused map, and of each branch's own output after its last step, O1 … O5."""
     import torch
 
-    from r2mrf.data import shards
     from r2mrf.evaluation.metrics import Counts
-    from r2mrf.imaging import images
     from r2mrf.imaging.maps import to_uint8
 
-    network, preprocess = trainer.averaged_network().cpu(), trainer.preprocess
+    network, preprocess = trained.network.eval(), trained.preprocess
     counts = {name: Counts() for name in ("fused", *BRANCHES)}
-    for pair in shards.read(here(PREPARED), "test-*.parquet", columns=["image", "mask"]).to_pylist():
-        rgb, mask = images.decode(pair["image"]), images.decode_mask(pair["mask"])
+    for rgb, mask in decoded(pairs):
         x = torch.from_numpy(preprocess.normalise(preprocess.shrink(rgb)[None])).contiguous(
             memory_format=torch.channels_last
         )

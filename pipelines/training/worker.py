@@ -1,4 +1,4 @@
-"""What each training worker does: its share of every batch, validation, reports with checkpoints."""
+"""The loop of a training worker: its share of every batch, validation, reports with checkpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +15,7 @@ import pyarrow as pa
 import torch
 import torch.distributed as dist
 from pyarrow.fs import FileSystem
+from torch import nn
 
 from pipelines.training import tables
 from r2mrf.config import Config
@@ -25,7 +26,7 @@ from r2mrf.training.trainer import NotFinite, Trainer, validate
 
 
 def work(arguments: dict) -> dict | None:
-    """Ray Train's function for a worker: train from the last checkpoint, or from the start, to the end."""
+    """Train from the last checkpoint, or from the start, to the end: the function that Ray Train runs in a worker."""
     import ray.train
     from ray.train.torch import prepare_model
 
@@ -36,24 +37,44 @@ def work(arguments: dict) -> dict | None:
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(max(cores() // context.get_local_world_size(), 1))
-    _be_deterministic()
+    be_deterministic()
     trainer = _begun(config, arguments, rank)
     module = prepare_model(trainer.network)  # averages gradients over the workers
     data = tables.read(config, arguments["folders"])
+    try:
+        learn(trainer, module, data, lambda figures: _report(trainer, figures, rank), rank, world)
+    except NotFinite as error:  # every worker sees the same gradient: all end here
+        return {"not_finite": of_all(str(error))}
+    return None
+
+
+def learn(
+    trainer: Trainer,
+    module: nn.Module,
+    data: tables.Tables,
+    report: Callable[[dict[str, float]], None],
+    rank: int = 0,
+    world: int = 1,
+) -> None:
+    """Train from the trainer's step to the last one, and `report` figures every `report_every` steps.
+
+    Args:
+        module: the trainer's network, or a wrapper of it that averages gradients over the workers.
+        rank, world: number of this worker, and of how many.
+
+    Raises:
+        NotFinite: the loss or its gradient is not a number any more.
+    """
+    config = trainer.config
     samples = Samples(data.learn, trainer.preprocess, config.train.crop, config.run_seed, data.others)
     meter = Meter(config.train.batch)
     for batch in prefetch(samples, config, trainer.step, rank, world):
         meter.waited()
-        try:
-            values = trainer.train_step(module, batch, share=len(batch.photos) * world / config.train.batch)
-        except NotFinite as error:  # every worker sees the same gradient: all end here
-            return {"not_finite": of_all(str(error))}
+        values = trainer.train_step(module, batch, share=len(batch.photos) * world / config.train.batch)
         meter.stepped(values)
         if trainer.step % config.train.report_every == 0 or trainer.step == config.train.steps:
-            figures = meter.read() | _validation(trainer, data.held_back, rank, world)
-            _report(trainer, figures, rank)
+            report(meter.read() | _validation(trainer, data.held_back, rank, world))
             meter.restart()
-    return None
 
 
 def _begun(config: Config, arguments: dict, rank: int) -> Trainer:
@@ -74,8 +95,8 @@ def _begun(config: Config, arguments: dict, rank: int) -> Trainer:
     return trainer
 
 
-def _be_deterministic() -> None:
-    """On a GPU too the same steps give the same weights, at some cost of speed; processors need nothing."""
+def be_deterministic() -> None:
+    """Let the same steps give the same weights on a GPU too, at some cost of speed; processors need nothing."""
     torch.set_flush_denormal(True)  # denormal numbers slow a processor down many times
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -84,18 +105,23 @@ def _be_deterministic() -> None:
 
 
 def _report(trainer: Trainer, figures: dict, rank: int) -> None:
-    """Figures (averaged over the workers) and state to Ray, and a line of progress."""
-    figures = {"step": trainer.step, **_over_workers(figures)}
-    trainer.history.append(figures)
+    """Report figures (averaged over the workers) and state to Ray, and print a line of progress."""
+    trainer.history.append({"step": trainer.step, **_over_workers(figures)})
     if rank == 0:
-        left = (trainer.train.steps - trainer.step) * trainer.train.batch / figures["images_per_second"]
-        shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if name != "step")
-        print(f"step {trainer.step}/{trainer.train.steps}: {shown}, {left:.0f} s left", flush=True)
+        print(progress_line(trainer), flush=True)
     _hand_over(trainer, rank)
 
 
+def progress_line(trainer: Trainer) -> str:
+    """The last figures in a line, with the seconds that are left."""
+    figures = trainer.history[-1]
+    left = (trainer.train.steps - trainer.step) * trainer.train.batch / figures["images_per_second"]
+    shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if name != "step")
+    return f"step {trainer.step}/{trainer.train.steps}: {shown}, {left:.0f} s left"
+
+
 def _hand_over(trainer: Trainer, rank: int) -> None:
-    """The last figures to Ray, and from rank 0 the state."""
+    """Hand the last figures to Ray, and from rank 0 the state."""
     import ray.train
 
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +133,7 @@ def _hand_over(trainer: Trainer, rank: int) -> None:
 
 
 def prefetch(samples: Samples, config: Config, start: int, rank: int, world: int) -> Iterator[Batch]:
-    """This worker's share of each batch from step `start` on; the next is decoded while one is learnt from."""
+    """Yield this worker's share of each batch from step `start` on; the next is decoded while one is learnt from."""
 
     def share(step: int) -> Batch:
         return samples.batch(batch_positions(step, config.train.batch, rank, world))
@@ -145,7 +171,7 @@ def _over_workers(figures: dict[str, float]) -> dict[str, float]:
 
 
 def of_all(message: str) -> str:
-    """What the worker says in whose share the loss is not finite; the others only share its gradient."""
+    """Message of the worker whose own loss was not finite; the others only received its gradient."""
     if not dist.is_initialized():
         return message
     messages: list[str] = [""] * dist.get_world_size()

@@ -20,9 +20,13 @@ def test_a_row_of_the_ablation_is_trained_and_measured(workspace):
     workspace.run("python", "-m", "pipelines.ablate", "T1")
     measured = workspace.root / "reports/ablate/measured.json"
     (row,) = json.loads(measured.read_text()).values()
-    assert (row["steps"], row["training_steps"], row["figures"]["O5"]["images"]) == (1, 4, 3)
+    assert (row["steps"], row["training_steps"], row["figures"]["O5"]["images"]) == (1, 4, 1)
     assert [report["step"] for report in row["history"]] == [2, 4]
     assert row["seconds"] > 0
     assert "| T1 |" in (workspace.root / "reports/ablate/table.md").read_text()
     workspace.run("python", "-m", "pipelines.ablate", "T1")  # done once
     assert list(json.loads(measured.read_text()).values()) == [row]
+    workspace.run("python", "-m", "pipelines.ablate", "--threads", "1", "T0")  # without Ray
+    workspace.run("python", "-m", "pipelines.ablate", "--test", "all")
+    rows = {row["row"]: row for row in json.loads(measured.read_text()).values()}
+    assert [rows[name]["test"]["fused"]["images"] for name in ("T0", "T1")] == [3, 3]

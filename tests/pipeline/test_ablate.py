@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.ablate import MEASURED, ablate
-from pipelines.evaluation.ablation_rows import Row, rows
-from pipelines.evaluation.held_out import branch_counts
+from pipelines.ablate import ablate
+from pipelines.evaluation import ablation_runs
+from pipelines.evaluation.ablation_rows import STEPS, Row, rows
+from pipelines.evaluation.held_out import BRANCHES, branch_counts
+from pipelines.evaluation.looks import LOOKS, looks
+from pipelines.evaluation.measured_rows import MEASURED
 from r2mrf.config import Config, Model, load
 from r2mrf.data import shards
 from r2mrf.errors import UserError
@@ -26,7 +29,7 @@ TINY = {"amdf_width": 4, "width": 2, "input_size": 64, "weights": "random"}
 def config(minutes: float = 0, profile: str = "lite") -> Config:
     given = load(PARAMS).model_copy(update={"profile": profile})
     values = given.but(model=TINY, train={"crop": 64}).model_dump()
-    return Config.model_validate(values | {"ablate": {"minutes": minutes, "steps": 4}})
+    return Config.model_validate(values | {"ablate": {"minutes": minutes, "steps": 4, "validation": 1}})
 
 
 def row(name: str, given: Config | None = None) -> Row:
@@ -49,7 +52,7 @@ def head_parameters(model: Model) -> int:
     return (channels * model.amdf_width + model.amdf_width) + (channels + 5) + 6
 
 
-@pytest.mark.parametrize("steps", range(9))
+@pytest.mark.parametrize("steps", STEPS)
 def test_rows_of_steps_have_so_many(steps):
     ours = model(f"T{steps}")
     assert ours.steps == steps
@@ -91,10 +94,29 @@ def test_rows_of_backbones_have_that_backbone(name, channels):
 
 
 def test_rows_that_name_the_same_network_are_one():
-    keys = {name: row(name).key(config(), ["data"]) for name in ("full", "T6", "lite", "T5", "no_rrm")}
+    keys = {name: row(name).key(config(), "data") for name in ("full", "T6", "lite", "T4", "no_rrm", "full.1")}
     assert keys["full"] == keys["T6"] == keys["lite"]
-    assert len(set(keys.values())) == 3
-    assert row("full").key(config(), ["other data"]) != keys["full"]
+    assert len(set(keys.values())) == 4
+    assert row("full").key(config(), "other data") != keys["full"]
+
+
+def test_a_repeated_row_has_other_random_numbers_and_the_same_pairs_held_back():
+    first, second = (row(name).config(config()) for name in ("T1", "T1.1"))
+    assert second.run_seed != first.run_seed
+    assert second.but(train={"repeat": 0}) == first
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("unshared", {"model": {"share_steps": False}}),
+        ("side_growing", {"train": {"side_growth": 2.0}}),
+        ("side_small", {"train": {"side_weight": 0.086 / 10}}),
+    ],
+)
+def test_rows_of_the_loss_and_of_sharing_differ_in_that_alone(name, change):
+    full, other = (row(n).config(config()) for n in ("full", name))
+    assert other == full.but(**change)
 
 
 def test_rows_begin_alike_whatever_training_starts_from():
@@ -128,17 +150,18 @@ def test_without_a_budget_every_row_says_how_it_is_run(here, capsys):
     ablate(config(minutes=0))
     lines = table()
     assert list(lines) == [
-        *("full", "O1", "O2", "O3", "O4", "O5", "no_rrm", *(f"T{t}" for t in range(9))),
-        *("lite", "vgg16", "densenet161", "resnext101"),
+        *("full", "O1", "O2", "O3", "O4", "O5", "no_rrm", "T0", "T1", "full.1", "no_rrm.1", "T0.1", "T1.1"),
+        *("T2", "T3", "T4", "T6", "T8", "side_growing", "side_small", "side_last", "unshared"),
+        *("full.2", "no_rrm.2", "T0.2", "T1.2", "lite", "vgg16", "densenet161", "resnext101"),
     ]
     for name, line in lines.items():
         assert line["status"] == "not run"
         assert line["f_05"] == line["seconds"] == ""
-        owner = "full" if name.startswith("O") else name
+        owner = "full" if name in BRANCHES else name
         assert line["command"].startswith(f"python -m pipelines.ablate {owner} (")
     assert "needs a GPU" in lines["vgg16"]["command"]
     assert "| vgg16 |" in Path("reports/ablate/table.md").read_text()
-    assert "0 rows measured, 20 not run" in capsys.readouterr().out
+    assert "0 rows measured, 30 not run" in capsys.readouterr().out
     assert Path("reports/ablate/loss.png").is_file()
     assert Path("reports/ablate/steps.png").is_file()
 
@@ -154,7 +177,8 @@ def trained(monkeypatch) -> list[str]:
     done: list[str] = []
 
     def fit(config: Config, key: str, states, stage: str) -> Trainer:
-        done.append(f"T{config.model.steps}" + ("" if config.model.rrm else " without RRM"))
+        repeated = f".{config.train.repeat}" if config.train.repeat else ""
+        done.append(f"T{config.model.steps}" + ("" if config.model.rrm else " without RRM") + repeated)
         states.files.create_dir(f"{states.root}/{states.name}")
         trainer = Trainer(config, key)
         trainer.step = config.train.steps
@@ -162,7 +186,7 @@ def trained(monkeypatch) -> list[str]:
         trainer.history = [{"step": trainer.step, "loss": 1.0, "loss_fused": 0.5, "images_per_second": rate}]
         return trainer
 
-    monkeypatch.setattr("pipelines.training.run.fit", fit)
+    monkeypatch.setattr(ablation_runs, "fit", fit)
     return done
 
 
@@ -174,18 +198,18 @@ def test_rows_are_run_until_the_budget_is_spent_and_never_twice(here, trained):
     assert measured == {"full", "T6", "lite", "O1", "O2", "O3", "O4", "O5", "no_rrm", "T0"}
     assert lines["full"]["seconds"] == "60.0"
     assert lines["full"]["epochs"] == str(round(4 * 16 / 3, 3))
-    assert "3 training images, 3 test pairs" in lines["full"]["data"]
+    assert "3 training images without 1 pairs" in lines["full"]["learnt_from"]
     assert lines["full"] == lines["T6"] | {key: lines["full"][key] for key in ("row", "what", "command")}
     assert float(lines["O1"]["mae"]) != float(lines["full"]["mae"])
     before = json.loads(MEASURED.read_text())
     ablate(config(minutes=4.5))
-    assert trained[3:] == ["T1", "T2"]
+    assert trained[3:] == ["T1", "T6.1"]
     after = json.loads(MEASURED.read_text())
     assert (len(before), len(after)) == (3, 5)
     assert before.items() <= after.items()
     ablate(config(minutes=0))
     assert trained[5:] == []
-    assert table()["T2"]["status"] == "measured"
+    assert table()["full.1"]["status"] == "measured"
 
 
 def test_a_row_that_is_named_is_run_whatever_the_budget(here, trained):
@@ -205,16 +229,14 @@ def test_a_row_of_other_parameters_is_not_taken_for_this_one(here, trained):
 
 
 def test_a_row_that_cannot_be_run_does_not_keep_others_from_it(here, trained, monkeypatch):
-    from pipelines.training import run
-
-    fit = run.fit
+    fit = ablation_runs.fit
 
     def refuse(config: Config, *rest) -> Trainer:
         if not config.model.rrm:
             raise UserError("no weights to be had")
         return fit(config, *rest)
 
-    monkeypatch.setattr("pipelines.training.run.fit", refuse)
+    monkeypatch.setattr(ablation_runs, "fit", refuse)
     ablate(config(minutes=2.5))
     assert table()["no_rrm"]["command"] == "python -m pipelines.ablate no_rrm (no weights to be had)"
     assert table()["T0"]["status"] == "measured"
@@ -229,21 +251,44 @@ def test_a_damaged_result_is_named(here, trained):
         ablate(config())
 
 
+def test_rows_are_measured_on_the_test_pairs_apart_and_once(here, trained):
+    ours = config()
+    ours = Config.model_validate(ours.model_dump() | {"data": ours.data.model_dump() | {"source": "cuhk"}})
+    ablate(ours, ["T3", "T0"])
+    assert table()["T3"]["test_f_05"] == "" and not LOOKS.exists()
+    ablate(ours, ["T3"], test=True)
+    assert table()["T3"]["test_f_05"] != "" and table()["T0"]["test_f_05"] == ""
+    ablate(ours, ["all"], test=True)
+    ablate(ours, ["all"], test=True)
+    assert trained == ["T0", "T3"]
+    assert [look["model"].partition(",")[0] for look in looks()] == ["row T3", "row T0"]
+    (held_back, test) = (json.loads(MEASURED.read_text()).popitem()[1][name] for name in ("figures", "test"))
+    assert (held_back["fused"]["images"], test["O5"]["images"]) == (1, 3)
+
+
+def test_test_pairs_that_are_rendered_are_not_counted(here, trained):
+    ablate(config(), ["T3"])
+    ablate(config(), ["T3"], test=True)
+    assert table()["T3"]["test_f_05"] != "" and not LOOKS.exists()
+
+
 def test_outputs_of_branches_are_those_of_the_last_step(here):
     trainer = Trainer(row("T2").config(config()), "of a test")
-    counts = branch_counts(trainer)
+    pairs = shards.read(here / "data/prepared")
+    counts = branch_counts(trainer.checkpoint({}), pairs)
     assert list(counts) == ["fused", "O1", "O2", "O3", "O4", "O5"]
     # fusion that listens to one branch alone says what that branch says
     with torch.no_grad():
         trainer.network.fusion.weight[:] = torch.eye(5)[2].reshape(1, 5, 1, 1)
     trainer.averaged.values = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
-    again = branch_counts(trainer)
+    again = branch_counts(trainer.checkpoint({}), pairs)
     assert again["fused"].summary()["mae"] == pytest.approx(again["O3"].summary()["mae"], abs=2e-3)
     assert again["O3"].summary() == counts["O3"].summary()
 
 
-def test_what_is_kept_of_a_row(here, trained):
+def test_what_is_kept_of_a_row_names_data_parameters_and_commit(here, trained):
     ablate(config(), ["T3"])
     ((key, found),) = json.loads(MEASURED.read_text()).items()
-    assert {"profile", "backbone", "steps", "data", "epochs", "seconds", "device", "figures", "history"} <= found.keys()
-    assert found["fingerprint"] == key
+    assert {"commit", "data", "seed", "model", "recipe", "epochs", "seconds", "device", "figures"} <= found.keys()
+    assert found["model"]["steps"] == 3 and found["recipe"]["steps"] == 4
+    assert key == row("T3").key(config(), found["data"])

@@ -16,7 +16,7 @@ TINY = {
         "train": {"steps": 4, "batch": 2, "crop": 48, "validation": 1, "report_every": 2},
     },
     "tune": {"steps": [1, 2], "budget": 2, "grace": 2, "crop": 48, "validation": 1, "report_every": 1},
-    "ablate": {"steps": 4},
+    "ablate": {"steps": 4, "validation": 1},
     "evaluate": {"gallery": 3, "baseline_pairs": 4},
     "registry": {"least_f_05": 0.0, "most_mae": 1.0},  # what a few steps learn may be nothing
 }

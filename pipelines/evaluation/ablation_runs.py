@@ -1,0 +1,110 @@
+"""Training a row of the ablation, and measuring it on the pairs held back and, once, on the test pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.evaluation.ablation_rows import Row
+from pipelines.evaluation.held_out import branch_counts, name_of
+from pipelines.evaluation.measured_rows import measured, training_images
+from pipelines.project.folders import PREPARED
+from pipelines.registry.provenance import provenance
+from pipelines.storage.outputs import here
+from pipelines.training import single_process, tables
+from pipelines.training.run import fit, recipe_of, run_key, with_resolved_precision
+from pipelines.training.states import States
+from r2mrf.config import Config
+from r2mrf.data import shards
+from r2mrf.network import checkpoint
+from r2mrf.network.cost import cost_of
+from r2mrf.system.machine import cores
+from r2mrf.training.trainer import Trainer
+
+MODELS = Path("models/ablate")  # of rows; to be measured on the test pairs, once
+
+
+def model_of(name: str, key: str) -> Path:
+    """Folder of a row's trained model."""
+    return MODELS / f"{name}-{key[:8]}"
+
+
+def train_and_measure(row: Row, config: Config, key: str, threads: int) -> dict:
+    """Train a row's network, or resume it, and measure it on the pairs that were held back.
+
+    Args:
+        threads: train in this process with so many threads of torch; 0: on the cluster, with Ray.
+
+    Raises:
+        UserError: it cannot be trained here, or another process trains it.
+    """
+    ours = with_resolved_precision(row.config(config))
+    print(f"{row.name}: {row.what}; {ours.train.steps} steps of {ours.train.batch}", flush=True)
+    data = tables.fingerprints(ours)
+    run = run_key(ours, data, recipe_of(ours, data))
+    states = States(config.tracking.states, f"ablate-{run[:16]}")
+    trainer = _trained_here(ours, run, key, threads) if threads else fit(ours, run, states, "ablate")
+    images = training_images()
+    facts = {"row": row.name, "seed": ours.seed, "recipe": ours.train.model_dump(mode="json")}
+    model = trainer.checkpoint(facts)
+    checkpoint.save(model_of(row.name, key), model)
+    held_back = tables.read(ours, tables.folders(ours)).held_back
+    figures = {name: counts.summary() for name, counts in branch_counts(model, held_back).items()}
+    parameters, macs = cost_of(ours.model)
+    states.remove()
+    return {
+        "row": row.name,
+        "commit": provenance()["git_commit"],
+        "data": name_of(images),
+        "seed": ours.seed,
+        "model": ours.model.model_dump(mode="json"),
+        "recipe": ours.train.model_dump(mode="json"),
+        "profile": row.profile,
+        "backbone": ours.model.backbone,
+        "steps": ours.model.steps,
+        "learnt_from": f"{ours.data.source}, {images.num_rows} training images without {held_back.num_rows} pairs",
+        "training_steps": ours.train.steps,
+        "epochs": round(ours.train.steps * ours.train.batch / images.num_rows, 3),
+        "seconds": round(_seconds(trainer.history, ours.train.batch), 1),
+        "device": _device(threads),
+        "parameters": parameters,
+        "gmacs": round(macs / 1e9, 4),
+        "figures": figures,
+        "test": {},
+        "history": trainer.history,
+    }
+
+
+def measure_on_test_pairs(key: str, name: str) -> tuple[str, dict]:
+    """Measure the kept model of a row on the test pairs; returns the name of their set, and the figures.
+
+    Raises:
+        UserError: the model was not kept on this machine.
+    """
+    pairs = shards.read(here(PREPARED), "test-*.parquet", columns=["image", "mask", "sha256"])
+    counts = branch_counts(checkpoint.load(model_of(name, key)), pairs)
+    return name_of(pairs), {name: count.summary() for name, count in counts.items()}
+
+
+def _trained_here(ours: Config, run: str, key: str, threads: int) -> Trainer:
+    folder = Path("runs") / f"ablate-{key[:16]}"
+    with single_process.locked(folder):
+        if key in measured():
+            raise single_process.BusyError(f"{folder}: another process has just measured this row")
+        return single_process.train(ours, run, folder, threads)
+
+
+def _seconds(history: list[dict], batch: int) -> float:
+    """Seconds of training alone, also if it was stopped and went on elsewhere."""
+    before = [0, *(report["step"] for report in history)]
+    return sum(
+        (now["step"] - last) * batch / now["images_per_second"] for last, now in zip(before, history, strict=False)
+    )
+
+
+def _device(threads: int) -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    number = threads or cores()
+    return f"{number} processor core{'s' * (number > 1)}"

@@ -1,0 +1,35 @@
+"""Which models were measured on the test photos of a published set: settings must not be chosen by them.
+
+Each such measurement is a line of reports/test_looks.csv, which docs/results.md counts. A model that is measured again
+gives the same figures, and no further line.
+"""
+
+from __future__ import annotations
+
+import csv
+
+from pipelines.project.folders import REPORTS
+from pipelines.project.tables import write_csv
+from r2mrf.config import Config
+
+LOOKS = REPORTS / "test_looks.csv"
+RENDERED = ("synthetic", "composite")  # their test pairs are made anew by another seed: there is nothing to count
+
+
+def note(config: Config, model: str, test_set: str, by: str) -> int:
+    """Write down that a stage (`by`) measures a model on a test set; returns how many models were measured so far."""
+    if config.data.source in RENDERED:
+        return 0
+    line = {"source": config.data.source, "test_set": test_set, "model": model, "by": by}
+    before = looks()
+    if all((other["test_set"], other["model"]) != (test_set, model) for other in before):
+        write_csv(LOOKS, before := [*before, line])
+    return sum(other["test_set"] == test_set for other in before)
+
+
+def looks() -> list[dict[str, str]]:
+    """All measurements so far."""
+    if not LOOKS.is_file():
+        return []
+    with LOOKS.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
