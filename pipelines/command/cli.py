@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.command.export_model import export_model
 from pipelines.command.failures import COULD_NOT_RUN, DONE, list_failures
 from pipelines.command.map_photos import map_photos
 from pipelines.command.parser import parser
@@ -90,18 +91,6 @@ def report(options: argparse.Namespace) -> int:
         print(f"table: {options.csv}")
     failures = exports.write_sidecars(scored.rows, options.xmp) if options.xmp else []
     return list_failures(failures, len(failures))
-
-
-def export_model(options: argparse.Namespace) -> int:
-    """`r2mrf export`: the model for other programs."""
-    from r2mrf.engines.export import export
-    from r2mrf.network import checkpoint
-
-    facts = export(checkpoint.load(checkpoint.locate(options.model)), options.format, options.out)
-    parity = facts["parity"]
-    print(f"{options.out}: {', '.join(facts['files'])}, model.json; {facts['name']}")
-    print(f"differs from torch by {parity['largest_difference']:.1g} at most (allowed: {parity['tolerance']:g})")
-    return DONE
 
 
 def evaluate(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from r2mrf.engine_names import ENGINES, PRECISIONS
-from r2mrf.engines.onnx_graph import to_onnx
+from r2mrf.engines.onnx_graph import graph_for
 from r2mrf.engines.pytorch import Torch
 from r2mrf.engines.runtimes import RUNTIMES, Engine, EngineError
 from r2mrf.errors import UserError, one_line
@@ -40,8 +40,8 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
 
     Args:
         threads: how many the engine uses; None: as many as torch has.
-        precision: fp32; bf16, which ONNX Runtime does not have; int8, which torch does not have and which must have been made
-            (`r2mrf.engines.int8`); or auto for the fastest of those that agree.
+        precision: fp32; bf16, which ONNX Runtime does not have; int8, which torch does not have, and which the model
+            must have been given (`r2mrf.engines.int8`); or auto for the fastest of those that agree.
 
     Raises:
         EngineError: no such engine or precision, its package is not installed, or it lacks the precision.
@@ -61,23 +61,6 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
         size = checkpoint.preprocess.size
         return runtime(graph_for(checkpoint, precision), threads or torch.get_num_threads(), size, precision)
     raise EngineError(f"no engine {name!r}: use one of {', '.join(ENGINES)}, or auto")
-
-
-def graph_for(checkpoint: Checkpoint, precision: str) -> bytes:
-    """Return the ONNX file that the engines other than torch run.
-
-    Raises:
-        EngineError: int8 is asked for, and the model has no int8 form.
-        GraphError: the network cannot be written as ONNX.
-    """
-    if precision != "int8":
-        return to_onnx(checkpoint.network)
-    if not checkpoint.int8:
-        raise EngineError(
-            f"{checkpoint.name} has no int8 form, or one of other weights: make it with "
-            "`r2mrf export --precision int8 --calibrate PHOTOS --model MODEL`, PHOTOS being a folder of photographs"
-        )
-    return checkpoint.int8
 
 
 def check(checkpoint: Checkpoint) -> None:
@@ -127,9 +110,7 @@ def fastest(
         EngineError: no engine is left.
         UserError: some weight of the model is not a finite number.
     """
-    size = checkpoint.preprocess.size
-    scenes = (images.decode(render_scene(number, size).jpeg) for number in range(batch))
-    x = checkpoint.preprocess.normalise(np.stack(list(scenes)))
+    x = scenes(checkpoint, batch)
     reference = create("torch", checkpoint, threads)
     expected = reference(x).defocus
     engines, refused = {}, {}
@@ -152,6 +133,13 @@ def fastest(
     best = next(label for label in engines if seconds[label] <= TIE * min(seconds.values()))
     rates = {label: batch / seconds[label] for label in sorted(engines, key=seconds.__getitem__)}
     return Trial(engines[best], rates, refused)
+
+
+def scenes(checkpoint: Checkpoint, batch: int = 4) -> np.ndarray:
+    """Render photos to compare engines on; returns the network's input, float32 B×3×S×S."""
+    size = checkpoint.preprocess.size
+    photos = [images.decode(render_scene(number, size).jpeg) for number in range(batch)]
+    return checkpoint.preprocess.normalise(np.stack(photos))
 
 
 def _candidates(name: str, precision: str, int8: bool = False) -> list[tuple[str, str]]:

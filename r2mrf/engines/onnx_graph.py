@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from r2mrf.engines.fold import for_inference
-from r2mrf.engines.runtimes import INPUT, OUTPUTS, WEIGHTS_HASH
+from r2mrf.engines.runtimes import INPUT, OUTPUTS, WEIGHTS_HASH, EngineError
 from r2mrf.errors import UserError, one_line
+from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model import R2MRF
 
 AGREEMENT_STEPS = 3  # last recurrent steps whose agreement makes the confidence
@@ -78,6 +79,23 @@ def to_onnx(network: R2MRF, folded: bool = True, size: int | None = None) -> byt
         cause = one_line(error)
         raise GraphError(f"the network cannot be written as ONNX ({cause}): use the engine torch") from None
     return file.getvalue()
+
+
+def graph_for(checkpoint: Checkpoint, precision: str) -> bytes:
+    """Return the ONNX file that the engines other than torch run.
+
+    Raises:
+        EngineError: int8 is asked for, and the model has no int8 form.
+        GraphError: the network cannot be written as ONNX.
+    """
+    if precision != "int8":
+        return to_onnx(checkpoint.network)
+    if not checkpoint.int8:
+        raise EngineError(
+            f"{checkpoint.name} has no int8 form, or one of other weights: make it with "
+            "`r2mrf export --precision int8 --calibrate PHOTOS --model MODEL`, PHOTOS being a folder of photographs"
+        )
+    return checkpoint.int8
 
 
 def without_weights(network: R2MRF, weights: bytes, beside: str) -> bytes:

@@ -106,7 +106,9 @@ def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
         network.load_state_dict(load_tensors(weights))
     except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, SafetensorError) as error:
         raise CheckpointError(f"{folder} does not fit this release of r2mrf: {one_line(error, 300)}") from None
-    return Checkpoint(network.eval(), model, preprocess, facts.get("training", {}), _identity(facts), _int8(files, facts))
+    return Checkpoint(
+        network.eval(), model, preprocess, facts.get("training", {}), _identity(facts), _int8(files, facts)
+    )
 
 
 def content_hash(folder: str | Path) -> str:
