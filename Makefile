@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install lock demo test chaos cluster servers secrets lint bench results pictures api released cuhk
+.PHONY: install lock demo test chaos cluster servers secrets lint bench results pictures docs api released cuhk
 
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
@@ -16,7 +16,7 @@ $(BIN)/.installed: requirements.txt pyproject.toml
 
 lock: install ## requirements.txt from pyproject.toml; pins that still fit are kept
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra dev --extra team pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra dev --extra docs --extra team pyproject.toml -o requirements.txt
 
 demo: install ## dvc repro over every stage, then where to look
 	dvc repro
@@ -42,8 +42,11 @@ results: install ## docs/results.md from what has been measured (docs/experiment
 pictures: install ## those of README.md and docs/method.md, as the released weights see their photos now
 	PYTHONPATH=. python docs/pictures.py
 
-api: install ## docs/api.md from the docstrings
-	python docs/reference.py
+docs: install ## the documentation as a site, to be opened from site/index.html; broken links are errors
+	python docs/lines.py
+	NO_MKDOCS_2_WARNING=1 mkdocs build
+
+api: docs ## the reference of the library, site/reference.html, is a page of it
 
 servers: install ## the pipeline against PostgreSQL, S3 and MLflow; the registered model over HTTP: some minutes
 	pytest -o faulthandler_timeout=3600 tests/servers

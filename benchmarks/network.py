@@ -28,7 +28,7 @@ from r2mrf.network.checkpoint import Checkpoint, untrained
 from r2mrf.network.cost import macs_of
 from r2mrf.network.loss import loss_terms
 from r2mrf.network.model import R2MRF
-from r2mrf.network.precision import autocast, resolve
+from r2mrf.network.precision import autocast, resolve_precision
 from r2mrf.system.machine import cores
 from r2mrf.training.optim import make_optimizer
 
@@ -72,7 +72,7 @@ def forward(config: Config, sizes: Sizes) -> Iterator[Figure]:
     ways, refused = _ways(checkpoint, config, x, sizes.compiled)
     table, floor = f"{config.profile}: forward", ways[LITERAL]()
     flops = 2 * macs_of(checkpoint.network, x)
-    products = {precision: _product(precision) for precision in sorted({"fp32", resolve("auto")})}
+    products = {precision: _product(precision) for precision in sorted({"fp32", resolve_precision("auto")})}
     seconds = by_turns(ways | {f"peak {precision}": run for precision, run in products.items()}, sizes.repeats)
     peaks = {p: [2 * MATRIX**3 / s for s in seconds.pop(f"peak {p}")] for p in products}
     fastest = min(seconds, key=lambda name: float(np.median(seconds[name])))
@@ -119,7 +119,7 @@ def _ways(
         "… channels-last": _eager(last, x_last),
     }
     refused = {}
-    if resolve("auto") == "bf16":
+    if resolve_precision("auto") == "bf16":
         ways["… channels-last, bf16"] = _eager(last, x_last, precision="bf16")
     else:
         refused["… channels-last, bf16"] = "this processor does not multiply bfloat16 natively"
@@ -133,7 +133,7 @@ def _ways(
         except Exception as error:  # of many classes: a compiler that does not work, code that it cannot make
             refused[name] = f"{type(error).__name__}: {one_line(error)}"
             del ways[name]
-    for name, precision in dict.fromkeys((name, p) for name in ENGINES for p in ("fp32", resolve("auto"))):
+    for name, precision in dict.fromkeys((name, p) for name in ENGINES for p in ("fp32", resolve_precision("auto"))):
         try:
             engine = create(name, checkpoint, torch.get_num_threads(), precision)
         except UserError as error:
@@ -167,13 +167,13 @@ def training(config: Config, sizes: Sizes) -> Iterator[Figure]:
         FACTORED: _step(network, x, config, "fp32"),
         "… channels-last": _step(last, _channels_last(x), config, "fp32"),
     }
-    if resolve("auto") == "bf16":
+    if resolve_precision("auto") == "bf16":
         ways["… channels-last, bf16"] = _step(last, _channels_last(x), config, "bf16")
     seconds = by_turns(ways, sizes.repeats)
     table = f"{config.profile}: training step"
     for name, times in seconds.items():
         yield Figure(table, name, "photos/s", [sizes.learnt / s for s in times])
-    if resolve("auto") != "bf16":
+    if resolve_precision("auto") != "bf16":
         note = "this processor does not multiply bfloat16 natively"
         yield Figure(table, "… channels-last, bf16", "photos/s", note=note)
     yield ratio(table, f"{FACTORED} / {LITERAL}", seconds[LITERAL], seconds[FACTORED])

@@ -23,8 +23,8 @@ from benchmarks.harness.figures import Figure, main, ratio
 from benchmarks.harness.material import make_model, make_photos
 from pipelines.library.photo import Photo
 from pipelines.library.samples import samples
-from pipelines.scoring.job import Job, decided, shares
-from pipelines.scoring.reader import Seen
+from pipelines.scoring.job import Job, shares, with_engine
+from pipelines.scoring.reader import ReadPhoto
 from pipelines.scoring.run import score_library
 from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score, load
@@ -71,7 +71,7 @@ def measure(short: bool) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = str(make_model(folder / "model", load(), input_size=64, steps=1)) if short else "lite"
-        job = decided(Job.of(model, Score(), Addresses()), folder).prepared()
+        job = with_engine(Job.of(model, Score(), Addresses()), folder).prepared()
         for number, some in enumerate([sizes] if short else [sizes, LARGE]):
             make_photos((own := folder / str(number)) / "photos", some.photos, some.width, some.height)
             yield from _against_plain_ways(own, model, job, some)
@@ -114,9 +114,9 @@ def fed(job: Job, number: int) -> float:
 
 def _fed(job: Job, threads: int, number: int) -> float:
     """Of one process among others."""
-    from pipelines.scoring.scorer import Looker
+    from pipelines.scoring.scorer import Scorer
 
-    look, seen = Looker(job, threads), list(_seen(job, 32))
+    look, seen = Scorer(job, threads), list(_seen(job, 32))
     look(seen)
     began, done = time.perf_counter(), 0
     while done < number:
@@ -125,9 +125,9 @@ def _fed(job: Job, threads: int, number: int) -> float:
     return done / (time.perf_counter() - began)
 
 
-def _seen(job: Job, number: int) -> Iterator[Seen]:
+def _seen(job: Job, number: int) -> Iterator[ReadPhoto]:
     for i, path in zip(range(number), samples() * number, strict=False):
-        yield Seen(Photo(str(i), b""), record.shrink(path.read_bytes(), job.preprocess, images.MAX_PIXELS), None)
+        yield ReadPhoto(Photo(str(i), b""), record.shrink(path.read_bytes(), job.preprocess, images.MAX_PIXELS), None)
 
 
 def scored(library: Path, out: Path, model: str, options: Score) -> Run:

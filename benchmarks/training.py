@@ -29,7 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.harness.apart import apart, processes
 from benchmarks.harness.figures import Figure, main, ratio, timed
 from benchmarks.harness.material import make_pairs, make_variants
-from pipelines.cluster.ray_cluster import ROOM, connect
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
 from pipelines.project.folders import AUGMENTED
 from pipelines.registry import runs
 from pipelines.training import worker
@@ -171,7 +171,7 @@ def _train(config: Config) -> None:
         return worker.work(arguments)
 
     run_id = runs.run_for(config, "benchmark", str(time.time()))
-    with connect(logical_cpus=ROOM + config.train.workers, training=True):
+    with connect(logical_cpus=LOGICAL_CPUS + config.train.workers, training=True):
         states = States(config.tracking.states, f"turns-{config.train.workers}")
         run = training_run(config, states.name, states, [runs.LogReports(config.tracking, run_id)])
         run.train_loop_per_worker = noted

@@ -8,7 +8,7 @@ for _name, _value in {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_COLOR_PREFIX": "0",
-    # What is left of a Ray Data job when its cluster is gone must not start another, unasked, while it is cleared away.
+    # Do not start a Ray of its own while remains of a Ray Data job are garbage-collected.
     "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # by default each start and end of a run waits for several times 2 s
@@ -17,7 +17,7 @@ for _name, _value in {
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a trial that has ended is known as such a second later, for when the driver dies
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a quarter of a minute, not four, until a server that is not there is told
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # fail after 15 s, not 4 min, if the server is not there
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }.items():
     os.environ.setdefault(_name, _value)

@@ -15,7 +15,7 @@ from pipelines.data.build import Job, build
 from pipelines.data.card import variants_card
 from pipelines.project.folders import AUGMENTED, PREPARED, REPORTS
 from pipelines.project.stage import main
-from pipelines.storage.outputs import Folder, folder, here
+from pipelines.storage.outputs import Folder, folder, local_copy
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.errors import UserError
@@ -25,22 +25,22 @@ from r2mrf.system.fingerprint import fingerprint, of_code, of_files
 def augment(config: Config) -> None:
     """The stage: variants of all training pairs, and their card."""
     pairs = folder(PREPARED)
-    if not list(pairs.here().glob("train-*.parquet")):
+    if not list(pairs.local_copy().glob("train-*.parquet")):
         raise UserError(f"{PREPARED} holds no training pairs: run `dvc repro prepare` first")
     count = build_variants(pairs, AUGMENTED, config)
-    variants_card(here(AUGMENTED), REPORTS / "augment")
+    variants_card(local_copy(AUGMENTED), REPORTS / "augment")
     print(f"{AUGMENTED}: {count} training images of {count // config.augment.variants} pairs")
 
 
 def build_variants(sources: Folder, target: Path, config: Config) -> int:
     """Variants of all training pairs in `sources` into `target`; returns their number."""
     options, seed = config.augment, config.seed
-    paths = sorted(sources.here().glob("train-*.parquet"))
+    paths = sorted(sources.local_copy().glob("train-*.parquet"))
 
     def rows(name: str) -> list[dict]:
         from r2mrf.data.variants import variants  # albumentations takes a second to import
 
-        pairs = pq.read_table(sources.here() / name, columns=["source_id", "image", "mask"]).to_pylist()
+        pairs = shards.read_shard(sources.local_copy() / name, ["source_id", "image", "mask"]).to_pylist()
         return [row for p in pairs for row in variants(p["source_id"], p["image"], p["mask"], seed, options)]
 
     contents, rules = of_files(paths), [seed, options.model_dump(), of_code("data.variants", "data.shards")]

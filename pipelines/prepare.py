@@ -12,7 +12,7 @@ from pipelines.data.card import pairs_card
 from pipelines.data.sources import Source, open_source
 from pipelines.project.folders import PREPARED, REPORTS
 from pipelines.project.stage import main
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.errors import UserError
@@ -38,7 +38,7 @@ def prepare(config: Config) -> None:
         return [source.row(item) for item in items]
 
     count = build(PREPARED, list(_jobs(source)), rows, shards.PAIRS, config.storage)
-    pairs_card(here(PREPARED), REPORTS / "prepare")
+    pairs_card(local_copy(PREPARED), REPORTS / "prepare")
     print(f"{PREPARED}: {count} pairs")
 
 

@@ -14,14 +14,14 @@ from pipelines.library.samples import samples
 from pipelines.project.folders import LIBRARY, MODEL
 from pipelines.project.stage import main
 from pipelines.scoring.run import score_library
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 
 
 def score(config: Config) -> None:
     """The stage: `score.source` -> library/."""
     sources = samples() if config.score.source == "samples" else [config.score.source]
-    summary = score_library([str(source) for source in sources], LIBRARY, str(here(MODEL)), config.score)
+    summary = score_library([str(source) for source in sources], LIBRARY, str(local_copy(MODEL)), config.score)
     print(f"{LIBRARY}: {summary['ok']} photos scored, {summary['failed']} failed")
 
 

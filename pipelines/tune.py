@@ -9,13 +9,13 @@ their last checkpoints.
 
 from __future__ import annotations
 
-from pipelines.cluster.ray_cluster import ROOM, connect
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
 from pipelines.project import plots
 from pipelines.project.folders import AUGMENTED, CHOSEN_STEPS, fingerprint_of
 from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
 from pipelines.registry import runs as tracking
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from pipelines.training.run import recipe_of, run_key, with_resolved_precision
 from pipelines.training.search import SEARCHED, candidates, of_trial, run_trials, trial_states
 from pipelines.training.states import States
@@ -32,7 +32,7 @@ FIGURES = ("val_f_05", "val_mae", "loss")
 def tune(config: Config) -> None:
     """The stage: all trials, or what is left of them; leaves the choice, its table, and no states."""
     config = with_resolved_precision(config)
-    pairs = shards.read(here(AUGMENTED), columns=["source_id", "variant"])
+    pairs = shards.read(local_copy(AUGMENTED), columns=["source_id", "variant"])
     split(pairs, config.tune.validation, config.seed)  # refused here, before Ray starts
     data = [fingerprint_of(AUGMENTED)]
     trials = {name: (values, _key(of_trial(config, values), data)) for name, values in candidates(config).items()}
@@ -43,7 +43,7 @@ def tune(config: Config) -> None:
         name: tracking.run_for(of_trial(config, values), "trial", trial_key, parent)
         for name, (values, trial_key) in trials.items()
     }
-    with connect(logical_cpus=ROOM + config.train.most_workers * len(trials), training=True):
+    with connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers * len(trials), training=True):
         ends = run_trials(config, trials, home, runs)
     rows = [row(config, name, values, ends[name]) for name, (values, _) in trials.items()]
     for entry in rows:

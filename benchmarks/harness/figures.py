@@ -27,7 +27,7 @@ from typing import TypeVar
 import numpy as np
 import psutil
 
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 from r2mrf.system.machine import cores, machine
 
 FOLDER = Path("reports/bench")
@@ -128,7 +128,7 @@ def record(name: str, figures: Iterable[Figure], folder: Path, short: bool) -> P
 
 def _write(path: Path, facts: dict, rows: list[dict], began: float, finished: bool) -> Path:
     facts |= {"seconds": round(time.perf_counter() - began, 1), "load_after": _load(), "finished": finished}
-    with whole(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(facts | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
     return path
 

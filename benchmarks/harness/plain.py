@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from benchmarks.harness.apart import processes
-from pipelines.cluster.ray_cluster import ROOM, connect
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.system.machine import cores
 
@@ -72,7 +72,7 @@ def ray_data(files: list[Path], model: str) -> float:
     import ray
 
     size = Predictor.load(model).preprocess.size
-    with connect(logical_cpus=ROOM):
+    with connect(logical_cpus=LOGICAL_CPUS):
         data = ray.data.read_images([str(file) for file in files], size=(size, size), mode="RGB")
         data = data.map_batches(
             Network, fn_constructor_args=(model,), compute=ray.data.ActorPoolStrategy(size=1), batch_size=BATCH

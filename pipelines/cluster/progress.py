@@ -11,7 +11,7 @@ ON_A_TERMINAL, IN_A_LOG = 0.5, 10.0  # seconds between two lines
 
 
 class Log:
-    """stderr where it is no terminal: what a terminal would show in place of the line before is a line of its own."""
+    """Progress for logs: prints each update on its own line instead of overwriting the last."""
 
     encoding = "ascii"  # tqdm draws its bar with it
 

@@ -13,12 +13,12 @@ from r2mrf.system.machine import cores
 
 # Readers, actors, train workers and their drivers each claim logical CPUs; on a machine with two, a job
 # with several kinds of them would wait for itself for ever.
-ROOM = 8
+LOGICAL_CPUS = 8
 OBJECT_STORE = 512 * 2**20  # bytes, of a local cluster: what is on its way between tasks is small
 
 
 @contextmanager
-def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
+def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterator[None]:
     """Join the cluster that submitted this job (RAY_ADDRESS), else start a local one, and leave it at the end.
 
     Args:
@@ -50,12 +50,12 @@ def connect(logical_cpus: int = ROOM, training: bool = False) -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayError as error:
-        raise _explained(error) from error
+        raise _as_user_error(error) from error
     finally:
         ray.shutdown()
 
 
-def mistake_in(error: BaseException | None) -> UserError | None:
+def user_error_in(error: BaseException | None) -> UserError | None:
     """The user's mistake that an error of Ray's goes back to, if it does."""
     while error is not None:
         if isinstance(error, UserError):
@@ -64,11 +64,11 @@ def mistake_in(error: BaseException | None) -> UserError | None:
     return None
 
 
-def _explained(error: Exception) -> Exception:
+def _as_user_error(error: Exception) -> Exception:
     """A user's mistake as one line, a bug of ours as it is, and else that Ray has gone."""
     import ray
 
-    if mistake := mistake_in(error):
+    if mistake := user_error_in(error):
         return mistake
     if isinstance(error, ray.exceptions.RayTaskError):
         return error
@@ -100,10 +100,10 @@ def gpus() -> int:
 
 def cpus() -> int:
     """Processor cores of the connected cluster; of this machine, where the cluster is one of its own."""
-    return claims() if in_a_job() else cores()
+    return task_slots() if in_a_job() else cores()
 
 
-def claims() -> int:
+def task_slots() -> int:
     """Tasks of one CPU that the connected cluster runs at a time; on this machine's own more than it has cores."""
     import ray
 

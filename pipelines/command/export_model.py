@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.command.failures import DONE
+from pipelines.command.terminal import say
 
 if TYPE_CHECKING:
     from r2mrf.network.checkpoint import Checkpoint
@@ -38,7 +39,7 @@ def export_model(options: argparse.Namespace) -> int:
         return DONE
     facts = export(loaded, options.format, options.out, options.precision)
     parity = facts["parity"]
-    print(f"{options.out}: {', '.join(facts['files'])}, model.json; {facts['name']}")
+    say(f"{options.out}: {', '.join(facts['files'])}, model.json; {facts['name']}")
     print(f"differs from torch by {parity['difference']:.1g}, {parity['over']} (allowed: {parity['tolerance']:g})")
     return DONE
 
@@ -50,7 +51,7 @@ def _calibrated(loaded: Checkpoint, folder: Path, photos: Path, keep: bool) -> C
     form = int8.quantise(loaded, int8.calibration_photos(photos, loaded.preprocess))
     if keep:
         int8.store(folder, form)
-        print(f"{folder}: int8.onnx, {len(form.graph) / 2**20:.1f} MB; {loaded.name}")
+        say(f"{folder}: int8.onnx, {len(form.graph) / 2**20:.1f} MB; {loaded.name}")
     print(
         f"int8: differs from fp32 by {form.difference:.2g} in the mean over photos; logits times "
         f"{form.logit_scale:.3g} plus {form.logit_shift:.3g}, set on a third of {form.photos} photos"

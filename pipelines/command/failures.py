@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable
 from itertools import islice
 
+from pipelines.command.terminal import printable
+
 DONE, SOME_FAILED, COULD_NOT_RUN = 0, 1, 2
 SHOWN = 100  # failures listed one by one
 
@@ -13,7 +15,7 @@ SHOWN = 100  # failures listed one by one
 def list_failures(failures: Iterable[str], number: int) -> int:
     """Print the first of the failures to stderr; returns the exit status. `number`: of all of them."""
     for failure in islice(failures, SHOWN):
-        print(f"failed: {failure}", file=sys.stderr)
+        print(f"failed: {printable(failure)}", file=sys.stderr)
     if number > SHOWN:
         print(f"failed: and {number - SHOWN} more", file=sys.stderr)
     return SOME_FAILED if number else DONE

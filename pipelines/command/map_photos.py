@@ -1,4 +1,4 @@
-"""`r2mrf map`: an 8-bit PNG a photo, at its displayed size."""
+"""`r2mrf map`: a map of each photo at its displayed size, or its blur radius."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.command.failures import list_failures
+from pipelines.command.terminal import say
 
 if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
 
 
 def map_photos(options: argparse.Namespace) -> int:
-    """`r2mrf map`: an 8-bit PNG a photo, at its displayed size."""
+    """Run `r2mrf map`: write one PNG a photo, at its displayed size: its map, or its blur radius."""
+    from r2mrf.errors import UserError
     from r2mrf.imaging import images
     from r2mrf.imaging.maps import overlay, to_uint8
-    from r2mrf.prediction import without_torch
-    from r2mrf.system.atomic import whole
+    from r2mrf.prediction import views, without_torch
+    from r2mrf.prediction.radius import to_hundredths
+    from r2mrf.system.atomic import atomic_file
 
+    view = views.parse(options.view)
+    if options.radius and (options.overlay or view != "whole"):
+        raise UserError("--radius looks at every view, and has no overlay: leave --view and --overlay out")
     targets = _targets(options.photos, options.out)
     overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
-    _spare_inputs(options.photos, targets + overlays)
+    _refuse_overwriting(options.photos, targets + overlays)
     analyser = without_torch.load(options.model) or _predictor(options.model)
     failures = []
     for i, (photo, target) in enumerate(zip(options.photos, targets, strict=True)):
@@ -31,13 +37,17 @@ def map_photos(options: argparse.Namespace) -> int:
         except images.ImageError as error:
             failures.append(f"{photo}: {error}" + ("; `r2mrf score` takes folders" if photo.is_dir() else ""))
             continue
-        defocus = analyser(rgb)
-        with whole(target) as file:
-            file.write_bytes(images.encode_png(to_uint8(defocus)))
+        if options.radius:
+            pixels = to_hundredths(analyser.blur_radius(rgb))
+        else:
+            defocus = analyser(rgb, view)
+            pixels = to_uint8(defocus)
+        with atomic_file(target) as file:
+            file.write_bytes(images.encode_png(pixels))
         if options.overlay:
-            with whole(overlays[i]) as file:
+            with atomic_file(overlays[i]) as file:
                 file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
-        print(target)
+        say(target)
     return list_failures(failures, len(failures))
 
 
@@ -48,7 +58,7 @@ def _predictor(model: str) -> Analyser:
 
 
 def _targets(photos: list[Path], output: Path) -> list[Path]:
-    """Where each photo's map goes: the file given for a single photo, else STEM.png in a folder."""
+    """Return where each photo's map goes: the file given for a single photo, else STEM.png in a folder."""
     from r2mrf.errors import UserError
     from r2mrf.imaging.images import SUFFIXES
 
@@ -68,7 +78,7 @@ def _targets(photos: list[Path], output: Path) -> list[Path]:
     return targets
 
 
-def _spare_inputs(photos: list[Path], targets: list[Path]) -> None:
+def _refuse_overwriting(photos: list[Path], targets: list[Path]) -> None:
     from r2mrf.errors import UserError
 
     inputs = {os.path.realpath(photo) for photo in photos}

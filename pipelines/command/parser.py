@@ -1,4 +1,4 @@
-"""What `r2mrf` understands: its commands, their options, and their help by example."""
+"""The grammar of `r2mrf`: its commands, their options, and help by example."""
 
 from __future__ import annotations
 
@@ -11,61 +11,68 @@ from r2mrf.engine_names import ENGINES, EXPORTS, PRECISIONS
 
 EXAMPLES = """examples:
   r2mrf map photo.jpg -o map.png              white where the photo is out of focus
-  r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run again to go on
-  r2mrf report scores --sharp-below 0.1       a page to look through it; other limits, no new run of the network
+  r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run again to continue
+  r2mrf report scores --sharp-below 0.1       a page to browse it; other thresholds need no new run
   r2mrf evaluate --maps maps --masks gt --json figures.json
   r2mrf export --format onnx -o exported      the model for other programs
-  r2mrf map --help                            more of each command
+  r2mrf map --help                            the details of a command
 
 exit status: 0 = done; 1 = done, but some inputs failed (each is listed); 2 = could not run
 
-completion of commands, options and files, in bash (also zsh, tcsh):
+shell completion, here for bash (also zsh, tcsh):
   mkdir -p ~/.local/share/bash-completion/completions
   r2mrf --print-completion bash > ~/.local/share/bash-completion/completions/r2mrf
 """
 
 MAP = """examples:
-  r2mrf map photo.jpg -o map.png       one map, of the photo's displayed size, 255 = out of focus
-  r2mrf map *.jpg -o maps --overlay    maps/STEM.png, and maps/overlays/STEM.jpg: each map laid over its photo
-  r2mrf map photo.jpg --model models/r2mrf            by a model of your own
-  r2mrf map photo.jpg --model models:/r2mrf@champion  by the registry's
+  r2mrf map photo.jpg -o map.png       one map at the photo's displayed size, 255 = out of focus
+  r2mrf map *.jpg -o maps --overlay    maps/STEM.png, and maps/overlays/STEM.jpg: each photo tinted by its map
+  r2mrf map photo.jpg --view full      what is out of focus at 1:1, by windows of all sizes: slower, finer, stricter
+  r2mrf map photo.jpg --view 1500      what is out of focus when the photo is shown 1,500 pixels wide or high
+  r2mrf map photo.jpg --radius -o radius.png          by how many pixels each place is blurred
+  r2mrf map photo.jpg --model models/r2mrf            with a model of your own
+  r2mrf map photo.jpg --model models:/r2mrf@champion  with a registered model
 """
 
 SCORE = """examples:
   r2mrf score ~/Pictures --out scores             all photos below a folder -> scores/scores/*.parquet, summary.json
-  r2mrf score ~/Pictures --out scores             once more: goes on after a stop, or adds what is new
-  r2mrf score ~/Pictures --out scores --dry-run   how many photos there are, and about how long they take
+  r2mrf score ~/Pictures --out scores             run again: continue after a stop, or add new photos
+  r2mrf score ~/Pictures --out scores --dry-run   count the photos and estimate the time
   r2mrf score a.jpg chosen.txt s3://bucket/photos --out scores --maps --report
-  r2mrf score ~/Pictures --out scores --retry     photos that could not be read before, once more
+  r2mrf score ~/Pictures --out scores --retry     try photos again that could not be read before
 
-Photos are only read. What a run survives, and what the columns mean: docs/scoring.md.
+Photos are only read. docs/scoring.md explains the columns, and what a run survives.
 """
 
 REPORT = """examples:
-  r2mrf report scores                            scores/report.html, verdicts by the limits of the run
+  r2mrf report scores                            scores/report.html, verdicts by the thresholds of the run
   r2mrf report scores --sharp-below 0.1 --blurred-above 0.6
   r2mrf report scores --fetch s3://bucket/photos    photos there get thumbnails too
-  r2mrf report scores --csv scores.csv --xmp sidecars    for other programs
+  r2mrf report scores --csv scores.csv           the whole table
+  r2mrf report scores --xmp ~/Pictures           IMG_1.JPG.xmp beside IMG_1.JPG, with the keyword focus:sharp
+  r2mrf report scores --list blurred -0          paths for xargs -0 and the like
+  r2mrf report scores --link-into sorted         sorted/blurred/2026/IMG_1.JPG, … as links
+  r2mrf report scores --exiftool labels.csv      then: exiftool -csv+=labels.csv -sep ", " DIR
 
-Limits that are not given are those of the run. Photos are only read.
+Thresholds that are not given are those of the run. Photos are only read.
 """
 
 EVALUATE = """examples:
-  r2mrf evaluate --maps maps --masks gt --json figures.json                     stem by stem; all white = defocus
-  r2mrf evaluate --maps maps --masks gt --mask-white focus --json figures.json  masks that are white in focus
+  r2mrf evaluate --maps maps --masks gt --json figures.json                     matched by stem; white = defocus in both
+  r2mrf evaluate --maps maps --masks gt --mask-white focus --json figures.json  masks in which white means in focus
 
-Figures: mae; f_max, f_adaptive, f_05 (positive = defocus, β² = 0.3); iou. How they are defined: docs/method.md.
+Figures: mae; f_max, f_adaptive, f_05 (positive = defocus, β² = 0.3); iou. docs/method.md defines them.
 """
 
 EXPORT = """examples:
-  r2mrf export --format onnx -o exported                          model.onnx, and model.json, which explains it
+  r2mrf export --format onnx -o exported                          model.onnx, and model.json, which describes it
   r2mrf export --format openvino -o exported --model models/r2mrf
   r2mrf export --precision int8 --calibrate photos --model models/r2mrf    for r2mrf score --precision int8
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the whole command line. The chosen command stands in `command`."""
+    """Build the parser of the whole command line; the chosen command is stored as `command`."""
     paths: list[argparse.Action] = []  # arguments that a shell completes by files
 
     def path(command: argparse.ArgumentParser, *names: str, type: Callable[[str], object] = Path, **options) -> None:
@@ -75,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top.add_argument(
         "--print-completion", choices=("bash", "zsh", "tcsh"), action=_Completion, paths=paths,
-        help="print a script by which this shell completes commands, and leave",
+        help="print the completion script for this shell, and exit",
     )  # fmt: skip
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
 
@@ -91,7 +98,17 @@ def parser() -> argparse.ArgumentParser:
         mapping, "-o", "--out", default=Path("maps"), metavar="FILE_OR_DIR",
         help="a .png file for one photo, or a folder for STEM.png (default: maps)",
     )  # fmt: skip
-    mapping.add_argument("--overlay", action="store_true", help="also write each map laid over its photo")
+    mapping.add_argument(
+        "--view", default="whole", metavar="whole|PIXELS|full",
+        help="how large the photo is looked at: the whole of it in one square of the network's input (default), shrunk "
+        "to so many pixels along its long side, or full: 1:1",
+    )  # fmt: skip
+    mapping.add_argument(
+        "--radius", action="store_true",
+        help="write the blur radius instead: 16-bit PNG, hundredths of a pixel of the photo; 0 = in focus at 1:1, "
+        "65535 = nothing to tell by",
+    )  # fmt: skip
+    mapping.add_argument("--overlay", action="store_true", help="also write each photo tinted by its map")
     model(mapping)
 
     scoring = command("score", "a table of a library of photos", SCORE)
@@ -102,10 +119,10 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     path(
         scoring, "-o", "--out", type=_folder, required=True, metavar="DIR",
-        help="where the table goes; run again to go on",
+        help="where the table goes; run again to continue",
     )  # fmt: skip
-    scoring.add_argument("--maps", action="store_true", help="also write the maps, into DIR/maps")
-    scoring.add_argument("--report", action="store_true", help="also write a page to look through it: DIR/report.html")
+    scoring.add_argument("--maps", action="store_true", help="also write the maps to DIR/maps")
+    scoring.add_argument("--report", action="store_true", help="also write a page to browse them: DIR/report.html")
     scoring.add_argument(
         "--engine", default="auto", choices=("auto", *ENGINES),
         help="what runs the network; auto (default): what a short trial finds fastest here",
@@ -115,15 +132,19 @@ def parser() -> argparse.ArgumentParser:
         help="fp32 (default): the same numbers on every machine; auto: bf16 where a trial finds it faster and in "
         "agreement",
     )  # fmt: skip
-    scoring.add_argument("--retry", action="store_true", help="score photos that failed before once more")
+    scoring.add_argument("--retry", action="store_true", help="score photos again that failed before")
     scoring.add_argument(
         "--by-content", action="store_true",
-        help="photos whose time or size has changed are read, and scored anew only if their content has changed",
+        help="where a photo's time or size has changed, score it again only if its content has changed",
+    )  # fmt: skip
+    scoring.add_argument(
+        "--allow", action="append", metavar="SERVER",
+        help="a server or bucket that lists and tables may name, like https://example.org or 's3://*'; may be repeated",
     )  # fmt: skip
     scoring.add_argument("--dry-run", action="store_true", help="only count the photos and estimate the time")
     model(scoring)
 
-    reporting = command("report", "a page to look through a scored folder; verdicts by other limits", REPORT)
+    reporting = command("report", "a page to browse a scored folder; verdicts by other thresholds", REPORT)
     path(reporting, "folder", metavar="DIR", help="the --out of r2mrf score")
     reporting.add_argument(
         "--sharp-below", type=float, metavar="X", help="sharp: a smaller share is out of focus, 0 to 1"
@@ -134,12 +155,32 @@ def parser() -> argparse.ArgumentParser:
     path(reporting, "-o", "--out", metavar="FILE", help="where the page goes (default: DIR/report.html)")
     reporting.add_argument(
         "--fetch", action="append", metavar="ADDRESS", type=_address,
-        help="fetch the photos of its bucket once more, for thumbnails; keys as for score; may be given several times",
+        help="fetch the photos of this bucket again, for thumbnails; credentials as for score; may be repeated",
     )  # fmt: skip
     path(reporting, "--csv", metavar="FILE", help="also write the table as CSV")
-    path(reporting, "--xmp", metavar="DIR", help="also write a sidecar a photo, STEM.xmp, into this folder")
+    path(reporting, "--exiftool", metavar="FILE", help="also write a CSV file by which exiftool labels the photos")
+    path(
+        reporting, "--xmp", metavar="DIR",
+        help="also write one sidecar a photo below DIR, laid out like the library; existing ones are merged",
+    )  # fmt: skip
+    reporting.add_argument(
+        "--xmp-name", choices=("full", "stem"), default="full",
+        help="IMG_1.JPG.xmp (full, default: darktable, digiKam) or IMG_1.xmp (stem: Lightroom)",
+    )  # fmt: skip
+    reporting.add_argument(
+        "--xmp-fields", type=_fields, default=("keywords",), metavar="FIELD,...",
+        help="labels in sidecars and for exiftool: keywords (focus:sharp, default), rating (-1 = blurred), label "
+        "(Green, Yellow, Red), lightroom (focus|sharp), digikam (focus/sharp)",
+    )  # fmt: skip
+    reporting.add_argument(
+        "--list", type=_verdicts, metavar="VERDICT,...",
+        help="print the paths of these photos (or `failed`) and make no page, unless -o is given",
+    )  # fmt: skip
+    reporting.add_argument("-0", "--null", action="store_true", help="end each path of --list with a zero byte")
+    path(reporting, "--link-into", metavar="DIR", help="link the photos to DIR/VERDICT, laid out like the library")
+    path(reporting, "--copy-into", metavar="DIR", help="copy them instead")
 
-    judging = command("evaluate", "score saved maps against masks of the same stem", EVALUATE)
+    judging = command("evaluate", "compare saved maps with masks of the same stem", EVALUATE)
     path(judging, "--maps", required=True, metavar="DIR")
     path(judging, "--masks", required=True, metavar="DIR")
     for side in ("mask", "map"):
@@ -165,7 +206,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _address(text: str) -> str:
-    from pipelines.storage.addresses import is_address
+    from r2mrf.system.address import is_address
 
     if not is_address(text):
         raise argparse.ArgumentTypeError(f"{text} is no address: give one like s3://bucket/photos")
@@ -173,10 +214,30 @@ def _address(text: str) -> str:
 
 
 def _folder(text: str) -> Path:
-    """Of this machine: `Path` would make a folder s3: of an address."""
+    """Return a folder of this machine; `Path` would take an address for a folder called s3:."""
     if "://" in text:
         raise argparse.ArgumentTypeError(f"{text} is an address, and a table is written to a folder of this machine")
     return Path(text)
+
+
+def _fields(text: str) -> tuple[str, ...]:
+    from pipelines.report.labels import FIELDS
+
+    return _chosen(text, FIELDS)
+
+
+def _verdicts(text: str) -> tuple[str, ...]:
+    from r2mrf.prediction.focus import VERDICTS
+
+    return _chosen(text, (*VERDICTS, "failed"))
+
+
+def _chosen(text: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a list with commas, each one of `choices`."""
+    words = tuple(text.split(","))
+    if not set(words) <= set(choices):
+        raise argparse.ArgumentTypeError(f"{text}: choose from {', '.join(choices)}, with commas between them")
+    return words
 
 
 def _described(command: argparse.ArgumentParser, text: str, examples: str) -> argparse.ArgumentParser:
@@ -186,7 +247,7 @@ def _described(command: argparse.ArgumentParser, text: str, examples: str) -> ar
 
 
 class _Completion(argparse.Action):
-    """Prints a shell's script. What it needs is imported only then."""
+    """Print a shell's completion script; its library is imported only then."""
 
     def __init__(self, paths: list[argparse.Action], **options):
         super().__init__(**options)

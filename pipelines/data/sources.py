@@ -18,7 +18,7 @@ from r2mrf.errors import DataError
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import DOUBT
 from r2mrf.rendering.composite import render_composite
-from r2mrf.rendering.photograph import Photo
+from r2mrf.rendering.photograph import RenderedPhoto
 from r2mrf.rendering.scenes import render_scene
 from r2mrf.rendering.sharp_photos import Sharp, find_sharp, is_sharp, split_groups
 from r2mrf.system.fingerprint import fingerprint, of_code
@@ -27,6 +27,7 @@ from r2mrf.system.machine import cores
 # A test scene's seed is the run's plus this, so that no scene stands on both sides of the split.
 TEST_SEEDS = 500_000
 
+LEFT_OUT = Path(__file__).with_name("left_out.txt")
 IMAGES, MASKS = "image", "mask"  # folders of what `python -m pipelines.jobs.label` writes
 
 
@@ -63,7 +64,7 @@ def _synthetic(data: Data, seed: int) -> Source:
 
 
 def _composite(data: Data, seed: int) -> Source:
-    found, shapes = find_sharp(Path(data.root))
+    found, shapes = find_photos(Path(data.root))
     sides = sharp_sides(found, data, seed)
 
     def row(item: dict) -> dict:
@@ -88,6 +89,23 @@ def _composite(data: Data, seed: int) -> Source:
         row,
         ["composite", data.size, contents, of_code("rendering.composite", "rendering.scenes", "data.shards")],
     )
+
+
+def find_photos(root: Path) -> tuple[list[Sharp], list[Path]]:
+    """Photos to render defocus into or to label, without those that `left_out.txt` names, and shapes.
+
+    Raises:
+        DataError: there are none.
+    """
+    found, shapes = find_sharp(root)
+    names = left_out()
+    return [photo for photo in found if photo.image.stem not in names], shapes
+
+
+def left_out() -> set[str]:
+    """Stems of photos that show a photo of a set that models are measured on."""
+    lines = LEFT_OUT.read_text(encoding="utf-8").splitlines()
+    return {name for line in lines if (name := line.partition("#")[0].strip())}
 
 
 def sharp_sides(found: list[Sharp], data: Data, seed: int) -> dict[str, list[Sharp]]:
@@ -175,7 +193,7 @@ def _scene(item: dict, size: int) -> dict:
     return _rendered(f"scene-{item['seed']}", item["split"], render_scene(item["seed"], size))
 
 
-def _rendered(source_id: str, split: str, photo: Photo) -> dict:
+def _rendered(source_id: str, split: str, photo: RenderedPhoto) -> dict:
     blurred = photo.coc[photo.mask == 255]
     radius = float(np.median(blurred)) if blurred.size else None
     return _row(source_id, split, photo.kind, photo.jpeg, images.encode_png(photo.mask), photo.mask, radius)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipelines.project.folders import AUGMENTED, REPORTS
 from pipelines.project.tables import write_json
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from r2mrf.data import shards
 from r2mrf.errors import UserError
 
@@ -36,4 +36,4 @@ def keep(changed: dict[str, dict]) -> None:
 
 def training_images() -> pa.Table:
     """Names and hashes of the images that rows learn from."""
-    return shards.read(here(AUGMENTED), columns=["source_id", "variant", "sha256"])
+    return shards.read(local_copy(AUGMENTED), columns=["source_id", "variant", "sha256"])

@@ -22,19 +22,19 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from pipelines.evaluation.held_out import decoded
 from pipelines.project.folders import AUGMENTED
 from r2mrf.data import shards
 from r2mrf.data.batches import split
 from r2mrf.engines.onnx_graph import without_weights
 from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import count
-from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint
 from r2mrf.network.checkpoint import FACTS, RELEASED, WEIGHTS, Checkpoint
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.without_torch import GRAPH
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # beyond, maps would lose their greys, which PR curves are made of
 LARGEST = 15 * 2**20  # bytes
@@ -65,7 +65,7 @@ def release(models: list[Path], shift: float = 0.0, to: Path | None = None) -> P
         if (size := (made / WEIGHTS).stat().st_size) > LARGEST:
             raise UserError(f"{model}: {size / 2**20:.0f} MB are too many to ship; the limit is {LARGEST / 2**20:.0f}")
         for name in (WEIGHTS, FACTS):  # the model card beside them is written by people
-            with whole(folder / name) as file:
+            with atomic_file(folder / name) as file:
                 file.write_bytes((made / name).read_bytes())
     return folder
 
@@ -94,15 +94,15 @@ def write_graph(folder: Path) -> None:
         UserError: there is no such model, or no graph of it.
     """
     weights = checkpoint.read(folder)[WEIGHTS]
-    with whole(folder / GRAPH) as file:
+    with atomic_file(folder / GRAPH) as file:
         file.write_bytes(without_weights(checkpoint.load(folder).network, weights, beside=WEIGHTS))
 
 
 def _best_factor(trained: Checkpoint, workspace: Path) -> float:
     """Return the one of `FACTORS` with the smallest MAE on the pairs that the training in `workspace` held back."""
     predictor, errors = Predictor(trained), []
-    for row in _held_back(trained, workspace).to_pylist():
-        p, mask = predictor(images.decode(row["image"])), images.decode_mask(row["mask"])
+    for rgb, mask in decoded(_held_back(trained, workspace)):
+        p = predictor(rgb)
         logits = np.log(p.clip(1e-6, 1 - 1e-6) / (1 - p).clip(1e-6, 1))
         maps = (to_uint8(1 / (1 + np.exp(-factor * logits))) for factor in FACTORS)
         errors.append([count(defocus, mask).absolute_error for defocus in maps])

@@ -16,21 +16,21 @@ from pathlib import Path, PurePosixPath
 from pyarrow.fs import FileType
 
 from pipelines.library import lists
-from pipelines.library.photo import Photo, here, there
-from pipelines.storage.addresses import Addresses, is_address, root, shown
+from pipelines.library.out_folder import MARKER, OutFolder
+from pipelines.library.photo import Photo, local_photo, remote_photo
+from pipelines.storage.addresses import Addresses, as_local, without_secrets
+from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
-
-RUN = {"manifest", "scores"}  # a folder with these was written by a scoring run,
-OURS = {"maps", "thumbnails"}  # and these in it are pictures that score and report made, no photos of a library
+from r2mrf.system.address import BUCKETS, Address, is_address
 
 
 class Library:
-    """What a user calls a library.
+    """A user's library: photos from any number of sources.
 
     Args:
         sources: folders (all photos below), photos, lists of paths (.txt), tables (.csv, .parquet) with a column of
-            paths or of image bytes; each a path or an address. What scoring runs wrote is passed over.
+            paths or of image bytes; each a path or an address. The pictures that scoring runs wrote are passed over.
 
     Attributes:
         names: of the sources, fit to be shown.
@@ -39,9 +39,11 @@ class Library:
         UserError: a source does not exist, cannot be read, or holds no photo.
     """
 
-    def __init__(self, sources: list[str]):
-        self.addresses = Addresses(sources)
-        self.names = [shown(source) if is_address(source) else _absolute(source) for source in sources]
+    def __init__(self, sources: list[str], options: Score = Score()):  # noqa: B008  (it is frozen)
+        sources = [as_local(source) for source in sources]
+        self.addresses = Addresses(sources, options.allow, options.seconds)
+        self._sources = [source if is_address(source) else _absolute(source) for source in sources]
+        self.names = [without_secrets(source) for source in self._sources]
         self._listings = [_begun(source, self._photos(source)) for source in sources]
 
     def photos(self) -> Iterator[Photo]:
@@ -56,25 +58,23 @@ class Library:
                 yield photo
 
     def check(self, unreadable: Iterable[str] = (), read: Iterable[str] = ()) -> None:
-        """Where photos cannot be read, one of them may be gone; or a source: a disk that was taken away, a bucket out
-        of reach.
+        """Tell missing photos from a missing source, such as an unmounted disk.
 
         Args:
-            unreadable: paths or addresses of such photos. A list or table may name them on other disks than its own.
+            unreadable: paths of such photos. A list or table may name them on other disks than its own.
             read: of others, which could be read; where they lie is there.
 
         Raises:
             UserError: a source has vanished, or where the unreadable ones lie.
         """
-        for name in self.names:
+        for name in self._sources:
             if is_address(name):
                 self.addresses.facts(name)
             elif _is_gone(name):
                 raise _gone(name)
-        for name in {*map(_holder, unreadable)} - {*map(_holder, read)}:
-            if is_address(name):
-                self.addresses.ask(name)
-            elif _is_gone(name):
+        lost, there = ({_holder(path) for path in paths if not is_address(path)} for paths in (unreadable, read))
+        for name in lost - there:
+            if _is_gone(name):
                 raise _gone(name)
 
     def _photos(self, source: str) -> Iterator[Photo]:
@@ -92,34 +92,42 @@ class Library:
         elif path.suffix.lower() in lists.SUFFIXES:
             yield from lists.photos(source, self.addresses)
         else:
-            yield here(_absolute(source))
+            yield local_photo(_absolute(source))
 
     def _at_address(self, source: str) -> Iterator[Photo]:
         facts = self.addresses.facts(source)
         if facts.type == FileType.Directory:
-            found = (there(address, facts) for address, facts in self.addresses.walk(source))
+            found = (remote_photo(address, facts) for address, facts in self.addresses.walk(source))
             yield from (photo for photo in found if _is_photo(photo.path))
-        elif PurePosixPath(shown(source)).suffix.lower() in lists.SUFFIXES:
+        elif PurePosixPath(without_secrets(source)).suffix.lower() in lists.SUFFIXES:
             yield from lists.photos(source, self.addresses)
         else:
-            yield there(shown(source), facts)
+            is_in_bucket = Address.parse(source).scheme in BUCKETS  # where a query says how to reach it
+            yield remote_photo(without_secrets(source) if is_in_bucket else source, facts)
 
     def _walk(self, top: str) -> Iterator[Photo]:
         """Links to files are followed, links to folders are not: they may lead in a ring."""
-        waiting = [(top, True)]
+        waiting, written = [(top, True)], dict[str, OutFolder | None]()
         while waiting:
             path, is_folder = waiting.pop()
             if not is_folder:
-                yield here(path)
+                yield local_photo(path)
                 continue
             try:
                 with os.scandir(path) as entries:
                     found = {entry.name: (entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries}
             except OSError:
-                yield here(path)  # listed, so that it is told that its photos are missing
+                yield local_photo(path)  # listed, so that it is told that its photos are missing
                 continue
-            ours = OURS if found.keys() >= RUN else ()
-            kept = (entry for name, entry in found.items() if (entry[1] and name not in ours) or _is_photo(name))
+            if found.keys() & {MARKER, "manifest"}:
+                written[path] = OutFolder.find(Path(path))
+            above, _, name = path.rpartition("/")
+            run = written.get(above)
+            kept = (
+                entry
+                for entry_name, entry in found.items()
+                if entry[1] or (_is_photo(entry_name) and not (run and run.is_ours(name, entry_name)))
+            )
             waiting += sorted(kept, key=_place, reverse=True)  # the first one is taken first
 
 
@@ -132,7 +140,7 @@ def _begun(source: str, listing: Iterator[Photo]) -> Iterator[Photo]:
     """The listing, of which the first photo is known to be there."""
     first = next(listing, None)
     if first is None:
-        raise UserError(f"{shown(source)}: no photo in it (looked for {', '.join(sorted(images.SUFFIXES))})")
+        raise UserError(f"{without_secrets(source)}: no photo in it (looked for {', '.join(sorted(images.SUFFIXES))})")
     return chain([first], listing)
 
 
@@ -143,9 +151,7 @@ def _place(entry: tuple[str, bool]) -> str:
 
 
 def _holder(path: str) -> str:
-    """Where a photo should lie: in which bucket, or in which folder, or the nearest one above that is there."""
-    if is_address(path):
-        return root(path)
+    """The folder in which a photo should lie, or the nearest one above that is there."""
     return str(next(folder for folder in Path(path).parents if not _is_missing(folder)))
 
 

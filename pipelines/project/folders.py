@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipelines.storage.outputs import here
+from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 from r2mrf.errors import UserError
 from r2mrf.system.fingerprint import fingerprint, of_files
@@ -18,7 +18,7 @@ CHOSEN_STEPS = REPORTS / "tune" / "steps.json"
 
 def fingerprint_of(shards: Path) -> str:
     """Fingerprint of the Parquet files of a folder."""
-    return fingerprint(of_files(here(shards).glob("*.parquet")))
+    return fingerprint(of_files(local_copy(shards).glob("*.parquet")))
 
 
 def with_tuned_steps(config: Config) -> Config:

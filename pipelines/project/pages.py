@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 
 def render(template: Path, **values: object) -> str:
@@ -21,6 +21,6 @@ def render(template: Path, **values: object) -> str:
 
 def write(page: Path, text: str) -> None:
     """Put the page in its place, whole."""
-    with whole(page) as temporary:
+    with atomic_file(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"{page} is written")

@@ -70,6 +70,16 @@ def losses(runs: dict[str, list[dict]], path: Path) -> None:
     _save(figure, path)
 
 
+def risk(curves: dict[str, np.ndarray], path: Path) -> None:
+    """Mean error of the surest photos over their share of all; of each way to order them, its risk-coverage curve."""
+    figure, axis = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
+    for (name, curve), color in zip(curves.items(), COLORS, strict=False):
+        axis.plot(np.arange(1, len(curve) + 1) / len(curve), curve, color=color, label=name)
+    axis.set(title="Risk and coverage", xlabel="share of the photos, surest first", ylabel="mean MAE", ylim=(0, None))
+    axis.legend(frameon=False)
+    _save(figure, path)
+
+
 def gallery(rows: list[tuple[str, list[np.ndarray]]], titles: list[str], path: Path, inches: float = 2.6) -> None:
     """A grid: one row a photo, with its caption at the left, one column a title. Greys are 0 … 255.
 
@@ -117,6 +127,21 @@ def histograms(columns: dict[str, np.ndarray], path: Path) -> None:
     for axis, (name, values) in zip(axes[0], columns.items(), strict=True):
         axis.hist(values, bins=30, color=BLUE)
         axis.set(xlabel=name, ylabel="photos")
+    _save(figure, path)
+
+
+def measured_over_true(kinds: dict[str, list[dict]], path: Path) -> None:
+    """Plot measured radii (`median`, `low_16`, `high_84`) over true ones (`radius`), on logarithmic axes, by kind."""
+    figure, axis = plt.subplots(figsize=(4.6, 4.4), layout="constrained")
+    for (name, rows), color in zip(kinds.items(), COLORS, strict=False):
+        known = [row for row in rows if row["median"] > 0]
+        true, found, low, high = ([row[key] for row in known] for key in ("radius", "median", "low_16", "high_84"))
+        axis.plot(true, found, "o-", color=color, markersize=4, label=name)
+        axis.fill_between(true, np.maximum(low, 0.1), high, color=color, alpha=0.15)
+    ends = [row["radius"] for rows in kinds.values() for row in rows]
+    axis.plot([min(ends), max(ends)], [min(ends), max(ends)], color=GREY, linestyle=":", label="true")
+    axis.set(xscale="log", yscale="log", xlabel="true radius, pixels", ylabel="measured radius, pixels")
+    axis.legend(frameon=False)
     _save(figure, path)
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from pipelines.storage.outputs import exchanged
+from pipelines.storage.outputs import outputs_synchronised
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
 
@@ -24,7 +24,7 @@ def run(stage: Callable[[Config], None]) -> None:
     """Run a stage as a program: exit status 0, or 2 with one line for what a user can mend."""
     try:
         config = load()
-        with exchanged(config.storage):
+        with outputs_synchronised(config.storage):
             stage(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 
 def write_json(path: Path, values: object) -> None:
@@ -15,8 +16,13 @@ def write_json(path: Path, values: object) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    with whole(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where it is no number: JSON has no word for that."""
+    return value if math.isfinite(value) else None
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
@@ -25,7 +31,7 @@ def write_csv(path: Path, rows: list[dict]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, rows[0].keys())
         table.writeheader()
         table.writerows(rows)

@@ -1,29 +1,33 @@
-"""The card of a registered model: what it is, what it was made from, how good it is, what it is not good for."""
+"""The card of a registered model: its architecture, origin, figures and limits."""
 
 from __future__ import annotations
 
 from r2mrf.network.checkpoint import Checkpoint
 
-MADE_OF = ("git_commit", "dvc_lock_sha256", "data", "weights_sha256")
+MADE_FROM = ("git_commit", "dvc_lock_sha256", "data", "weights_sha256")
 
 
 def write(trained: Checkpoint, figures: dict, tags: dict[str, str]) -> str:
-    """Markdown, below the 5,000 characters that a registry's database takes; `tags` say what it was made from."""
+    """Return the card in Markdown, within the 5,000 characters that a registry's database allows.
+
+    Args:
+        tags: the version's provenance, see `MADE_FROM`.
+    """
     model, training = trained.model, trained.training
-    what = {
+    facts = {
         "network": f"{model.backbone}, {model.steps} recurrent steps, width {model.width}",
         "input": f"photos resized to {model.input_size}×{model.input_size}",
         "trained": f"{training.get('steps', '?')} steps on {training.get('source', '?')}",
-        **{name.replace("_", " "): f"`{tags[name]}`" for name in MADE_OF if tags.get(name)},
+        **{name.replace("_", " "): f"`{tags[name]}`" for name in MADE_FROM if tags.get(name)},
     }
     measured = {name: value for name, value in figures.items() if isinstance(value, float)}
     return f"""# {trained.name}
 
-Says for every pixel of a photograph how likely it is out of focus (1 = defocused; in PNG maps white).
+Gives for every pixel of a photograph the probability that it is out of focus (1 = defocused, white in PNG maps).
 
 | | |
 |---|---|
-{_rows(what)}
+{_rows(facts)}
 
 ## Figures
 
@@ -36,9 +40,9 @@ On {figures["images"]} test pairs, of which {figures["images_without_defocus"]} 
 
 ## Not good for
 
-Motion blur, haze and noise; blur that vanishes at the input's size; faithful edges, since maps are refined at
-1/{model.grid_stride} of the input's side. Smooth things in focus may come out as defocused. Figures on rendered
-scenes say little about photographs.
+Motion blur, haze and noise; blur so slight that it vanishes at the input's size; exact edges, since maps are
+refined at 1/{model.grid_stride} of the input's side. Smooth surfaces in focus may be marked as defocused. Figures
+measured on rendered scenes say little about photographs.
 """
 
 

@@ -3,8 +3,8 @@
     model = resolve("models:/r2mrf@champion")     # once a job: the alias may move meanwhile
     model.uri, model.sha256, model.folder         # models:/r2mrf/3; what the registry says; files that are that
 
-The hash of a version stands in the registry's database, not beside the files: whoever can only write to the store of
-files cannot pass off others. Nothing of what lies there is run or unpickled.
+The hash of a version is kept in the registry's database, not beside the files: whoever can write only to the file
+store cannot replace them unnoticed. Nothing from there is executed or unpickled.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from typing import TYPE_CHECKING
 
 from pipelines.storage.outputs import cache
 from r2mrf.network.checkpoint import FACTS, WEIGHTS, CheckpointError, content_hash
+from r2mrf.system.address import redacted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CHECKPOINT = "checkpoint"  # the artifact of a registered model that is our model folder
+CHECKPOINT = "checkpoint"  # the artifact of a registered model that holds our model folder
 MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes: no such model or version; alias
 HASH = "model_sha256"  # the tag of a version that names its content
 
 
 @dataclass(frozen=True)
 class Registered:
-    """One version of a registered model. `folder` lies on this machine and holds what `sha256` names."""
+    """One version of a registered model. `folder` lies on this machine, and its content has the hash `sha256`."""
 
     name: str
     version: str
@@ -40,17 +41,17 @@ class Registered:
 
     @property
     def uri(self) -> str:
-        """Address that means this version for ever, also on other machines."""
+        """Address of exactly this version, valid on every machine."""
         return f"models:/{self.name}/{self.version}"
 
 
 def resolve(uri: str) -> Registered:
     """Look a model up, and fetch it unless this machine has it already.
 
-    The registry is MLFLOW_TRACKING_URI's, else that of the params.yaml here.
+    The registry is named by MLFLOW_TRACKING_URI, or else by params.yaml in the current folder.
 
     Raises:
-        CheckpointError: no such registry, model, version or alias; or files that are not those that were registered.
+        CheckpointError: no such registry, model, version or alias, or the files are not those that were registered.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -74,12 +75,12 @@ def resolve(uri: str) -> Registered:
                 f"{uri}: version {version} has no tag {HASH} with a hash; only what `register` put there is used"
             )
         model = Registered(name, version, tags[HASH], cache() / tags[HASH])
-        if not _have(model):
-            _fetch(model)
+        if not _is_cached(model):
+            _download(model)
         return model
     except (MlflowException, SQLAlchemyError, OSError) as error:
         missing = isinstance(error, MlflowException) and error.error_code in MISSING
-        there = _what_there_is(client, uri) if missing else ""
+        there = _existing_versions(client, uri) if missing else ""
         raise CheckpointError(
             f"{uri}: "
             + without_passwords(f"{_shortened(error)}{there}; registry {registry}: ")
@@ -88,12 +89,16 @@ def resolve(uri: str) -> Registered:
 
 
 def fetch(uri: str) -> Path:
-    """Folder of a registered model; `Predictor.load` finds this through an entry point. Raises as `resolve`."""
+    """Return the folder of a registered model; `Predictor.load` finds this function through an entry point.
+
+    Raises:
+        CheckpointError: see `resolve`.
+    """
     return resolve(uri).folder
 
 
 def address(uri: str | None = None) -> str:
-    """Address of the tracking server or database: MLFLOW_TRACKING_URI, else `uri`, else params.yaml's."""
+    """Return the tracking server's or database's address: MLFLOW_TRACKING_URI, else `uri`, else that of params.yaml."""
     from r2mrf.config import ConfigError, load
 
     if given := os.environ.get("MLFLOW_TRACKING_URI"):
@@ -104,23 +109,23 @@ def address(uri: str | None = None) -> str:
         raise CheckpointError(
             "models:/ names need a registry: set MLFLOW_TRACKING_URI, or run this where params.yaml lies"
         ) from None
-    scheme, _, path = uri.partition(":///")  # a database file is named from here, and meant wherever a worker runs
+    scheme, _, path = uri.partition(":///")  # workers run in other folders: make the path of a database file absolute
     return f"sqlite:///{Path(path).resolve()}" if scheme == "sqlite" else uri
 
 
 def without_passwords(text: str) -> str:
-    """For messages: what stands before the @ of an address is not shown."""
-    return re.sub(r"//[^/@\s]*@", "//…@", text)
+    """A text whose addresses show no user, password or signature, for messages."""
+    return redacted(text)
 
 
 def _shortened(error: Exception) -> str:
-    """What an error says, of a long text the two ends: the last one names the cause."""
+    """Return the text of an error on one line; of a long text the two ends, since the last part names the cause."""
     text = " ".join(str(error).split()).rstrip(".")
     return text if len(text) <= 300 else f"{text[:120]} … {text[-160:]}"
 
 
-def _what_there_is(client: MlflowClient, uri: str) -> str:
-    """Aliases and versions of the model of this address, to be said where the one asked for is missing."""
+def _existing_versions(client: MlflowClient, uri: str) -> str:
+    """Return a clause that lists the aliases and versions that the model of this address has."""
     from mlflow.exceptions import MlflowException
 
     name = re.split("[/@]", uri.removeprefix("models:/"))[0]
@@ -133,7 +138,7 @@ def _what_there_is(client: MlflowClient, uri: str) -> str:
     return f"; {name} has {said or 'no alias'}, and the versions {', '.join(map(str, versions))}"
 
 
-def _have(model: Registered) -> bool:
+def _is_cached(model: Registered) -> bool:
     if not model.folder.exists():
         return False
     with suppress(CheckpointError):
@@ -143,7 +148,7 @@ def _have(model: Registered) -> bool:
     return False
 
 
-def _fetch(model: Registered) -> None:
+def _download(model: Registered) -> None:
     import mlflow
 
     model.folder.parent.mkdir(parents=True, exist_ok=True)

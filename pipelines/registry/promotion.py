@@ -1,22 +1,22 @@
-"""Whether a model may become `@champion`: good enough by itself, and better than the present one."""
+"""The rule by which a model becomes `@champion`: good enough by itself, and better than the present one."""
 
 from __future__ import annotations
 
 from r2mrf.config import Registry
 
-FIGURES = ("f_05", "mae")  # what the gate looks at
+FIGURES = ("f_05", "mae")  # the figures that decide
 
 
-def refusal(registry: Registry, challenger: dict[str, float], champion: dict[str, float] | None) -> str | None:
-    """Why the challenger may not become champion, with the parameters that say so; None if it may.
+def reason_against(registry: Registry, challenger: dict[str, float], champion: dict[str, float] | None) -> str | None:
+    """Return why the challenger may not become champion, naming the parameters that forbid it; None if it may.
 
     Args:
-        registry: limits and margin.
-        challenger, champion: `FIGURES` of both, measured on the same test pairs; None: there is no champion yet.
+        registry: thresholds and margin.
+        challenger, champion: `FIGURES` of both, measured on the same test pairs; no champion yet: None.
     """
     f_05, mae = (challenger[name] for name in FIGURES)
     reasons = []
-    if not f_05 >= registry.least_f_05:  # what is no number reaches nothing
+    if not f_05 >= registry.least_f_05:  # so that NaN fails too
         reasons.append(f"f_05 {f_05:.4f} is below registry.least_f_05 {registry.least_f_05:g}")
     if not mae <= registry.most_mae:
         reasons.append(f"mae {mae:.4f} is above registry.most_mae {registry.most_mae:g}")

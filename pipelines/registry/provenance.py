@@ -1,4 +1,4 @@
-"""What a model was made from, as names that can be looked up: code, data and parameters by commit and dvc.lock."""
+"""The origin of a model: the commit and the hash of dvc.lock, by which code, data and parameters can be found."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ LOCK = Path("dvc.lock")
 
 
 def provenance() -> dict[str, str]:
-    """`git_commit`, with `+changes` if files that git knows differ from it, and `dvc_lock_sha256`; '' if unknown."""
-    made_here = [f":!{path}" for path in (LOCK, "reports")]  # what the stages themselves write
+    """Return `git_commit`, with `+changes` if tracked files differ from it, and `dvc_lock_sha256`; '' if unknown."""
+    made_here = [f":!{path}" for path in (LOCK, "reports")]  # the stages write these themselves
     commit = _git("rev-parse", "HEAD")
     changes = commit and _git("status", "--porcelain", "--untracked-files=no", "--", ".", *made_here)
     return {
@@ -21,7 +21,7 @@ def provenance() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    """Its answer; '' outside of a repository, as in a cluster's job, or without git."""
+    """Return git's output, or '' without git or outside a repository, as in a job on a cluster."""
     try:
         return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""MLflow: where runs go, and a run that is found again after a restart."""
+"""MLflow runs: where they are logged, and how one is found again after a restart."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from r2mrf.errors import UserError, one_line
 
 
 def client(tracking: Tracking) -> MlflowClient:
-    """A client of the tracking server or database; creates the experiment if it is new.
+    """Connect to the tracking server or database, and create the experiment if it is new.
 
-    To be called by the driver before workers log: creating a database twice at once fails.
+    The driver calls this before workers log: two processes that create one database at the same time both fail.
 
     Raises:
-        UserError: there is no answer.
+        UserError: the server or database does not answer.
     """
     uri = address(tracking.uri)
     mlflow.set_tracking_uri(uri)
-    with _answered(uri):
+    with _as_user_error(uri):
         found = MlflowClient()
         if found.get_experiment_by_name(tracking.experiment) is None:
             # a database on this machine keeps files beside it; a server knows its own store
@@ -41,13 +41,13 @@ def client(tracking: Tracking) -> MlflowClient:
 
 
 def run_for(config: Config, stage: str, fingerprint: str, parent: str | None = None) -> str:
-    """Id of the run with this fingerprint: the one that was interrupted, or a new one, below `parent` if given.
+    """Return the id of the interrupted run with this fingerprint, or of a new one, below `parent` if given.
 
     Raises:
-        UserError: there is no answer.
+        UserError: the server or database does not answer.
     """
     mlflow_client = client(config.tracking)
-    with _answered(address(config.tracking.uri)):
+    with _as_user_error(address(config.tracking.uri)):
         experiment = mlflow_client.get_experiment_by_name(config.tracking.experiment).experiment_id
         query = f"tags.stage = '{stage}' and tags.fingerprint = '{fingerprint}' and attributes.status != 'FINISHED'"
         unfinished = mlflow_client.search_runs([experiment], query, max_results=1)
@@ -63,23 +63,23 @@ def run_for(config: Config, stage: str, fingerprint: str, parent: str | None = N
 
 
 def finish(tracking: Tracking, run_id: str, status: str) -> None:
-    """End a run as FINISHED, FAILED or KILLED; a server that does not answer is told of, and costs no result."""
+    """End a run as FINISHED, FAILED or KILLED. Warns, and does not fail, if the server does not answer."""
     try:
         mlflow_client = client(tracking)
-        with _answered(address(tracking.uri)):
+        with _as_user_error(address(tracking.uri)):
             mlflow_client.set_terminated(run_id, status)
     except UserError as error:
         print(f"warning: run {run_id} stays open: {error}", file=sys.stderr)
 
 
 class LogReports(UserCallback):
-    """Logs what training workers report, as it comes; Ray Train calls it in its controller."""
+    """Log the reports of training workers as they arrive; Ray Train calls this in its controller."""
 
     def __init__(self, tracking: Tracking, run_id: str):
         self.uri, self.run_id = address(tracking.uri), run_id
 
     def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
-        """Ray Train's name for it. `metrics`: of each worker; all are the same."""
+        """Log one report; Ray Train fixes the name. `metrics` has one entry a worker, all equal."""
         values = {name: float(value) for name, value in metrics[0].items()}
         now, step = int(time.time() * 1000), int(values["step"])
         try:
@@ -90,8 +90,8 @@ class LogReports(UserCallback):
 
 
 @contextmanager
-def _answered(uri: str) -> Iterator[None]:
-    """What a server or database refuses, as a sentence."""
+def _as_user_error(uri: str) -> Iterator[None]:
+    """Turn an error of the server or database into a `UserError`."""
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
@@ -102,7 +102,7 @@ def _answered(uri: str) -> Iterator[None]:
 
 
 def _flat(values: dict, prefix: str = "") -> list[tuple[str, object]]:
-    """Nested keys joined by dots."""
+    """Return (key, value) pairs, nested keys joined by dots."""
     out: list[tuple[str, object]] = []
     for key, value in values.items():
         out += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]

@@ -26,26 +26,26 @@ from r2mrf.network import checkpoint
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.record import record_and_map
 
-# Of one request over HTTP; tables that a program hands over by itself (load_model, Spark) may be of any length.
+# Limits of one request over HTTP; tables that a program passes directly (load_model, Spark) may have any length.
 MAX_PHOTOS = 64
 MAX_BYTES = 64 * 2**20  # of encoded photos
 
 
 class DefocusModel(PythonModel):
-    """A table with a column `image` (encoded bytes) -> a table of records, one row a photo.
+    """Scores a table with a column `image` (encoded bytes); returns a table of records, one row a photo.
 
     With the parameter `map`, a column `map` is added: base64 of an 8-bit PNG of the photo's displayed size, white =
     defocused. A photo that cannot be used is a row with status "failed" and the reason in `error`.
     """
 
     def load_context(self, context) -> None:
-        """MLflow's name for it: once, before the first photo."""
+        """Load the network; MLflow calls this once, before the first request."""
         self.predictor = Predictor(checkpoint.load(context.artifacts["checkpoint"]))
         # clients wait for each other: the network takes all cores anyway, and memory holds one decoded photo
         self.one_at_a_time = threading.Lock()
 
     def predict(self, context, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
-        """A record a photo, in the order of `model_input`.
+        """Return one record a photo, in the order of `model_input`.
 
         Raises:
             MlflowException: one request over HTTP holds too much.
@@ -71,7 +71,7 @@ class DefocusModel(PythonModel):
 
 
 def _file(data: bytes | str) -> bytes:
-    """Bytes of a photo's file. MLflow decodes base64 in some of its JSON forms, and leaves it as it came in others."""
+    """Return the bytes of a photo's file. MLflow decodes base64 in some of its JSON forms, and not in others."""
     given = data.encode() if isinstance(data, str) else data
     text = re.sub(rb"^data:[\w/+.-]*;base64,", b"", given)
     if re.fullmatch(rb"[A-Za-z0-9+/\s]+={0,2}\s*", text):  # as no image file begins

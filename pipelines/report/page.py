@@ -13,18 +13,19 @@ import hashlib
 import json
 import os
 from importlib.metadata import distribution
-from itertools import takewhile
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from pipelines.library.photo import readable
+from pipelines.library.photo import to_text
 from pipelines.report import bursts, thumbnails
+from pipelines.report.mirror import shared_folder
 from pipelines.report.scored_folder import Scored
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
-from r2mrf.system.atomic import whole
+from r2mrf.prediction.focus import VERDICTS
+from r2mrf.system.atomic import atomic_file
 
 PAGE = Path(__file__).with_name("page_assets")
 
@@ -72,13 +73,13 @@ def write_page(scored: Scored, page: Path) -> None:
         data=_inert(_data(scored, page)),
         script=script,
     )
-    with whole(page) as temporary:
+    with atomic_file(page) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
 
 def check_output(scored: Scored, target: Path) -> None:
     """Raises UserError if `target` is one of the photos: they are never overwritten."""
-    names = {readable(os.path.abspath(target)), readable(os.path.realpath(target))}  # noqa: PTH100
+    names = {to_text(os.path.abspath(target)), to_text(os.path.realpath(target))}  # noqa: PTH100
     if any(row["path"] in names for row in scored.rows):
         raise UserError(f"{target} is one of the photos and would be overwritten: give another name")
 
@@ -102,15 +103,15 @@ def _inert(values: dict) -> str:
 def _data(scored: Scored, page: Path) -> dict:
     """What the page's script reads: rows as lists by `FIELDS`, folders and errors by number."""
     split = [row["path"].rpartition("/") for row in scored.rows]
-    parts = [folder.split("/") if slash else [] for folder, slash, _ in split]
-    root = _shared(parts)
-    folders = ["".join(f"{part}/" for part in below[len(root) :]) for below in parts]
+    root = shared_folder(row["path"] for row in scored.rows)
+    folders = [(folder + slash)[len(root) :] for folder, slash, _ in split]
     errors = [row["error"] or "" for row in scored.rows]
     numbers = {name: {text: i for i, text in enumerate(sorted(set(texts)))} for name, texts in
                (("folders", folders), ("errors", errors))}  # fmt: skip
     return {
         "fields": FIELDS,
-        "root": "".join(f"{part}/" for part in root),
+        "verdicts": [*VERDICTS, "failed"],
+        "root": root,
         "folders": list(numbers["folders"]),
         "errors": list(numbers["errors"]),
         "reasons": {key: text for key, text in REASONS.items() if any(e.startswith(f"{key}:") for e in errors)},
@@ -122,12 +123,6 @@ def _data(scored: Scored, page: Path) -> dict:
             for row, folder, (_, _, name) in zip(scored.rows, folders, split, strict=True)
         ],
     }
-
-
-def _shared(paths: list[list[str]]) -> list[str]:
-    """The folders at the beginning that all paths share."""
-    first, last = min(paths), max(paths)
-    return [part for part, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
 
 
 def _figures(row: dict) -> list:

@@ -24,12 +24,12 @@ from PIL import Image
 
 from pipelines.cluster.progress import progress
 from pipelines.library import held_images
-from pipelines.library.photo import UNKNOWN, held_at, on_disk
-from pipelines.storage.addresses import Addresses, is_address
+from pipelines.library.photo import PhotoName
+from pipelines.storage.addresses import Addresses
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import TINT
 from r2mrf.imaging.resize import resize
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 from r2mrf.system.machine import cores
 
 SIDE = 256  # longest side, in pixels
@@ -58,8 +58,9 @@ def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> 
     maps = {name: row for row in rows if (name := map_name(row))}
     there = {path.name for path in folder.glob("*")}
     addresses = addresses or Addresses()
-    missing = [(held_at(row["path"]), name) for name, row in photos.items() if name not in there]
-    there |= _each(partial(_photo, folder, addresses), {name: photos[name] for _, name in sorted(missing)})
+    missing = {name: PhotoName.parse(row["path"]) for name, row in photos.items() if name not in there}
+    in_order = sorted(missing, key=lambda name: (missing[name].file, missing[name].row or 0))  # of tables
+    there |= _each(partial(_photo, folder, addresses), {name: photos[name] for name in in_order})
     maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # laid over, or not shown at all
     made = _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
     return (there | made) & (photos.keys() | maps.keys())
@@ -96,26 +97,24 @@ def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
     exif = Image.Exif()
     if taken := _taken(data):
         exif.get_ifd(EXIF)[TAKEN] = taken
-    with whole(folder / name) as file:
+    with atomic_file(folder / name) as file:
         Image.fromarray(small).save(file, "JPEG", quality=80, exif=exif)
     return True
 
 
 def _content(path: str, addresses: Addresses) -> bytes:
-    if is_address(path) and not addresses.reach(path):
+    name = PhotoName.parse(path)
+    if name.address and not addresses.has_credentials_for(name.place):
         raise images.ImageError("unreadable", "not to be fetched")
-    table, row = held_at(path)
-    if row >= 0:
-        here = not is_address(table)
-        file, mtime = (on_disk(table), _changed(table)) if here else (table, UNKNOWN)
-        return held_images.image(file, row, mtime, addresses)
-    return addresses.read(path) if is_address(path) else images.read_bytes(on_disk(path))
+    if name.row is not None:
+        return held_images.image(name.place, name.row, None if name.address else _changed(name.place), addresses)
+    return addresses.read(name.place) if name.address else images.read_bytes(name.place)
 
 
 def _changed(table: str) -> int:
     """Time of a table of this machine. ImageError if it is none: reading a pipe might never end."""
     try:
-        facts = os.stat(on_disk(table))  # noqa: PTH116
+        facts = os.stat(table)  # noqa: PTH116
     except (OSError, ValueError):
         raise images.ImageError("unreadable") from None
     if not stat.S_ISREG(facts.st_mode):
@@ -130,7 +129,7 @@ def _map(folder: Path, maps: Path, name: str, row: dict) -> bool:
         return False
     picture = Image.fromarray(small, "P")
     picture.putpalette(TINT.astype(np.uint8).tobytes() * 256)
-    with whole(folder / name) as file:
+    with atomic_file(folder / name) as file:
         picture.save(file, "PNG", transparency=bytes(round(STRENGTH * grey) for grey in range(256)))
     return True
 

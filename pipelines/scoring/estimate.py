@@ -11,9 +11,9 @@ from pipelines.library.ledger import Ledger
 from pipelines.library.listing import AT_A_TIME
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
-from pipelines.scoring.job import Job, recorded, without_trial
+from pipelines.scoring.job import Job, with_recorded_engine, without_trial
 from pipelines.scoring.reader import read
-from pipelines.scoring.scorer import Looker
+from pipelines.scoring.scorer import Scorer
 from r2mrf.config import Score
 from r2mrf.system.machine import cores
 
@@ -26,8 +26,8 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     Raises:
         UserError: no model or no photos.
     """
-    library = Library(sources)
-    job = without_trial(recorded(Job.of(model, options, library.addresses), out))
+    library = Library(sources, options)
+    job = without_trial(with_recorded_engine(Job.of(model, options, library.addresses), out))
     ledger = Ledger(out, job.fingerprint, options)
     total, new, tried = _counted(library, ledger)
     counted = f"{total:,} photos, {new:,} of them to be scored"
@@ -60,8 +60,8 @@ def _counted(library: Library, ledger: Ledger) -> tuple[int, int, list[Photo]]:
 
 
 def _seconds(photos: list[Photo], job: Job) -> float:
-    """Of one core, for one photo."""
-    look = Looker(job.prepared(), threads=1)
+    """Seconds that one core takes for one photo."""
+    look = Scorer(job.prepared(), threads=1)
     look(read(photos[:1], job))  # the first is slower, and not timed
     began = time.perf_counter()
     look(read(photos, job))

@@ -1,4 +1,4 @@
-"""What the rows of one scoring run depend on: model, engine, options; and the fingerprint of it all."""
+"""Everything that the rows of one scoring run depend on: model, engine, options; and its fingerprint."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Job:
 
     @classmethod
     def of(cls, name: str, options: Score, addresses: Addresses) -> Job:
-        """Load a model by name and pin a registry's alias to its current version. `auto`, as engine or precision, stays
-        to be decided.
+        """Load a model by name and pin a registry alias to its current version. `auto`, as engine or precision, stays
+        undecided; see `with_engine`.
 
         Raises:
             CheckpointError: there is no such model, or it cannot be used.
@@ -73,7 +73,7 @@ class Job:
 
     @property
     def fingerprint(self) -> str:
-        """Of all that changes a number of a row; 16 hex digits of it name the shards."""
+        """16 hex digits over everything that changes a number in a row. They stand in the names of the shards."""
         options = self.options.max_pixels, self.options.maps
         form = [self.int8_sha256] if self.precision == "int8" else []  # one model may be calibrated on other photos
         return fingerprint(self.sha256, record.VERSION, self.engine, self.precision, *options, *form)[:16]
@@ -85,7 +85,7 @@ class Job:
         return checkpoints.parse(self.files, self.model)
 
     def prepared(self) -> Job:
-        """With what workers start the engine from.
+        """Return the job with the graph that workers start the engine from.
 
         Raises:
             GraphError: the network cannot be put in the engine's form.
@@ -106,13 +106,13 @@ class Job:
 
 
 def shares(options: Score, cpus: int, gpus: int = 0) -> tuple[int, int]:
-    """Copies of the network, and threads of each. Many of one thread each wait for each other less than one of many,
-    and leave room for readers."""
+    """(copies of the network, threads per copy). Several single-threaded copies idle less than one multi-threaded
+    copy, and leave cores to the readers."""
     actors = options.actors or gpus or max(cpus - cpus // 4, 1)
     return actors, max(cpus // actors, 1)
 
 
-def recorded(job: Job, out: Path) -> Job:
+def with_recorded_engine(job: Job, out: Path) -> Job:
     """Return the job with the engine and precision that its model's rows in `out` are made with, if any fit."""
     for engine, precision in _record(out).get(job.sha256, []):
         if job.engine in ("auto", engine) and job.precision in ("auto", precision):
@@ -126,15 +126,15 @@ def without_trial(job: Job) -> Job:
     return replace(job, engine=engine, precision="fp32" if job.precision == "auto" else job.precision)
 
 
-def decided(job: Job, out: Path) -> Job:
-    """Return the job with engine and precision decided: in one folder and for one model always the same, so that rows
-    compare.
+def with_engine(job: Job, out: Path) -> Job:
+    """Return the job with its engine and precision decided: always the same ones in one folder for one model, so that
+    rows compare.
 
     `auto` is what a short trial finds fastest here; on a cluster, of whose machines this one knows nothing, torch and
     fp32.
     """
     if "auto" in (job.engine, job.precision):
-        job = recorded(job, out)
+        job = with_recorded_engine(job, out)
     if "auto" not in (job.engine, job.precision):
         return job
     if in_a_job():

@@ -1,4 +1,4 @@
-"""The work on shards, with Ray Data: read and shrink photos, look at them, paint their maps.
+"""Work on shards with Ray Data: read and shrink photos, run the network on them, paint their maps.
 
 A row of the data set is a chunk, a fixed run of photos of a shard, so that the same photos always make the same
 batches and the same numbers, whatever was killed in between. Full-size pixels never leave the process that
@@ -17,7 +17,7 @@ from pipelines.cluster import ray_cluster
 from pipelines.library.photo import Photo
 from pipelines.scoring.job import Job, shares
 from pipelines.scoring.reader import read
-from pipelines.scoring.scorer import Looker
+from pipelines.scoring.scorer import Scorer
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
@@ -40,9 +40,9 @@ def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, li
     from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
     actors, threads = shares(job.options, cpus := ray_cluster.cpus(), ray_cluster.gpus())
-    claims = ray_cluster.claims()
-    if claims < 2:  # the network would wait for readers, and they for its CPU
-        raise UserError(f"score needs two CPUs, and this cluster has {claims}: start a machine with `--num-cpus=2`")
+    task_slots = ray_cluster.task_slots()
+    if task_slots < 2:  # the network would wait for readers, and they for its CPU
+        raise UserError(f"score needs two CPUs, and this cluster has {task_slots}: start a machine with `--num-cpus=2`")
     chunks = [
         {"shard": number, "place": place, "content": pickle.dumps(photos[place : place + CHUNK])}
         for number, photos in shards.items()
@@ -56,7 +56,7 @@ def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, li
     data = data.map(
         Actor,
         fn_constructor_args=(shared, threads),
-        compute=ActorPoolStrategy(size=min(actors, claims - 1, len(chunks))),
+        compute=ActorPoolStrategy(size=min(actors, task_slots - 1, len(chunks))),
         num_cpus=0.99,  # Ray would do tasks of equal claims in one process, and the network wait for the decoder
         num_gpus=1 if ray_cluster.gpus() else 0,
         max_task_retries=RETRIES,
@@ -88,7 +88,7 @@ class Actor:
     """A copy of the network, on whatever machine."""
 
     def __init__(self, shared: Any, threads: int):
-        self.look = Looker(_job(shared), threads)
+        self.look = Scorer(_job(shared), threads)
 
     def __call__(self, row: dict) -> dict:
         return row | {"content": pickle.dumps(self.look(pickle.loads(row["content"])))}

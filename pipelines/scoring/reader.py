@@ -1,4 +1,4 @@
-"""Photos are read: fetched, decoded and shrunk, each in a process that may die of it."""
+"""Read photos: fetch, decode and shrink them, in a child process that may die of a bad file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from itertools import zip_longest
 from pipelines.library import held_images
 from pipelines.library.photo import Photo
 from pipelines.scoring.job import Job
-from pipelines.storage.addresses import Addresses, is_address
+from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
 from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction import record
+from r2mrf.system.address import is_address
 from r2mrf.system.sandbox import Guard, Lost
 
 FETCHERS = 8  # photos fetched from addresses at a time, by one reader; or fetched and not yet decoded
@@ -24,56 +25,56 @@ BYTES_A_PIXEL = 16  # that decoding may take at most, with all copies
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A photo that was read: shrunk, or not, and why not."""
+class ReadPhoto:
+    """A photo that was read: its shrunk pixels, or the reason why there are none."""
 
     photo: Photo
     shrunk: record.Shrunk | None
     error: str | None
 
 
-def read(photos: list[Photo], job: Job) -> list[Seen]:
+def read(photos: list[Photo], job: Job) -> list[ReadPhoto]:
     """Fetch, decode and shrink a chunk of photos; what cannot be read comes back with its reason."""
     guard = guard_for(job.preprocess, job.options)
-    ahead = 1 if any(photo.row >= 0 for photo in photos) else FETCHERS  # a file's row groups follow each other
+    ahead = 1 if any(photo.row is not None for photo in photos) else FETCHERS  # a file's row groups follow each other
     with ThreadPoolExecutor(ahead) as pool:
         fetch = functools.partial(_source, addresses=job.addresses)
         coming = deque(pool.submit(fetch, photo) for photo in photos[:ahead])
         seen = []
         for photo, further in zip_longest(photos, photos[ahead:]):
-            seen.append(_seen(photo, coming.popleft().result(), guard))
+            seen.append(_read_one(photo, coming.popleft().result(), guard))
             if further is not None:  # not before: each photo that is fetched and not yet decoded is in memory
                 coming.append(pool.submit(fetch, further))
     return seen
 
 
 def _source(photo: Photo, addresses: Addresses) -> str | bytes | images.ImageError:
-    """What the guarded process opens: a path of this machine, or the bytes, where they come from elsewhere."""
+    """Source for the guarded process: a path on this machine, or the bytes of a photo from elsewhere."""
     name = os.fsdecode(photo.file)
     try:
-        if photo.row >= 0:
+        if photo.row is not None:
             return held_images.image(name, photo.row, photo.mtime, addresses)
         return addresses.read(name) if is_address(name) else name
     except images.ImageError as error:
         return error
 
 
-def _seen(photo: Photo, source: str | bytes | images.ImageError, guard: Guard) -> Seen:
+def _read_one(photo: Photo, source: str | bytes | images.ImageError, guard: Guard) -> ReadPhoto:
     try:
         if isinstance(source, images.ImageError):
             raise source
-        return Seen(photo, guard(source), None)
+        return ReadPhoto(photo, guard(source), None)
     except images.ImageError as error:
-        return Seen(photo, None, str(error))
+        return ReadPhoto(photo, None, str(error))
     except MemoryError:
-        return Seen(photo, None, str(images.ImageError("too_large", "does not fit into memory")))
+        return ReadPhoto(photo, None, str(images.ImageError("too_large", "does not fit into memory")))
     except Lost as error:
-        return Seen(photo, None, str(images.ImageError(error.reason, str(error))))
+        return ReadPhoto(photo, None, str(images.ImageError(error.reason, str(error))))
 
 
 @functools.cache
 def guard_for(preprocess: Preprocess, options: Score) -> Guard:
     """The guarded process of this one: it serves all tasks that come here."""
     memory = (1 << 30) + BYTES_A_PIXEL * options.max_pixels
-    work = functools.partial(record.look, preprocess=preprocess, max_pixels=options.max_pixels)
+    work = functools.partial(record.read_photo, preprocess=preprocess, max_pixels=options.max_pixels)
     return Guard(work, options.seconds, memory)

@@ -1,4 +1,4 @@
-"""Score a library: photos that are listed -> rows, shard by shard, and a summary."""
+"""Score a library: listed photos -> rows, shard by shard, and a summary."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipelines.cluster.progress import progress
-from pipelines.cluster.ray_cluster import ROOM, connect
-from pipelines.library.ledger import Ledger, flush
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
+from pipelines.library.ledger import Ledger
 from pipelines.library.listing import MOST, Listing
-from pipelines.library.photo import readable
+from pipelines.library.out_folder import OutFolder
+from pipelines.library.photo import to_text
 from pipelines.library.walk import Library
 from pipelines.project.tables import write_json
 from pipelines.scoring import ray_data
-from pipelines.scoring.job import Job, decided
+from pipelines.scoring.job import Job, with_engine
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.system.atomic import whole
 from r2mrf.system.machine import cores
 
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
@@ -40,18 +40,16 @@ def score_library(
     Raises:
         UserError: no model, no photos, `out` cannot be written, a source has vanished, or Ray has ended.
     """
-    if (name := readable(str(out))) != str(out):
+    if (name := to_text(str(out))) != str(out):
         raise UserError(f"{name}: this name is no UTF-8, and no table can be written there; give another --out")
-    library = Library(sources)
+    library = Library(sources, options)
     job = Job.of(model, options, library.addresses)
-    for name in ("scores", "manifest", *(["maps"] if options.maps else [])):
-        (out / name).mkdir(parents=True, exist_ok=True)
-    with _alone(out):
-        for folder in ("scores", "manifest", "maps"):
-            _sweep(out / folder)
-        job = decided(job, out)
+    OutFolder.check(out, options.maps)
+    with _locked(out):
+        folder = OutFolder.claim(out, options.maps)
+        job = with_engine(job, out)
         ledger = Ledger(out, job.fingerprint, options)
-        rate = _work(library, ledger, job, out, on_chunk)
+        rate = _work(library, ledger, job, folder, on_chunk)
         summary = ledger.counts() | {
             "images_per_second": rate or _last_rate(out / "summary.json", job.fingerprint),
             "model": job.model,
@@ -72,8 +70,9 @@ def failures(out: Path, fingerprint: str) -> Iterator[str]:
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def _locked(out: Path) -> Iterator[None]:
     """Keep a second run out of the folder; the lock goes with the process, however it ends."""
+    out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,13 +83,7 @@ def _alone(out: Path) -> Iterator[None]:
         yield
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what was being written when a run was killed: `r2mrf.system.atomic.whole` has such names."""
-    for file in folder.glob(".*.*.*"):  # dot, name, suffix, and what makes it its own
-        file.unlink(missing_ok=True)
-
-
-def _work(library: Library, ledger: Ledger, job: Job, out: Path, on_chunk: OnChunk) -> float | None:
+def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chunk: OnChunk) -> float | None:
     """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
     done = ledger.mend()
     listed = done + ledger.size(ledger.waiting())
@@ -105,17 +98,17 @@ def _work(library: Library, ledger: Ledger, job: Job, out: Path, on_chunk: OnChu
             bar.total = listed + listing.new  # of the library, as far as it has been listed by now
             for number, rows in _finished(shards, ray_data.run(shards, job), bar, on_chunk):
                 bar.total = listed + listing.new
-                _keep(number, rows, ledger, library, out)
+                _keep(number, rows, ledger, library, folder)
                 failed += sum(row["status"] == "failed" for row in rows)
                 bar.set_postfix(failed=failed, refresh=False)
     return (bar.n - done) / (time.perf_counter() - began) if bar else None
 
 
 def _prepared_and_connected(job: Job, stack: ExitStack) -> Job:
-    """At once: both take seconds, of which Ray's are mostly waiting."""
+    """Prepare the job and connect to Ray at the same time: both take seconds, and Ray mostly waits."""
     with ThreadPoolExecutor(1) as pool:
         prepared = pool.submit(job.prepared)
-        stack.enter_context(connect(logical_cpus=ROOM + 2 * cores()))
+        stack.enter_context(connect(logical_cpus=LOGICAL_CPUS + 2 * cores()))
         return prepared.result()
 
 
@@ -143,21 +136,22 @@ def _finished(
         raise UserError("some photos never came back from Ray; the same command goes on from here")
 
 
-def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, out: Path) -> None:
+def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, folder: OutFolder) -> None:
     """Write the maps, then the shard: done is what has all of it."""
-    lost = {row["path"] for row in rows if str(row.get("error")).startswith(("unreadable", "not_a_file"))}
+    lost = {
+        row["path"] for row in rows if str(row.get("error")).startswith(("unreadable", "unreachable", "not_a_file"))
+    }
     if lost:  # one photo may go; if all have gone, none has failed
         library.check(lost, (row["path"] for row in rows if row["path"] not in lost))
     for row in rows:
         if png := row.pop("png", None):
-            with whole(out / "maps" / row["map"]) as temporary:
+            with folder.writing("maps", row["map"]) as temporary:
                 temporary.write_bytes(png)
-                flush(temporary)
     ledger.commit(number, rows)
 
 
 def _last_rate(path: Path, key: str) -> float | None:
-    """Of the run before, where this one had nothing to score: a run that does nothing changes nothing."""
+    """Rate of the previous run, for a run that has nothing to score: it must not change summary.json."""
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

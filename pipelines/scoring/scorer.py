@@ -1,4 +1,4 @@
-"""The network looks at photos that were read."""
+"""Run the network on photos that were read."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from itertools import chain
 import numpy as np
 
 from pipelines.scoring.job import Job
-from pipelines.scoring.reader import Seen
+from pipelines.scoring.reader import ReadPhoto
 from r2mrf.prediction import record
 from r2mrf.prediction.analyser import Analyser, Analysis
 from r2mrf.prediction.record import Shrunk
 
 
-class Looker:
-    """Looks at photos that were read: a row of the table for each, with its small map as `defocus` if maps are
-    asked for."""
+class Scorer:
+    """Turns photos that were read into rows of the table, each with its small map as `defocus` if maps are wanted."""
 
     def __init__(self, job: Job, threads: int):
         self.job, self.analyser = job, Analyser(job.preprocess, job.start(threads))
 
-    def __call__(self, seen: list[Seen]) -> list[dict]:
+    def __call__(self, seen: list[ReadPhoto]) -> list[dict]:
         pixels = [s.shrunk.pixels for s in seen if s.shrunk]
         batches = (
             pixels[start : start + self.job.options.batch] for start in range(0, len(pixels), self.job.options.batch)
@@ -29,13 +28,13 @@ class Looker:
         analyses = chain.from_iterable(self.analyser.analyse_batch(np.stack(batch)) for batch in batches)
         return [self._row(s, s.shrunk, next(analyses)) if s.shrunk else self._failed(s) for s in seen]
 
-    def _failed(self, seen: Seen) -> dict:
+    def _failed(self, seen: ReadPhoto) -> dict:
         return self._base(seen) | {"status": "failed", "error": seen.error}
 
-    def _base(self, seen: Seen) -> dict:
+    def _base(self, seen: ReadPhoto) -> dict:
         return {"path": seen.photo.path, "model": self.job.model, "model_sha256": self.job.sha256}
 
-    def _row(self, seen: Seen, shrunk: Shrunk, analysis: Analysis) -> dict:
+    def _row(self, seen: ReadPhoto, shrunk: Shrunk, analysis: Analysis) -> dict:
         known = {name: getattr(shrunk, name) for name in ("width", "height", "contrast")}
         focus = record.focus_of(analysis, **known, score=self.job.options)
         row = self._base(seen) | known | asdict(focus)

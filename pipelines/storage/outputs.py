@@ -1,7 +1,7 @@
 """Where stages leave what they make: folders of the project or, with `storage`, a place all machines reach.
 
-    with making(MODEL, config.storage) as folder: ...     # a stage's output
-    here(MODEL)                                           # its input: the folder, or a checked copy of it
+    with output_folder(MODEL, config.storage) as folder: ...     # a stage's output
+    local_copy(MODEL)                                           # its input: the folder, or a checked copy of it
 
 `storage` is a folder that every machine sees under one path, or s3://bucket/prefix. Then a folder of the project
 holds only `receipt.json`: the address, and the SHA-256 of every file. What lies at an address is never replaced by
@@ -26,7 +26,7 @@ from pathlib import Path
 from pipelines.cluster.ray_cluster import in_a_job
 from pipelines.storage.store import Store, below
 from r2mrf.errors import UserError
-from r2mrf.system.atomic import whole_folder
+from r2mrf.system.atomic import atomic_folder
 from r2mrf.system.fingerprint import fingerprint, of_files
 
 RECEIPT = "receipt.json"
@@ -35,7 +35,7 @@ KEPT = ("data/prepared", "data/augmented", "models/r2mrf")  # what may be a rece
 
 @dataclass(frozen=True)
 class Receipt:
-    """What stands in the place of a folder whose files are kept elsewhere."""
+    """Stands in a project folder whose files are kept elsewhere: their address, names and hashes."""
 
     address: str
     files: dict[str, str]  # name -> SHA-256
@@ -71,13 +71,13 @@ class Folder:
     path: Path
     receipt: Receipt | None
 
-    def here(self) -> Path:
+    def local_copy(self) -> Path:
         """The folder with the files."""
         return self.receipt.copy() if self.receipt else self.path
 
 
 def folder(path: Path) -> Folder:
-    """What stands at a path of the project.
+    """The output at a path of the project: a folder, or the receipt that stands for one.
 
     Raises:
         UserError: a damaged receipt.
@@ -90,14 +90,14 @@ def folder(path: Path) -> Folder:
         raise UserError(f"{path / RECEIPT} is damaged: run the stage that makes {path} again") from None
 
 
-def here(path: Path) -> Path:
+def local_copy(path: Path) -> Path:
     """The folder at a path of the project or, where a receipt stands, a checked copy of what it names."""
     made = folder(path)
-    return made.here() if made.receipt else path
+    return made.local_copy() if made.receipt else path
 
 
 @contextmanager
-def making(path: Path, storage: str) -> Iterator[Path]:
+def output_folder(path: Path, storage: str) -> Iterator[Path]:
     """A folder to fill: `path` itself or, with a storage, a scratch folder, whose files go there at the end."""
     if not storage:
         if (path / RECEIPT).is_file():  # of a time when there was a storage
@@ -128,13 +128,13 @@ def leave_receipt(path: Path, store: Store, names: list[str], rows: int) -> None
 
 def _stand(path: Path, receipt: Receipt) -> None:
     content = {key: value for key, value in asdict(receipt).items() if value is not None}
-    with whole_folder(path) as new:
+    with atomic_folder(path) as new:
         (new / RECEIPT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager
-def exchanged(storage: str) -> Iterator[None]:
-    """A job takes the receipts and reports of those before it, and leaves its own; elsewhere they are only left."""
+def outputs_synchronised(storage: str) -> Iterator[None]:
+    """Before a cluster job, download the receipts and reports of earlier jobs; after any run, upload the new ones."""
     if not storage:
         yield
         return

@@ -18,7 +18,7 @@ from pyarrow.fs import FileSelector, FileType, LocalFileSystem
 
 from pipelines.storage.addresses import absolute, file_system
 from r2mrf.errors import UserError, one_line
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 
 class Store:
@@ -36,7 +36,7 @@ class Store:
         self._files, self._root = file_system(self.address, "storage")
 
     def names(self) -> set[str]:
-        """Of all files, from here, however deep."""
+        """Names of all files, relative to the address, at any depth."""
         with self._reached("files below it cannot be listed"):
             found = self._files.get_file_info(FileSelector(self._root, recursive=True, allow_not_found=True))
         return {file.path.removeprefix(f"{self._root}/") for file in found if file.type == FileType.File}
@@ -56,14 +56,14 @@ class Store:
                 source = self._files.open_input_stream(f"{self._root}/{name}")
             except FileNotFoundError:
                 raise UserError(f"{self.address}: {name} is gone; run the stage that made it again") from None
-            with source, whole(target) as path, path.open("wb") as out:
+            with source, atomic_file(target) as path, path.open("wb") as out:
                 shutil.copyfileobj(source, out, 2**20)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """A file of this machine to write to; at the end it stands in the store, whole."""
         if isinstance(self._files, LocalFileSystem):
-            with whole(Path(self._root) / name) as path:
+            with atomic_file(Path(self._root) / name) as path:
                 yield path
             return
         with tempfile.TemporaryDirectory() as scratch:

@@ -20,15 +20,16 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer
 
-from pipelines.cluster.ray_cluster import ROOM, connect, gpus, mistake_in
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect, gpus, user_error_in
 from pipelines.registry import runs
 from pipelines.training import tables, worker
 from pipelines.training.recipe import NOT_IN_FINGERPRINT
 from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.errors import UserError, one_line
-from r2mrf.network.precision import resolve
+from r2mrf.network.precision import resolve_precision
 from r2mrf.system.fingerprint import fingerprint, of_code, of_files, of_module
+from r2mrf.system.machine import cores
 from r2mrf.training.trainer import Trainer, starting_point
 
 # Of glibc, read when a worker starts: what is freed is kept. Ray Train runs its function in a thread, whose freed
@@ -39,7 +40,7 @@ KEEP_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_TH
 def with_resolved_precision(config: Config) -> Config:
     """Replace `auto` by the number format that it means on this machine: a run has one, wherever its workers are."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return config.but(train={"precision": resolve(config.train.precision, device)})
+    return config.but(train={"precision": resolve_precision(config.train.precision, device)})
 
 
 def recipe_of(config: Config, data: list[str]) -> dict:
@@ -70,7 +71,7 @@ def fit(config: Config, key: str, states: States, stage: str = "train") -> Train
         stage: the stage that trains, by which MLflow tells its runs apart.
     """
     run_id = runs.run_for(config, stage, key)
-    with connect(logical_cpus=ROOM + config.train.most_workers, training=True), _own_ctrl_c():
+    with connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers, training=True), _own_ctrl_c():
         try:
             result = training_run(config, key, states, [runs.LogReports(config.tracking, run_id)]).fit()
         except SystemExit:  # Ray's answer to Ctrl-C
@@ -100,7 +101,7 @@ def _own_ctrl_c() -> Iterator[None]:
 def _reason(error: TrainingFailedError) -> UserError:
     """Why a run was given up: a user's mistake that a worker has met, as it is; else what was raised, in a line."""
     failures = getattr(error, "worker_failures", {}).values()
-    mistakes = (mistake for failure in failures if (mistake := mistake_in(failure)))
+    mistakes = (mistake for failure in failures if (mistake := user_error_in(failure)))
     why = one_line(error, 400, end=True)
     return next(mistakes, UserError(f"training was given up (train.max_failures: after how many restarts): … {why}"))
 
@@ -145,3 +146,19 @@ def on_gpus(workers: int | tuple[int, int]) -> bool:
     used = min(there, most)
     print("training on " + (f"{used} GPU{'s' * (used > 1)}" if used else "processors: there is no GPU"), flush=True)
     return there > 0
+
+
+def seconds_of(history: list[dict], batch: int) -> float:
+    """Seconds of training alone, also if it was stopped and went on elsewhere."""
+    before = [0, *(report["step"] for report in history)]
+    return sum(
+        (now["step"] - last) * batch / now["images_per_second"] for last, now in zip(before, history, strict=False)
+    )
+
+
+def device_of(threads: int) -> str:
+    """The device that a run learns on, in words; `threads`: of torch, 0 for all cores."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    number = threads or cores()
+    return f"{number} processor core{'s' * (number > 1)}"

@@ -42,7 +42,7 @@ def read(config: Config, places: list[Folder], columns: tuple[str, ...] = COLUMN
     Raises:
         UserError: a folder holds no shards, or nothing is left to learn from.
     """
-    first, *rest = (shards.read(place.here(), columns=list(columns)) for place in places)
+    first, *rest = (shards.read(place.local_copy(), columns=list(columns)) for place in places)
     learn, held_back = split(first, config.train.validation, config.seed)
     held = pc.unique(held_back["source_id"])
     others = [

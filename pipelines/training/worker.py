@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import tempfile
 import time
@@ -44,7 +45,7 @@ def work(arguments: dict) -> dict | None:
     try:
         learn(trainer, module, data, lambda figures: _report(trainer, figures, rank), rank, world)
     except NotFinite as error:  # every worker sees the same gradient: all end here
-        return {"not_finite": of_all(str(error))}
+        return {"not_finite": first_not_finite(error)}
     return None
 
 
@@ -170,14 +171,13 @@ def _over_workers(figures: dict[str, float]) -> dict[str, float]:
     return dict(zip(figures, (values / dist.get_world_size()).tolist(), strict=True))
 
 
-def of_all(message: str) -> str:
+def first_not_finite(error: NotFinite) -> str:
     """Message of the worker whose own loss was not finite; the others only received its gradient."""
     if not dist.is_initialized():
-        return message
-    messages: list[str] = [""] * dist.get_world_size()
-    dist.all_gather_object(messages, message)
-    terms = (text.partition(": ")[2].partition("; gradient norm")[0] for text in messages)
-    return next((text for text, said in zip(messages, terms, strict=True) if "nan" in said or "inf" in said), message)
+        return str(error)
+    errors: list[NotFinite] = [error] * dist.get_world_size()
+    dist.all_gather_object(errors, error)
+    return str(next((e for e in errors if not all(map(math.isfinite, e.terms.values()))), error))
 
 
 class Meter:

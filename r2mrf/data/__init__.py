@@ -1,1 +1,1 @@
-"""What training and measuring read: a published set, a pair, a variant, a shard, a batch."""
+"""Pairs of photo and mask for training and measuring: add a published set, a variant or a column of the shards here."""

@@ -33,18 +33,18 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def batch_positions(step: int, batch: int, rank: int = 0, world: int = 1) -> range:
-    """Places in the endless sequence of samples that worker `rank` of `world` handles in a step."""
+    """Return the positions in the endless sequence of samples that worker `rank` of `world` handles in a step."""
     return range(step * batch + rank, (step + 1) * batch, world)
 
 
 def row_at(position: int, seed: int, count: int) -> int:
-    """Row at a place of the endless sequence; every epoch holds each of the `count` rows once, in a new order."""
+    """Return the row at a position of the endless sequence: every epoch holds each of `count` rows once, reshuffled."""
     epoch, place = divmod(position, count)
     return int(_order(seed, epoch, count)[place])
 
 
 def table_at(position: int, shares: Sequence[float]) -> tuple[int, int]:
-    """Table that a place of the endless sequence is drawn from, and the place in that table's own sequence.
+    """Return the table that a position of the endless sequence is drawn from, and the position in that table.
 
     Table 0 is the main one; `shares` are those of the others, 1, 2 …, each of the whole sequence.
     """
@@ -59,7 +59,9 @@ def table_at(position: int, shares: Sequence[float]) -> tuple[int, int]:
 
 
 def split(table: pa.Table, held_back: int, seed: int) -> tuple[pa.Table, pa.Table]:
-    """Rows to learn from, and the unaltered photos of `held_back` sources, all of whose variants are left out.
+    """Split a table into rows to learn from and the unaltered photos of `held_back` sources, for validation.
+
+    None of the held-back sources' variants is learnt from.
 
     Raises:
         UserError: nothing is left to learn from.
@@ -73,7 +75,7 @@ def split(table: pa.Table, held_back: int, seed: int) -> tuple[pa.Table, pa.Tabl
 
 
 class Samples:
-    """Rows of the augmented shards, decoded when asked for.
+    """Rows of the augmented shards, decoded on demand.
 
     Args:
         table: with the columns image and mask, both encoded.
@@ -105,7 +107,7 @@ class Samples:
         self._preprocess, self._crop, self._seed = preprocess, crop, seed
 
     def batch(self, positions: range) -> Batch:
-        """The samples at these places of the sequence, cropped and flipped at random."""
+        """Return the samples at these positions of the sequence, cropped and flipped at random."""
         pairs = [self._sample(position) for position in positions]
         photos = np.stack([photo for photo, _ in pairs])
         masks = np.stack([mask for _, mask in pairs])[:, None]
@@ -115,21 +117,21 @@ class Samples:
         index, place = table_at(position, self._shares)
         table, seed = self._tables[index], self._seed + index
         row = row_at(place, seed, table.num_rows)
-        photo = at_most(images.decode(table["image"][row].as_py()), self._preprocess.size)
-        mask = at_most(images.decode_mask(table["mask"][row].as_py()), self._preprocess.size)
+        photo = shrink_to(images.decode(table["image"][row].as_py()), self._preprocess.size)
+        mask = shrink_to(images.decode_mask(table["mask"][row].as_py()), self._preprocess.size)
         rng = np.random.default_rng([seed, 1, place])
         return _crop(photo, mask, self._crop, rng)
 
 
-def at_most(pixels: np.ndarray, size: int) -> np.ndarray:
-    """uint8 H×W or H×W×3, no side longer than `size`: shrunk as in use, but never enlarged, since an enlarged sharp
-    photo is no longer sharp."""
+def shrink_to(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Shrink uint8 H×W or H×W×3 until no side is longer than `size`, as in use; nothing is enlarged, since an enlarged
+    sharp photo is no longer sharp."""
     h, w = pixels.shape[:2]
     return resize(pixels, min(h, size), min(w, size))
 
 
 def validation_batch(table: pa.Table, rows: range, preprocess: Preprocess) -> tuple[Tensor, list[np.ndarray]]:
-    """Photos as the network sees them in use (B×3×S×S), and their masks at their own size, for validation."""
+    """Return photos as the network sees them in use (normalised B×3×S×S), and their masks at their own size."""
     photos = [preprocess.shrink(images.decode(table["image"][i].as_py())) for i in rows]
     masks = [images.decode_mask(table["mask"][i].as_py()) for i in rows]
     return _photos(np.stack(photos), preprocess), masks

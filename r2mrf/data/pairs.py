@@ -1,9 +1,9 @@
-"""A photo and its mask on disk -> bytes with white = defocused, and whether a set of them can be trusted.
+"""Reads photos with their masks, and judges whether a set of such pairs can be trusted.
 
-    image, mask, facts = examine(pair)           # reads both files, once
+    image, mask, facts = examine(pair)           # reads both files, once; white = defocused
     errors, warnings = check_facts(all_facts)
 
-What is wrong with a pair or a set is told in sentences that name its files, all of them at once.
+Problems are reported all at once, as sentences that name the files.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Facts:
-    """What reading a pair has shown; small, so that those of a whole set can be gathered."""
+    """Findings about one pair; small, so that those of a whole set fit into memory."""
 
     pair: Pair
     errors: tuple[str, ...] = ()  # where there are any, the rest is not known
@@ -52,7 +52,7 @@ class Facts:
 
 
 def read_pair(pair: Pair) -> tuple[bytes, bytes]:
-    """The photo's file, and its mask as an 8-bit PNG, 255 = defocused, of the photo's displayed size.
+    """Read a photo's file, and its mask as an 8-bit PNG, 255 = defocused, of the photo's displayed size.
 
     Where EXIF turns the photo, it comes as an upright PNG of the same pixels instead. Grey stays in the mask:
     it marks doubt.
@@ -67,7 +67,7 @@ def read_pair(pair: Pair) -> tuple[bytes, bytes]:
 
 
 def examine(pair: Pair) -> tuple[bytes, bytes, Facts]:
-    """What `read_pair` returns, and what it showed. Errors are in the facts, and the bytes then empty."""
+    """Read a pair as `read_pair` does, with facts about it. Errors are in the facts, and the bytes are then empty."""
     errors = []
     try:
         file = images.read_bytes(pair.image)
@@ -91,16 +91,15 @@ def examine(pair: Pair) -> tuple[bytes, bytes, Facts]:
 
 
 def focus_ratio(rgb: np.ndarray, mask: np.ndarray) -> float | None:
-    """Mean |Laplacian| where a mask says in focus, over the same where it says defocused.
+    """Return mean |Laplacian| where a mask says in focus, divided by the mean where it says defocused.
 
     Args:
         rgb: uint8 H×W×3.
         mask: uint8 H×W, 255 = defocused.
 
     Returns:
-        Above 1 as a rule; None where either side is too small to tell. Both sides keep a distance from their
-        boundary, whose edge would count for either; half a grey level is added to both, so that of two flat
-        regions neither wins.
+        Usually above 1; None if either region is too small to tell. Pixels near the boundary are left out, since its
+        edge would count for both; half a grey level is added to both means, so that of two flat regions neither wins.
     """
     height, width = mask.shape
     scale = min(1.0, 640 / max(height, width))  # the finest pixels of large photos hold noise, not focus
@@ -139,7 +138,7 @@ def check_facts(facts: Iterable[Facts]) -> tuple[list[str], list[str]]:
 
 
 def _faults(pair: Pair, rgb: np.ndarray, turned: bool, mask: np.ndarray, grey: float) -> Iterator[str]:
-    """What makes a readable pair unusable."""
+    """Yield a sentence for each thing that makes a readable pair unusable."""
     (height, width), (h, w) = rgb.shape[:2], mask.shape
     if (height, width) != (h, w) == (width, height) and turned:
         yield (
@@ -161,7 +160,7 @@ def _faults(pair: Pair, rgb: np.ndarray, turned: bool, mask: np.ndarray, grey: f
 
 
 def _doubts(facts: list[Facts]) -> Iterator[str]:
-    """Warnings about single masks, a line for each kind of doubt."""
+    """Yield a warning for each kind of doubt about single masks; it names the files."""
     kinds = {
         f"partly grey, up to {max((fact.grey for fact in facts), default=0):.1%}; grey is taken as doubt": [
             fact for fact in facts if fact.grey > 0
@@ -184,7 +183,7 @@ def _doubts(facts: list[Facts]) -> Iterator[str]:
 
 
 def _copies(facts: list[Facts]) -> list[list[Pair]]:
-    """Groups of pairs whose photos have the same pixels."""
+    """Return the groups of pairs whose photos have identical pixels."""
     groups = defaultdict(list)
     for fact in facts:
         groups[fact.content].append(fact.pair)
@@ -192,10 +191,10 @@ def _copies(facts: list[Facts]) -> list[list[Pair]]:
 
 
 def _judge_polarity(facts: list[Facts]) -> tuple[str, bool]:
-    """What is to be said of the masks of a split, if anything, and whether they are to be refused.
+    """Judge whether a split's masks are inverted: a sentence ("" if all is well), and whether to refuse them.
 
-    By the median over the split: in one photo, smooth things may be in focus before a busy blur; over a set,
-    what is in focus has the more detail.
+    The median over the split decides: in a single photo something smooth may be in focus before a busy background,
+    but over a set the regions in focus have more detail.
     """
     ratios = [fact.focus_ratio for fact in facts if fact.focus_ratio is not None]
     pair = facts[0].pair

@@ -1,11 +1,8 @@
-"""Where each data set keeps photos and masks on disk, what is white in its masks, and how it is split.
+"""The published data sets: where each keeps photos and masks on disk, what white means in its masks, its split.
 
-    pairs = find_pairs(config.data)
-    errors, warnings = check_pairs(pairs, config.data.source)
-    image, mask = read_pair(pairs[0])           # white = defocused, whichever way the set has it
-
-Who reads all files anyway calls `match_pairs`, and of `pairs`, where `read_pair` is, `examine` and `check_facts`: then
-each is read once.
+found, problems = match_pairs(config.data)
+image, mask, facts = pairs.examine(found[0])     # reads both files; white = defocused, whatever the set's polarity
+errors, warnings = pairs.check_facts(all_facts)
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from pathlib import Path
 
 from r2mrf import config
 from r2mrf.data import cuhk_split
-from r2mrf.data.pairs import Pair, check_facts, examine
+from r2mrf.data.pairs import Pair
 from r2mrf.errors import DataError
 from r2mrf.imaging.images import SUFFIXES
 
@@ -47,7 +44,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Source:
+class PublishedSet:
     """A data set: its page, its numbers of train and test pairs, and its layouts, the commonest first."""
 
     page: str
@@ -60,8 +57,8 @@ _GT = ("gt", "gts", "mask", "masks")
 _MASKS = ("mask", "masks", "gt", "gts")
 
 # Folders and polarity as the archives and the code published with D-DFFNet, BR2Net and DENets have them.
-SOURCES = {
-    "cuhk": Source(  # Shi, Xu and Jia, CVPR 2014: 1,000 photos, of which 296 of motion blur are left out
+PUBLISHED_SETS = {
+    "cuhk": PublishedSet(  # Shi, Xu and Jia, CVPR 2014: 1,000 photos, of which 296 of motion blur are left out
         "http://www.cse.cuhk.edu.hk/leojia/projects/dblurdetect/",
         (604, 100),
         (
@@ -70,7 +67,7 @@ SOURCES = {
             Layout("focus", (Part("test", ("xu100-source",), ("xu100-gt",)),)),
         ),
     ),
-    "dut": Source(  # Zhao, Zhao, Wang and Lu, CVPR 2018 (BTBNet)
+    "dut": PublishedSet(  # Zhao, Zhao, Wang and Lu, CVPR 2018 (BTBNet)
         "http://ice.dlut.edu.cn/ZhaoWenda/BTBCRLNet.html",
         (600, 500),
         (
@@ -84,17 +81,17 @@ SOURCES = {
             )),
         ),
     ),
-    "ctcug": Source(  # Tang et al., TPAMI 2020 (DeFusionNET)
+    "ctcug": PublishedSet(  # Tang et al., TPAMI 2020 (DeFusionNET)
         "https://github.com/ChangTang/BR2Net",
         (0, 150),
         (Layout("defocus", (Part("test", ("CTCUG_images", *_IMAGES), ("CTCUG_gt", *_GT)),)),),
     ),
-    "ebd": Source(  # Jin et al., ICME 2023 (D-DFFNet): 300 of its photos are wholly in focus
+    "ebd": PublishedSet(  # Jin et al., ICME 2023 (D-DFFNet): 300 of its photos are wholly in focus
         "https://github.com/yuxinjin-whu/D-DFFNet",
         (0, 1605),
         (Layout("focus", (Part("test", _IMAGES, _GT),)),),
     ),
-    "pairs": Source(
+    "pairs": PublishedSet(
         "",
         None,
         (
@@ -106,18 +103,6 @@ SOURCES = {
         ),
     ),
 }  # fmt: skip
-
-
-def find_pairs(data: config.Data) -> list[Pair]:
-    """The pairs of a set, sorted by id; of a set that is only for testing, test pairs alone.
-
-    Raises:
-        DataError: as `match_pairs`, and for every problem that it returns.
-    """
-    pairs, problems = match_pairs(data)
-    if problems:
-        raise DataError(*problems)
-    return pairs
 
 
 def match_pairs(data: config.Data) -> tuple[list[Pair], list[str]]:
@@ -144,16 +129,9 @@ def match_pairs(data: config.Data) -> tuple[list[Pair], list[str]]:
     return sorted(pairs, key=lambda pair: pair.id), problems
 
 
-def check_pairs(pairs: Iterable[Pair], source: str = "pairs") -> tuple[list[str], list[str]]:
-    """Read all pairs and judge the set: `check_facts` and `check_counts`, as errors and warnings."""
-    facts = [examine(pair)[2] for pair in pairs]
-    errors, warnings = check_facts(facts)
-    return errors, warnings + check_counts([fact.pair for fact in facts], source)
-
-
 def check_counts(pairs: Iterable[Pair], source: str) -> list[str]:
-    """A warning if there are fewer or more pairs than the set was published with."""
-    splits, counts = [pair.split for pair in pairs], SOURCES[source].counts
+    """Return a warning if there are fewer or more pairs than the set was published with."""
+    splits, counts = [pair.split for pair in pairs], PUBLISHED_SETS[source].counts
     found = (splits.count("train"), splits.count("test"))
     if counts in (None, found):
         return []
@@ -164,18 +142,20 @@ def check_counts(pairs: Iterable[Pair], source: str) -> list[str]:
 
 
 def _locate(data: config.Data) -> tuple[Path, Layout]:
-    """The folder in which a layout of the set begins: `data.root`, or the one folder in it that fits."""
-    root, source = Path(data.root), SOURCES[data.source]
+    """Return where a layout of the set begins, `data.root` or the one folder in it that fits, and that layout."""
+    root, published = Path(data.root), PUBLISHED_SETS[data.source]
     inner = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     for bases in ([root], inner):
-        fits = [(base, layout) for base in bases for layout in source.layouts if _fits(base, layout)]
+        fits = [(base, layout) for base in bases for layout in published.layouts if _fits(base, layout)]
         if len({base for base, _ in fits}) > 1:
             found = ", ".join(str(base) for base, _ in fits)
             raise DataError(f"{root}: {data.source} lies here more than once: {found}. Set data.root to one.")
         if fits:
             return fits[0]
-    wanted = "; or ".join(str(layout) for layout in source.layouts)
-    origin = f"It is to be had from {source.page}." if source.page else "In the latter, test.txt lists test photos."
+    wanted = "; or ".join(str(layout) for layout in published.layouts)
+    origin = (
+        f"It is to be had from {published.page}." if published.page else "In the latter, test.txt lists test photos."
+    )
     raise DataError(
         f"{root}: the set {data.source} is neither here nor in a folder of it. Wanted: {wanted}. Put it "
         f"there, or set data.root to where it lies. {origin}"
@@ -187,7 +167,7 @@ def _fits(base: Path, layout: Layout) -> bool:
 
 
 def _folder(base: Path, names: Iterable[str]) -> Path | None:
-    """The first of the names, "a" or "a/b", that is a folder below the base."""
+    """Return the first of the names, "a" or "a/b", that is a folder below the base."""
     below = {_like(path.relative_to(base)): path for path in sorted([*base.glob("*/"), *base.glob("*/*/")])}
     return next((below[_like(name)] for name in names if _like(name) in below), None)
 
@@ -197,7 +177,7 @@ def _like(name: str | Path) -> str:
 
 
 def _match(base: Path, part: Part, problems: list[str]) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Photos and masks of a part by the name that both bear; what has no partner is added to the problems."""
+    """Return photos and masks of a part by their common key; files without a partner are added to `problems`."""
     images, masks = _folder(base, part.images), _folder(base, part.masks)
     if images is None or masks is None:
         if images or masks:
@@ -213,7 +193,7 @@ def _match(base: Path, part: Part, problems: list[str]) -> tuple[dict[str, Path]
 
 
 def _files(folder: Path, prefix: str, problems: list[str]) -> dict[str, Path]:
-    """Image files by `_key`; of two with the same key the first is taken, and the problems name both."""
+    """Return image files by `_key`; of two with one key the first is taken, and `problems` names both."""
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         key = _key(path.stem)
@@ -230,7 +210,7 @@ def _key(stem: str) -> str:
 
 
 def _tests(source: str, base: Path, photos: dict[str, Path], problems: list[str]) -> set[str]:
-    """Keys of the photos for testing: CUHK's own list, or the lines of `test.txt`."""
+    """Return the keys of the test photos: CUHK's own list, or the lines of `test.txt`."""
     if source == "cuhk":
         return {f"out_of_focus{number:04d}" for number in cuhk_split.TEST}
     path = base / "test.txt"

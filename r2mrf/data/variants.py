@@ -1,9 +1,9 @@
 """The 16 variants of a training pair: flips, small rotations and slight shrinking (paper, section 4.1).
 
-Only what keeps every label true:
+Only transforms that keep every label true are used:
 - rotation crops the corners away; filling them with black would call them sharp;
-- photos shrink a little and are never enlarged: an enlarged sharp photo is no longer sharp, and one that is
-  shrunk much no longer shows its blur, so the range ends at `min_scale` (0.85: a blur of 2 pixels stays above 1.7);
+- photos shrink a little and are never enlarged: an enlarged sharp photo is no longer sharp, and a photo that is
+  shrunk much no longer shows its blur, so the range ends at `min_scale` (0.85: a blur of 2 pixels stays at 1.7);
 - nothing blurs, sharpens, denoises or changes colour.
 
 Masks are interpolated linearly: their edges turn grey, which means doubt and is not learnt from.
@@ -23,7 +23,7 @@ from r2mrf.imaging import images
 
 
 def variants(source_id: str, image: bytes, mask: bytes, seed: int, augment: Augment) -> list[dict]:
-    """All variants of one pair as rows of `shards.VARIANTS`; row 0 is the pair itself, byte for byte.
+    """Make all variants of one pair, as rows of `shards.VARIANTS`; row 0 is the pair itself, byte for byte.
 
     Args:
         source_id: name of the pair.
@@ -47,7 +47,7 @@ def variants(source_id: str, image: bytes, mask: bytes, seed: int, augment: Augm
 
 
 def draw(source_id: str, variant: int, size: tuple[int, int], seed: int, augment: Augment) -> A.Compose:
-    """The transform of a variant (1 …), a pure function of (seed, source, variant); `size` = (height, width)."""
+    """Draw the transform of a variant (1 …), a pure function of (seed, source, variant); `size` = (height, width)."""
     digest = hashlib.sha256(f"{seed}/{source_id}/{variant}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
     angle = rng.uniform(-augment.max_rotation, augment.max_rotation)
@@ -61,14 +61,6 @@ def draw(source_id: str, variant: int, size: tuple[int, int], seed: int, augment
     if variant % 2:
         steps.insert(0, A.HorizontalFlip(p=1))
     return A.Compose(steps)
-
-
-def replay(transform: str, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Apply a recorded transform (a row's JSON) to its source's pixels."""
-    if transform == "null":
-        return image, mask
-    out = A.from_dict(json.loads(transform))(image=image, mask=mask)
-    return out["image"], out["mask"]
 
 
 def _row(source_id: str, variant: int, image: bytes, mask: bytes, transform: str) -> dict:

@@ -18,7 +18,7 @@ from r2mrf.engines.onnx_graph import Graph, graph_for
 from r2mrf.engines.runtimes import INPUT, OUTPUTS, RUNTIMES, Engine, openvino_core, package
 from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import FACTS, Checkpoint
-from r2mrf.system.atomic import whole_folder
+from r2mrf.system.atomic import atomic_folder
 
 TOLERANCE = 1e-3  # of a probability, both in float32: a quarter of a grey level of a map on disk
 
@@ -64,7 +64,7 @@ def export(checkpoint: Checkpoint, form: str, folder: str | Path, precision: str
     """
     folder = Path(folder)
     _check_free(folder, form)
-    with whole_folder(folder) as new:
+    with atomic_folder(folder) as new:
         written = _write(graph_for(checkpoint, precision), form, new)
         engine = RUNTIMES[form](written, torch.get_num_threads(), precision=precision)
         parity = _parity(checkpoint, engine)

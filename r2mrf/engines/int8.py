@@ -27,7 +27,7 @@ from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.checkpoint import FACTS, INT8, Checkpoint
-from r2mrf.system.atomic import whole
+from r2mrf.system.atomic import atomic_file
 
 MOST_PHOTOS, FEWEST_PHOTOS = 144, 6  # more than the most add minutes and change little
 EVERY = 3  # each third photo sets scale and shift, the others the ranges
@@ -108,9 +108,9 @@ def quantise(checkpoint: Checkpoint, photos: list[np.ndarray]) -> Int8:
 def store(folder: Path, form: Int8) -> None:
     """Keep the form with its model: the graph in a file of its own, then its facts in model.json."""
     facts = json.loads((folder / FACTS).read_bytes()) | {"int8": form.facts()}
-    with whole(folder / INT8) as file:
+    with atomic_file(folder / INT8) as file:
         file.write_bytes(form.graph)
-    with whole(folder / FACTS) as file:
+    with atomic_file(folder / FACTS) as file:
         file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,1 +1,1 @@
-"""Figures of maps against masks, and the baselines beside the network; a figure is a pure function of counts."""
+"""Figures of maps against masks, and classical baselines: add a figure or a baseline here; each is a pure function."""

@@ -23,10 +23,10 @@ from r2mrf.imaging.maps import to_uint8
 from r2mrf.imaging.resize import resize
 
 WINDOWS = (9, 17, 33)  # sides to choose from, pixels
-EVERY = 4  # pixels between those that a curve is fitted to: neighbours say the same
+EVERY = 4  # a curve is fitted to every fourth pixel: neighbours tell the same
 FAINT = 1e-8  # energy below which grey values in 1/255 have no say
 
-Pair = tuple[np.ndarray, np.ndarray]  # photo uint8 H×W×3; mask uint8 H×W, white = defocused
+PhotoAndMask = tuple[np.ndarray, np.ndarray]  # photo uint8 H×W×3; mask uint8 H×W, white = defocused
 
 
 def laplacian_energy(grey: np.ndarray, window: int) -> np.ndarray:
@@ -42,7 +42,7 @@ def gradient_energy(grey: np.ndarray, window: int) -> np.ndarray:
 def high_frequencies(grey: np.ndarray, window: int) -> np.ndarray:
     """Share, 0 to 1, of a window's variation beyond half the highest frequency: float32 H×W in [0, 1] -> float32 H×W.
 
-    Of the windows' cosine transforms, one every quarter of a window, interpolated between.
+    There is a window every quarter of its side, transformed by the cosine transform; values between are interpolated.
     """
     h, w = grey.shape
     step = window // 4
@@ -68,7 +68,7 @@ MEASURES: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Baseline:
-    """A measure in a window, and the logistic curve that makes a probability of its logarithm."""
+    """A measure in a window, and the logistic curve that turns its logarithm into a probability."""
 
     measure: str
     window: int
@@ -82,9 +82,9 @@ class Baseline:
         return resize(1 / (1 + np.exp(-logits)), *rgb.shape[:2]).clip(0, 1)
 
 
-def fit(measure: str, learn: Iterable[Pair], choose: Iterable[Pair], side: int) -> Baseline:
-    """A measure at its best: the curve is fitted to the pixels of `learn`, and that window kept whose mean F at 0.5
-    on `choose` is highest; of equals, the smaller.
+def fit(measure: str, learn: Iterable[PhotoAndMask], choose: Iterable[PhotoAndMask], side: int) -> Baseline:
+    """Fit a measure at its best: the curve to the pixels of `learn`, and the window with the highest mean F at 0.5 on
+    `choose`; of equal windows, the smaller.
 
     Args:
         measure: a key of `MEASURES`.
@@ -96,7 +96,7 @@ def fit(measure: str, learn: Iterable[Pair], choose: Iterable[Pair], side: int) 
     return max(candidates, key=lambda candidate: _f_05(candidate, choose))
 
 
-def _fit_curve(measure: str, window: int, pairs: list[Pair], side: int) -> Baseline:
+def _fit_curve(measure: str, window: int, pairs: list[PhotoAndMask], side: int) -> Baseline:
     from sklearn.linear_model import LogisticRegression
 
     energies, truths = [], []
@@ -110,7 +110,7 @@ def _fit_curve(measure: str, window: int, pairs: list[Pair], side: int) -> Basel
     return Baseline(measure, window, side, float(curve.coef_[0, 0]), float(curve.intercept_[0]))
 
 
-def _f_05(baseline: Baseline, pairs: list[Pair]) -> float:
+def _f_05(baseline: Baseline, pairs: list[PhotoAndMask]) -> float:
     counts = Counts()
     for rgb, mask in pairs:
         counts.add(to_uint8(baseline(rgb)), mask)

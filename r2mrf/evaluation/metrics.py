@@ -137,5 +137,5 @@ def f_adaptive(counts: ImageCounts) -> float:
 
 
 def _from_above(histogram: np.ndarray) -> np.ndarray:
-    """Number of values >= k for each k."""
+    """Count the values >= k for each k."""
     return histogram[::-1].cumsum()[::-1]

@@ -1,1 +1,1 @@
-"""What a photo or a map is, for everyone: decoding, sizes, the network's input; a change here changes every number."""
+"""Files to pixels and back: add an image format or a check for damage here; a change here changes every figure."""

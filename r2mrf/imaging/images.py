@@ -33,6 +33,8 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".gif", ".
 
 REASONS = {
     "unreadable": "the file cannot be opened or read",
+    "unreachable": "its server or bucket is not there, or does not answer",
+    "not_allowed": "a list names it on a server or bucket that the command does not allow",
     "not_a_file": "a folder, pipe, device or broken link",
     "empty": "the file has no bytes",
     "not_an_image": "the bytes are no image format known here",
@@ -40,7 +42,7 @@ REASONS = {
     "too_large": "more pixels or bytes than allowed",
     "too_small": f"a side is shorter than {MIN_SIDE} pixels",
     "crashed": "decoding it ends the process that does it",
-    "timeout": "decoding it takes too long",
+    "timeout": "fetching or decoding it takes too long",
 }
 
 
@@ -154,7 +156,7 @@ def decode_mask(data: bytes) -> np.ndarray:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """uint8 H×W or RGB H×W×3 -> PNG bytes."""
+    """Encode uint8 H×W×3 RGB, or uint8 or uint16 H×W, as PNG."""
     bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".png", bgr)[1].tobytes()
 

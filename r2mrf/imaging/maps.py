@@ -1,7 +1,8 @@
-"""A map as it is stored, and laid over its photo."""
+"""Maps as they are stored, and laid over their photos."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 TINT = np.array([255, 120, 0], np.float32)  # of defocused parts; what is in focus keeps its colours
@@ -12,11 +13,12 @@ DOUBT = (0.1, 0.9)
 
 
 def overlay(rgb: np.ndarray, defocus: np.ndarray) -> np.ndarray:
-    """uint8 H×W×3 and float32 H×W in [0, 1] -> uint8 H×W×3."""
+    """Tint the defocused parts of a photo, uint8 H×W×3, by its map, float32 H×W in [0, 1]; returns uint8 H×W×3."""
     share = STRENGTH * defocus[..., None].astype(np.float32)
     return np.rint(rgb * (1 - share) + TINT * share).astype(np.uint8)
 
 
 def to_uint8(defocus: np.ndarray) -> np.ndarray:
-    """A map in [0, 1] as it is stored and scored: 8 bits, 255 = defocused."""
-    return np.rint(defocus * 255).astype(np.uint8)
+    """Convert a map in [0, 1] to the form that is stored and scored: uint8, 255 = defocused."""
+    rows = defocus.reshape(len(defocus), -1)
+    return cv2.convertScaleAbs(rows, alpha=255).reshape(defocus.shape)  # rounds as np.rint, without copies in float

@@ -1,7 +1,7 @@
-"""From a photo to the network's input, and from its output back to a map of the photo's size.
+"""Preprocessing: a photo becomes the network's input, and the network's output a map of the photo's size.
 
-Used by training, evaluation, registry and scorer alike. The field's usual protocol: the whole photo is
-resized to one square (320×320 in most published work), its proportions not kept.
+Training, evaluation, registry and scoring all use it. It is the field's usual protocol: the whole photo is resized to
+one square (320×320 in most published work), and its aspect ratio is not kept.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Preprocess:
         return resize(rgb, self.size, self.size)
 
     def normalise(self, rgb: np.ndarray) -> np.ndarray:
-        """uint8 [B×]H×W×3 -> float32 [B×]3×H×W, in memory still channels-last, as the kernels like it."""
+        """uint8 [B×]H×W×3 -> float32 [B×]3×H×W, channels-last in memory, which the kernels prefer."""
         scale = 1 / (255 * np.asarray(self.std, np.float32))
         shift = -np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
         return np.moveaxis(rgb * scale + shift, -1, -3)
@@ -46,10 +46,10 @@ class Preprocess:
         return resize(defocus, height, width).clip(0, 1)
 
     def to_dict(self) -> dict:
-        """As it stands in a model.json."""
+        """Return the values that a model.json holds."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict) -> Preprocess:
-        """Of a model.json; ValueError if it was made by another version of this file."""
+        """Build from the values of a model.json; ValueError if another version of this file made it."""
         return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})

@@ -1,7 +1,7 @@
-"""Name -> a feature extractor with five levels, at strides 2, 4, 8, 16 and 32: EfficientNet-Lite0, or any of timm.
+"""Backbones by name: feature extractors with levels at strides 2, 4, 8, 16 and 32, our Lite0 or a model of timm.
 
-The first is our own (`r2mrf.network.efficientnet_lite0`). timm is imported for its own models only: with what it drags
-along it takes longer than torch.
+EfficientNet-Lite0 is our own module (`r2mrf.network.efficientnet_lite0`). timm is imported only for its own models,
+since its import takes longer than torch's.
 
 ResNeXt's levels are the paper's conv1, conv2_x … conv5_x. BatchNorm statistics stay as they were learnt on
 ImageNet (the batches here are too small to estimate them), so that a batch split over workers gives the
@@ -64,7 +64,7 @@ class Backbone(nn.Module):
         return [features[i] for i in self._levels]
 
     def fold(self) -> None:
-        """Make it faster for use, as far as that is known of its kind; see `Lite0.fold`."""
+        """Fold normalisations into convolutions where the backbone's kind allows it; see `Lite0.fold`."""
         if isinstance(self.body, Lite0):
             self.body.fold()
 
@@ -77,7 +77,7 @@ class Backbone(nn.Module):
 
 
 def _normalisation(name: str) -> tuple[RGB, RGB]:
-    """(mean, std); of models that say nothing, those of ImageNet, which nearly all have."""
+    """Return (mean, std) of a model; if timm names none, those of ImageNet, which nearly all models use."""
     if name == LITE0:
         return _LITE0_NORMALISATION
     import timm
@@ -87,7 +87,7 @@ def _normalisation(name: str) -> tuple[RGB, RGB]:
 
 
 def _lite0(weights: str) -> tuple[nn.Module, list[int], list[int]]:
-    """Feature extractor, which of its levels are taken, and their channels."""
+    """Build EfficientNet-Lite0: the feature extractor, which of its levels are taken, and their channels."""
     body = Lite0()
     if weights != "random":
         given = _packaged(body) if weights == "pretrained" else _read(weights)
@@ -100,7 +100,7 @@ def _lite0(weights: str) -> tuple[nn.Module, list[int], list[int]]:
 
 
 def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[int]]:
-    """The same of a timm model."""
+    """Build a timm model: the feature extractor, which of its levels are taken, and their channels."""
     import timm
 
     if not timm.is_model(name):

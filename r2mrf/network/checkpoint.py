@@ -19,9 +19,10 @@ from safetensors.torch import save as save_tensors
 
 from r2mrf.config import Model
 from r2mrf.errors import UserError, one_line
+from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.model import R2MRF
-from r2mrf.system.atomic import whole_folder
+from r2mrf.system.atomic import atomic_folder
 
 WEIGHTS, FACTS = "model.safetensors", "model.json"
 INT8 = "int8.onnx"  # the network in 8 bits, where r2mrf.engines.int8 has made it
@@ -41,6 +42,7 @@ class Checkpoint:
     preprocess: Preprocess
     training: dict = field(default_factory=dict)  # facts, for people: data, steps, figures
     sha256: str = ""
+    blur_scale: BlurScale = UNMEASURED
     int8: bytes = field(default=b"", repr=False)  # an ONNX file; empty if none was made of these weights
 
     @property
@@ -64,10 +66,11 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
         "format": 1,
         "model": checkpoint.model.model_dump(),
         "preprocess": checkpoint.preprocess.to_dict(),
+        "blur_scale": checkpoint.blur_scale.to_dict(),
         "training": checkpoint.training,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
-    with whole_folder(folder) as new:
+    with atomic_folder(folder) as new:
         (new / WEIGHTS).write_bytes(weights)
         (new / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return folder
@@ -84,7 +87,7 @@ def load(folder: str | Path) -> Checkpoint:
 
 
 def read(folder: str | Path) -> dict[str, bytes]:
-    """The files of a model folder by name, as `parse` takes them.
+    """Read the files of a model folder, by name, as `parse` takes them.
 
     Raises:
         CheckpointError: weights or facts are missing.
@@ -94,7 +97,7 @@ def read(folder: str | Path) -> dict[str, bytes]:
 
 
 def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
-    """`load` of files that were read before; `origin` stands in errors. Raises as `load`."""
+    """Do what `load` does with files that were read before; `origin` stands in errors. Raises as `load`."""
     folder = Path(origin)
     weights, facts = _checked(files, folder)
     try:
@@ -102,17 +105,17 @@ def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
         preprocess = Preprocess.from_dict(facts["preprocess"])
         if preprocess.size != model.input_size:  # which is bounded
             raise ValueError(f"preprocess.size {preprocess.size} is not model.input_size {model.input_size}")
+        blur_scale = BlurScale.from_facts(facts)
         network = R2MRF(model)
         network.load_state_dict(load_tensors(weights))
     except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, SafetensorError) as error:
         raise CheckpointError(f"{folder} does not fit this release of r2mrf: {one_line(error, 300)}") from None
-    return Checkpoint(
-        network.eval(), model, preprocess, facts.get("training", {}), _identity(facts), _int8(files, facts)
-    )
+    training, identity, int8 = facts.get("training", {}), _identity(facts), _int8(files, facts)
+    return Checkpoint(network.eval(), model, preprocess, training, identity, blur_scale, int8)
 
 
 def content_hash(folder: str | Path) -> str:
-    """`Checkpoint.sha256` of a model folder, without building its network.
+    """Return `Checkpoint.sha256` of a model folder, without building its network.
 
     Raises:
         CheckpointError: missing or damaged files, weights that are not the ones that model.json names.
@@ -124,7 +127,7 @@ def content_hash(folder: str | Path) -> str:
 
 
 def locate(name: str) -> Path:
-    """Name of a model -> its folder on this machine.
+    """Find the folder of a model on this machine by the model's name.
 
     Raises:
         CheckpointError: nothing here resolves such a name.
@@ -138,7 +141,7 @@ def locate(name: str) -> Path:
 
 
 def _checked(files: dict[str, bytes], folder: Path) -> tuple[bytes, dict]:
-    """Weights, and the facts that name their hash."""
+    """Return the weights and the facts, whose hash of the weights holds."""
     weights, facts = files[WEIGHTS], _facts(folder, files[FACTS])
     if hashlib.sha256(weights).hexdigest() != facts.get("weights_sha256"):
         raise CheckpointError(
@@ -154,7 +157,7 @@ def _int8(files: dict[str, bytes], facts: dict) -> bytes:
 
 
 def _identity(facts: dict) -> str:
-    """Content hash of all that changes a map: weights, architecture, preprocessing."""
+    """Hash everything that changes a map: weights, architecture, preprocessing."""
     model = {key: value for key, value in facts["model"].items() if key != "weights"}
     parts = [facts["weights_sha256"], model, facts["preprocess"]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -180,7 +183,7 @@ def _facts(folder: Path, content: bytes) -> dict:
 
 
 def untrained(model: Model) -> Checkpoint:
-    """The architecture with random weights, ready to predict."""
+    """Build an architecture with random weights, ready to predict."""
     model = model.model_copy(update={"weights": "random"})
     network = R2MRF(model).eval()
     return Checkpoint(network, model, Preprocess(model.input_size, network.backbone.mean, network.backbone.std))

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, and multiply-accumulates of one photo."""
+"""The cost of a network: its parameters, and its multiply-accumulates for one photo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(model: Model) -> Cost:
-    """Of an architecture, at its input size. Nothing is computed: tensors without memory go through it."""
+    """Count an architecture's cost at its input size. Nothing is computed: tensors without memory run through it."""
     with torch.device("meta"):
         network = R2MRF(model.model_copy(update={"weights": "random"})).eval()
         photo = torch.zeros(1, 3, model.input_size, model.input_size)
@@ -28,13 +28,13 @@ def cost_of(model: Model) -> Cost:
 
 
 def parameters_of(network: nn.Module) -> int:
-    """How many numbers the network learns."""
+    """Count the parameters of a network."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 @torch.inference_mode()
 def macs_of(network: nn.Module, x: torch.Tensor) -> int:
-    """Of an input, normalised B×3×H×W for `R2MRF`, as torch counts: of convolutions and matrix products alone."""
+    """Count an input's multiply-accumulates, in convolutions and matrix products; `R2MRF` takes normalised B×3×H×W."""
     with FlopCounterMode(display=False) as counter:
         network(x)
     return counter.get_total_flops() // 2

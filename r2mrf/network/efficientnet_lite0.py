@@ -45,7 +45,7 @@ class Same(nn.Conv2d):
 
 
 class Norm(nn.BatchNorm2d):
-    """With TensorFlow's epsilon, followed by ReLU6 or by nothing."""
+    """Batch normalisation with TensorFlow's epsilon, followed by ReLU6 or by nothing."""
 
     def __init__(self, channels: int, act: bool = True):
         super().__init__(channels, eps=1e-3)
@@ -111,8 +111,11 @@ class Lite0(nn.Module):
         return levels
 
     def fold(self) -> None:
-        """Put each normalisation into the convolution before it: the same levels to rounding, in less time. In
-        evaluation mode, and for good: what is folded is not trained any more, and has other names."""
+        """Fold each normalisation into the convolution before it: the same levels up to rounding, in less time.
+
+        This is for evaluation mode and cannot be undone: a folded network cannot be trained, and its parameters have
+        other names.
+        """
         for parent in list(self.modules()):
             for (name, convolution), (after, norm) in pairwise(list(parent.named_children())):
                 if isinstance(convolution, nn.Conv2d) and isinstance(norm, Norm):

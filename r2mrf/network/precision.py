@@ -24,7 +24,7 @@ def native_bfloat16(device: str = "cpu") -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def resolve(precision: str, device: str = "cpu") -> str:
+def resolve_precision(precision: str, device: str = "cpu") -> str:
     """Turn a training run's `auto` into bf16 where it is native, else fp32; return other formats unchanged.
 
     It goes by the processor and never by a timing: a run that is resumed must continue in the format it began with.
@@ -36,4 +36,4 @@ def resolve(precision: str, device: str = "cpu") -> str:
 
 def autocast(precision: str, device: str = "cpu") -> torch.autocast:
     """Return the context in which the network's forward pass runs; `device` is a torch device type."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=resolve(precision, device) == "bf16")
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=resolve_precision(precision, device) == "bf16")

@@ -1,4 +1,4 @@
-"""A map -> the record of a photo: how much is blurred, where the focus lies, a verdict, how sure it is."""
+"""Sums up a map: how much of a photo is blurred, where the focus lies, a verdict, how sure it is."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def describe(
 
 
 def verdict(blur_fraction: float, contrast: float, sharp_below: float, blurred_above: float) -> str:
-    """One of `VERDICTS`; can be given anew with other limits without running the network again."""
+    """Return one of `VERDICTS`. Other limits can be applied later without running the network again."""
     if contrast <= FLAT_CONTRAST:
         return "flat"
     if blur_fraction < sharp_below:
@@ -72,7 +72,7 @@ def verdict(blur_fraction: float, contrast: float, sharp_below: float, blurred_a
 
 
 def local_contrast(rgb: np.ndarray) -> float:
-    """Largest standard deviation of grey, in grey levels of 255, in a tile of a photo, uint8 H×W×3, cut 8 by 8."""
+    """Return the largest standard deviation of grey in any of a photo's 8×8 tiles, in grey levels of 255."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     rows, columns = (np.linspace(0, n, min(n, 8) + 1).astype(int) for n in grey.shape)
     tiles = (grey[y0:y1, x0:x1] for y0, y1 in pairwise(rows) for x0, x1 in pairwise(columns))

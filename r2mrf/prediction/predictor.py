@@ -1,9 +1,9 @@
-"""Photo in, defocus map out, at the photo's own size.
+"""A photo in, its defocus map out, at the photo's own size.
 
     predictor = Predictor.load("lite")
     defocus = predictor(rgb)                    # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
 
-Models are found by name: released, in a folder, or in a registry.
+A model is named `lite`, by its folder, or by its address in a registry.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from r2mrf.prediction.analyser import Analyser
 
 
 class Predictor(Analyser):
-    """A trained network, ready for photos: an `Analyser`, which says what it is called with, and its checkpoint.
+    """A trained network, ready for photos. It is called as `Analyser` says.
 
     Attributes:
-        network: the torch module in evaluation mode; takes normalised B×3×H×W. The engine holds a copy of its own, so
-            what is changed here later shows in no map.
+        network: the torch module in evaluation mode; takes normalised B×3×H×W. The engine runs a copy of it, so later
+            changes to this module change no map.
         checkpoint: architecture, training facts, content hash.
         preprocess, engine: see `Analyser`; the engine is torch unless another is asked for.
     """
@@ -31,7 +31,7 @@ class Predictor(Analyser):
     def __init__(self, checkpoint: Checkpoint, engine: Engine | None = None):
         self.checkpoint = checkpoint
         self.network = checkpoint.network.eval()
-        super().__init__(checkpoint.preprocess, engine or Torch(self.network))
+        super().__init__(checkpoint.preprocess, engine or Torch(self.network), checkpoint.blur_scale)
 
     @classmethod
     def load(

@@ -1,4 +1,4 @@
-"""From an encoded photo to its record, in the two halves that bulk scoring runs apart: read, then look."""
+"""An encoded photo -> its record. Bulk scoring runs the two halves apart: read the photo; sum up its map."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # what only reads photos needs no network
 
 VERSION = 2  # raise it when the same photo and model would give another record; it enters every fingerprint
 
+# The keys of a record, which are columns of the table of scores.
+RECORD = ("status", "error", "width", "height", "content_sha256", *Focus.__dataclass_fields__)
+
 # JPEGs may be decoded at a fraction of their size as long as each side keeps this many times the network's input:
 # the rest is an area average, as shrinking is. tests/model/test_released_weights.py holds what that changes in a score.
 REDUCED = 2
@@ -27,7 +30,7 @@ REDUCED = 2
 
 @dataclass(frozen=True)
 class Shrunk:
-    """A photo as the network will see it, uint8 S×S×3, and what is known of it before."""
+    """A photo as the network will see it: `pixels`, uint8 S×S×3, and facts read from the file before it runs."""
 
     pixels: np.ndarray
     width: int
@@ -37,7 +40,7 @@ class Shrunk:
 
 
 def shrink(data: bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
-    """Decode and shrink; full-size pixels go no further.
+    """Decode a photo and shrink it to the network's input; the full-size pixels are not kept.
 
     Raises:
         images.ImageError: the photo cannot be used.
@@ -47,8 +50,8 @@ def shrink(data: bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
     return Shrunk(pixels, width, height, hashlib.sha256(data).hexdigest(), local_contrast(pixels))
 
 
-def look(source: str | bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
-    """`shrink` the photo at a path, or its bytes, on one core.
+def read_photo(source: str | bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk:
+    """Read, decode and shrink the photo at a path, or its bytes, on one core.
 
     Raises:
         images.ImageError: the photo cannot be used.
@@ -58,7 +61,7 @@ def look(source: str | bytes, preprocess: Preprocess, max_pixels: int) -> Shrunk
 
 
 def focus_of(analysis: Analysis, width: int, height: int, contrast: float, score: Score) -> Focus:
-    """Record of a photo from the map of its shrunk pixels.
+    """Sum up the map of a photo's shrunk pixels.
 
     Args:
         width, height: of the photo as displayed, in pixels.
@@ -70,20 +73,19 @@ def focus_of(analysis: Analysis, width: int, height: int, contrast: float, score
 
 
 def record(predictor: Predictor, data: bytes, score: Score) -> dict:
-    """All of it for one encoded photo: status, error, size, content hash and the fields of `focus.Focus`.
+    """Return the record of one encoded photo: status, error, size, content hash and the fields of `focus.Focus`.
 
-    A photo that cannot be used is no exception: `status` is "failed", `error` says why, and the rest is None.
+    A photo that cannot be used raises nothing: `status` is "failed", `error` says why, and the other fields are None.
     """
     return record_and_map(predictor, data, score)[0]
 
 
 def record_and_map(predictor: Predictor, data: bytes, score: Score) -> tuple[dict, np.ndarray | None]:
-    """The record, and the map that it sums up: float32 S×S, as the network saw the photo; None if it failed."""
+    """Return the record and the map that it sums up: float32 S×S, as the network saw the photo; None if it failed."""
     try:
         shrunk = shrink(data, predictor.preprocess, score.max_pixels)
     except images.ImageError as error:
-        unknown = dict.fromkeys(("width", "height", "content_sha256", *Focus.__dataclass_fields__))
-        return {"status": "failed", "error": str(error), **unknown}, None
+        return dict.fromkeys(RECORD) | {"status": "failed", "error": str(error)}, None
     analysis = predictor.analyse_batch(shrunk.pixels[None])[0]
     focus = focus_of(analysis, shrunk.width, shrunk.height, shrunk.contrast, score)
     facts = {"width": shrunk.width, "height": shrunk.height, "content_sha256": shrunk.content_sha256}

@@ -1,29 +1,33 @@
-"""A released model without torch, which takes seconds to import: for a map or two.
+"""A released model that runs without torch, whose import takes seconds: for a map or two.
 
-    analyser = released.load("lite")
+    analyser = without_torch.load("lite")
     defocus = analyser(rgb)                     # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
 
-Beside a released model's weights stands its graph, which finds its numbers in their file; ONNX Runtime runs it.
+A released model's folder also holds its graph, which reads its numbers from the weights file; ONNX Runtime runs it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 from pathlib import Path
 
 from r2mrf.engines.runtimes import WEIGHTS_HASH, OnnxRuntime
+from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction.analyser import Analyser
+from r2mrf.system.machine import cores
 
-FOLDER = Path(__file__).parents[1] / "weights"  # as `checkpoint.RELEASED`, which comes with torch
+FOLDER = Path(__file__).parents[1] / "weights"  # `checkpoint.RELEASED` would import torch
 GRAPH = "model.onnx"
+
+log = logging.getLogger(__name__)
 
 
 def load(name: str) -> Analyser | None:
-    """A released model by name; None for every other name, and where it takes torch: there is no ONNX Runtime, or the
-    files do not belong together.
+    """Load the shipped model without torch, or return None: it has another name, ONNX Runtime is not installed, or its
+    files do not belong together (which the log says).
 
     `Predictor.load` takes every model, and says what is wrong with one.
     """
@@ -32,8 +36,13 @@ def load(name: str) -> Analyser | None:
         return None
     try:
         weights, facts = (folder / "model.safetensors").read_bytes(), json.loads((folder / "model.json").read_bytes())
-        engine = OnnxRuntime(folder / GRAPH, threads=len(os.sched_getaffinity(0)))
+        engine = OnnxRuntime(folder / GRAPH, threads=cores())
         hashes = {facts["weights_sha256"], hashlib.sha256(weights).hexdigest(), engine.facts[WEIGHTS_HASH]}
-        return Analyser(Preprocess.from_dict(facts["preprocess"]), engine) if len(hashes) == 1 else None
-    except Exception:  # of whatever kind: the runtime has a dozen of its own
+        if len(hashes) > 1:
+            raise ValueError(f"{folder}: its files do not belong together")
+        return Analyser(Preprocess.from_dict(facts["preprocess"]), engine, BlurScale.from_facts(facts))
+    except Exception as error:  # the runtime has a dozen kinds of its own
+        log.warning(
+            "the released model runs by torch, which starts more slowly: %s", " ".join(str(error).split())[:200]
+        )
         return None

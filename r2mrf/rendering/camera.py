@@ -1,4 +1,4 @@
-"""From linear light to a JPEG: sRGB, noise, tone curve, sharpening."""
+"""A camera's processing of linear light into a JPEG: noise, sRGB, tone curve, sharpening."""
 
 from __future__ import annotations
 
@@ -23,8 +23,14 @@ def to_srgb(light: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Camera:
-    """From light to a JPEG. The noise has variance shot * light + read²; `contrast`, 0 to 1, is an S-curve
-    on the encoded tones; `sharpening` the amount of an unsharp mask of sigma 0.8 pixels; `quality` JPEG's."""
+    """Settings of a camera.
+
+    Attributes:
+        shot, read: the noise has the variance shot * light + read².
+        contrast: strength, 0 to 1, of an S-curve on the encoded tones.
+        sharpening: amount of an unsharp mask of sigma 0.8 pixels.
+        quality: of the JPEG.
+    """
 
     shot: float = 2e-4
     read: float = 2e-3
@@ -33,7 +39,7 @@ class Camera:
     quality: int = 90
 
     def develop(self, light: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, bytes]:
-        """Linear light H×W×3 -> (uint8 RGB H×W×3, its JPEG file); the pixels are the JPEG's, decoded."""
+        """Turn linear light H×W×3 into a JPEG file, and return its decoded pixels, uint8 RGB H×W×3, and the file."""
         noise = rng.standard_normal(light.shape, np.float32)
         tone = to_srgb(light + noise * np.sqrt(self.shot * np.maximum(light, 0) + self.read**2))
         tone += np.float32(self.contrast) * tone * (1 - tone) * (2 * tone - 1)

@@ -1,10 +1,10 @@
-"""Sharp photographs, photographed anew through a lens: what `data.source: composite` trains on.
+"""Sharp photographs rephotographed through a rendered lens: what `data.source: composite` trains on.
 
     sources, shapes = find_sharp(Path("data/sharp_photos"))
     photo = render_composite(sources[0], shapes, seed=0)
 
-A photo is taken apart into layers by what is known of it (its main objects, its segments, or nothing but the
-shape that in-focus regions have), and the lens of `lens` is focused on one of them.
+A photo is cut into layers along what is known of it (its main objects, its segments, or merely the typical shape of
+an in-focus region), and the lens of `lens` is focused on one of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from r2mrf.rendering.camera import Camera, to_linear
 from r2mrf.rendering.lens import Aperture, Layer, Lens, disc, expose, polygon
 from r2mrf.rendering.matting import cut_layers, fit_mask
 from r2mrf.rendering.photograph import (
-    Photo,
+    RenderedPhoto,
     check_seed_and_size,
     clear_coc,
     depth_between,
@@ -53,10 +53,10 @@ _BLUR = (1.2, 20.0)  # wider than that of `scenes`: close-ups have backgrounds w
 _OBJECT = (0.03, 0.8)  # shares of the picture that an object takes
 
 
-def render_composite(source: Sharp, shapes: list[Path], seed: int, size: int = 320) -> Photo:
-    """Photograph of a sharp photo's scene with a shallower depth of field, square.
+def render_composite(source: Sharp, shapes: list[Path], seed: int, size: int = 320) -> RenderedPhoto:
+    """Render a sharp photo's scene with a shallower depth of field, as a square.
 
-    Its side is `size` or the photo's shortest side, whichever is less: an enlarged sharp photo is no longer
+    The square's side is `size` or the photo's shortest side, whichever is less: an enlarged sharp photo is no longer
     sharp. Same source, shapes, seed and size, same bytes.
 
     Raises:
@@ -79,7 +79,7 @@ def render_composite(source: Sharp, shapes: list[Path], seed: int, size: int = 3
 
 
 def _frame(rng: np.random.Generator, source: Sharp, size: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """A square of the photo, sometimes shrunk before, perhaps mirrored, and of its objects or segments."""
+    """Cut a square out of the photo and out of its objects or segments, sometimes shrunk before, perhaps mirrored."""
     planes = [images.load(source.image)]
     if path := source.objects or source.segments:
         planes.append(images.decode_mask(images.read_bytes(path)))
@@ -98,7 +98,7 @@ def _frame(rng: np.random.Generator, source: Sharp, size: int) -> tuple[np.ndarr
 
 
 def _thing(rng: np.random.Generator, source: Sharp, regions: np.ndarray | None) -> np.ndarray | None:
-    """bool H×W: the objects, or one of the segments; None if none is of a fitting size."""
+    """Return the objects, or one of the segments, as bool H×W; None if none is of a fitting size."""
     if regions is None:
         return None
     numbers, counts = np.unique(regions > 127 if source.objects else regions, return_counts=True)
@@ -109,7 +109,7 @@ def _thing(rng: np.random.Generator, source: Sharp, regions: np.ndarray | None) 
 
 
 def _highlights(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
-    """What the sensor cut off given back, sometimes: lights become pictures of the aperture."""
+    """Sometimes give back the light that the sensor clipped: lights then become pictures of the aperture."""
     excess = np.clip((light.min(2, keepdims=True) - 0.85) / 0.15, 0, 1)
     return light * (1 + np.float32(rng.choice([0, log_uniform(rng, 0.3, 5)])) * excess)
 
@@ -146,14 +146,14 @@ def _layers(light: np.ndarray, masks: list[np.ndarray], depths: list[float | np.
 
 
 def _ground(rng: np.random.Generator, side: int, near: float, far: float, foot: float = 1.0) -> np.ndarray:
-    """Depth of a level ground: `near` at the row `foot`, a share of the height, and `far` from a horizon up."""
+    """Return the depth of a level ground: `near` at row `foot` (a share of the height), `far` from the horizon up."""
     line = (np.arange(side, dtype=np.float32)[:, None] + 0.5) / side
     horizon = foot - rng.uniform(0.3, 1)
     return np.asarray(depth_between(np.clip((foot - line) / (foot - horizon), -0.5, 1).repeat(side, 1), near, far))
 
 
 def _shape(rng: np.random.Generator, shapes: list[Path], light: np.ndarray) -> np.ndarray:
-    """float32 side×side from 0 = in focus to 1: a square of a shape mask, its edge a step or a run."""
+    """Cut a square out of a shape mask, float32 side×side, 0 = in focus, 1 = defocused, its edge a step or a ramp."""
     mask = images.decode_mask(images.read_bytes(shapes[rng.integers(len(shapes))]))
     short, side = min(mask.shape), len(light)
     top, left = (rng.integers(length - short + 1) for length in mask.shape)
@@ -163,7 +163,7 @@ def _shape(rng: np.random.Generator, shapes: list[Path], light: np.ndarray) -> n
 
 
 def _levels(rng: np.random.Generator, regions: np.ndarray) -> np.ndarray:
-    """int H×W: each region at one of two or three depths, 0 = farthest; what is lower tends to be nearer."""
+    """Put each region at one of two or three depths, int H×W, 0 = farthest; lower regions tend to be nearer."""
     numbers, inverse = np.unique(regions, return_inverse=True)
     inverse = inverse.reshape(regions.shape)
     rows = np.indices(regions.shape)[0]
@@ -173,7 +173,7 @@ def _levels(rng: np.random.Generator, regions: np.ndarray) -> np.ndarray:
 
 
 def _lens(rng: np.random.Generator, kind: str, layers: list[Layer], side: int) -> Lens:
-    """A lens focused where the kind asks, opened for a drawn radius of the strongest defocus."""
+    """Focus a lens where the kind demands, and open it until the strongest defocus has a drawn radius."""
     near, far = extremes(layers)
     focus = {
         "background": far,
@@ -198,8 +198,11 @@ def _lens(rng: np.random.Generator, kind: str, layers: list[Layer], side: int) -
 
 
 def _aperture(rng: np.random.Generator) -> Aperture:
-    """Round or of blades. Not `scenes`' draw, which cuts some to a cat's eye: that shape turns about the middle of
-    a frame, and most sources are whole frames; one kernel serves a picture."""
+    """Draw an aperture: round, or of straight blades.
+
+    Unlike in `scenes` none is a cat's eye: its shape turns about the middle of a frame, most sources are whole frames,
+    and one kernel serves a whole picture.
+    """
     rim = max(0.0, rng.uniform(-0.5, 0.8))
     if rng.uniform() < 0.3:
         return partial(polygon, blades=int(rng.integers(5, 10)), rotation=rng.uniform(0, 2 * np.pi), rim=rim)
@@ -207,9 +210,9 @@ def _aperture(rng: np.random.Generator) -> Aperture:
 
 
 def _camera(rng: np.random.Generator, noise: float) -> Camera:
-    """A camera whose noise, over all the picture, is about as strong as the photo's own, in grey levels.
+    """Draw a camera whose noise is about as strong as the photo's own, `noise` grey levels, over the whole picture.
 
-    That went away where the photo was blurred: left alone, it would tell focus from defocus.
+    Blurring removes the photo's own noise: without new noise, its absence would give defocus away.
     """
     tone = 0.2  # light at which sRGB rises by 1.12 a unit of light
     floor = (rng.uniform(0.6, 1.4) * noise / 255 / 1.12) ** 2 / tone

@@ -1,10 +1,10 @@
-"""What a lens does to a scene, in linear light: circles of confusion, aperture, occlusion.
+"""A lens rendered in linear light: circles of confusion, aperture, occlusion.
 
     lens = Lens(focal=50, f_number=2, focus=2, pixels_per_mm=320 / 36)
     exposure = expose([Layer(far_wall, depth=4), Layer(person, alpha, depth=2)], lens)
     image, jpeg = Camera().develop(exposure.light, np.random.default_rng(0))
 
-Defocus is told by the *radius* of the circle of confusion in pixels of the picture, everywhere.
+Everywhere, the amount of defocus is the *radius* of the circle of confusion in pixels of the picture.
 Light is float32 H×W×3, linear RGB; 1 = what the sensor can hold.
 """
 
@@ -61,7 +61,7 @@ class Lens:
         return (diameter * 1000 / 2 * self.pixels_per_mm).astype(np.float32)
 
     def opened(self, radius: float, depth: float) -> Lens:
-        """This lens at the f-number at which the circle of confusion at `depth` has that radius in pixels."""
+        """Return this lens at the f-number that gives the circle of confusion at `depth` this radius in pixels."""
         now = abs(float(self.circle_of_confusion(depth)))
         if now == 0 or radius <= 0:
             raise ValueError("Only a depth out of focus can be given a radius, and only one above 0.")
@@ -135,7 +135,7 @@ def defocus(light: np.ndarray, radius: float | np.ndarray, aperture: Aperture = 
 
 
 def _convolve(light: np.ndarray, kernel: np.ndarray, part: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
-    """That part of `light` convolved with `kernel`; the frame's edge mirrors, so that light is kept."""
+    """Convolve a part of `light` with `kernel`; the frame's edge mirrors, so that no light is lost."""
     if kernel.size == 1:
         return light[part]
     rows, columns = (range(side)[cut] for side, cut in zip(light.shape[:2], part, strict=True))
@@ -163,8 +163,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class Exposure:
-    """What reaches the sensor, float32: `light` H×W×3; `coc` H×W, radius of the visible surface's circle of
-    confusion in pixels; `defocus` H×W, 0 = in focus, 1 = defocused, between = doubt."""
+    """The light on the sensor and the truth about its defocus; all float32.
+
+    Attributes:
+        light: H×W×3, linear RGB.
+        coc: H×W, radius in pixels of the visible surface's circle of confusion.
+        defocus: H×W, 0 = in focus, 1 = defocused, between = doubt.
+    """
 
     light: np.ndarray
     coc: np.ndarray
@@ -203,7 +208,7 @@ def expose(
 
 
 def defocused(radius: np.ndarray, focus_coc: float = FOCUS_COC, doubt: float = DOUBT_COC) -> np.ndarray:
-    """float32: 0 up to a radius of `focus_coc` pixels, 1 from `focus_coc + doubt` on, linear between."""
+    """Return float32 defocus: 0 up to a radius of `focus_coc` pixels, 1 from `focus_coc + doubt` on, linear between."""
     if focus_coc < 0 or doubt <= 0:
         raise ValueError("focus_coc is a radius of 0 or more pixels, and doubt a band wider than 0.")
     return np.clip((np.asarray(radius, np.float32) - focus_coc) / doubt, 0, 1).astype(np.float32)

@@ -16,7 +16,7 @@ _SOFTNESS = 0.7  # pixels: sigma of a layer's edge; one that steps from pixel to
 
 
 def cut_layers(light: np.ndarray, masks: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """(colour, alpha) of each layer, back to front: the whole frame, then what stands before it.
+    """Cut a photo into layers (colour, alpha), back to front: the whole frame, then what stands before it.
 
     `masks`, back to front: each is of all that stands at its layer or nearer. `colour` is float32 H×W×3, `alpha`
     float32 H×W, coverage 0 to 1, or None = the whole frame.
@@ -36,7 +36,7 @@ def cut_layers(light: np.ndarray, masks: list[np.ndarray]) -> list[tuple[np.ndar
 
 
 def fit_mask(mask: np.ndarray, light: np.ndarray, reach: int) -> np.ndarray:
-    """bool H×W: a roughly drawn mask, its outline moved by up to `reach` pixels to where the colours change.
+    """Move the outline of a roughly drawn mask by up to `reach` pixels to where the colours change; bool H×W.
 
     Between what is surely inside and what is surely outside, a pixel goes with the one whose colour nearby it
     is more like; where they are alike, with the mask. A median then rids the outline of specks of texture.
@@ -56,13 +56,13 @@ def fit_mask(mask: np.ndarray, light: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _grown(mask: np.ndarray, by: int) -> np.ndarray:
-    """bool H×W, larger by that many pixels, or smaller; the frame's edge is no outline."""
+    """Grow a mask, bool H×W, by this many pixels, or shrink it if negative; the frame's edge is no outline."""
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(by) + 1, 2 * abs(by) + 1))
     return (cv2.dilate if by > 0 else cv2.erode)(mask.astype(np.uint8), brush) > 0
 
 
 def _continued(light: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """H×W×3 with what is not `own` filled by the mirror image of what is, across its outline.
+    """Fill what is not `own` in H×W×3 with the mirror image of what is, across its outline.
 
     A mirror image has the surface's texture, so that a surface in focus stays so under a blurred edge.
     """

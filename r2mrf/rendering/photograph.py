@@ -1,4 +1,4 @@
-"""What procedural scenes and rendered photographs share: kinds, depths, lens, camera, the photo itself."""
+"""Steps that procedural scenes and composites share: drawing kinds, depths, lens and camera, developing the photo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from r2mrf.rendering.surfaces import log_uniform
 
 
 @dataclass(frozen=True)
-class Photo:
+class RenderedPhoto:
     """A rendered photograph and what is known of it."""
 
     image: np.ndarray  # uint8 H×W×3, sRGB
@@ -39,38 +39,38 @@ def check_seed_and_size(seed: int, size: int) -> None:
 
 
 def draw_kind(rng: np.random.Generator, shares: dict[str, float]) -> str:
-    """A kind, by its share of the sum of shares."""
+    """Draw a kind with a probability in proportion to its share."""
     return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
 
 
 def draw_span(rng: np.random.Generator) -> tuple[float, float]:
-    """Depths (near, far) that a scene spans, in metres."""
+    """Draw the depths (near, far) that a scene spans, in metres."""
     near = log_uniform(rng, 0.8, 3)
     return near, near * log_uniform(rng, 1.6, 8)
 
 
 def depth_between(share: float | np.ndarray, near: float, far: float) -> float | np.ndarray:
-    """Depth at a share of the way from `near` to `far` on which 1/depth, hence the circle of confusion, is linear."""
+    """Interpolate between two depths, linearly in 1/depth and so in the circle of confusion; `share` from 0 to 1."""
     return 1 / ((1 - share) / near + share / far)
 
 
 def extremes(layers: list[Layer]) -> tuple[float, float]:
-    """Depths (near, far) of what is nearest and farthest, in metres."""
+    """Return the smallest and the largest depth of some layers, in metres."""
     return min(float(np.min(layer.depth)) for layer in layers), max(float(np.max(layer.depth)) for layer in layers)
 
 
 def normal_lens(focus: float, side: int) -> Lens:
-    """A 50 mm lens before a sensor 36 mm wide, `side` pixels, focused at `focus` metres; to be opened as wanted."""
+    """Return a 50 mm lens on a sensor of 36 mm and `side` pixels, focused at `focus` metres, for `Lens.opened`."""
     return Lens(focal=50, f_number=1, focus=focus, pixels_per_mm=side / 36)
 
 
 def clear_coc(ratio: float = 1.0) -> float:
-    """Radius in pixels at which a circle of confusion `ratio` times smaller is beyond doubt defocused."""
+    """Return the radius in pixels at which even a circle of confusion `ratio` times smaller is surely defocused."""
     return ratio * 1.02 * (FOCUS_COC + DOUBT_COC)  # 2 % to spare
 
 
 def draw_camera(rng: np.random.Generator, contrast: float, sharpening: float, shot: float = 0.0) -> Camera:
-    """A camera of at most that contrast and sharpening, and of at least that shot noise."""
+    """Draw a camera with at most this contrast and sharpening and at least this shot noise."""
     return Camera(
         shot=max(shot, log_uniform(rng, 3e-5, 2e-3)),
         read=log_uniform(rng, 3e-4, 6e-3),
@@ -80,7 +80,7 @@ def draw_camera(rng: np.random.Generator, contrast: float, sharpening: float, sh
     )
 
 
-def develop(rng: np.random.Generator, exposure: Exposure, gain: float, camera: Camera, kind: str) -> Photo:
-    """The photo that the camera makes of an exposure, its light times `gain`."""
+def develop(rng: np.random.Generator, exposure: Exposure, gain: float, camera: Camera, kind: str) -> RenderedPhoto:
+    """Develop an exposure, its light multiplied by `gain`, into a photo."""
     image, jpeg = camera.develop(exposure.light * np.float32(gain), rng)
-    return Photo(image, np.rint(exposure.defocus * 255).astype(np.uint8), exposure.coc, kind, jpeg)
+    return RenderedPhoto(image, np.rint(exposure.defocus * 255).astype(np.uint8), exposure.coc, kind, jpeg)

@@ -24,7 +24,7 @@ from r2mrf.rendering.lens import (
     polygon,
 )
 from r2mrf.rendering.photograph import (
-    Photo,
+    RenderedPhoto,
     check_seed_and_size,
     clear_coc,
     depth_between,
@@ -50,8 +50,8 @@ KINDS: dict[str, float] = {  # share of each kind of scene
 BLUR = (1.2, 12.0)  # radii of the strongest defocus in pixels, log-uniform
 
 
-def render_scene(seed: int, size: int = 320) -> Photo:
-    """Photograph of `size`×`size` pixels of the scene of that number: same seed and size, same bytes.
+def render_scene(seed: int, size: int = 320) -> RenderedPhoto:
+    """Render the scene with this seed as a photograph of `size`×`size` pixels: same seed and size, same bytes.
 
     Raises:
         ValueError: the seed is below 0, or the size below 32.
@@ -61,7 +61,7 @@ def render_scene(seed: int, size: int = 320) -> Photo:
     kind = draw_kind(rng, KINDS)
     layers = _stage(rng, size, kind)
     lens = _lens(rng, size, kind, layers)
-    exposure = expose(_settled(layers, lens), lens, _aperture(rng))
+    exposure = expose(_out_of_doubt(layers, lens), lens, _aperture(rng))
     bright = float(np.quantile(exposure.light[::4, ::4].max(2), rng.uniform(0.85, 0.99)))
     camera = draw_camera(rng, contrast=0.6, sharpening=0.9)
     return develop(rng, exposure, rng.uniform(0.55, 1.1) / max(bright, 0.02), camera, kind)
@@ -92,7 +92,7 @@ def _stage(rng: np.random.Generator, size: int, kind: str) -> list[Layer]:
 def _run(
     rng: np.random.Generator, size: int, paints: np.ndarray, backdrop: np.ndarray, span: tuple[float, float]
 ) -> list[Layer]:
-    """The backdrop as a wall that runs in depth, or with a ground before it that does; `span` = (near, far)."""
+    """Turn the backdrop into a wall that runs in depth, or put a ground that does before it; `span` = (near, far)."""
     line = np.linspace(0, 1, size, dtype=np.float32)
     if rng.uniform() < 0.4:
         tilt = rng.uniform(-0.4, 0.4)
@@ -107,7 +107,7 @@ def _run(
 
 
 def _lens(rng: np.random.Generator, size: int, kind: str, layers: list[Layer]) -> Lens:
-    """A lens focused where the kind asks, opened for a drawn amount of the strongest defocus."""
+    """Focus a lens where the kind demands, and open it until the strongest defocus has a drawn radius."""
     near, far = extremes(layers)
     share = rng.uniform(0.05, 0.95)
     focus = {
@@ -124,22 +124,22 @@ def _lens(rng: np.random.Generator, size: int, kind: str, layers: list[Layer]) -
     return lens.opened(radius, at)
 
 
-def _settled(layers: list[Layer], lens: Lens) -> list[Layer]:
-    """The layers, those flat ones that would lie in doubt as a whole moved to the plane in focus.
+def _out_of_doubt(layers: list[Layer], lens: Lens) -> list[Layer]:
+    """Move flat layers that would lie wholly in doubt to the plane in focus.
 
-    `composite` opens the lens further instead. Here things stand so close to each other that what is far behind
-    them would be blurred beyond all measure.
+    `composite` opens the lens further instead. Here things stand so close together that this would blur what lies far
+    behind them beyond all measure.
     """
-    settled = []
+    moved = []
     for layer in layers:
         unsharp = defocused(np.abs(lens.circle_of_confusion(layer.depth)))
         doubtful = np.ndim(layer.depth) == 0 and 0 < unsharp < 1
-        settled.append(dataclasses.replace(layer, depth=lens.focus) if doubtful else layer)
-    return settled
+        moved.append(dataclasses.replace(layer, depth=lens.focus) if doubtful else layer)
+    return moved
 
 
 def _aperture(rng: np.random.Generator) -> Aperture:
-    """Round, of blades, or cut by the lens barrel: a scene may be the side of a frame."""
+    """Draw an aperture: round, of straight blades, or cut by the lens barrel, as at the side of a frame."""
     rim = max(0.0, rng.uniform(-0.5, 0.8))
     turn = rng.uniform(0, 2 * np.pi)
     form = rng.uniform()

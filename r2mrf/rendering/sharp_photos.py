@@ -40,7 +40,7 @@ class Sharp:
 
 
 def find_sharp(root: Path) -> tuple[list[Sharp], list[Path]]:
-    """Sharp photos of all sets, sorted by id, and shape masks (white = defocused), sorted.
+    """Find the sharp photos of all sets, sorted by id, and the shape masks (white = defocused), sorted.
 
     Below `root` stand sharp/SET/images/NAME.jpg, beside images objects/NAME.png or segments/NAME.png where
     there are some, and shapes/SET/NAME.png. Photos are listed, not opened.
@@ -66,9 +66,10 @@ def find_sharp(root: Path) -> tuple[list[Sharp], list[Path]]:
 
 
 def split_groups(sources: Iterable[Sharp], share: float, seed: int) -> tuple[list[Sharp], list[Sharp]]:
-    """(train, test) sources, in the given order; `share` of the groups, at least one, are for testing.
+    """Split sources into (train, test), in the given order; `share` of the groups, at least one, are for testing.
 
-    The groups with the smallest digests of seed and name: what is added later moves few of the others.
+    The groups with the smallest digests of seed and name become test groups, so that sources that are added later move
+    few of the others.
 
     Raises:
         DataError: there are fewer than two groups.
@@ -87,7 +88,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
 
 def digest(seed: int, name: str) -> int:
-    """64 bits that look random and are the same on every machine (SHA-256)."""
+    """Return 64 bits of SHA-256 over seed and name: random-looking, and the same on every machine."""
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "big")
 
 
@@ -95,13 +96,13 @@ def digest(seed: int, name: str) -> int:
 
 
 def is_sharp(rgb: np.ndarray) -> bool:
-    """Whether a photo, uint8 H×W×3, is sharp at pixel level nearly wherever it shows something."""
+    """Return whether a photo, uint8 H×W×3, is sharp at pixel level nearly everywhere it shows anything."""
     detailed, sharp = sharpness(rgb)
     return detailed >= _DETAILED_SHARE and sharp >= _SHARP_SHARE
 
 
 def sharpness(rgb: np.ndarray) -> tuple[float, float]:
-    """Shares of a photo, uint8 H×W×3, with detail at all, and, of these, with detail as fine as its pixels.
+    """Return the share of a photo, uint8 H×W×3, with any detail, and the share of that with detail of pixel size.
 
     In windows of about 30 pixels, fine = RMS of what a Gaussian of sigma 1 takes away, less the noise; coarse =
     RMS of what is between sigma 1 and sigma 3. A window has detail if there, or between sigma 3 and 9, are more
@@ -121,7 +122,7 @@ def sharpness(rgb: np.ndarray) -> tuple[float, float]:
 
 
 def grain(rgb: np.ndarray) -> float:
-    """Noise of a photo, uint8 H×W×3, in grey levels RMS, 0 to 2: the finest detail of its smoothest windows."""
+    """Estimate a photo's noise, grey levels RMS, 0 to 2, by the finest detail of its smoothest windows; uint8 H×W×3."""
     return _noise(_energy(_grey(rgb), 0, 1))
 
 

@@ -1,4 +1,4 @@
-"""What procedural scenes are made of: surfaces, textures, forms. Lengths are for 320 pixels, and scale."""
+"""Surfaces, textures and forms of procedural scenes. Lengths are for a side of 320 pixels, and scale with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAINTS = np.array(  # sRGB of common things: leaves, earth, sky, stone, skin, w
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """Between two positive limits, with a logarithm that is uniform."""
+    """Draw a number between two positive limits whose logarithm is uniformly distributed."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 

@@ -1,1 +1,1 @@
-"""Files, processes, hashes, parameter layers of this machine; never a picture."""
+"""Files, processes, hashes and the machine: add what every program needs of them here; never a picture."""

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Writing files and folders so that they appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from r2mrf.errors import UserError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; at the end it is renamed, or after an error removed.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` to write to; at the end it is renamed to `path`, after an error removed.
 
     Raises:
         UserError: the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")  # two attempts never share a name
     try:
-        with _told(path):
+        with _as_user_error(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             temporary.replace(path)
@@ -30,14 +30,14 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder` to fill; at the end it takes its place, or after an error is removed.
-    If anything fails, what was in `folder` before stays.
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder` to fill; at the end it replaces `folder`, after an error it is removed.
+    If anything fails, the old content of `folder` stays.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    with _told(folder):
+    with _as_user_error(folder):
         folder = folder.absolute()  # so that "." has a name and a parent
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
@@ -55,8 +55,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """What the system refuses while `path` is written, as a sentence."""
+def _as_user_error(path: Path) -> Iterator[None]:
+    """Turn an OSError raised while `path` is written into a sentence."""
     try:
         yield
     except OSError as error:

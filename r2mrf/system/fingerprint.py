@@ -1,4 +1,4 @@
-"""Names for "made from exactly this": SHA-256 over parameters, input files and code."""
+"""Fingerprints: SHA-256 over the parameters, input files and code that something was made from."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ PACKAGE = "r2mrf"
 
 
 def fingerprint(*parts: object) -> str:
-    """Hex SHA-256 of JSON-able parts; the order of keys does not matter."""
+    """Return the hex SHA-256 of parts that JSON can hold; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def of_files(paths: Iterable[Path]) -> dict[str, str]:
-    """File name -> SHA-256 of its content, for files read whole (a name must not stand twice)."""
+    """Return the SHA-256 of each file's content by its name; no two files may have the same name."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
 
 
 def of_code(*modules: str) -> dict[str, str | list[str]]:
-    """Fingerprint of modules of r2mrf, of all that they import from it, and of the libraries.
+    """Hash modules of r2mrf with all that they import from it, and name the versions of the libraries.
 
     Comments, docstrings, layout and the places of files do not count: no hours of training are lost to a better word
     or to a move.
@@ -45,7 +45,7 @@ def of_code(*modules: str) -> dict[str, str | list[str]]:
 
 
 def closure(*modules: str) -> dict[str, str]:
-    """Path below r2mrf -> hash of its syntax, for modules and all that they import from r2mrf, anywhere in them.
+    """Hash the syntax of modules and of all that they import from r2mrf, by path below r2mrf.
 
     Raises:
         ModuleNotFoundError: a module is not there.
@@ -62,7 +62,7 @@ def closure(*modules: str) -> dict[str, str]:
 
 
 def of_module(path: Path) -> str:
-    """SHA-256 of a Python file's syntax without its docstrings, and without its imports of r2mrf and pipelines.
+    """Hash a Python file's syntax without its docstrings and its imports of r2mrf and pipelines.
 
     What is imported from r2mrf counts by its own hash; from where says nothing.
     """
@@ -92,7 +92,7 @@ def _is_ours(module: str) -> bool:
 
 
 def _imports(path: Path) -> Iterator[Path]:
-    """Files of r2mrf that a file imports, anywhere in it."""
+    """Yield the files of r2mrf that a file imports, anywhere in it."""
     package = [PACKAGE, *path.relative_to(ROOT).parent.parts]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -105,7 +105,7 @@ def _imports(path: Path) -> Iterator[Path]:
 
 
 def _imported_from(module: str, name: str) -> Path:
-    """The file that `from module import name` means: the module of that name, else the one that holds it."""
+    """Return the file that `from module import name` reads: the module of that name, else the module that holds it."""
     try:
         return _file(f"{module}.{name}")
     except ModuleNotFoundError:
@@ -113,7 +113,7 @@ def _imported_from(module: str, name: str) -> Path:
 
 
 def _file(module: str) -> Path:
-    """The file of a module or package, by its full name."""
+    """Return the file of a module or package, by its full name."""
     place = ROOT.joinpath(*module.split(".")[1:])
     for path in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
         if path.is_file():

@@ -1,4 +1,4 @@
-"""A parameter file as plain values: YAML, laid over the file that it names as its base. `config` checks them."""
+"""Reads a parameter file: YAML, merged over the file that it names as its base. `config` checks the values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from r2mrf.errors import ConfigError
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Values of a parameter file, section by section over those of its `base`, a path from where it lies.
+    """Return the values of a parameter file, merged section by section over those of its `base`, a path relative to it.
 
     Raises:
         ConfigError: this file or a base is missing, no YAML, or holds no keys and values; or one is its own base.

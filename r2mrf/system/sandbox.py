@@ -1,4 +1,4 @@
-"""Work that may crash, hang or eat memory, done in a child process: it costs that piece of work and no other.
+"""A child process for work that may crash, hang or eat memory: only the piece of work that did it is lost.
 
     guard = Guard(decode, seconds=60, memory=4 << 30)
     pixels = guard(photo)       # what decode returns or raises; Lost if the child died of it
@@ -25,7 +25,7 @@ START, GRACE = 120.0, 5.0  # seconds: for a child to begin; beyond its time, for
 
 
 class Lost(Exception):
-    """The child died of a piece of work, as often as it was tried. `reason`: crashed | timeout."""
+    """The child died of a piece of work each time it was tried. `reason`: crashed | timeout."""
 
     def __init__(self, reason: str, detail: str):
         super().__init__(detail)
@@ -49,7 +49,7 @@ class Guard:
         self._channel: Connection
 
     def __call__(self, *arguments: Any) -> Any:
-        """What `work` returns or raises.
+        """Return what `work` returns, or raise what it raises.
 
         Raises:
             Lost: the child died of it.
@@ -114,7 +114,7 @@ class Guard:
 
 
 def serve(channel_number: int) -> None:
-    """What the child does: answer calls until the parent is gone."""
+    """Run in the child: answer calls until the parent is gone."""
     channel = Connection(channel_number)
     work, seconds, memory = channel.recv()
     channel.send(True)

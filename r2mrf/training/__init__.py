@@ -1,1 +1,1 @@
-"""The mathematics of one training run: step, optimizer, pseudo labels."""
+"""One training run's mathematics: change the step, the optimiser or the pseudo labels here."""

@@ -1,7 +1,7 @@
 """One training run: network, optimiser, schedule, averaged weights, and their state on disk.
 
-Knows nothing of how many workers there are or who calls it. The state holds everything that the next step
-depends on; batches are a pure function of the step, so a resumed run does what an undisturbed one does.
+The module does not know how many workers there are, or who calls it. The state holds everything that the next step
+depends on, and batches are a pure function of the step, so a resumed run does what an undisturbed one does.
 """
 
 from __future__ import annotations
@@ -31,11 +31,28 @@ from r2mrf.network.precision import autocast
 from r2mrf.training.optim import AveragedWeights, make_optimizer, set_rate
 
 TENSORS, FACTS = "state.safetensors", "state.json"
-TOGETHER = 8  # photos that are validated in one batch
+VALIDATION_BATCH = 8  # photos
 
 
 class NotFinite(RuntimeError):
-    """The loss or its gradient is not a number any more; the message names step and terms."""
+    """The loss or its gradient is not a finite number any more.
+
+    Attributes:
+        step: at which it happened, from 0.
+        terms: this worker's share of each term of the loss, by name.
+        gradient_norm: of the gradient that all workers share.
+    """
+
+    def __init__(self, step: int, terms: dict[str, float], gradient_norm: float):
+        super().__init__(step, terms, gradient_norm)
+        self.step, self.terms, self.gradient_norm = step, terms, gradient_norm
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{name} {value:g}" for name, value in self.terms.items())
+        return (
+            f"loss not finite at step {self.step}: {found}; gradient norm {self.gradient_norm:g}. "
+            "Lower the learning rate (train.lr), set train.clip_norm, or use precision fp32"
+        )
 
 
 class Trainer:
@@ -75,12 +92,19 @@ class Trainer:
             self._load(state)
 
     def train_step(self, module: nn.Module, batch: Batch, share: float = 1.0) -> dict[str, float]:
-        """One step on this worker's part of the batch; `module` is the network, or a wrapper that averages
-        gradients over the workers. `share`: size of this part against the mean of the workers' parts, so that
-        the average is the whole batch's gradient however it is split. Returns the loss and its terms.
+        """Take one step on this worker's part of the batch.
+
+        Args:
+            module: the network, or a wrapper that averages gradients over the workers.
+            batch: this worker's part.
+            share: size of this part divided by the mean size of the workers' parts; with it the averaged gradient is
+                that of the whole batch, however the batch is split.
+
+        Returns:
+            The loss, its terms, the norm of the gradient and the factor of the learning rate.
 
         Raises:
-            NotFinite: before any weight is changed by it.
+            NotFinite: the loss or the gradient is not finite; no weight was changed.
         """
         self.network.train()
         rate = set_rate(self.optimizer, self.step, self.train)
@@ -97,24 +121,20 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm or float("inf"))
         values = {name: float(term.detach()) for name, term in terms.items()}
         if not np.isfinite([*values.values(), float(norm)]).all():
-            found = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            raise NotFinite(
-                f"loss not finite at step {self.step}: {found}; gradient norm {float(norm):g}. "
-                "Lower the learning rate (train.lr), set train.clip_norm, or use precision fp32"
-            )
+            raise NotFinite(self.step, values, float(norm))
         self.optimizer.step()
         self.averaged.update(self.network, self.step)
         self.step += 1
         return {"loss": sum(values.values()), "gradient_norm": float(norm), "rate": rate, **values}
 
     def averaged_network(self) -> R2MRF:
-        """A copy of the network with the averaged weights, in evaluation mode."""
+        """Return a copy of the network with the averaged weights, in evaluation mode."""
         network = copy.deepcopy(self.network)
         network.load_state_dict(self.averaged.values, strict=False)  # buffers are never trained
         return network.eval()
 
     def checkpoint(self, training: dict) -> Checkpoint:
-        """What is released: averaged weights with `training` facts."""
+        """Return the model to release: the averaged weights, with facts of the training."""
         return Checkpoint(self.averaged_network().cpu(), self.config.model, self.preprocess, training)
 
     def save(self, folder: Path) -> None:
@@ -149,7 +169,7 @@ class Trainer:
 
 
 def starting_point(config: Config) -> Checkpoint | None:
-    """The model that `train.start` names; None if training starts from the backbone's weights.
+    """Return the model that `train.start` names, or None if training starts from the backbone's weights.
 
     Raises:
         UserError: there is no such model, or its architecture is another.
@@ -168,10 +188,10 @@ def starting_point(config: Config) -> Checkpoint | None:
 
 @torch.inference_mode()
 def validate(network: R2MRF, table: pa.Table, rows: range, preprocess: Preprocess, precision: str) -> list[ImageCounts]:
-    """Counts of these rows of a table with the columns image and mask, as `evaluate` has them of its pairs."""
+    """Count the network's maps against the masks of some rows of a table with the columns image and mask."""
     counts, device = Counts(), next(network.parameters()).device
-    for start in range(0, len(rows), TOGETHER):
-        photos, masks = validation_batch(table, rows[start : start + TOGETHER], preprocess)
+    for start in range(0, len(rows), VALIDATION_BATCH):
+        photos, masks = validation_batch(table, rows[start : start + VALIDATION_BATCH], preprocess)
         with autocast(precision, device.type):
             maps = network(photos.to(device)).fused.float().sigmoid()[:, 0].cpu().numpy()
         for defocus, mask in zip(maps, masks, strict=True):

@@ -16,7 +16,7 @@ from r2mrf.rendering import composite
 from r2mrf.rendering.camera import Camera, to_linear, to_srgb
 from r2mrf.rendering.composite import KINDS, render_composite
 from r2mrf.rendering.lens import DOUBT_COC, FOCUS_COC
-from r2mrf.rendering.photograph import Photo
+from r2mrf.rendering.photograph import RenderedPhoto
 from r2mrf.rendering.sharp_photos import Sharp, find_sharp, is_sharp
 from tests.support.box_photos import BOX, SHARED, SIDE, photo_of_a_box, texture
 
@@ -34,7 +34,7 @@ IS_BOX[BOX] = True
 IN_BOX, BEYOND = away(IS_BOX), away(~IS_BOX)
 
 
-def left(source: np.ndarray, photo: Photo, where: np.ndarray) -> float:
+def left(source: np.ndarray, photo: RenderedPhoto, where: np.ndarray) -> float:
     """What is left of the detail there."""
     return detail(photo.image, where) / detail(source, where)
 
@@ -73,7 +73,7 @@ def found(root: Path) -> tuple[dict[str, Sharp], list[Path]]:
 
 
 @pytest.fixture(scope="module")
-def boxes(found) -> list[tuple[np.ndarray, Photo]]:
+def boxes(found) -> list[tuple[np.ndarray, RenderedPhoto]]:
     """Many renderings of photos of a box, and the photos."""
     sources, shapes = found
     chosen = [source for source in sources.values() if source.objects]
@@ -82,7 +82,7 @@ def boxes(found) -> list[tuple[np.ndarray, Photo]]:
     ]
 
 
-def of_kind(boxes, kind: str) -> list[tuple[np.ndarray, Photo]]:
+def of_kind(boxes, kind: str) -> list[tuple[np.ndarray, RenderedPhoto]]:
     chosen = [(source, photo) for source, photo in boxes if photo.kind == kind]
     assert len(chosen) > 3
     return chosen

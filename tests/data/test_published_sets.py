@@ -11,7 +11,7 @@ from PIL import Image
 from r2mrf import config
 from r2mrf.data import cuhk_split, pairs
 from r2mrf.data.pairs import read_pair
-from r2mrf.data.published_sets import SOURCES, check_pairs, find_pairs, match_pairs
+from r2mrf.data.published_sets import PUBLISHED_SETS, check_counts, match_pairs
 from r2mrf.errors import DataError
 from r2mrf.imaging import images
 
@@ -43,6 +43,20 @@ def write(path: Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     path.write_bytes(cv2.imencode(suffix, pixels)[1].tobytes())  # by content, whatever the suffix's case
+
+
+def find_pairs(wanted) -> list[pairs.Pair]:
+    """Pairs of a set without problems."""
+    found, problems = match_pairs(wanted)
+    if problems:
+        raise DataError(*problems)
+    return found
+
+
+def check_pairs(found: list[pairs.Pair], source: str = "pairs") -> tuple[list[str], list[str]]:
+    """All that reading a set's pairs finds wrong: errors, and warnings."""
+    errors, warnings = pairs.check_facts(pairs.examine(pair)[2] for pair in found)
+    return errors, warnings + check_counts(found, source)
 
 
 class Contract:
@@ -185,7 +199,7 @@ class Contract:
             with pytest.raises(DataError) as caught:
                 self.find(root)
             assert str(root) in str(caught.value)
-            assert SOURCES[self.source].layouts[0].parts[0].images[0] in str(caught.value)
+            assert PUBLISHED_SETS[self.source].layouts[0].parts[0].images[0] in str(caught.value)
             assert "data.root" in str(caught.value)
 
     def test_folder_of_masks_is_missing(self, root):

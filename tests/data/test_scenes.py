@@ -10,7 +10,7 @@ import pytest
 
 from r2mrf.rendering.lens import DOUBT_COC, FOCUS_COC, Layer, defocused
 from r2mrf.rendering.photograph import (
-    Photo,
+    RenderedPhoto,
     clear_coc,
     depth_between,
     draw_camera,
@@ -25,7 +25,7 @@ SIZE = 128
 
 
 @pytest.fixture(scope="module")
-def photos() -> list[Photo]:
+def photos() -> list[RenderedPhoto]:
     return [render_scene(seed, SIZE) for seed in range(60)]
 
 
@@ -42,11 +42,11 @@ def test_same_seed_same_bytes_whatever_the_threads() -> None:
     assert (first.coc == again.coc).all()
 
 
-def test_seeds_differ(photos: list[Photo]) -> None:
+def test_seeds_differ(photos: list[RenderedPhoto]) -> None:
     assert len({photo.jpeg for photo in photos}) == len(photos)
 
 
-def test_what_a_photo_is(photos: list[Photo]) -> None:
+def test_what_a_photo_is(photos: list[RenderedPhoto]) -> None:
     for photo in photos:
         assert photo.image.shape == (SIZE, SIZE, 3) and photo.image.dtype == np.uint8
         assert photo.mask.shape == (SIZE, SIZE) and photo.mask.dtype == np.uint8
@@ -57,13 +57,13 @@ def test_what_a_photo_is(photos: list[Photo]) -> None:
     assert render_scene(0).image.shape == (320, 320, 3)
 
 
-def test_mask_follows_the_circle_of_confusion(photos: list[Photo]) -> None:
+def test_mask_follows_the_circle_of_confusion(photos: list[RenderedPhoto]) -> None:
     for photo in photos:
         assert (photo.coc[photo.mask == 0] <= FOCUS_COC + 0.01).all()
         assert (photo.coc[photo.mask == 255] >= FOCUS_COC + DOUBT_COC - 0.01).all()
 
 
-def test_sharp_and_blurred_are_so_throughout(photos: list[Photo]) -> None:
+def test_sharp_and_blurred_are_so_throughout(photos: list[RenderedPhoto]) -> None:
     for photo in photos:
         if photo.kind == "sharp":
             assert (photo.mask == 0).all()
@@ -80,19 +80,19 @@ def test_kinds_come_in_their_shares() -> None:
         assert drawn[kind] / 4000 == pytest.approx(share, abs=0.03)
 
 
-def test_a_photo_is_of_the_kind_its_seed_draws(photos: list[Photo]) -> None:
+def test_a_photo_is_of_the_kind_its_seed_draws(photos: list[RenderedPhoto]) -> None:
     for seed, photo in enumerate(photos):
         assert photo.kind == draw_kind(np.random.default_rng(seed), KINDS)
 
 
-def test_both_labels_are_common_and_doubt_is_narrow(photos: list[Photo]) -> None:
+def test_both_labels_are_common_and_doubt_is_narrow(photos: list[RenderedPhoto]) -> None:
     mask = np.stack([photo.mask for photo in photos])
     assert 0.3 < (mask == 255).mean() < 0.7
     assert 0.3 < (mask == 0).mean() < 0.7
     assert ((mask > 0) & (mask < 255)).mean() < 0.12
 
 
-def test_defocus_takes_detail_away(photos: list[Photo]) -> None:
+def test_defocus_takes_detail_away(photos: list[RenderedPhoto]) -> None:
     def detail(kind: str) -> float:
         images = [p.image for p in photos if p.kind == kind]
         return float(np.median([np.abs(cv2.Laplacian(i, cv2.CV_32F)).mean() for i in images]))

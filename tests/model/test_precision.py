@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from r2mrf.network.precision import autocast, native_bfloat16, resolve
+from r2mrf.network.precision import autocast, native_bfloat16, resolve_precision
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from r2mrf.network.precision import autocast, native_bfloat16, resolve
 def test_auto_is_what_the_processor_does_natively(monkeypatch, capabilities, format):
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert resolve("auto") == format
+    assert resolve_precision("auto") == format
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def test_a_newer_processor_can_behave_like_an_older_one(monkeypatch, most, nativ
 @pytest.mark.parametrize("native", [True, False])
 def test_auto_on_a_gpu(monkeypatch, native):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native and not including_emulation)
-    assert resolve("auto", "cuda") == ("bf16" if native else "fp32")
+    assert resolve_precision("auto", "cuda") == ("bf16" if native else "fp32")
 
 
 @pytest.mark.parametrize("format", ["bf16", "fp32"])
 def test_what_is_asked_for_is_done(monkeypatch, format):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    assert resolve(format) == format
+    assert resolve_precision(format) == format
     with autocast(format):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == {"bf16": torch.bfloat16, "fp32": torch.float32}[format]

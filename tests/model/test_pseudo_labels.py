@@ -12,24 +12,24 @@ from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model import R2MRF
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering.sharp_photos import Sharp
-from r2mrf.training.pseudo_labels import label, settle
+from r2mrf.training.pseudo_labels import label, mask_of
 from tests.support.model import architecture
 
 
 def test_sure_pixels_are_labelled_and_the_rest_is_doubt():
     defocus = np.array([[0.0, 0.15, 0.16, 0.5, 0.84, 0.85, 1.0]])
-    assert settle(defocus, np.zeros((1, 7), int)).tolist() == [[0, 0, 128, 128, 128, 255, 255]]
+    assert mask_of(defocus, np.zeros((1, 7), int)).tolist() == [[0, 0, 128, 128, 128, 255, 255]]
 
 
 def test_a_thing_takes_the_label_of_most_of_it():
     defocus = np.array([[0.0, 0.0, 0.1, 0.7], [0.9, 0.9, 0.8, 0.4], [0.9, 0.1, 0.5, 0.5]])
     things = np.array([[1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]])
     # means 0.2, 0.75 and 0.5: the first is in focus, the second defocused, of the third each pixel speaks for itself
-    assert settle(defocus, things).tolist() == [[0, 0, 0, 0], [255, 255, 255, 255], [255, 0, 128, 128]]
+    assert mask_of(defocus, things).tolist() == [[0, 0, 0, 0], [255, 255, 255, 255], [255, 0, 128, 128]]
 
 
 def test_what_is_no_thing_is_never_labelled_as_a_whole():
-    assert settle(np.array([[0.9, 0.9, 0.9, 0.6]]), np.zeros((1, 4), int)).tolist() == [[255, 255, 255, 128]]
+    assert mask_of(np.array([[0.9, 0.9, 0.9, 0.6]]), np.zeros((1, 4), int)).tolist() == [[255, 255, 255, 128]]
 
 
 def predictor(bias: float) -> Predictor:

@@ -1,4 +1,4 @@
-"""A tiny model, and what is read of Parquet files, for the tests of this folder."""
+"""Fixtures of this folder: a tiny model, the command `r2mrf report`, row groups of Parquet files as they are read."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.command.cli import main
 from tests.support.model import save_tiny_model
 
 
@@ -25,3 +26,21 @@ def groups_read(monkeypatch) -> list[int]:
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
     return groups
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def report(capsys):
+    """`r2mrf report`: exit status, lines of output, lines of errors but for progress."""
+
+    def report(*arguments: object) -> tuple[int, list[str], list[str]]:
+        status = main(["report", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return status, out.splitlines(), [line for line in err.splitlines() if line and "files" not in line]
+
+    return report

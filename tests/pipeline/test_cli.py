@@ -16,6 +16,7 @@ from r2mrf.imaging import images
 from r2mrf.imaging.maps import overlay, to_uint8
 from r2mrf.network import checkpoint
 from r2mrf.prediction import without_torch
+from r2mrf.prediction.radius import to_hundredths
 from tests.support.photos import save_photo
 
 
@@ -126,6 +127,37 @@ def test_again_the_same_bytes(run):
     run("map", "a.jpg", "-o", "two", "--overlay")
     for name in ("a.png", "overlays/a.jpg"):
         assert (Path("one") / name).read_bytes() == (Path("two") / name).read_bytes()
+
+
+def test_map_of_a_view_has_the_displayed_size_too(run, tiny_model):
+    rgb = images.load(save_photo(Path("a.png"), (200, 150)))
+    assert run("map", "a.png", "-o", "full.png", "--view", "full")[0] == 0
+    assert run("map", "a.png", "-o", "100.png", "--view", "100")[0] == 0
+    predictor = Predictor.load(tiny_model)
+    for name, view in (("full", "full"), ("100", 100)):
+        np.testing.assert_array_equal(images.load(f"{name}.png")[..., 0], to_uint8(predictor(rgb, view)))
+
+
+def test_a_view_that_is_none_is_refused_before_anything_is_written(run):
+    save_photo(Path("a.png"))
+    refused(run("map", "a.png", "-o", "map.png", "--view", "huge"), "view huge: give whole, full")
+    assert not Path("map.png").exists()
+
+
+def test_radius_is_16_bit_grey_in_hundredths_of_a_pixel(run, tiny_model):
+    rgb = images.load(save_photo(Path("a.png"), (200, 150)))
+    assert run("map", "a.png", "-o", "radius.png", "--radius")[0] == 0
+    from PIL import Image
+
+    with Image.open("radius.png") as image:
+        stored = np.asarray(image)
+    np.testing.assert_array_equal(stored, to_hundredths(Predictor.load(tiny_model).blur_radius(rgb)))
+
+
+@pytest.mark.parametrize("other", [("--overlay",), ("--view", "full")])
+def test_radius_goes_with_no_other_form(run, other):
+    save_photo(Path("a.png"))
+    refused(run("map", "a.png", "--radius", *other), "leave --view and --overlay out")
 
 
 # --- map: bad photos -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.scoring import job as jobs
-from pipelines.scoring.job import Job, decided, recorded, shares
+from pipelines.scoring.job import Job, shares, with_engine, with_recorded_engine
 from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
 from r2mrf.engines import choose
@@ -34,12 +34,12 @@ def test_no_model():
 
 
 def test_auto_is_decided_once_for_a_folder(job, tmp_path, monkeypatch, capsys):
-    first = decided(job, tmp_path)
+    first = with_engine(job, tmp_path)
     assert first.engine in choose.ENGINES
     assert f"engine: {first.engine} fp32 (photos/s: " in capsys.readouterr().err
     assert json.loads((tmp_path / jobs.ENGINES).read_text()) == {job.sha256: [[first.engine, "fp32"]]}
     monkeypatch.setattr(choose, "fastest", None)  # no second trial
-    assert decided(job, tmp_path) == recorded(job, tmp_path) == first
+    assert with_engine(job, tmp_path) == with_recorded_engine(job, tmp_path) == first
 
 
 @pytest.mark.parametrize(
@@ -54,19 +54,19 @@ def test_auto_is_decided_once_for_a_folder(job, tmp_path, monkeypatch, capsys):
 def test_rows_go_on_with_the_first_recorded_engine_that_fits(job, tmp_path, asked, expected):
     record = {job.sha256: [["openvino", "bf16"], ["onnx", "fp32"]]}
     (tmp_path / jobs.ENGINES).write_text(json.dumps(record))
-    going_on = decided(replace(job, **asked), tmp_path)
+    going_on = with_engine(replace(job, **asked), tmp_path)
     assert (going_on.engine, going_on.precision) == expected
 
 
 def test_a_table_of_version_01_goes_on(job, tmp_path):
     (tmp_path / jobs.ENGINES).write_text(json.dumps({job.sha256: ["openvino", "fp32"]}))
-    assert decided(job, tmp_path).engine == "openvino"
+    assert with_engine(job, tmp_path).engine == "openvino"
 
 
 def test_another_precision_gets_a_trial_of_its_own(job, tmp_path):
     record = {job.sha256: [["openvino", "bf16"]]}
     (tmp_path / jobs.ENGINES).write_text(json.dumps(record))
-    first = decided(job, tmp_path)
+    first = with_engine(job, tmp_path)
     assert first.precision == "fp32"
     pairs = [["openvino", "bf16"], [first.engine, "fp32"]]
     assert json.loads((tmp_path / jobs.ENGINES).read_text()) == {job.sha256: pairs}
@@ -74,13 +74,13 @@ def test_another_precision_gets_a_trial_of_its_own(job, tmp_path):
 
 def test_a_named_engine_needs_no_trial(job, tmp_path):
     named = replace(job, engine="onnx")
-    assert decided(named, tmp_path) == named
+    assert with_engine(named, tmp_path) == named
     assert not list(tmp_path.iterdir())
 
 
 def test_auto_on_a_cluster_is_torch_in_fp32(job, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
-    there = decided(replace(job, precision="auto"), tmp_path)
+    there = with_engine(replace(job, precision="auto"), tmp_path)
     assert (there.engine, there.precision) == ("torch", "fp32")
     assert not list(tmp_path.iterdir())
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.library.columns import SCORES
-from pipelines.library.known import Known, hashes
 from pipelines.library.ledger import Ledger
+from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.listing import Listing
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
@@ -23,7 +23,7 @@ OPTIONS = Score(shard_rows=3)
 
 
 def photo(name: str, size: int = 1, mtime: int = 1) -> Photo:
-    return Photo(f"/{name}", f"/{name}".encode(), -1, size, mtime)
+    return Photo(f"/{name}", f"/{name}".encode(), None, size, mtime)
 
 
 def row(path: str, blur: float | None = 0.5, contrast: float = 50.0) -> dict:
@@ -73,7 +73,7 @@ def test_known_photos(two):
     asked = [photo("a"), photo("e", size=2), photo("x"), photo("d", mtime=2), photo("d")]
     found = list(two.known().find(asked))
     assert found == list(zip(asked, [0, 1, None, 1, 1], [True, False, False, False, True], strict=True))
-    assert list(Known(*hashes([]).T, np.empty(0)).find([photo("a")])) == [(photo("a"), None, False)]
+    assert list(ListedPhotos(*hashes([]).T, np.empty(0)).find([photo("a")])) == [(photo("a"), None, False)]
 
 
 def test_dropped_photos_are_gone_from_both_files(two, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.data import build as module
 from pipelines.data.build import Job, build
-from pipelines.storage.outputs import RECEIPT, exchanged, folder, here, making, take
+from pipelines.storage.outputs import RECEIPT, folder, local_copy, output_folder, outputs_synchronised, take
 from pipelines.storage.store import Store, below
 from r2mrf.data import shards
 from r2mrf.errors import UserError
@@ -45,7 +45,7 @@ def elsewhere(tmp_path: Path, monkeypatch, name: str) -> None:
 
 def make(storage: str, **files: str) -> dict:
     """Make a model of these files; its receipt."""
-    with making(MODEL, storage) as target:
+    with output_folder(MODEL, storage) as target:
         target.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (target / name).write_text(content)
@@ -59,7 +59,7 @@ def contents(path: Path) -> dict[str, str]:
 def test_without_a_storage_all_is_as_ever():
     make("", weights="w")
     assert contents(MODEL) == {"weights": "w"}
-    assert here(MODEL) == MODEL
+    assert local_copy(MODEL) == MODEL
 
 
 def test_a_receipt_stands_for_the_files_on_any_machine(storage, tmp_path, monkeypatch):
@@ -70,7 +70,7 @@ def test_a_receipt_stands_for_the_files_on_any_machine(storage, tmp_path, monkey
     }
     sent = folder(MODEL)
     elsewhere(tmp_path, monkeypatch, "two")
-    assert contents(sent.here()) == {"weights": "w", "facts": "f"}
+    assert contents(sent.local_copy()) == {"weights": "w", "facts": "f"}
 
 
 def test_an_older_receipt_stays_good(storage):
@@ -78,9 +78,9 @@ def test_an_older_receipt_stays_good(storage):
     older = (MODEL / RECEIPT).read_text()
     second = make(storage, weights="other")
     assert first["address"] != second["address"]
-    assert contents(here(MODEL)) == {"weights": "other"}
+    assert contents(local_copy(MODEL)) == {"weights": "other"}
     (MODEL / RECEIPT).write_text(older)
-    assert contents(here(MODEL)) == {"weights": "w"}
+    assert contents(local_copy(MODEL)) == {"weights": "w"}
 
 
 def test_the_same_files_have_the_same_receipt(storage):
@@ -94,12 +94,12 @@ def test_files_that_were_changed_or_are_gone_are_refused(storage, tmp_path, monk
         path.write_text("tampered")
     elsewhere(tmp_path, monkeypatch, "two")
     with pytest.raises(UserError, match="weights is not the file of the receipt"):
-        sent.here()
+        sent.local_copy()
     elsewhere(tmp_path, monkeypatch, "three")
     store = Store(receipt["address"])
     store._files.delete_file(f"{store._root}/weights")
     with pytest.raises(UserError, match="weights is gone"):
-        sent.here()
+        sent.local_copy()
 
 
 def test_a_receipt_that_names_files_elsewhere_is_refused(storage, tmp_path):
@@ -107,10 +107,10 @@ def test_a_receipt_that_names_files_elsewhere_is_refused(storage, tmp_path):
     receipt["files"] = {"../../escaped": receipt["files"]["weights"]}
     (MODEL / RECEIPT).write_text(json.dumps(receipt))
     with pytest.raises(UserError, match="no name of a file"):
-        here(MODEL)
+        local_copy(MODEL)
     (MODEL / RECEIPT).write_text("[]")
     with pytest.raises(UserError, match="damaged"):
-        here(MODEL)
+        local_copy(MODEL)
 
 
 def test_a_bucket_that_is_not_there(s3):
@@ -147,37 +147,37 @@ def test_back_to_no_storage(storage):
 
 def test_a_job_goes_on_where_another_has_ended(storage, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
-    with exchanged(storage):
+    with outputs_synchronised(storage):
         make(storage, weights="w")
         Path("reports/train").mkdir(parents=True)
         Path("reports/train/metrics.json").write_text("{}")
         Path("of-no-use-to-others").write_text("x")
     elsewhere(tmp_path, monkeypatch, "two")
-    with exchanged(storage):
-        assert contents(here(MODEL)) == {"weights": "w"}
+    with outputs_synchronised(storage):
+        assert contents(local_copy(MODEL)) == {"weights": "w"}
         assert Path("reports/train/metrics.json").read_text() == "{}"
         assert not Path("of-no-use-to-others").exists()
 
 
 def test_on_a_laptop_nothing_of_ours_is_replaced_unasked(storage, tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with exchanged(storage):
+    with outputs_synchronised(storage):
         make(storage, weights="newer")
     elsewhere(tmp_path, monkeypatch, "two")
     MODEL.mkdir(parents=True)
     (MODEL / "weights").write_text("mine")
-    with exchanged(storage):
+    with outputs_synchronised(storage):
         assert contents(MODEL) == {"weights": "mine"}
     with pytest.raises(UserError, match="models/r2mrf was made here"):
         take(Store(below(storage, "outputs")))
     shutil.rmtree(MODEL)
     assert take(Store(below(storage, "outputs"))) == [f"{MODEL}/{RECEIPT}"]
-    assert contents(here(MODEL)) == {"weights": "newer"}
+    assert contents(local_copy(MODEL)) == {"weights": "newer"}
 
 
 def test_a_stage_is_not_run_here_by_mistake(storage, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
-    with pytest.raises(UserError, match="`ray job submit --working-dir"), exchanged(storage):
+    with pytest.raises(UserError, match="`ray job submit --working-dir"), outputs_synchronised(storage):
         make(storage, weights="w")
 
 
@@ -205,7 +205,7 @@ def test_shards_are_made_in_the_storage_once(storage, tmp_path, monkeypatch):
     (prepared / "of-a-run-without-storage.parquet").write_text("old")
     assert build(prepared, jobs, make_rows, shards.PAIRS, storage) == 2
     assert contents(prepared).keys() == {RECEIPT}
-    assert shards.read(here(prepared))["source_id"].to_pylist() == ["s0", "s1"]
+    assert shards.read(local_copy(prepared))["source_id"].to_pylist() == ["s0", "s1"]
     shutil.rmtree(prepared)
     assert build(prepared, jobs, make_rows, shards.PAIRS, storage) == 2
     assert log.read_text().split() == ["0", "1"]

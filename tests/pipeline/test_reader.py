@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipelines.library.photo import Photo, here
+from pipelines.library.photo import Photo, local_photo
 from pipelines.library.walk import Library
 from pipelines.scoring import reader
 from pipelines.scoring.job import Job
@@ -43,7 +43,7 @@ def job_of(library: Library, **options) -> Job:
     return Job({}, "model", "hash", PREPROCESS, options, "torch", "fp32", library.addresses)
 
 
-def read(*sources: object, **options) -> dict[str, reader.Seen]:
+def read(*sources: object, **options) -> dict[str, reader.ReadPhoto]:
     """What became of each photo, by its path below the source, or beside it."""
     library = Library([str(source) for source in sources])
     photos = list(library.photos())
@@ -54,7 +54,7 @@ def read(*sources: object, **options) -> dict[str, reader.Seen]:
     return {s.photo.path.removeprefix(f"{top}/"): s for s in seen}
 
 
-def reasons(seen: dict[str, reader.Seen]) -> dict[str, str]:
+def reasons(seen: dict[str, reader.ReadPhoto]) -> dict[str, str]:
     """`ok`, or the first word of the error."""
     for s in seen.values():
         assert (s.shrunk is None) == (s.error is not None)
@@ -182,11 +182,13 @@ def test_a_table_that_was_cut_since_it_was_listed(tmp_path):
 
 def test_a_photo_that_went_since_it_was_listed(tmp_path):
     library = Library([str(save_photo(tmp_path / "a.jpg"))])
-    (seen,) = reader.read([here(str(tmp_path / "gone.jpg"))], job_of(library))
+    (seen,) = reader.read([local_photo(str(tmp_path / "gone.jpg"))], job_of(library))
     assert seen.error.startswith("unreadable: No such file")
 
 
 def test_what_is_out_of_reach(tmp_path):
-    library = Library([str(save_photo(tmp_path / "a.jpg"))])
-    (seen,) = reader.read([Photo("memory://box/gone.jpg", b"memory://box/gone.jpg")], job_of(library))
-    assert seen.error.startswith("unreadable: ")
+    library = Library([str(save_photo(tmp_path / "a.jpg"))], Score(allow=("memory://*",)))
+    photos = [Photo(f"{name}://box/gone.jpg", f"{name}://box/gone.jpg".encode()) for name in ("memory", "s3")]
+    known, other = reader.read(photos, job_of(library))
+    assert known.error.startswith("unreadable: ")
+    assert other.error == "not_allowed: --allow s3://box permits to read from there"

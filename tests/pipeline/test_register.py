@@ -54,7 +54,7 @@ LIMITS = Registry(name="r2mrf", margin=0.01, least_f_05=0.5, most_mae=0.3)
 )
 def test_gate(challenger, champion, passes):
     figures = [dict(zip(promotion.FIGURES, pair, strict=True)) if pair else None for pair in (challenger, champion)]
-    said = promotion.refusal(LIMITS, *figures)
+    said = promotion.reason_against(LIMITS, *figures)
     assert (said is None) == passes
     if said:
         assert "\n" not in said

@@ -1,11 +1,9 @@
 """`r2mrf report`: other verdicts without the network, thumbnails, bursts, CSV and XMP; photos stay as they are."""
 
-import csv
 import hashlib
 import json
 import os
 from pathlib import Path
-from xml.etree import ElementTree
 
 import fsspec
 import numpy as np
@@ -14,36 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipelines.command.cli import main
 from pipelines.library.walk import Library
-from pipelines.report import bursts, exports, thumbnails
+from pipelines.report import bursts, thumbnails
 from pipelines.report.bursts import Look
 from pipelines.report.page import add_pictures, write_page
 from pipelines.report.scored_folder import read
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import TINT
 from tests.support.photos import save_photo, save_scene
-from tests.support.scored_folder import FINGERPRINT, HOSTILE, MADE_BY, failed, ok, save_table
-
-OURS = "{urn:r2mrf:1#}"
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def report(capsys):
-    """`r2mrf report`: exit status, lines of output, lines of errors but for progress."""
-
-    def report(*arguments: object) -> tuple[int, list[str], list[str]]:
-        status = main(["report", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        return status, out.splitlines(), [line for line in err.splitlines() if line and "files" not in line]
-
-    return report
+from tests.support.scored_folder import FINGERPRINT, HOSTILE, failed, ok, save_table
 
 
 def verdicts(folder: Path, **limits: float) -> list[str | None]:
@@ -340,87 +317,6 @@ def test_damaged_thumbnail(here, report):
     status, _, err = report(here / "out")
     assert (status, len(err)) == (2, 1)
     assert f"{broken}: is damaged" in err[0]
-
-
-# --- CSV and XMP -----------------------------------------------------------------------------------------
-
-
-def test_csv_holds_all_rows_with_the_new_verdicts(here, report):
-    strange = '/p/a "quoted", with\nline.jpg'
-    save_table(here, [ok(strange, 0.3), failed("/p/b.jpg", "empty: the file has no bytes")])
-    assert report(here, "--sharp-below", "0.4", "--csv", "deep/all.csv")[0] == 0
-    with Path("deep/all.csv").open(encoding="utf-8", newline="") as file:
-        first, second = csv.DictReader(file)
-    assert (first["path"], first["verdict"], float(first["blur_fraction"])) == (strange, "sharp", 0.3)
-    assert (second["status"], second["error"]) == ("failed", "empty: the file has no bytes")
-    assert {second[name] for name in ("verdict", "blur_fraction", "burst", "sharpest")} == {""}
-
-
-def description(path: Path) -> ElementTree.Element:
-    return ElementTree.parse(path).getroot()[0][0]
-
-
-def test_sidecars(here, report):
-    photo = save_photo(here / "p" / "a & b.jpg")
-    save_table(here / "out", [ok(photo, 0.3), failed(here / "p" / "bad.jpg")])
-    assert report(here / "out", "--sharp-below", "0.4", "--xmp", "x/y") == (
-        0, [f"{here / 'out'}: 1 sharp, 1 failed", f"page: {here / 'out' / 'report.html'}"], [],
-    )  # fmt: skip
-    assert list(Path("x/y").iterdir()) == [Path("x/y/a & b.xmp")]
-    about = description(Path("x/y/a & b.xmp"))
-    assert (about.get(f"{OURS}verdict"), float(about.get(f"{OURS}blur_fraction"))) == ("sharp", 0.3)
-    assert about.get(f"{OURS}model_sha256") == MADE_BY["model_sha256"]
-    assert f"{OURS}burst" not in about.attrib
-    assert [word.text for word in about.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")] == ["focus:sharp"]
-
-
-def test_the_sharpest_of_a_burst_has_a_keyword():
-    row = ok("/p/a.jpg") | {"burst": 1, "burst_size": 2, "sharpest": True}
-    assert b"<rdf:li>focus:sharpest of burst</rdf:li>" in exports.sidecar(row)
-
-
-def test_sidecars_of_one_name_are_numbered(here):
-    rows = [row | {"burst": None, "sharpest": None} for row in (ok("/p/a.jpg", 0.1), ok("/q/A.png", 0.2))]
-    for _ in range(2):  # again: the same files
-        assert exports.write_sidecars(rows, here) == []
-        assert sorted(here.iterdir()) == [here / "A-2.xmp", here / "a.xmp"]
-    assert description(here / "A-2.xmp").get(f"{OURS}blur_fraction") == "0.2"
-
-
-def test_sidecars_of_others_stay(here, report):
-    (here / "a.xmp").write_text("<stars>5</stars>")
-    long = "x" * 250
-    save_table(here / "out", [ok("/p/a.jpg"), ok("/p/b.jpg"), ok(f"/p/{long}.jpg")])
-    status, _, err = report(here / "out", "--xmp", here)
-    assert status == 1
-    assert len(err) == 2
-    assert "a.xmp: another program's, or written into by one" in err[0]
-    assert f"{long}.xmp: cannot be written" in err[1]
-    assert (here / "a.xmp").read_text() == "<stars>5</stars>"
-    assert (here / "b.xmp").exists()
-
-
-def test_sidecars_that_others_have_written_into_stay(here):
-    rows = [row | {"burst": None, "sharpest": None} for row in (ok("/p/a.jpg"), ok("/p/b.jpg"), ok("/p/c.jpg"))]
-    assert exports.write_sidecars(rows, here) == []
-    stars = 'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="5" r2mrf:verdict'
-    rated = (here / "a.xmp").read_text().replace("r2mrf:verdict", stars)
-    tagged = (here / "b.xmp").read_text().replace("<rdf:li>focus:", "<rdf:li>Granny</rdf:li><rdf:li>focus:")
-    for name, text in (("a", rated), ("b", tagged)):
-        (here / f"{name}.xmp").write_text(text)
-    rows = [row | {"verdict": "sharp"} for row in rows]
-    told = exports.write_sidecars(rows, here)
-    assert [said.split(": ")[0] for said in told] == [str(here / "a.xmp"), str(here / "b.xmp")]
-    assert [(here / f"{name}.xmp").read_text() for name in "ab"] == [rated, tagged]
-    assert "focus:sharp" in (here / "c.xmp").read_text()
-
-
-def test_folder_of_sidecars_cannot_be_made(here, report):
-    save_table(here / "out", [ok("/p/a.jpg")])
-    Path("taken").touch()
-    status, _, err = report(here / "out", "--xmp", "taken")
-    assert (status, len(err)) == (2, 1)
-    assert "taken: cannot be made" in err[0]
 
 
 # --- the page as a file ----------------------------------------------------------------------------------

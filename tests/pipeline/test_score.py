@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.command.cli import main
+from pipelines.library.out_folder import OutFolder
 from pipelines.scoring.run import score_library
 from r2mrf import Predictor
 from r2mrf.config import Score
@@ -78,7 +79,9 @@ def lose_some(out: Path) -> None:
     """Leave the table as a run that was killed leaves it: a shard that is listed and not done, and half a file."""
     (shard,) = (out / "scores").iterdir()
     shard.unlink()
-    shard.with_name(f".{shard.name}.123").write_bytes(b"PAR1 and no more")
+    scratch = OutFolder.of(out).scratch
+    scratch.mkdir(exist_ok=True)
+    (scratch / "123").write_bytes(b"PAR1 and no more")
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +219,7 @@ def test_after_a_kill_the_rest_is_done_and_a_new_photo_added(story):
     figures = {key: summary_of(after)[key] for key in ("total", "ok", "failed")}
     assert figures == {"total": 7, "ok": 5, "failed": 2}
     assert summary_of(after)["fingerprint"] == summary_of(before)["fingerprint"]
-    assert not [path for path in after if path.match("scores/.*")]  # half a file that the kill had left
+    assert not [path for path in after if path.match(".r2mrf-*/*")]  # half a file that the kill had left
 
 
 def test_other_model_never_mixes_with_older_rows(story):
@@ -305,8 +308,8 @@ def here(tmp_path, monkeypatch) -> Path:
         ("empty", "out", ["empty: no photo in it", ".jpg"]),
         ("blank.txt", "out", ["blank.txt: no photo in it"]),
         ("zero.txt", "out", ["zero.txt: no usable list of paths"]),
-        ("p", "p/x.txt", ["p/x.txt", "Not a directory"]),
-        ("p", "taken", ["taken/scores", "File exists"]),
+        ("p", "p/x.txt", ["p/x.txt", "File exists"]),
+        ("p", "taken", ["taken/scores is there already", "nothing is written"]),
         ("p", os.fsdecode(b"caf\xe9"), ["caf\\xe9: this name is no UTF-8"]),
     ],
 )
@@ -329,7 +332,7 @@ def test_place_of_the_maps_is_taken(here, tiny_model):
     Path("out/maps").touch()
     status, _, err = command("score", "p", "--out", "out", "--maps", "--model", tiny_model)
     assert (status, len(err)) == (2, 1)
-    assert "out/maps: File exists" in err[0]
+    assert "out/maps is there already" in err[0]
 
 
 def test_no_model(here):

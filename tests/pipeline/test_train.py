@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import multiprocessing
 
 from pipelines import train
-from pipelines.cluster.ray_cluster import mistake_in
+from pipelines.cluster.ray_cluster import user_error_in
 from pipelines.registry import runs
 from pipelines.training import run, tables, worker
 from r2mrf import config
@@ -71,7 +71,7 @@ def key_of(config: Config, data: str = "of images") -> str:
 def fitted(config: Config) -> Trainer:
     """What `run.fit` returns, without Ray."""
     trainer = plain_loop(config)
-    trainer.history[-1] |= {"step": 2, "loss": 1.0, "loss_fused": 1.0}
+    trainer.history[-1] |= {"step": 2, "loss": 1.0, "loss_fused": 1.0, "images_per_second": 1.0}
     return trainer
 
 
@@ -206,13 +206,13 @@ def test_a_mistake_is_found_behind_what_was_raised_for_it():
     inner, outer = UserError("mend this"), RuntimeError("of Ray")
     outer.__cause__ = ValueError("between")
     outer.__cause__.__cause__ = inner
-    assert mistake_in(outer) is inner
-    assert mistake_in(ValueError("a bug of ours")) is None
+    assert user_error_in(outer) is inner
+    assert user_error_in(ValueError("a bug of ours")) is None
 
 
-def say(rank: int, messages: list[str], address: str, heard) -> None:
-    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=len(messages))
-    heard.put(worker.of_all(messages[rank]))
+def say(rank: int, errors: list[NotFinite], address: str, heard) -> None:
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=len(errors))
+    heard.put(worker.first_not_finite(errors[rank]))
     dist.destroy_process_group()
 
 
@@ -221,16 +221,16 @@ def test_of_a_loss_that_is_not_finite_all_workers_name_the_terms(workspace, tmp_
     nowhere = Batch(torch.full((1, 3, 64, 64), torch.nan), torch.zeros(1, 1, 64, 64))
     with pytest.raises(NotFinite) as raised:
         trainer.train_step(trainer.network, nowhere)
-    worst = str(raised.value)
-    terms, rest = worst.split("; gradient norm")  # the others' terms are finite, the gradient that they share is not
-    messages = [terms.replace("nan", "0.1") + "; gradient norm" + rest, worst]
+    worst = raised.value
+    # the others' terms are finite, the gradient that they share is not
+    other = NotFinite(worst.step, dict.fromkeys(worst.terms, 0.1), worst.gradient_norm)
     context = multiprocessing.get_context("spawn")
     heard = context.Queue()
-    given = (messages, f"file://{tmp_path}/rendezvous", heard)
+    given = ([other, worst], f"file://{tmp_path}/rendezvous", heard)
     processes = [context.Process(target=say, args=(rank, *given), daemon=True) for rank in range(2)]
     for process in processes:
         process.start()
-    assert [heard.get(timeout=120) for _ in processes] == [worst] * 2
+    assert [heard.get(timeout=120) for _ in processes] == [str(worst)] * 2
 
 
 def test_a_server_that_is_away_at_the_end_costs_no_model(workspace, capsys):

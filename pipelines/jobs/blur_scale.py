@@ -1,0 +1,169 @@
+"""Job blur_scale: how much blur a model tells from none, measured and written into its model.json.
+
+    python -m pipelines.jobs.blur_scale [--model lite] [--photos FOLDER]    # -> blur_scale in the model's model.json
+    python -m pipelines.jobs.blur_scale --check                             # -> reports/blur_radius/table.csv, plot.png
+
+Photographs, halved so that they are sharp at 1:1, are blurred by discs and by Gaussians of known radius in linear
+light, and developed with noise and JPEG. The radius of a Gaussian is that of the disc of the same variance, 2 sigma.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipelines.library.samples import samples
+from pipelines.project.folders import REPORTS
+from pipelines.project.plots import measured_over_true
+from pipelines.project.stage import run
+from pipelines.project.tables import write_csv
+from r2mrf.errors import UserError
+from r2mrf.imaging import images
+from r2mrf.imaging.blur_scale import BlurScale
+from r2mrf.imaging.resize import resize
+from r2mrf.network.checkpoint import FACTS, locate
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.prediction.windows import lay_in
+from r2mrf.rendering import lens
+from r2mrf.rendering.camera import Camera, to_linear
+from r2mrf.system.atomic import atomic_file
+
+FOLDER = REPORTS / "blur_radius"
+KINDS = ("disc", "gaussian")
+SIDE = 480  # of the square of a photo that is blurred, in pixels
+SHRINK = 2  # photo pixels a network pixel while the scale is measured
+RATIOS = tuple(2 ** (step / 4) for step in range(-6, 7))  # radii to try, in network pixels
+CHECKED = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 16.0)  # radii of the table, in photo pixels
+SHARP = 0.9  # a square of which less than this share is in focus as it is says nothing
+
+
+def blurred(rgb: np.ndarray, radius: float, kind: str, seed: int = 0) -> np.ndarray:
+    """Blur uint8 H×W×3 in linear light by a disc or Gaussian of `radius` pixels, and develop it with noise and JPEG."""
+    light = to_linear(rgb)
+    if radius:
+        sigma = radius / 2
+        light = lens.defocus(light, radius) if kind == "disc" else cv2.GaussianBlur(light, (0, 0), sigma)
+    plain = Camera(contrast=0, sharpening=0)  # the photo has been through a camera's before
+    return plain.develop(light, np.random.default_rng(seed))[0]
+
+
+def squares(photos: list[Path]) -> Iterator[np.ndarray]:
+    """Yield the square with most texture of each photo, uint8 S×S×3, S at most `SIDE`, from the photo at half its size.
+
+    Raises:
+        images.ImageError: a photo cannot be read.
+    """
+    for photo in photos:
+        rgb = images.load(photo)
+        height, width = rgb.shape[0] // 2, rgb.shape[1] // 2
+        half, side = resize(rgb, height, width), min(SIDE, height, width)
+        detail = np.abs(cv2.Laplacian(cv2.cvtColor(half, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
+        sums = cv2.integral(detail)
+        score = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+        y, x = np.unravel_index(score.argmax(), score.shape)
+        yield half[y : y + side, x : x + side]
+
+
+def measure(predictor: Predictor, tiles: list[np.ndarray]) -> BlurScale:
+    """Find the radius at which the network's logit changes its sign, and how fast it does.
+
+    Raises:
+        UserError: no square is in focus as it is, or none changes its sign.
+    """
+    thresholds, spans = [], []
+    for tile in tiles:
+        if np.median(_logits(predictor, [blurred(tile, 0, "disc")])) > 0:
+            continue
+        for kind in KINDS:
+            logits = _logits(predictor, [blurred(tile, SHRINK * ratio, kind) for ratio in RATIOS])
+            if logits[0] < 0 < logits[-1]:
+                octaves = np.log2(RATIOS)
+                zero = np.interp(0, np.maximum.accumulate(logits), octaves)
+                near = np.interp([zero - 0.5, zero + 0.5], octaves, logits)
+                thresholds.append(zero)
+                spans.append(np.abs(near).mean())
+    if not thresholds:
+        raise UserError("no photo has a textured part that this model finds in focus, and blurred once it is blurred")
+    print(f"{len(thresholds)} of {2 * len(tiles)} curves; thresholds {np.exp2(min(thresholds)):.2f} to "
+          f"{np.exp2(max(thresholds)):.2f} network pixels")  # fmt: skip
+    # a little less than the median: where the logit saturates it tells no difference
+    return BlurScale(round(float(np.exp2(np.median(thresholds))), 3), round(0.8 * float(np.median(spans)), 2), True)
+
+
+def check(predictor: Predictor, tiles: list[np.ndarray]) -> list[dict]:
+    """Return a row for each kind and radius: what `blur_radius` says where the photo as it is is in focus."""
+    base = [predictor.blur_radius(tile) == 0 for tile in tiles]
+    kept = [(tile, focused) for tile, focused in zip(tiles, base, strict=True) if focused.mean() >= SHARP]
+    if not kept:
+        raise UserError("none of these photos is in focus throughout its most textured part at half its size")
+    rows = []
+    for kind in KINDS:
+        for radius in CHECKED:
+            parts = [predictor.blur_radius(blurred(tile, radius, kind))[focused] for tile, focused in kept]
+            found = np.concatenate(parts)
+            known = found[~np.isnan(found)]
+            low, middle, high = np.percentile(known, (16, 50, 84)) if len(known) else [np.nan] * 3
+            error = float(np.median(np.abs(known - radius) / radius)) if len(known) else np.nan
+            rows.append({
+                "kind": kind, "radius": radius, "photos": len(kept), "median": round(float(middle), 3),
+                "low_16": round(float(low), 3), "high_84": round(float(high), 3), "error_median": round(error, 3),
+                "unknown": round(float(np.isnan(found).mean()), 4), "in_focus": round(float((found == 0).mean()), 4),
+            })  # fmt: skip
+            print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
+    return rows
+
+
+def store(model: str, scale: BlurScale) -> Path:
+    """Write a scale into a model's model.json, whose other values stay; returns the file."""
+    path = locate(model) / FACTS
+    facts = json.loads(path.read_bytes()) | {"blur_scale": scale.to_dict()}
+    with atomic_file(path) as file:
+        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _logits(predictor: Predictor, tiles: list[np.ndarray]) -> np.ndarray:
+    """Return the median logit of each tile, all of one size, shrunk by `SHRINK`; its edges are left out."""
+    side = min(len(tiles[0]) // SHRINK, predictor.preprocess.size)
+    inputs = [lay_in(resize(tile, side, side), predictor.preprocess.size) for tile in tiles]
+    edge = side // 8
+    maps = [a.defocus[edge : side - edge, edge : side - edge] for a in predictor.analyse_batch(np.stack(inputs))]
+    certain = np.array([np.median(values) for values in maps]).clip(1e-7, 1 - 1e-7)
+    return np.log(certain / (1 - certain))
+
+
+def blur_scale(model: str, photos: Path | None, checked: bool) -> None:
+    """Measure a model's scale and store it; or check what radii it leads to, and write table and plot.
+
+    Raises:
+        UserError: there are no photos that serve, or no such model.
+    """
+    found = sorted(path for path in photos.iterdir() if path.suffix.lower() in images.SUFFIXES) if photos else samples()
+    predictor, tiles = Predictor.load(model, engine="openvino"), list(squares(found))
+    if not checked:
+        scale = measure(predictor, tiles)
+        print(f"{store(model, scale)}: {scale}")
+        return
+    rows = check(predictor, tiles)
+    write_csv(FOLDER / "table.csv", rows)
+    measured_over_true({kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}, FOLDER / "plot.png")
+    print(f"{FOLDER}: table.csv, plot.png")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="lite", help="model folder, or lite (default)")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="default: photos that installed packages ship")
+    parser.add_argument("--check", action="store_true", help="measure radii with the scale that the model has")
+    options = parser.parse_args()
+    run(lambda config: blur_scale(options.model, options.photos, options.check))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The folder that a scoring run writes into, and what in it is ours: everything else is the user's, and stays.
+
+A marker file says that the folder is ours, and which of its sub-folders. Files are written below a scratch folder
+whose name holds the marker's id, and renamed into place; only what lies in that scratch folder is ever swept away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from r2mrf.errors import UserError
+from r2mrf.system.atomic import atomic_file
+
+MARKER = ".r2mrf.json"
+# names of pictures that score and report make, by sub-folder
+PICTURES = {"maps": r"[0-9a-f]{32}\.png", "thumbnails": r"[0-9a-f]{32}\.jfif|[0-9a-f]+-map\.apng"}
+FOLDERS = ("manifest", "scores", *PICTURES)
+FILES = ("summary.json", "engines.json", "report.html")
+
+
+@dataclass(frozen=True)
+class OutFolder:
+    """A folder for a table of scores.
+
+    Attributes:
+        identity: 32 hex digits, in the marker and in the name of the scratch folder.
+        folders: the sub-folders that are ours.
+    """
+
+    path: Path
+    identity: str
+    folders: tuple[str, ...] = ()
+
+    @classmethod
+    def find(cls, path: Path) -> OutFolder | None:
+        """The folder at `path` if a run has made it its own, with a marker or, until version 0.1, by its shards."""
+        try:
+            marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
+            if re.fullmatch(r"[0-9a-f]{32}", marker["id"]) and isinstance(marker["folders"], list):
+                return cls(path, marker["id"], tuple(name for name in marker["folders"] if name in FOLDERS))
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        if not _has_shards(path / "manifest"):
+            return None
+        return cls(path, uuid.uuid4().hex, tuple(name for name in FOLDERS if (path / name).is_dir()))
+
+    @classmethod
+    def of(cls, path: Path) -> OutFolder:
+        """The folder at `path`, whether or not it has been claimed."""
+        return cls.find(path) or cls(path, uuid.uuid4().hex)
+
+    @classmethod
+    def check(cls, path: Path, maps: bool) -> None:
+        """Raises UserError if something of the user's is where the table, or the maps, would be written."""
+        known = cls.find(path)
+        for name in [*_written(maps), *FILES] if known is None else set(_written(maps)) - set(known.folders):
+            place = path / name
+            if os.path.lexists(place) and not _is_empty_folder(place):
+                raise UserError(
+                    f"{place} is there already, and `r2mrf score` has not made it: nothing is written; move it, or "
+                    "give another --out"
+                )
+
+    @classmethod
+    def claim(cls, path: Path, maps: bool) -> OutFolder:
+        """Make `path` a folder of ours, with a marker, and sweep what a killed run was writing.
+
+        A folder with the user's own things in it is taken as well, as long as `check` allows it.
+        """
+        cls.check(path, maps)
+        known = cls.find(path)
+        folders = dict.fromkeys([*(known.folders if known else ()), *_written(maps), "thumbnails"])
+        folder = cls(path, known.identity if known else uuid.uuid4().hex, tuple(folders))
+        shutil.rmtree(folder.scratch, ignore_errors=True)
+        for name in (*_written(maps), folder.scratch.name):
+            (path / name).mkdir(parents=True, exist_ok=True)
+        if known != folder or not (path / MARKER).exists():
+            with atomic_file(path / MARKER) as temporary:
+                marker = {"made_by": "r2mrf score", "id": folder.identity, "folders": list(folder.folders)}
+                temporary.write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+        return folder
+
+    @property
+    def scratch(self) -> Path:
+        """Where files lie while they are written."""
+        return self.path / f".r2mrf-{self.identity}"
+
+    def is_ours(self, folder: str, name: str) -> bool:
+        """Whether a file of a sub-folder is a picture that this program made."""
+        return folder in self.folders and folder in PICTURES and bool(re.fullmatch(PICTURES[folder], name))
+
+    @contextmanager
+    def writing(self, folder: str, name: str) -> Iterator[Path]:
+        """A file to write to; at the end it is flushed to the disk and stands in the sub-folder, whole.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        target = self.path / folder / name
+        temporary = self.scratch / uuid.uuid4().hex
+        try:
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            flush(temporary)
+            temporary.replace(target)
+        except OSError as error:
+            why = error.strerror or error
+            raise UserError(f"{target}: cannot be written ({why}); mend that, or give another place") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def flush(file: Path) -> None:
+    """Have the system write a file to its disk now, so that it stays if the power fails."""
+    number = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _written(maps: bool) -> list[str]:
+    """Sub-folders that a run writes to."""
+    return ["manifest", "scores", *(["maps"] if maps else [])]
+
+
+def _has_shards(manifest: Path) -> bool:
+    return any(re.fullmatch(r"shard-\d{5,}-[0-9a-f]{16}\.parquet", file.name) for file in manifest.glob("shard-*"))
+
+
+def _is_empty_folder(path: Path) -> bool:
+    try:
+        with os.scandir(path) as entries:
+            return not any(entries)
+    except OSError:
+        return False

@@ -1,0 +1,46 @@
+"""A folder of files made for photos, laid out like the library: PHOTO's place below the library is its place there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from itertools import takewhile
+from pathlib import Path
+
+from pipelines.library.photo import from_text
+from r2mrf.errors import UserError
+
+
+def shared_folder(paths: Iterable[str]) -> str:
+    """Return the deepest folder, with its last slash, that holds all paths; '' if there is none."""
+    folders = [path.split("/")[:-1] for path in paths]
+    if not folders:
+        return ""
+    first, last = min(folders), max(folders)
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(f"{name}/" for name, _ in same)
+
+
+class Mirror:
+    """Places below `folder` for the photos of `rows`.
+
+    A photo that lies below `folder` keeps its place: a sidecar then lies beside its photo. Of other photos the part of
+    the path below the folder that all of them share is kept.
+    """
+
+    def __init__(self, folder: Path, rows: list[dict]):
+        self.folder = folder
+        self._own = os.path.abspath(folder).rstrip("/") + "/"  # noqa: PTH100
+        self._shared = shared_folder(row["path"] for row in rows)
+
+    def place(self, path: str) -> Path:
+        """Return the place of a photo.
+
+        Raises:
+            UserError: its path leads out of the folder.
+        """
+        top = self._own if path.startswith(self._own) else self._shared
+        parts = [part for part in from_text(path)[len(top) :].split("/") if part not in ("", ".")]
+        if ".." in parts or not parts or "\0" in path:
+            raise UserError(f"{path}: this path has no place below {self.folder}")
+        return self.folder.joinpath(*parts)

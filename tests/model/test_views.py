@@ -1,0 +1,148 @@
+"""A photo looked at in a pyramid of windows: what must hold whatever the weights are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from r2mrf.errors import UserError
+from r2mrf.prediction import views
+from r2mrf.prediction.analyser import Analyser, Analysis
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.prediction.windows import count, lay_in, windows
+from tests.support.model import save_tiny_model
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("views") / "model")
+
+
+@pytest.fixture(scope="module")
+def predict(model) -> Predictor:
+    return Predictor.load(model)
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+class Bright(Analyser):
+    """Stands for a network that calls bright pixels out of focus; counts the windows that it is shown."""
+
+    def __init__(self, predictor: Predictor):
+        super().__init__(predictor.preprocess, predictor.engine)
+        self.seen = 0
+
+    def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
+        assert photos.shape[1:] == (SIDE, SIDE, 3)
+        self.seen += len(photos)
+        return [Analysis(photo[..., 0].astype(np.float32) / 255, 1.0) for photo in photos]
+
+
+@pytest.fixture
+def bright(predict) -> Bright:
+    return Bright(predict)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (65, 64), (200, 333), (30, 500), (1, 1), (129, 10)])
+def test_windows_cover_every_pixel_once(shape):
+    total, number = np.zeros(shape), 0
+    for window in windows(*shape, SIDE):
+        assert window.share.min() > 0
+        total[window.rows, window.columns] += window.share
+        number += 1
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+    assert number == count(*shape, SIDE)
+
+
+def test_what_is_laid_into_a_window_keeps_its_pixels_and_is_reflected():
+    pixels = noise(20, 7)
+    laid = lay_in(pixels, SIDE)
+    np.testing.assert_array_equal(laid[:20, :7], pixels)
+    np.testing.assert_array_equal(laid[20:40, :7], pixels[::-1])
+    np.testing.assert_array_equal(laid[:20, 7:14], pixels[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "view", "expected"),
+    [
+        ((300, 400), "whole", []),
+        ((300, 400), "full", [(75, 100), (150, 200), (300, 400)]),
+        ((300, 400), 200, [(75, 100), (150, 200)]),
+        ((300, 400), 5000, [(75, 100), (150, 200), (300, 400)]),
+        ((64, 64), "full", [(64, 64)]),
+        ((40, 50), "full", [(40, 50)]),
+        ((2, 2000), 125, [(1, 125)]),
+    ],
+)
+def test_views_double_up_to_the_one_that_is_asked_for(shape, view, expected):
+    assert views.sizes(*shape, SIDE, view) == expected
+
+
+def test_full_view_of_a_photo_of_the_inputs_size_is_the_whole_view(predict):
+    photo = noise(SIDE, SIDE)
+    np.testing.assert_allclose(predict(photo, "full"), predict(photo), atol=1e-6)
+    np.testing.assert_allclose(predict(photo, view=SIDE), predict(photo), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (200, 90), (9, 700), (700, 65)])
+@pytest.mark.parametrize("view", ["full", 100])
+def test_every_shape_has_a_map_of_its_size(predict, shape, view):
+    defocus = predict(noise(*shape), view)
+    assert (defocus.shape, defocus.dtype) == (shape, np.float32)
+    assert 0 <= defocus.min() <= defocus.max() <= 1
+
+
+def test_what_lies_at_any_place_is_seen_there(bright):
+    photo = np.zeros((300, 500, 3), np.uint8)
+    photo[100:220, 150:410] = 255
+    defocus = bright(photo, "full")
+    inner, outer = np.zeros((300, 500), bool), np.ones((300, 500), bool)
+    inner[108:212, 158:402], outer[92:228, 142:418] = True, False
+    assert defocus[inner].min() > 0.99
+    assert defocus[outer].max() < 0.01
+
+
+def test_windows_that_are_surely_blurred_are_not_looked_at_again(bright):
+    bright(np.full((512, 512, 3), 255, np.uint8), "full")
+    assert bright.seen == 1
+    bright(np.zeros((512, 512, 3), np.uint8), "full")
+    assert bright.seen == 2 + count(128, 128, SIDE) + count(256, 256, SIDE) + count(512, 512, SIDE)
+
+
+def test_what_a_small_view_finds_blurred_stays_so(bright):
+    """Specks that show only at 1:1, as of noise, do not undo what the whole view is sure of."""
+    photo = np.full((256, 256, 3), 255, np.uint8)
+    photo[::8, ::8] = 64
+    photo[200:, 200:] = 0  # makes the windows there worth a look
+    assert bright(photo, "full")[:150, :150].min() > 0.9
+
+
+def test_a_larger_view_decides_where_a_small_one_is_not_sure(bright):
+    photo = np.zeros((256, 256, 3), np.uint8)
+    photo[::2] = 255  # grey in all views but 1:1
+    np.testing.assert_allclose(bright(photo, "full"), photo[..., 0] / 255, atol=1e-5)
+
+
+def test_shift_by_a_stride_moves_the_map(predict):
+    """The windows of one view: those of a photo and of its crop by a stride are the same."""
+    stride = SIDE - SIDE // 4
+    photo = noise(SIDE, 5 * stride + SIDE)
+    all_of_it = views.refine(predict, photo, None)
+    crop = views.refine(predict, photo[:, stride:], None)
+    np.testing.assert_allclose(crop[:, SIDE // 4 :], all_of_it[:, stride + SIDE // 4 :], atol=1e-5)
+
+
+def test_engines_agree(model, predict):
+    photo = noise(150, 190)
+    for engine in ("onnx", "openvino"):
+        np.testing.assert_allclose(Predictor.load(model, engine)(photo, "full"), predict(photo, "full"), atol=1e-3)
+
+
+@pytest.mark.parametrize("view", ["half", 63, -1, "", "1e3", 0.5])
+def test_a_view_that_is_none_says_what_to_give(predict, view):
+    with pytest.raises(UserError, match="whole, full, or how many pixels"):
+        predict(noise(80, 80), view)
