@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import os
+from datetime import datetime
 from importlib.metadata import distribution
 from pathlib import Path
 from string import Template
@@ -21,6 +22,7 @@ from pipelines.library.photo import to_text
 from pipelines.report import bursts, thumbnails
 from pipelines.report.mirror import shared_folder
 from pipelines.report.scored_folder import Scored
+from pipelines.report.sharpest import Picture, sharpest_first
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
@@ -35,8 +37,9 @@ FIELDS = ("folder", "name", "verdict", "blur", "focus", "center", "confidence", 
 
 
 def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
-    """Make the thumbnails and find the bursts; every row gets what was found. Photos in the buckets of
-    `addresses` are fetched once more.
+    """Make the thumbnails, find the bursts and add what was found to the rows.
+
+    Photos in the buckets of `addresses` are fetched once more.
 
     Columns added: `burst` (number from 1, or None), `burst_size`, `sharpest` (of its burst), `thumbnail` and
     `thumbnail_map` (file names below thumbnails/, or None).
@@ -50,11 +53,22 @@ def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
         row["thumbnail"], row["thumbnail_map"] = (name if name in there else None for name in names)
         row["burst"] = row["burst_size"] = row["sharpest"] = None
 
-    def look_of(row: dict) -> bursts.Look | None:
-        return bursts.look(scored.folder / "thumbnails" / row["thumbnail"]) if row["thumbnail"] else None
+    folder = scored.folder / "thumbnails"
 
-    for number, burst in enumerate(bursts.find(scored.rows, look_of), 1):
-        for place, row in enumerate(burst):
+    def time_of(row: dict) -> datetime | None:
+        return thumbnails.taken(folder / row["thumbnail"]) if row["thumbnail"] else None
+
+    def likeness_of(row: dict) -> int | None:
+        return bursts.likeness(thumbnails.grey(folder / row["thumbnail"])) if row["thumbnail"] else None
+
+    def picture_of(row: dict) -> Picture:
+        small = row["thumbnail_map"]
+        return Picture.of(
+            thumbnails.grey(folder / row["thumbnail"]), thumbnails.grey(folder / small) if small else None
+        )
+
+    for number, burst in enumerate(bursts.find(scored.rows, time_of, likeness_of), 1):
+        for place, row in enumerate(sharpest_first([(row, picture_of(row)) for row in burst])):
             row.update(burst=number, burst_size=len(burst), sharpest=place == 0)
 
 

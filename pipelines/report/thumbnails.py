@@ -14,8 +14,10 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -26,16 +28,16 @@ from pipelines.cluster.progress import progress
 from pipelines.library import held_images
 from pipelines.library.photo import PhotoName
 from pipelines.storage.addresses import Addresses
+from r2mrf.errors import UserError
 from r2mrf.imaging import images
-from r2mrf.imaging.maps import TINT
+from r2mrf.imaging.maps import STRENGTH, TINT
 from r2mrf.imaging.resize import resize
 from r2mrf.system.atomic import atomic_file
 from r2mrf.system.machine import cores
 
 SIDE = 256  # longest side, in pixels
-STRENGTH = 0.6  # of the tint where a map is white
 
-EXIF, TAKEN = 0x8769, 0x9003  # the EXIF directory, and the time of exposure in it
+EXIF, TAKEN, FRACTION = 0x8769, 0x9003, 0x9291  # the EXIF directory; in it the time of exposure and its decimals
 
 
 def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> set[str]:
@@ -95,8 +97,7 @@ def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
     except images.ImageError:
         return False
     exif = Image.Exif()
-    if taken := _taken(data):
-        exif.get_ifd(EXIF)[TAKEN] = taken
+    exif.get_ifd(EXIF).update(_time_tags(data))
     with atomic_file(folder / name) as file:
         Image.fromarray(small).save(file, "JPEG", quality=80, exif=exif)
     return True
@@ -140,10 +141,46 @@ def _shrink(pixels: np.ndarray) -> np.ndarray:
     return resize(pixels, max(round(height * scale), 1), max(round(width * scale), 1))
 
 
-def _taken(data: bytes) -> str | None:
-    """Time of exposure as EXIF writes it; a thumbnail keeps it, since bursts are told by it."""
+def _time_tags(data: bytes) -> dict[int, str]:
+    """Return the EXIF tags of the time of exposure; a thumbnail keeps them, since bursts are told by them."""
     try:
-        taken = Image.open(io.BytesIO(data), formats=images.FORMATS).getexif().get_ifd(EXIF).get(TAKEN)
+        tags = Image.open(io.BytesIO(data), formats=images.FORMATS).getexif().get_ifd(EXIF)
     except Exception:  # broken metadata around good pixels
+        return {}
+    wanted = {TAKEN: r"\d{4}(:\d\d){2} \d\d(:\d\d){2}", FRACTION: r"\d{1,9}"}
+    texts = {tag: str(tags.get(tag, "")).strip("\0 ") for tag in wanted}
+    return {tag: text for tag, text in texts.items() if re.fullmatch(wanted[tag], text)}
+
+
+def taken(file: Path) -> datetime | None:
+    """Return when the photo of a thumbnail was taken, in the camera's time; None if it does not say.
+
+    Raises:
+        UserError: the thumbnail is damaged.
+    """
+    with _opened(file) as image:
+        tags = image.getexif().get_ifd(EXIF)
+    try:
+        time = datetime.strptime(str(tags.get(TAKEN)), "%Y:%m:%d %H:%M:%S")
+    except ValueError:  # 0000:00:00: a camera whose clock was never set
         return None
-    return taken if isinstance(taken, str) and re.fullmatch(r"\d{4}(:\d\d){2} \d\d(:\d\d){2}", taken) else None
+    return time.replace(microsecond=int(f"{tags.get(FRACTION, '0'):0<6}"[:6]))
+
+
+def grey(file: Path) -> np.ndarray:
+    """Return a thumbnail as grey levels, uint8 H×W; a small map as 255 = defocused.
+
+    Raises:
+        UserError: the thumbnail is damaged.
+    """
+    with _opened(file) as image:
+        return np.asarray(image if image.mode == "P" else image.convert("L"))
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(file) as image:
+            yield image
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{file}: is damaged ({error}); remove it, and it is made again") from None

@@ -69,7 +69,7 @@ def test_what_is_to_be_reached_is_held_against_the_median(bounds, reached):
 def test_pages_name_what_was_not_run(bench):
     text = page_of(bench)
     assert all(f"not run: `python -m benchmarks.{name}`" in text for name in page.BENCHMARKS)
-    assert "not run" in page_of(bench, "scale.md")
+    assert "Not measured yet" in page_of(bench, "scale.md")
 
 
 def test_a_short_run_is_none(bench):
