@@ -1,4 +1,4 @@
-"""What was measured of the ablation's rows, by data and parameters; says the commit, and depends on no code."""
+"""Measured rows of the ablation: kept with data, parameters and commit, and found again by data and parameters."""
 
 from __future__ import annotations
 
