@@ -21,7 +21,7 @@ SCORES = pa.schema(
         ("center_blur", pa.float64()),
         ("confidence", pa.float64()),
         ("verdict", pa.string()),  # sharp | partial | blurred | flat
-        ("contrast", pa.float64()),  # with blur_fraction, all that the verdict needs
+        ("contrast", pa.float64()),  # with blur_fraction and focus_area, all that the verdict needs
         ("map", pa.string()),  # file below maps/, if maps were asked for
         ("model", pa.string()),
         ("model_sha256", pa.string()),

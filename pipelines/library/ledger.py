@@ -27,7 +27,7 @@ from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.prediction.focus import verdict
+from r2mrf.prediction.focus import Thresholds
 
 LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
 T = TypeVar("T")
@@ -41,7 +41,8 @@ class Ledger:
     """
 
     def __init__(self, out: Path, fingerprint: str, options: Score):
-        self.fingerprint, self.options = fingerprint, options
+        self.options = options
+        self.fingerprint, self.thresholds = fingerprint, Thresholds(options.sharp_below, options.blurred_above)
         self._out = OutFolder.of(out)
         self._manifest, self._scores = out / "manifest", out / "scores"
         self._withheld: dict[int, dict[str, bytes]] = {}  # of shards added now: addresses that hold secrets, by path
@@ -172,12 +173,12 @@ class Ledger:
         return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
 
     def _limits(self) -> bytes:
-        return f"{self.options.sharp_below!r} {self.options.blurred_above!r}".encode()
+        return f"{self.thresholds.sharp_below!r} {self.thresholds.blurred_above!r}".encode()
 
     def _judged(self, table: pa.Table) -> pa.Table:
-        limits = self.options.sharp_below, self.options.blurred_above
-        rows = zip(*(table[name].to_pylist() for name in ("status", "blur_fraction", "contrast")), strict=True)
-        verdicts = [verdict(blur, contrast, *limits) if status == "ok" else None for status, blur, contrast in rows]
+        columns = ("status", "blur_fraction", "focus_area", "contrast")
+        rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
+        verdicts = [self.thresholds.verdict(*figures) if status == "ok" else None for status, *figures in rows]
         return table.set_column(SCORES.get_field_index("verdict"), "verdict", pa.array(verdicts, pa.string()))
 
     def _numbers(self, folder: Path) -> list[int]:

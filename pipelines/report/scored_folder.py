@@ -1,4 +1,4 @@
-"""The table of a scored folder, read back: its rows, with verdicts by any limits."""
+"""The table of a scored folder, read back: its rows, with verdicts by any thresholds."""
 
 from __future__ import annotations
 
@@ -13,24 +13,9 @@ import pyarrow.parquet as pq
 from pipelines.library.columns import SCORES
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.prediction.focus import verdict
+from r2mrf.prediction.focus import Thresholds
 
 DEFAULT = {name: Score.model_fields[name].default for name in ("sharp_below", "blurred_above")}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Of blur_fraction, 0 … 1: below the first a photo is sharp, above the second blurred."""
-
-    sharp_below: float
-    blurred_above: float
-
-    def __post_init__(self):
-        if not 0 <= self.sharp_below < self.blurred_above <= 1:
-            raise UserError(
-                f"sharp below {self.sharp_below:g} and blurred above {self.blurred_above:g}: "
-                "give limits from 0 to 1, the first smaller than the second"
-            )
 
 
 @dataclass(frozen=True)
@@ -39,29 +24,29 @@ class Scored:
 
     folder: Path
     summary: dict
-    limits: Limits
+    thresholds: Thresholds
     rows: list[dict]
 
 
 def read(folder: Path, sharp_below: float | None = None, blurred_above: float | None = None) -> Scored:
-    """Rows of the run that summary.json names, with verdicts by these limits, or by those of the run.
+    """Rows of the run that summary.json names, with verdicts by these thresholds, or by those of the run.
 
-    The network is not needed: verdicts follow from two columns.
+    The network is not needed: verdicts follow from three columns.
 
     Raises:
         UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
     """
     summary = _summary(folder / "summary.json")
     given = {"sharp_below": sharp_below, "blurred_above": blurred_above}
-    limits = Limits(**{name: summary.get(name, DEFAULT[name]) if x is None else x for name, x in given.items()})
+    thresholds = Thresholds(**{name: summary.get(name, DEFAULT[name]) if x is None else x for name, x in given.items()})
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
     rows = [row for file in files for row in _shard(file).to_pylist()]
     if not rows:
         raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
     for row in rows:
         if row["status"] == "ok":
-            row["verdict"] = verdict(row["blur_fraction"], row["contrast"], limits.sharp_below, limits.blurred_above)
-    return Scored(folder, summary, limits, sorted(rows, key=lambda row: row["path"]))
+            row["verdict"] = thresholds.verdict(row["blur_fraction"], row["focus_area"], row["contrast"])
+    return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row["path"]))
 
 
 def _summary(path: Path) -> dict:
