@@ -1,18 +1,16 @@
-"""A row of the table of scores: its columns, the limits of its verdict; and the columns of a manifest. Everything that
+"""A row of the table of scores: its columns, its verdict; and the columns of a manifest. Everything that
 names columns derives from here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from r2mrf.config import Score
-from r2mrf.errors import UserError
-from r2mrf.prediction import focus
+from r2mrf.prediction.focus import Thresholds
 
 # What is read of how a photo was taken, see `r2mrf.prediction.exif`.
 TAKEN = pa.schema(
@@ -46,7 +44,7 @@ SCORES = pa.schema(
         ("center_blur", pa.float64()),
         ("confidence", pa.float64()),
         ("verdict", pa.string()),  # sharp | partial | blurred | flat
-        ("contrast", pa.float64()),  # with blur_fraction, all that the verdict needs
+        ("contrast", pa.float64()),  # with blur_fraction and focus_area, all that the verdict needs
         ("map", pa.string()),  # file below maps/, if maps were asked for
         *TAKEN,
         ("model", pa.string()),
@@ -79,31 +77,13 @@ def completed(table: pa.Table) -> pa.Table:
     return table.select([name for name in SCORES.names if name in table.column_names])
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Limits of blur_fraction, 0 to 1: below the first a photo is sharp, above the second blurred.
+def thresholds_of(options: Score) -> Thresholds:
+    """The thresholds of a scoring run."""
+    return Thresholds(options.sharp_below, options.blurred_above)
 
-    Raises:
-        UserError: they are no such numbers, or in the wrong order.
-    """
 
-    sharp_below: float = Score.model_fields["sharp_below"].default
-    blurred_above: float = Score.model_fields["blurred_above"].default
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.sharp_below < self.blurred_above <= 1:
-            raise UserError(
-                f"sharp below {self.sharp_below:g} and blurred above {self.blurred_above:g}: "
-                "give limits from 0 to 1, the first smaller than the second"
-            )
-
-    @classmethod
-    def of(cls, options: Score) -> Limits:
-        """The limits of a scoring run."""
-        return cls(options.sharp_below, options.blurred_above)
-
-    def verdict(self, row: Mapping[str, Any]) -> str | None:
-        """Verdict of a row of `columns.SCORES`; None if the photo failed."""
-        if row["status"] != "ok":
-            return None
-        return focus.verdict(row["blur_fraction"], row["contrast"], self.sharp_below, self.blurred_above)
+def verdict_of(row: Mapping[str, Any], thresholds: Thresholds) -> str | None:
+    """Verdict of a row of `SCORES`; None if the photo failed."""
+    if row["status"] != "ok":
+        return None
+    return thresholds.verdict(row["blur_fraction"], row["focus_area"], row["contrast"])

@@ -21,11 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import MANIFEST, SCORES, Limits, completed
+from pipelines.library.columns import MANIFEST, SCORES, completed, verdict_of
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
 from r2mrf.errors import UserError
+from r2mrf.prediction.focus import Thresholds
 
 LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
 T = TypeVar("T")
@@ -38,8 +39,8 @@ class Ledger:
         UserError: by any method, if a file cannot be written, or is damaged or missing.
     """
 
-    def __init__(self, out: Path, fingerprint: str, limits: Limits):
-        self.fingerprint, self.limits = fingerprint, limits
+    def __init__(self, out: Path, fingerprint: str, thresholds: Thresholds):
+        self.fingerprint, self.thresholds = fingerprint, thresholds
         self._out = OutFolder.of(out)
         self._manifest, self._scores = out / "manifest", out / "scores"
         self._withheld: dict[int, dict[str, bytes]] = {}  # of shards added now: addresses that hold secrets, by path
@@ -176,10 +177,10 @@ class Ledger:
         return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
 
     def _limits(self) -> bytes:
-        return f"{self.limits.sharp_below!r} {self.limits.blurred_above!r}".encode()
+        return f"{self.thresholds.sharp_below!r} {self.thresholds.blurred_above!r}".encode()
 
     def _judged(self, table: pa.Table) -> pa.Table:
-        verdicts = [self.limits.verdict(row) for row in table.to_pylist()]
+        verdicts = [verdict_of(row, self.thresholds) for row in table.to_pylist()]
         return table.set_column(SCORES.get_field_index("verdict"), "verdict", pa.array(verdicts, pa.string()))
 
     def _numbers(self, folder: Path) -> list[int]:

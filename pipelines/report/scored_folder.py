@@ -1,8 +1,7 @@
-"""The table of a scored folder, read back: its rows, with verdicts by any limits."""
+"""The table of a scored folder, read back: its rows, with verdicts by any thresholds."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import ADDED, SCORES, Limits, completed
+from pipelines.library.columns import ADDED, SCORES, completed, thresholds_of, verdict_of
+from r2mrf.config import Score
 from r2mrf.errors import UserError
+from r2mrf.prediction.focus import Thresholds
+from r2mrf.system import strict_json
+from r2mrf.system.regular_files import read_regular
+
+DEFAULT = thresholds_of(Score())
 
 
 @dataclass(frozen=True)
@@ -20,40 +25,43 @@ class Scored:
 
     folder: Path
     summary: dict
-    limits: Limits
+    thresholds: Thresholds
     rows: list[dict]
 
 
 def read(folder: Path, sharp_below: float | None = None, blurred_above: float | None = None) -> Scored:
-    """Rows of the run that summary.json names, with verdicts by these limits, or by those of the run.
+    """Rows of the run that summary.json names, with verdicts by these thresholds, or by those of the run.
 
-    The network is not needed: verdicts follow from two columns.
+    The network is not needed: verdicts follow from three columns.
 
     Raises:
         UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
     """
     summary = _summary(folder / "summary.json")
     given = {"sharp_below": sharp_below, "blurred_above": blurred_above}
-    limits = Limits(**{name: summary.get(name, getattr(Limits, name)) if x is None else x for name, x in given.items()})
+    thresholds = Thresholds(**{n: summary.get(n, getattr(DEFAULT, n)) if x is None else x for n, x in given.items()})
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
     rows = [row for file in files for row in _shard(file).to_pylist()]
     if not rows:
         raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
     for row in rows:
-        row["verdict"] = limits.verdict(row)
-    return Scored(folder, summary, limits, sorted(rows, key=lambda row: row["path"]))
+        row["verdict"] = verdict_of(row, thresholds)
+    return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row["path"]))
 
 
 def _summary(path: Path) -> dict:
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = strict_json.parse_object(read_regular(path, strict_json.MOST_BYTES))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; give the folder that `r2mrf score --out` wrote") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run `r2mrf score` again") from None
     # the name goes into a pattern of file names
-    if not isinstance(summary, dict) or not re.fullmatch(r"[0-9a-f]+", str(summary.get("fingerprint"))):
+    if not re.fullmatch(r"[0-9a-f]+", str(summary.get("fingerprint"))):
         raise UserError(f"{path}: names no table; run `r2mrf score` again")
+    for name in ("sharp_below", "blurred_above"):
+        if name in summary and (isinstance(summary[name], bool) or not isinstance(summary[name], int | float)):
+            raise UserError(f"{path}: {name} is no number; give --sharp-below and --blurred-above, or score again")
     return summary
 
 

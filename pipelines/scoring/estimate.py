@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
-from pipelines.library.columns import Limits
+from pipelines.library.columns import thresholds_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import AT_A_TIME
 from pipelines.library.photo import Photo
@@ -29,7 +29,7 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     """
     library = Library(sources, options)
     job = without_trial(with_recorded_engine(Job.of(model, options, library.addresses), out))
-    ledger = Ledger(out, job.fingerprint, Limits.of(options))
+    ledger = Ledger(out, job.fingerprint, thresholds_of(options))
     total, new, tried = _counted(library, ledger, options.retry)
     counted = f"{total:,} photos, {new:,} of them to be scored"
     if not new:

@@ -25,7 +25,7 @@ def score_library(
 
 def failures(out: Path, fingerprint: str) -> Iterator[str]:
     """A sentence for each photo that failed."""
-    from pipelines.library.columns import Limits
+    from pipelines.library.columns import thresholds_of
     from pipelines.library.ledger import Ledger
 
-    return (f"{row['path']}: {row['error']}" for row in Ledger(out, fingerprint, Limits()).failed())
+    return (f"{row['path']}: {row['error']}" for row in Ledger(out, fingerprint, thresholds_of(Score())).failed())

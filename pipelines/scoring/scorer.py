@@ -37,7 +37,7 @@ class Scorer:
 
     def _row(self, seen: ReadPhoto, shrunk: Shrunk, analysis: Analysis) -> dict:
         known = {name: getattr(shrunk, name) for name in ("width", "height", "contrast")}
-        focus = record.focus_of(analysis, **known, score=self.job.options)
+        focus = record.focus_of(analysis, shrunk, self.job.options)
         row = self._base(seen) | known | asdict(focus) | asdict(shrunk.taken)
         row |= {"status": "ok", "content_sha256": shrunk.content_sha256}
-        return row | {"defocus": analysis.defocus} if self.job.options.maps else row
+        return row | {"defocus": record.map_of(analysis, shrunk)} if self.job.options.maps else row

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pipelines.cluster.progress import progress
 from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
-from pipelines.library.columns import Limits
+from pipelines.library.columns import thresholds_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import MOST, Listing
 from pipelines.library.out_folder import OutFolder
@@ -41,7 +41,7 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
     with _locked(out):
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
-        ledger = Ledger(out, job.fingerprint, Limits.of(options))
+        ledger = Ledger(out, job.fingerprint, thresholds_of(options))
         rate = _work(library, ledger, job, folder, report)
         summary = ledger.counts() | {
             "images_per_second": rate or _last_rate(out / "summary.json", job.fingerprint),

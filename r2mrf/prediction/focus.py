@@ -8,10 +8,41 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from r2mrf.errors import UserError
+from r2mrf.imaging.borders import Box
+
 VERDICTS = ("sharp", "partial", "blurred", "flat")
 
-# A photo whose grey levels hardly vary anywhere says nothing about focus: sky, wall, fog, lens cap.
-FLAT_CONTRAST = 2.0  # largest local standard deviation, grey levels of 255, that still counts as flat
+# A photo without detail says nothing about focus: sky, wall, fog, lens cap, also where its brightness changes slowly.
+FLAT_CONTRAST = 2.0  # largest `local_contrast` that still counts as flat
+LEAST_FOCUS = 0.02  # share of the photo from which a region in focus is worth naming: it is then never `blurred`
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Thresholds of blur_fraction, 0 … 1: below the first a photo is sharp, above the second it may be blurred.
+
+    Raises:
+        UserError: they are not in order.
+    """
+
+    sharp_below: float
+    blurred_above: float
+
+    def __post_init__(self):
+        if not 0 <= self.sharp_below < self.blurred_above <= 1:
+            raise UserError(
+                f"sharp below {self.sharp_below:g} and blurred above {self.blurred_above:g}: "
+                "give thresholds from 0 to 1, the first smaller than the second"
+            )
+
+    def verdict(self, blur_fraction: float, focus_area: float, contrast: float) -> str:
+        """Return one of `VERDICTS`, from columns of the table: new thresholds need no new run of the network."""
+        if contrast <= FLAT_CONTRAST:
+            return "flat"
+        if blur_fraction < self.sharp_below:
+            return "sharp"
+        return "blurred" if blur_fraction > self.blurred_above and focus_area < LEAST_FOCUS else "partial"
 
 
 @dataclass(frozen=True)
@@ -34,49 +65,56 @@ def describe(
     size: tuple[int, int],
     confidence: float,
     contrast: float,
-    sharp_below: float,
-    blurred_above: float,
+    thresholds: Thresholds,
+    box: Box | None = None,
 ) -> Focus:
     """Sum up a map.
 
     Args:
-        defocus: float32 h×w in [0, 1], 1 = defocused; at the photo's size or smaller.
-        size: (height, width) of the photo, to which the box of the focus is scaled.
+        defocus: float32 h×w in [0, 1], 1 = defocused; at the size of the photo or of its box, or smaller.
+        size: (height, width) of the photo, in which the region in focus is placed.
         confidence, contrast: see `analyser.certainty` and `local_contrast`.
-        sharp_below, blurred_above: limits of blur_fraction for the verdict.
+        box: the part of the photo that the map shows, in pixels; None = all of it.
     """
     blurred = defocus >= 0.5
     blur_fraction = float(blurred.mean())
     area, (x0, y0, x1, y1) = _largest_region(~blurred)
-    (height, width), (h, w) = size, defocus.shape  # whole numbers all along: a float may round past the edge
+    left, top, right, bottom = box or (0, 0, size[1], size[0])
+    (height, width), (h, w) = (bottom - top, right - left), defocus.shape  # whole numbers: a float may round up
+    found = area > 0
     return Focus(
         blur_fraction=blur_fraction,
         focus_area=area,
-        focus_x0=x0 * width // w,
-        focus_y0=y0 * height // h,
-        focus_x1=-(-x1 * width // w),
-        focus_y1=-(-y1 * height // h),
+        focus_x0=found * left + x0 * width // w,
+        focus_y0=found * top + y0 * height // h,
+        focus_x1=found * left - (-x1 * width // w),
+        focus_y1=found * top - (-y1 * height // h),
         center_blur=_center_mean(blurred),
         confidence=confidence,
-        verdict=verdict(blur_fraction, contrast, sharp_below, blurred_above),
+        verdict=thresholds.verdict(blur_fraction, area, contrast),
     )
 
 
-def verdict(blur_fraction: float, contrast: float, sharp_below: float, blurred_above: float) -> str:
-    """Return one of `VERDICTS`. Other limits can be applied later without running the network again."""
-    if contrast <= FLAT_CONTRAST:
-        return "flat"
-    if blur_fraction < sharp_below:
-        return "sharp"
-    return "blurred" if blur_fraction > blurred_above else "partial"
-
-
 def local_contrast(rgb: np.ndarray) -> float:
-    """Return the largest standard deviation of grey in any of a photo's 8×8 tiles, in grey levels of 255."""
+    """Return the largest contrast of detail in a tile of a photo, uint8 H×W×3, that is cut 8 by 8.
+
+    It is the standard deviation of grey, in levels of 255, around the tile's own gradient of brightness.
+    """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     rows, columns = (np.linspace(0, n, min(n, 8) + 1).astype(int) for n in grey.shape)
     tiles = (grey[y0:y1, x0:x1] for y0, y1 in pairwise(rows) for x0, x1 in pairwise(columns))
-    return max(float(cv2.meanStdDev(tile)[1][0, 0]) for tile in tiles)
+    return max(_detail(tile.astype(np.float64)) for tile in tiles)
+
+
+def _detail(tile: np.ndarray) -> float:
+    """Return the standard deviation around the plane that fits best."""
+    variance = tile.var()
+    for axis, n in enumerate(tile.shape):
+        place = np.arange(n) - (n - 1) / 2
+        spread = float((place**2).mean())
+        if spread:  # the two slopes of a plane are independent on a rectangle
+            variance -= float((tile.mean(axis=1 - axis) * place).mean()) ** 2 / spread
+    return float(np.sqrt(max(variance, 0)))
 
 
 def _largest_region(focused: np.ndarray) -> tuple[float, tuple[int, int, int, int]]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.columns import Limits
+from pipelines.library.columns import thresholds_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import Listing
 from pipelines.library.walk import Library
@@ -92,7 +92,10 @@ def test_a_list_with_secrets_leaves_none_and_goes_on(tmp_path, capsys):
     """Neither in the manifest, nor in rows, nor in what is said; a run that was killed lists them again."""
     (tmp_path / "list.txt").write_text("\n".join(text for text, _ in PLANTED))
     options = Score(shard_rows=30)
-    ledger, library = Ledger(tmp_path / "out", KEY, Limits()), Library([str(tmp_path / "list.txt")], options)
+    ledger, library = (
+        Ledger(tmp_path / "out", KEY, thresholds_of(Score())),
+        Library([str(tmp_path / "list.txt")], options),
+    )
     numbers = [number for wave in Listing(library, ledger, options).waves() for number in wave]
     photos = [photo for number in numbers for photo in ledger.photos(number)]
     assert len({photo.path for photo in photos}) == len(photos) == len(PLANTED)
@@ -104,7 +107,7 @@ def test_a_list_with_secrets_leaves_none_and_goes_on(tmp_path, capsys):
     tables = [pq.read_table(file).to_pylist() for file in (tmp_path / "out/manifest").iterdir()]
     for _, secret in PLANTED:
         assert_nowhere(secret, photos, seen, files, tables, capsys.readouterr())
-    later = Ledger(tmp_path / "out", KEY, Limits())
+    later = Ledger(tmp_path / "out", KEY, thresholds_of(Score()))
     later.mend()
     again = Listing(Library([str(tmp_path / "list.txt")], options), later, options)
     assert sum(len(later.photos(number)) for wave in again.waves() for number in wave) == len(PLANTED)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.columns import ADDED, SCORES, Limits, completed
+from pipelines.library.columns import ADDED, SCORES, completed, thresholds_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.listing import Listing
@@ -35,7 +35,7 @@ def row(path: str, blur: float | None = 0.5, contrast: float = 50.0) -> dict:
 
 
 def ledger(out: Path, **options) -> Ledger:
-    return Ledger(out, KEY, Limits(**options))
+    return Ledger(out, KEY, thresholds_of(OPTIONS.model_copy(update=options)))
 
 
 def rows_of(out: Path) -> list[dict]:
@@ -127,7 +127,7 @@ def test_verdicts_follow_the_limits_without_the_network(tmp_path):
 
 
 def test_other_fingerprints_are_not_touched(two, tmp_path):
-    other = Ledger(tmp_path, "f" * 16, Limits())
+    other = Ledger(tmp_path, "f" * 16, thresholds_of(Score()))
     assert (other.listed(), other.mend(), other.counts()["total"]) == ([], 0, 0)
     assert other.add([photo("a")]) == 0
 

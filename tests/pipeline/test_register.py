@@ -411,3 +411,20 @@ def test_a_database_that_is_none_is_one_line(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="file is not a database") as caught:
             ask()
         assert "\n" not in str(caught.value)
+
+
+def test_a_project_that_was_moved_finds_its_files(team, database, tmp_path, monkeypatch):
+    new, files = tmp_path / "a b" / "project", team.root / "mlartifacts"
+    new.mkdir(parents=True)
+    shutil.copy(database / "mlflow.db", new)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{new}/mlflow.db")
+    monkeypatch.setenv("R2MRF_CACHE", str(tmp_path / "cache"))
+    files.rename(tmp_path / "elsewhere")
+    try:
+        with pytest.raises(CheckpointError, match=r"its files are gone: they were in .*mlartifacts.* beside "):
+            resolve(f"models:/{team.name}@challenger")
+        (new / "mlartifacts").symlink_to(tmp_path / "elsewhere")
+        found = resolve(f"models:/{team.name}@challenger")
+        assert checkpoint.content_hash(found.folder) == found.sha256
+    finally:
+        (tmp_path / "elsewhere").rename(files)

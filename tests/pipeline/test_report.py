@@ -31,7 +31,7 @@ def verdicts(folder: Path, **limits: float) -> list[str | None]:
 
 
 def test_verdicts_by_other_limits(here):
-    rows = [ok(f"/p/{i}.jpg", blur) for i, blur in enumerate((0.1, 0.3, 0.8, 0.9))]
+    rows = [ok(f"/p/{i}.jpg", blur, focus_area=0) for i, blur in enumerate((0.1, 0.3, 0.8, 0.9))]
     save_table(here, [*rows, ok("/p/8.jpg", 0.1, contrast=1.0), failed("/p/9.jpg")])
     assert verdicts(here) == ["sharp", "partial", "partial", "blurred", "flat", None]
     assert verdicts(here, sharp_below=0.4) == ["sharp", "sharp", "partial", "blurred", "flat", None]
@@ -54,6 +54,17 @@ def spoil(folder: Path, how: str) -> None:
         summary.write_text(json.dumps({"fingerprint": "../../*"}))
     elif how == "other fingerprint":
         summary.write_text(json.dumps({"fingerprint": "beef"}))
+    elif how == "limit of text":
+        summary.write_text(json.dumps({"fingerprint": FINGERPRINT, "sharp_below": "0.1"}))
+    elif how == "limit of nothing":
+        summary.write_text(json.dumps({"fingerprint": FINGERPRINT, "blurred_above": None}))
+    elif how == "summary deep":
+        summary.write_text("[" * 200_000)
+    elif how == "key twice":
+        summary.write_text(f'{{"fingerprint": "{FINGERPRINT}", "fingerprint": "beef"}}')
+    elif how == "a pipe":
+        summary.unlink()
+        os.mkfifo(summary)
     elif how == "shard cut":
         shard.write_bytes(shard.read_bytes()[:-9])
     elif how == "older table":
@@ -66,6 +77,11 @@ def spoil(folder: Path, how: str) -> None:
         ("no summary", ["summary.json: no such file", "r2mrf score"]),
         ("summary cut", ["summary.json: cannot be read", "score` again"]),
         ("strange fingerprint", ["summary.json: names no table"]),
+        ("limit of text", ["summary.json: sharp_below is no number"]),
+        ("limit of nothing", ["summary.json: blurred_above is no number"]),
+        ("summary deep", ["summary.json: cannot be read", "nested too deep"]),
+        ("key twice", ["summary.json: cannot be read", "'fingerprint' twice"]),
+        ("a pipe", ["summary.json: cannot be read", "pipe"]),
         ("other fingerprint", ["scores: no table of the run"]),
         ("shard cut", [f"shard-00000-{FINGERPRINT}.parquet: is damaged", "score` again"]),
         ("older table", [f"shard-00000-{FINGERPRINT}.parquet: has no contrast", "score again"]),
@@ -85,7 +101,7 @@ def test_limits_that_make_no_sense(here, report, limits):
     save_table(here, [ok("/p/a.jpg")])
     status, out, err = report(here, f"--sharp-below={limits[0]}", f"--blurred-above={limits[1]}")
     assert (status, out, len(err)) == (2, [], 1)
-    assert "give limits from 0 to 1" in err[0]
+    assert "give thresholds from 0 to 1" in err[0]
 
 
 # --- thumbnails ------------------------------------------------------------------------------------------
