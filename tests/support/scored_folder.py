@@ -47,7 +47,7 @@ def failed(path: object, error: str = "corrupt: the image is damaged or cut shor
 
 
 def save_table(folder: Path, rows: list[dict], fingerprint: str = FINGERPRINT) -> Path:
-    """As `r2mrf score` leaves it, in two shards."""
+    """Save a table in two shards, as `r2mrf score` does."""
     (folder / "scores").mkdir(parents=True, exist_ok=True)
     for number, part in enumerate((rows[: len(rows) // 2], rows[len(rows) // 2 :])):
         table = pa.Table.from_pylist(part, schema=SCORES)
