@@ -115,7 +115,7 @@ def _inert(values: dict) -> str:
 
 
 def _data(scored: Scored, page: Path) -> dict:
-    """Return the data of the page's script: rows as lists by `FIELDS`, folders and errors by number."""
+    """Return the data of the page's script: rows as lists by `FIELDS`; folders and errors by number."""
     split = [row["path"].rpartition("/") for row in scored.rows]
     root = shared_folder(row["path"] for row in scored.rows)
     folders = [(folder + slash)[len(root) :] for folder, slash, _ in split]

@@ -24,7 +24,7 @@ def endpoint() -> Iterator[str]:
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Options of its addresses, which follow the question mark; its bucket is `team`, its keys are in the environment."""
+    """Options in its addresses, after the question mark; its bucket is `team`, its keys are in the environment."""
     with endpoint() as address, pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "of-a-test")
