@@ -40,7 +40,7 @@ def build_variants(sources: Folder, target: Path, config: Config) -> int:
     def rows(name: str) -> list[dict]:
         from r2mrf.data.variants import variants  # albumentations takes a second to import
 
-        pairs = pq.read_table(sources.local_copy() / name, columns=["source_id", "image", "mask"]).to_pylist()
+        pairs = shards.read_shard(sources.local_copy() / name, ["source_id", "image", "mask"]).to_pylist()
         return [row for p in pairs for row in variants(p["source_id"], p["image"], p["mask"], seed, options)]
 
     contents, rules = of_files(paths), [seed, options.model_dump(), of_code("data.variants", "data.shards")]

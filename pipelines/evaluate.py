@@ -7,46 +7,61 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.evaluation.held_out import name_of
+from pipelines.evaluation import looks
+from pipelines.evaluation.held_out import decoded, name_of
 from pipelines.evaluation.methods import Method, fitted_baselines
 from pipelines.project import plots
 from pipelines.project.folders import MODEL, PREPARED, REPORTS
 from pipelines.project.stage import main
-from pipelines.project.tables import write_csv, write_json
+from pipelines.project.tables import finite, write_csv, write_json
 from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.evaluation.metrics import HALF, THRESHOLDS, Counts, f_at, f_measure
-from r2mrf.imaging import images
+from r2mrf.evaluation.risk import excess_area, risk_coverage
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.cost import cost_of
 from r2mrf.prediction.predictor import Predictor
 
 
 def evaluate(config: Config) -> None:
-    """The stage: all methods see the same photos, once."""
+    """Measure the trained model and the baselines; all methods see the same photos, once."""
     predictor = Predictor.load(local_copy(MODEL))
     table = shards.read(local_copy(PREPARED), "test-*.parquet")
-    network = Method("R²MRF", predictor.checkpoint.name, predictor)
+    confidences: list[float] = []
+
+    def predict(rgb: np.ndarray) -> np.ndarray:
+        found = predictor.analyse(rgb)
+        confidences.append(found.confidence)
+        return found.defocus
+
+    network = Method("R²MRF", predictor.checkpoint.name, predict)
     methods = [network, *fitted_baselines(config, predictor.preprocess.size)]
     maps = []
-    for row in table.to_pylist():
-        rgb, mask = images.decode(row["image"]), images.decode_mask(row["mask"])
+    for rgb, mask in decoded(table):
         ours, *_ = (method.add(rgb, mask) for method in methods)
         maps.append(ours)
     counts, folder = network.counts, REPORTS / "evaluate"
     made_of = {"model": predictor.checkpoint.name, "test_set": name_of(table)}
-    write_json(folder / "metrics.json", counts.summary() | made_of)
+    looks.note(config, predictor.checkpoint.name, made_of["test_set"], "evaluate")
+    errors = np.array([c.absolute_error for c in counts.images])
+    excess = excess_area(errors, np.array(confidences))
+    write_json(folder / "metrics.json", counts.summary() | {"confidence_excess": finite(excess)} | made_of)
+    write_json(folder / "model.json", _facts(predictor.checkpoint))
+    orders = {"by confidence": np.array(confidences), "at random": np.zeros(len(errors)), "by their errors": -errors}
+    plots.risk({name: risk_coverage(errors, order) for name, order in orders.items()}, folder / "risk.png")
     curves = {method.name: _curve(method.counts) for method in methods}
     write_csv(folder / "curve.csv", _thresholds(curves[network.name]))
     plots.curves(curves, folder / "curves.png")
     write_csv(folder / "comparison.csv", [method.row() for method in methods])
     scores = [f_at(c, HALF) for c in counts.images]
-    write_csv(folder / "photos.csv", _photos(table["source_id"].to_pylist(), counts))
+    write_csv(folder / "photos.csv", _photos(table["source_id"].to_pylist(), counts, confidences))
     chosen = _from_best_to_worst(scores, config.evaluate.gallery)
     grid = []
     for i in chosen:
-        row = table.slice(i, 1).to_pylist()[0]
-        pictures = [images.decode(row["image"]), images.decode_mask(row["mask"]), maps[i]]
-        grid.append((f"{row['source_id']}\nF {scores[i]:.3f}", pictures))
+        pair = table.slice(i, 1)
+        ((rgb, mask),) = decoded(pair)
+        grid.append((f"{pair['source_id'][0]}\nF {scores[i]:.3f}", [rgb, mask, maps[i]]))
     plots.gallery(grid, ["photo", "mask (white = defocused)", "map"], folder / "gallery.png")
     for name, value in counts.summary().items():
         print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
@@ -67,10 +82,18 @@ def _thresholds(curve: tuple[np.ndarray, np.ndarray, np.ndarray]) -> list[dict]:
     return [dict(zip(("threshold", "precision", "recall", "f"), line, strict=True)) for line in lines]
 
 
-def _photos(names: list[str], counts: Counts) -> list[dict]:
+def _facts(trained: Checkpoint) -> dict:
+    """What the model is: its name, size, cost, and how it was trained."""
+    cost = cost_of(trained.model)
+    size = {"parameters": cost.parameters, "gmacs": round(cost.macs / 1e9, 4)}
+    return {"model": trained.name, "sha256": trained.sha256} | size | {"training": trained.training}
+
+
+def _photos(names: list[str], counts: Counts, confidences: list[float]) -> list[dict]:
     """A line for each photo."""
     figures = (
-        {"f_05": f_at(c, HALF), "mae": c.absolute_error, "defocused": c.positive / c.pixels} for c in counts.images
+        {"f_05": f_at(c, HALF), "mae": c.absolute_error, "defocused": c.positive / c.pixels, "confidence": sure}
+        for c, sure in zip(counts.images, confidences, strict=True)
     )
     return [
         {"source_id": name} | {figure: round(value, 6) for figure, value in of_photo.items()}

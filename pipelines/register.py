@@ -22,7 +22,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 import r2mrf
-from pipelines.evaluation.held_out import name_of
+from pipelines.evaluation.held_out import decoded, name_of
 from pipelines.library.columns import SCORES
 from pipelines.project.folders import MODEL, PREPARED, REPORTS
 from pipelines.project.stage import main
@@ -111,8 +111,8 @@ def _champion_figures(client: MlflowClient, name: str, version: str, test_set: s
             )
         print(f"models:/{name}/{version}, the champion, was evaluated on other test pairs; now on these", flush=True)
         predictor, counts = Predictor.load(f"models:/{name}/{version}"), Counts()
-        for row in pairs.to_pylist():
-            counts.add(to_uint8(predictor(images.decode(row["image"]))), images.decode_mask(row["mask"]))
+        for rgb, mask in decoded(pairs):
+            counts.add(to_uint8(predictor(rgb)), mask)
         tags = _measured(counts.summary() | {"test_set": test_set})
         _tag(client, name, version, tags)
     return {figure: float(tags[figure]) for figure in promotion.FIGURES}

@@ -14,7 +14,7 @@ from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
 from pipelines.storage.outputs import local_copy, output_folder
 from pipelines.training import tables
-from pipelines.training.run import fit, recipe_of, run_key, with_resolved_precision
+from pipelines.training.run import device_of, fit, recipe_of, run_key, seconds_of, with_resolved_precision
 from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.errors import UserError
@@ -24,7 +24,7 @@ CURVES = REPORTS / "train"
 
 
 def train(config: Config) -> None:
-    """The stage: trains to the end, or goes on; leaves the model, its curves, and no states."""
+    """Train to the end, or resume; leaves the model, its curves, and no states."""
     config = with_resolved_precision(with_tuned_steps(config))
     tables.read(config, tables.folders(config), ("source_id", "variant"))  # refused here, before Ray starts
     data = tables.fingerprints(config)
@@ -43,7 +43,7 @@ def train(config: Config) -> None:
     trainer = fit(config, key, states)
     facts: dict = {"profile": config.profile, "source": config.data.source, "data": data[0], "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "workers": config.train.workers, "recipe": recipe}
-    _report(trainer.history)
+    _report(trainer.history, config.train.batch)
     with output_folder(MODEL, config.storage) as target:  # last: a model that is there is done
         checkpoint.save(target, trainer.checkpoint(facts))
     states.remove()
@@ -58,11 +58,12 @@ def _is_done(config: Config, key: str) -> bool:
         return False
 
 
-def _report(history: list[dict]) -> None:
-    """Curves for `dvc plots show`, the same as a picture, and the last figures."""
+def _report(history: list[dict], batch: int) -> None:
+    """Write the curves for `dvc plots show`, a picture of them, and the last figures."""
     write_csv(CURVES / "history.csv", history)
     plots.training_curves(history, CURVES / "history.png")
-    write_json(CURVES / "metrics.json", history[-1])
+    trained = {"seconds": round(seconds_of(history, batch)), "device": device_of(0)}
+    write_json(CURVES / "metrics.json", history[-1] | trained)
 
 
 if __name__ == "__main__":

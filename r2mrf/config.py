@@ -8,7 +8,6 @@ An unknown key, a missing one, or a value out of range is an error that names it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from r2mrf.engine_names import EngineChoice, PrecisionChoice
 from r2mrf.errors import ConfigError
 from r2mrf.system import layered_yaml
+from r2mrf.system.address import Address, is_address
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -31,12 +31,12 @@ SECRET = "it holds a password"  # an error that says so does not show the value
 
 def _without_password(address: str) -> str:
     """params.yaml and dvc.lock are committed."""
-    if re.search(r"//[^/@]*:[^/@]*@", address):
+    if is_address(address) and Address.parse(address).has_password:
         raise ValueError(f"{SECRET}: give that by environment variables (docs/serving.md)")
     return address
 
 
-Address = Annotated[str, AfterValidator(_without_password)]  # of a server or bucket, or a path of this machine
+Place = Annotated[str, AfterValidator(_without_password)]  # of a server or bucket, or a path of this machine
 
 
 class Section(BaseModel):
@@ -210,7 +210,8 @@ class Registry(Section):
 class Score(Section):
     """Bulk scoring. The defaults serve the command line where there is no params.yaml."""
 
-    source: str = "samples"
+    source: Place = "samples"
+    allow: tuple[str, ...] = ()  # servers and buckets that lists may name, like https://host or s3://*
     maps: bool = False
     by_content: bool = False
     retry: bool = False
@@ -234,16 +235,16 @@ class Score(Section):
 class Tracking(Section):
     """Where MLflow is, and where states of unfinished training lie."""
 
-    uri: Address
+    uri: Place
     experiment: str
-    states: Address
+    states: Place
 
 
 class Config(Section):
     """All of params.yaml."""
 
     seed: Count
-    storage: Address
+    storage: Place
     profile: Literal["lite", "paper"]
     data: Data
     augment: Augment

@@ -136,6 +136,10 @@ def parser() -> argparse.ArgumentParser:
         "--by-content", action="store_true",
         help="where a photo's time or size has changed, score it again only if its content has changed",
     )  # fmt: skip
+    scoring.add_argument(
+        "--allow", action="append", metavar="SERVER",
+        help="a server or bucket that lists and tables may name, like https://example.org or 's3://*'; may be repeated",
+    )  # fmt: skip
     scoring.add_argument("--dry-run", action="store_true", help="only count the photos and estimate the time")
     model(scoring)
 
@@ -193,7 +197,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _address(text: str) -> str:
-    from pipelines.storage.addresses import is_address
+    from r2mrf.system.address import is_address
 
     if not is_address(text):
         raise argparse.ArgumentTypeError(f"{text} is no address: give one like s3://bucket/photos")

@@ -83,11 +83,11 @@ def _export(scored: Scored, options: argparse.Namespace) -> list[str]:
 
 def _print_paths(rows: list[dict], verdicts: tuple[str, ...], end: bytes) -> None:
     """Print the paths of photos as they are on the disk, byte for byte; on a terminal printable."""
-    from pipelines.library.photo import on_disk
+    from pipelines.library.photo import from_text
 
     for row in rows:
         if (row["verdict"] or "failed") in verdicts:
-            path = on_disk(row["path"])
+            path = from_text(row["path"])
             if sys.stdout.isatty():
                 print(printable(path))
             else:

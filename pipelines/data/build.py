@@ -82,12 +82,16 @@ def _remove_strays(folder: Path, names: set[str]) -> None:
 
 
 def _rows_in(store: Store, job: Job) -> int | None:
-    """Rows of the job's shard, if it is there and of this make."""
+    """Rows of the job's shard, if it is there, of this make, and still what was written."""
+    name = f"{job.name}.parquet"
     try:
-        with store.open(f"{job.name}.parquet") as file:
-            return shards.rows_written(file, job.fingerprint)
+        with store.open(name) as file:
+            found = shards.inspect(file, job.fingerprint)
     except OSError:
         return None
+    if found.damage:
+        print(f"{store.address}/{name}: damaged ({found.damage}); it is made anew", flush=True)
+    return found.rows
 
 
 def _run(todo: list[Job], address: str, rows: Callable, schema: pa.Schema) -> Iterator[dict]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.project import plots
 from pipelines.project.tables import write_json
@@ -55,7 +54,7 @@ def variants_card(augmented: Path, folder: Path) -> None:
     across, tiles = min(max(sizes), VARIANTS_SHOWN), []
     paths = sorted(augmented.glob("*.parquet"))
     for path in (paths[0], paths[len(paths) // 2], paths[-1]):  # the first pair of each; the pictures are not all read
-        rows = pq.read_table(path, columns=["image", "mask"]).slice(0, across).to_pylist()
+        rows = shards.read_shard(path, ["image", "mask"]).slice(0, across).to_pylist()
         tiles += [images.decode(row["image"]) for row in rows] + [images.decode_mask(row["mask"]) for row in rows]
     plots.sheet(tiles, across, folder / "sheet.png")
 

@@ -27,6 +27,7 @@ from r2mrf.system.machine import cores
 # A test scene's seed is the run's plus this, so that no scene stands on both sides of the split.
 TEST_SEEDS = 500_000
 
+LEFT_OUT = Path(__file__).with_name("left_out.txt")
 IMAGES, MASKS = "image", "mask"  # folders of what `python -m pipelines.jobs.label` writes
 
 
@@ -63,7 +64,7 @@ def _synthetic(data: Data, seed: int) -> Source:
 
 
 def _composite(data: Data, seed: int) -> Source:
-    found, shapes = find_sharp(Path(data.root))
+    found, shapes = find_photos(Path(data.root))
     sides = sharp_sides(found, data, seed)
 
     def row(item: dict) -> dict:
@@ -88,6 +89,23 @@ def _composite(data: Data, seed: int) -> Source:
         row,
         ["composite", data.size, contents, of_code("rendering.composite", "rendering.scenes", "data.shards")],
     )
+
+
+def find_photos(root: Path) -> tuple[list[Sharp], list[Path]]:
+    """Photos to render defocus into or to label, without those that `left_out.txt` names, and shapes.
+
+    Raises:
+        DataError: there are none.
+    """
+    found, shapes = find_sharp(root)
+    names = left_out()
+    return [photo for photo in found if photo.image.stem not in names], shapes
+
+
+def left_out() -> set[str]:
+    """Stems of photos that show a photo of a set that models are measured on."""
+    lines = LEFT_OUT.read_text(encoding="utf-8").splitlines()
+    return {name for line in lines if (name := line.partition("#")[0].strip())}
 
 
 def sharp_sides(found: list[Sharp], data: Data, seed: int) -> dict[str, list[Sharp]]:

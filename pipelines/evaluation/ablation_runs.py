@@ -11,13 +11,12 @@ from pipelines.project.folders import PREPARED
 from pipelines.registry.provenance import provenance
 from pipelines.storage.outputs import local_copy
 from pipelines.training import single_process, tables
-from pipelines.training.run import fit, recipe_of, run_key, with_resolved_precision
+from pipelines.training.run import device_of, fit, recipe_of, run_key, seconds_of, with_resolved_precision
 from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.network import checkpoint
 from r2mrf.network.cost import cost_of
-from r2mrf.system.machine import cores
 from r2mrf.training.trainer import Trainer
 
 MODELS = Path("models/ablate")  # of rows; to be measured on the test pairs, once
@@ -64,8 +63,8 @@ def train_and_measure(row: Row, config: Config, key: str, threads: int) -> dict:
         "learnt_from": f"{ours.data.source}, {images.num_rows} training images without {held_back.num_rows} pairs",
         "training_steps": ours.train.steps,
         "epochs": round(ours.train.steps * ours.train.batch / images.num_rows, 3),
-        "seconds": round(_seconds(trainer.history, ours.train.batch), 1),
-        "device": _device(threads),
+        "seconds": round(seconds_of(trainer.history, ours.train.batch), 1),
+        "device": device_of(threads),
         "parameters": parameters,
         "gmacs": round(macs / 1e9, 4),
         "figures": figures,
@@ -91,20 +90,3 @@ def _trained_here(ours: Config, run: str, key: str, threads: int) -> Trainer:
         if key in measured():
             raise single_process.BusyError(f"{folder}: another process has just measured this row")
         return single_process.train(ours, run, folder, threads)
-
-
-def _seconds(history: list[dict], batch: int) -> float:
-    """Seconds of training alone, also if it was stopped and went on elsewhere."""
-    before = [0, *(report["step"] for report in history)]
-    return sum(
-        (now["step"] - last) * batch / now["images_per_second"] for last, now in zip(before, history, strict=False)
-    )
-
-
-def _device(threads: int) -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    number = threads or cores()
-    return f"{number} processor core{'s' * (number > 1)}"

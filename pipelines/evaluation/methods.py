@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipelines.evaluation.held_out import decoded
 from pipelines.project.folders import PREPARED
 from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.evaluation.baselines import MEASURES, Baseline, fit
 from r2mrf.evaluation.metrics import Counts
-from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 
 NAMES = {"laplacian": "Laplacian energy", "gradient": "gradient energy", "frequency": "high frequencies"}
@@ -59,8 +59,7 @@ def fitted_baselines(config: Config, side: int) -> list[Method]:
     """The baselines, each at its best on training pairs: half of those drawn are fitted to, half choose the window."""
     table = shards.read(local_copy(PREPARED), "train-*.parquet", columns=["image", "mask"])
     drawn = np.random.default_rng([config.seed, 3]).permutation(table.num_rows)[: config.evaluate.baseline_pairs]
-    rows = table.take(drawn).to_pylist()
-    pairs = [(images.decode(row["image"]), images.decode_mask(row["mask"])) for row in rows]
+    pairs = list(decoded(table.take(drawn)))
     half = (len(pairs) + 1) // 2
     return [_method(fit(measure, pairs[:half], pairs[half:] or pairs, side)) for measure in MEASURES]
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.cluster.progress import progress
-from pipelines.data.sources import IMAGES, MASKS, sharp_sides
+from pipelines.data.sources import IMAGES, MASKS, find_photos, sharp_sides
 from pipelines.project.stage import main
 from r2mrf.config import Config
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.prediction.predictor import Predictor
-from r2mrf.rendering.sharp_photos import Sharp, find_sharp
+from r2mrf.rendering.sharp_photos import Sharp
 from r2mrf.system.atomic import atomic_folder
 from r2mrf.training.pseudo_labels import label
 
@@ -51,7 +51,7 @@ def _unrendered(config: Config) -> list[Sharp]:
 
     The other crops would only say again what composites say.
     """
-    found, _ = find_sharp(Path(config.data.root))
+    found, _ = find_photos(Path(config.data.root))
     sides = sharp_sides(found, config.data, config.seed)
     tests = {source.group for source in sides["test"]}
     rendered = {source.id for source in sides["train"] if not source.segments}

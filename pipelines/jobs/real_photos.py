@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.data.sources import sharp_sides
+from pipelines.data.sources import find_photos, sharp_sides
 from r2mrf import config
 from r2mrf.evaluation.metrics import Counts
 from r2mrf.imaging import images
@@ -27,7 +27,7 @@ from r2mrf.imaging.maps import to_uint8
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering.camera import to_linear, to_srgb
 from r2mrf.rendering.lens import defocus
-from r2mrf.rendering.sharp_photos import Sharp, find_sharp
+from r2mrf.rendering.sharp_photos import Sharp
 
 CONFIDENT = 64  # of 255: lytro's masks are a vote, and below this they do not count
 RADII = (0, 1, 2, 3, 4, 6, 8, 12)
@@ -47,7 +47,7 @@ def main() -> None:
     figures["human"] = human(predictor, arguments.photos / "real")
     figures["lytro"] = lytro(predictor, arguments.photos / "real/lytro")
     params = config.load(arguments.params)
-    held_out = sharp_sides(find_sharp(arguments.photos)[0], params.data, params.seed)["test"]
+    held_out = sharp_sides(find_photos(arguments.photos)[0], params.data, params.seed)["test"]
     figures |= ladder(predictor, [source for source in held_out if source.segments])  # whole photos, not crops
     text = json.dumps(figures, indent=2)
     print(text)

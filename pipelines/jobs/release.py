@@ -22,13 +22,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from pipelines.evaluation.held_out import decoded
 from pipelines.project.folders import AUGMENTED
 from r2mrf.data import shards
 from r2mrf.data.batches import split
 from r2mrf.engines.onnx_graph import without_weights
 from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import count
-from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint
 from r2mrf.network.checkpoint import FACTS, RELEASED, WEIGHTS, Checkpoint
@@ -101,8 +101,8 @@ def write_graph(folder: Path) -> None:
 def _best_factor(trained: Checkpoint, workspace: Path) -> float:
     """Return the one of `FACTORS` with the smallest MAE on the pairs that the training in `workspace` held back."""
     predictor, errors = Predictor(trained), []
-    for row in _held_back(trained, workspace).to_pylist():
-        p, mask = predictor(images.decode(row["image"])), images.decode_mask(row["mask"])
+    for rgb, mask in decoded(_held_back(trained, workspace)):
+        p = predictor(rgb)
         logits = np.log(p.clip(1e-6, 1 - 1e-6) / (1 - p).clip(1e-6, 1))
         maps = (to_uint8(1 / (1 + np.exp(-factor * logits))) for factor in FACTORS)
         errors.append([count(defocus, mask).absolute_error for defocus in maps])

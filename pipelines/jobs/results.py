@@ -13,8 +13,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import yaml
 
+from pipelines.jobs.cuhk_table import cuhk_table
 from pipelines.project import pages
 from pipelines.project.folders import CHOSEN_STEPS, REPORTS
 from pipelines.project.stage import main
@@ -22,13 +24,15 @@ from r2mrf.config import Config
 
 PAGE = Path("docs/results.md")
 PUBLISHED = Path("docs/published.yaml")
+ABLATIONS = (Path("released/ablation/reports/ablate"), REPORTS / "ablate")  # the first that there is
 PICTURES = {
+    "cuhk": Path("released/mixed/reports/evaluate/curves.png"),
+    "risk": Path("released/mixed/reports/evaluate/risk.png"),
     "curves": REPORTS / "evaluate/curves.png",
     "trials": CHOSEN_STEPS.with_name("trials.png"),
-    "loss": REPORTS / "ablate/loss.png",
-    "steps": REPORTS / "ablate/steps.png",
 }
 STABLE = 0.005  # F that differ by less are called equal, here and by the default of tune.tolerance
+BRANCHES = [f"O{branch}" for branch in range(1, 6)]
 
 
 def results(config: Config) -> None:
@@ -38,63 +42,99 @@ def results(config: Config) -> None:
 
 def page(config: Config) -> str:
     """The text of docs/results.md; copies the pictures that there are."""
-    ablation, comparison = _csv(REPORTS / "ablate/table.csv"), _csv(REPORTS / "evaluate/comparison.csv")
+    folder = next((folder for folder in ABLATIONS if (folder / "table.csv").is_file()), ABLATIONS[-1])
+    ablation, comparison = _csv(folder / "table.csv"), _csv(REPORTS / "evaluate/comparison.csv")
     rows = {row["row"]: row for row in ablation}
+    published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
     return pages.render(
         Path(__file__).with_name("results.md.j2"),
+        cuhk=cuhk_table(published["figures"]),
         comparison=comparison,
         rival=max(comparison[1:], key=lambda row: float(row["f_05"]), default=None),
         source=config.data.source,
         tuned=_json(CHOSEN_STEPS),
         ablation=ablation,
+        repeated=repeated(rows),
         refinement=against(rows, "full", ["no_rrm"]),
-        fusion=against(rows, "full", [f"O{branch}" for branch in range(1, 6)]),
+        fusion=against(rows, "full", BRANCHES),
+        sharing=against(rows, "full", ["unshared"]),
+        sides=against(rows, "full", ["side_growing", "side_small", "side_last"]),
         over_steps=over_steps(rows),
         backbones=against(rows, "resnext101", ["vgg16", "densenet161"]),
         timing=_csv(REPORTS / "timing/table.csv"),
-        published=yaml.safe_load(PUBLISHED.read_text(encoding="utf-8")),
-        pictures=_pictures(),
+        published=published,
+        pictures=_pictures({"loss": folder / "loss.png", "steps": folder / "steps.png"}),
     )
 
 
+def runs_of(rows: dict[str, dict], name: str) -> list[float]:
+    """F at 0.5 of a row and of its repetitions, of those that were measured."""
+    measured = (row for row in rows.values() if row["status"] == "measured")
+    return [float(row["f_05"]) for row in measured if row["row"].partition(".")[0] == name]
+
+
+def repeated(rows: dict[str, dict]) -> list[dict]:
+    """Rows that were run several times: mean and standard deviation of F and MAE on the pairs held back."""
+    found = []
+    for name in rows:
+        runs = [row for row in rows.values() if row["row"].partition(".")[0] == name and row["status"] == "measured"]
+        if len(runs) > 1 and "." not in name:
+            f, mae = (np.array([float(row[figure]) for row in runs]) for figure in ("f_05", "mae"))
+            line = {"row": name, "runs": len(runs), "f_05": f.mean(), "f_05_std": f.std(ddof=1)}
+            found.append(line | {"mae": mae.mean(), "mae_std": mae.std(ddof=1)})
+    return found
+
+
 def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:
-    """What the paper finds best against the others, by F at 0.5; None unless all of them were measured."""
-    found = [rows[name] for name in (best, *others) if name in rows]
-    measured = [row for row in found if row["status"] == "measured"]
-    if len(measured) <= len(others):
+    """Compare what the paper finds best with the others, by the mean F of a row's runs; None unless all were run.
+
+    `chance` is the largest standard deviation over the runs of a row, None where each was run once.
+    """
+    if any(name not in rows or rows[name]["status"] != "measured" for name in (best, *others)):
         return None
-    first, *rest = measured
-    rival = max(rest, key=lambda row: float(row["f_05"]))
-    ahead = float(first["f_05"]) - float(rival["f_05"])
-    return {"best": first, "rival": rival, "ahead": ahead, "agrees": ahead > 0}
+    f = {name: runs_of(rows, name) for name in (best, *others)}
+    means = {name: float(np.mean(runs)) for name, runs in f.items()}
+    rival = max(others, key=lambda name: means[name])
+    spreads = [float(np.std(f[name], ddof=1)) for name in (best, rival) if len(f[name]) > 1]
+    ahead = means[best] - means[rival]
+    found = {"best": rows[best], "rival": rows[rival], "ahead": ahead, "agrees": ahead > 0}
+    return found | {"mean": means[best], "rival_mean": means[rival], "chance": max(spreads, default=None)}
 
 
 def over_steps(rows: dict[str, dict]) -> dict | None:
-    """From which T on F stays within `STABLE` of its best, of the rows T0, T1, …: behind the last one, if from none;
-    None unless all were measured."""
-    steps = sorted((row for name, row in rows.items() if name[0] == "T"), key=lambda row: int(row["row"][1:]))
-    if not steps or any(row["status"] != "measured" for row in steps):
+    """Smallest T from which on F stays within `STABLE` of its best; None unless all rows of steps were measured.
+
+    `settled` says whether there is one.
+    """
+    steps = sorted(int(name[1:]) for name in rows if name[0] == "T" and name[1:].isdigit())
+    if not steps or any(rows[f"T{t}"]["status"] != "measured" for t in steps):
         return None
-    f = [float(row["f_05"]) for row in steps]
-    low = [i for i, value in enumerate(f) if value < max(f) - STABLE - 1e-9]
-    stable = low[-1] + 1 if low else 0
+    f = {t: float(np.mean(runs_of(rows, f"T{t}"))) for t in steps}
+    best = max(f.values())
+    low = [t for t in steps if f[t] < best - STABLE - 1e-9]
+    stable = next((t for t in steps if not low or t > low[-1]), None)
     return {
-        "first": steps[0],
-        "last": len(f) - 1,
+        "first": f[steps[0]],
+        "last": steps[-1],
         "stable": stable,
-        "best": max(f),
-        "agrees": stable <= 6 and f[6] > f[0] + STABLE,
+        "settled": stable is not None,
+        "best": best,
+        "agrees": stable is not None and stable <= 6 and f[6] > f[0] + STABLE,
     }
 
 
-def _pictures() -> dict[str, str]:
-    """Those that there are, copied beside the page: name -> where, seen from it."""
+def _pictures(more: dict[str, Path]) -> dict[str, str]:
+    """Copy the pictures that there are beside the page; name -> where, seen from it.
+
+    Pictures are not committed where they are made, so that a copy of an earlier run stays where there is none.
+    """
     found = {}
-    for name, path in PICTURES.items():
+    for name, path in (PICTURES | more).items():
+        copy = PAGE.with_suffix("") / f"{name}.png"
         if path.is_file():
-            copy = PAGE.with_suffix("") / f"{name}.png"
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
+        if copy.is_file():
             found[name] = f"results/{name}.png"
     return found
 

@@ -30,8 +30,8 @@ SCORES = pa.schema(
 MANIFEST = pa.schema(
     [
         ("path", pa.string()),
-        ("file", pa.binary()),
-        ("row", pa.int64()),
+        ("file", pa.binary()),  # null: an address with secrets, which the next run takes from its source
+        ("row", pa.int64()),  # null: a file of its own
         ("size", pa.int64()),
         ("mtime", pa.int64()),
         ("name_hash", pa.uint64()),  # of the path,

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipelines.storage.addresses import Addresses, is_address
+from pipelines.storage.addresses import Addresses
 from r2mrf.errors import one_line
 from r2mrf.imaging import images
+from r2mrf.system.address import Address, is_address
 
 IMAGES = ("image", "bytes", "image_bytes", "jpg", "png")  # columns of image bytes, likewise
 
@@ -26,7 +27,7 @@ def image_column(schema: pa.Schema) -> str | None:
     return None
 
 
-def image(name: str, row: int, mtime: int, addresses: Addresses) -> bytes:
+def image(name: str, row: int, mtime: int | None, addresses: Addresses) -> bytes:
     """The image in a row of a Parquet file, a path or an address.
 
     Args:
@@ -40,7 +41,8 @@ def image(name: str, row: int, mtime: int, addresses: Addresses) -> bytes:
             data = _images(name, mtime, addresses)[row]
         except Exception as error:  # the file was replaced or cut since it was listed
             _images.cache_clear()  # the next row opens it anew
-            raise images.ImageError("unreadable", one_line(error)) from None
+            why = Address.parse(name).redact(one_line(error)) if is_address(name) else one_line(error)
+            raise images.ImageError("unreadable", why) from None
     if not data:
         raise images.ImageError("empty")
     return data
@@ -50,7 +52,7 @@ _ONE_AT_A_TIME = Lock()  # a file has one reader, and keeps one row group
 
 
 @functools.lru_cache(maxsize=1)  # photos come in their order; a file of another time is another one
-def _images(name: str, mtime: int, addresses: Addresses) -> Images:
+def _images(name: str, mtime: int | None, addresses: Addresses) -> Images:
     return Images(name, addresses)
 
 

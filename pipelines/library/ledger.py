@@ -44,6 +44,7 @@ class Ledger:
         self.fingerprint, self.options = fingerprint, options
         self._out = OutFolder.of(out)
         self._manifest, self._scores = out / "manifest", out / "scores"
+        self._withheld: dict[int, dict[str, bytes]] = {}  # of shards added now: addresses that hold secrets, by path
         self._next = 1 + max(self._numbers(self._manifest) + self._numbers(self._scores), default=-1)
 
     def listed(self) -> list[int]:
@@ -62,16 +63,25 @@ class Ledger:
         """A new shard; returns its number."""
         number, self._next = self._next, self._next + 1
         self._write(self._manifest, number, _manifest(photos))
+        if withheld := {photo.path: photo.file for photo in photos if _stored(photo) is None}:
+            self._withheld[number] = withheld
         return number
 
     def photos(self, number: int) -> list[Photo]:
         """The photos of a shard."""
         table = self._read(self._manifest, number, list(Photo._fields))
-        return [Photo(*facts) for facts in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+        columns = [column.to_pylist() for column in table.columns]
+        withheld = self._withheld.get(number, {})
+        return [
+            Photo(path, withheld[path] if file is None else file, *map(_known, facts))
+            for path, file, *facts in zip(*columns, strict=True)
+            if file is not None or path in withheld
+        ]
 
     def commit(self, number: int, rows: list[dict]) -> None:
         """The shard is done. `rows`: one a photo, in the order of its photos."""
         self._write_scores(number, pa.Table.from_pylist(rows, schema=SCORES))
+        self._withheld.pop(number, None)
 
     def drop(self, paths: dict[int, set[str]]) -> None:
         """Forget photos, shard by shard: they are new when they are listed again."""
@@ -84,7 +94,12 @@ class Ledger:
     def restate(self, number: int, photos: list[Photo]) -> None:
         """Size and time of photos of a shard are these now."""
         now = {photo.path: photo for photo in photos}
-        self._write(self._manifest, number, _manifest([now.get(p.path, p) for p in self.photos(number)]))
+        table = self._read(self._manifest, number)
+        photos = [
+            now.get(path, Photo(path, file or b"", *map(_known, facts)))
+            for path, file, *facts in zip(*(table[name].to_pylist() for name in Photo._fields), strict=True)
+        ]
+        self._write(self._manifest, number, _manifest(photos))
 
     def contents(self, number: int) -> dict[str, str]:
         """Path -> SHA-256 of the content of a shard's photos that were scored; none if it is not done."""
@@ -117,7 +132,18 @@ class Ledger:
             if (scores.metadata or {}).get(LIMITS) != self._limits():
                 self._write_scores(number, self._judged(self._read(self._scores, number)))
             done += rows
+        self._forget_withheld()
         return done
+
+    def _forget_withheld(self) -> None:
+        """Drop photos of waiting shards whose addresses were not written down: they are listed again."""
+        for number in self.waiting():
+            table = self._read(self._manifest, number)
+            kept = table.filter(pc.is_valid(table["file"]))
+            if not len(kept):
+                self._file(self._manifest, number).unlink()
+            elif len(kept) < len(table):
+                self._write(self._manifest, number, kept)
 
     def known(self) -> ListedPhotos:
         """All photos that are listed."""
@@ -190,6 +216,17 @@ def _counted(column: pa.ChunkedArray) -> dict[str, int]:
 
 
 def _manifest(photos: list[Photo]) -> pa.Table:
-    columns = dict(zip(Photo._fields, zip(*photos, strict=True), strict=True))
+    columns = dict(zip(Photo._fields, zip(*photos, strict=True), strict=True)) | {"file": [*map(_stored, photos)]}
     columns |= dict(zip(("name_hash", "hash"), hashes(photos).T, strict=True))
     return pa.table(columns, schema=MANIFEST)
+
+
+def _stored(photo: Photo) -> bytes | None:
+    """A photo's file as the manifest holds it: an address with secrets is not written down."""
+    address = photo.name.address
+    return None if address and address.holds_secret else photo.file
+
+
+def _known(fact: int | None) -> int | None:
+    """A fact of a manifest; until version 0.1, -1 stood for what is unknown."""
+    return None if fact is not None and fact < 0 else fact

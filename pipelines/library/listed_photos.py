@@ -33,6 +33,11 @@ class ListedPhotos:
 
 def hashes(photos: Iterable[Photo]) -> np.ndarray:
     """uint64 N×2: of each photo's path, and of its path, size and time."""
-    parts = [(p.path.encode(), f"{p.path}\0{p.size}\0{p.mtime}".encode()) for p in photos]
+    # -1 for what is unknown: tables that were scored before go on
+    parts = [(p.path.encode(), f"{p.path}\0{_known(p.size)}\0{_known(p.mtime)}".encode()) for p in photos]
     digests = b"".join(hashlib.blake2b(part, digest_size=8).digest() for pair in parts for part in pair)
     return np.frombuffer(digests, np.uint64).reshape(-1, 2)
+
+
+def _known(fact: int | None) -> int:
+    return -1 if fact is None else fact

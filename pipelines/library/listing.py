@@ -13,9 +13,9 @@ from itertools import islice
 from pipelines.library.ledger import Ledger
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
-from pipelines.storage.addresses import is_address
 from r2mrf.config import Score
 from r2mrf.imaging import images
+from r2mrf.system.address import is_address
 
 AT_A_TIME = 4096  # photos looked up in the ledger together
 SOON = 2.0  # seconds after which what is listed by then is given out
@@ -105,7 +105,7 @@ class Listing:
         return photos
 
     def _content_is_known(self, photo: Photo, number: int) -> bool:
-        if photo.row >= 0:
+        if photo.row is not None:
             return False
         name = os.fsdecode(photo.file)
         try:

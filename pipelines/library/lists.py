@@ -17,10 +17,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pipelines.library.held_images import IMAGES, image_column
-from pipelines.library.photo import UNKNOWN, Photo, local_photo, readable
-from pipelines.storage.addresses import ADDRESS, Addresses, is_address, shown
+from pipelines.library.photo import Photo, PhotoName, named_photo
+from pipelines.storage.addresses import Addresses, as_local, without_secrets
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import images
+from r2mrf.system.address import PATTERN, Address, is_address, redacted
 
 SUFFIXES = {".txt", ".csv", ".parquet"}
 PATHS = ("path", "file_name", "filename", "file", "uri", "url", "image")  # columns of paths, the first that is there
@@ -34,8 +35,8 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
         UserError: the file cannot be read, or has no such column.
     """
     remote = is_address(source)
-    name = shown(source) if remote else os.path.abspath(source)  # noqa: PTH100
-    suffix = PurePosixPath(name).suffix.lower()
+    name = source if remote else os.path.abspath(source)  # noqa: PTH100
+    suffix = PurePosixPath(without_secrets(name)).suffix.lower()
     try:
         if suffix == ".parquet":
             yield from _parquet(source, name, addresses)
@@ -44,16 +45,16 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
             data = addresses.read(name) if remote else images.read_bytes(source)
             if b"\0" in data:
                 raise UserError(
-                    f"{shown(source)}: no list of paths, or one in UTF-16: write it as UTF-8, a path a line"
+                    f"{without_secrets(source)}: no list of paths, or one in UTF-16: write it as UTF-8, a path a line"
                 )
             named = [_resolve(os.fsdecode(line), name) for line in _lines(data)]
             table = pa.table({"path": pa.array([os.fsencode(path) for path in named], pa.large_binary())})
         else:
             table = _named(pyarrow.csv.read_csv(addresses.open(source) if remote else source), name)
     except images.ImageError as error:
-        raise UserError(f"{shown(source)}: no usable list of paths: {error.detail}") from None
+        raise UserError(f"{without_secrets(source)}: no usable list of paths: {error.detail}") from None
     except (OSError, UnicodeError, pa.ArrowException) as error:  # UnicodeError: its own name is no UTF-8
-        raise UserError(f"{shown(source)}: no usable table: {one_line(error)}") from None
+        raise UserError(f"{without_secrets(source)}: no usable table: {redacted(one_line(error))}") from None
     yield from _each([_sorted(table)])
 
 
@@ -62,7 +63,7 @@ def _parquet(source: str, name: str, addresses: Addresses) -> Iterator[Photo]:
         if image_column(file.schema_arrow):
             made = addresses.facts(source).mtime_ns if is_address(source) else os.stat(source).st_mtime_ns  # noqa: PTH116
             for row in range(file.metadata.num_rows):
-                yield Photo(f"{readable(name)}#{row}", os.fsencode(name), row, UNKNOWN, made or UNKNOWN)
+                yield Photo.of(PhotoName.of(name, row), None, made)
             return
         there = file.schema_arrow.names
         wanted = [_path_column(there, name), *(column for column in FACTS if column in there)]
@@ -120,9 +121,14 @@ def _path_column(columns: list[str], name: str) -> str:
 
 def _resolved(paths: pa.ChunkedArray, named_by: str) -> pa.ChunkedArray | pa.Array:
     """Paths as bytes, made absolute relative to the file that names them."""
-    if pc.all(pc.match_substring_regex(paths, ADDRESS)).as_py():
+    if pc.all(pc.match_substring_regex(paths, PATTERN)).as_py() and not _names_files(paths):
         return paths.cast(pa.large_binary())
     return pa.array([os.fsencode(_resolve(path, named_by)) for path in paths.to_pylist()], pa.large_binary())
+
+
+def _names_files(paths: pa.ChunkedArray) -> bool:
+    """Whether one of the addresses is file:///PATH."""
+    return pc.any(pc.match_substring_regex(paths, "(?i)^file://")).as_py()
 
 
 def _sorted(table: pa.Table) -> pa.Table:
@@ -131,22 +137,24 @@ def _sorted(table: pa.Table) -> pa.Table:
 
 def _each(tables: Iterable[pa.Table]) -> Iterator[Photo]:
     """Photos of tables that follow each other in the order of their paths."""
-    before = None
+    before, hidden = None, set[str]()
     for table in tables:
         for batch in table.to_batches(max_chunksize=10_000):
             names, unknown = batch.schema.names, [None] * batch.num_rows
             columns = (batch[n].to_pylist() if n in names else unknown for n in ("path", *FACTS))
             for file, size, mtime in zip(*columns, strict=True):
-                if file != before:
-                    yield _photo(file, size, mtime)
+                if file != before and (photo := _photo(file, size, mtime)).path not in hidden:
+                    yield photo
+                    if photo.name.address and photo.name.address.holds_secret:  # signed twice, it has one name
+                        hidden.add(photo.path)
                 before = file
 
 
 def _photo(file: bytes, size: int | None, mtime: int | None) -> Photo:
     path = os.fsdecode(file)
     if is_address(path) or None not in (size, mtime):
-        return Photo(readable(path), file, -1, UNKNOWN if size is None else size, UNKNOWN if mtime is None else mtime)
-    return local_photo(path)
+        return Photo.of(PhotoName(file), size, mtime)
+    return named_photo(path)
 
 
 def _lines(data: bytes) -> list[bytes]:
@@ -155,7 +163,8 @@ def _lines(data: bytes) -> list[bytes]:
 
 def _resolve(path: str, named_by: str) -> str:
     """A path or address in a file, meant from where that file lies."""
+    path = as_local(path)
     if is_address(path):
         return path
-    folder = named_by.rpartition("/")[0]
+    folder = (Address.parse(named_by).place if is_address(named_by) else named_by).rpartition("/")[0]
     return f"{folder}/{path}" if is_address(named_by) else os.path.abspath(os.path.join(folder, path))  # noqa: PTH100, PTH118

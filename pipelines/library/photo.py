@@ -1,56 +1,146 @@
-"""A photo that is listed and not yet opened."""
+"""A photo that is listed and not yet opened, and the grammar of its name."""
 
 from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from typing import NamedTuple
 
 from pyarrow.fs import FileInfo
 
-UNKNOWN = -1  # a size or time that nobody told
+from r2mrf.system.address import Address, is_address
+
+_ESCAPE = r"\\x([0-9a-f]{2})"
+_HELD = re.compile(r"(.+\.parquet)#(\d{1,18})", re.IGNORECASE | re.DOTALL | re.ASCII)
+LAST = 2**63 - 1  # nanoseconds since 1970, in the year 2262: later times do not fit into a table's column
+
+
+class PhotoName(NamedTuple):
+    """The place of a photo's bytes: a file, or a row of a Parquet file of images.
+
+    As text it is the `path` of a table of scores: an absolute path, or an address without its secrets; then `#ROW` for
+    an image in a Parquet file. Bytes of a path that are not UTF-8 stand as \\xNN, and so does whatever would read as
+    such an escape or as a row, so that no two files have one text.
+
+    Attributes:
+        file: what is opened, a path or an address with its secrets, as bytes since not every name is UTF-8.
+        row: in a Parquet file of images; None for a file of its own.
+    """
+
+    file: bytes
+    row: int | None = None
+
+    @classmethod
+    def of(cls, place: str, row: int | None = None) -> PhotoName:
+        """Name of the file at an absolute path or an address."""
+        return cls(os.fsencode(place), row)
+
+    @classmethod
+    def parse(cls, text: str) -> PhotoName:
+        """The name that a text means. Until version 0.1 nothing was escaped but bytes that are not UTF-8: a file that
+        has the very text for its name is meant then."""
+        if os.path.lexists(text):
+            return cls.of(text)
+        if held := _HELD.fullmatch(text):
+            return cls.of(_unescaped(held[1]), int(held[2]))
+        return cls.of(_unescaped(text))
+
+    @property
+    def place(self) -> str:
+        """The path or address, as functions of the system take it."""
+        return os.fsdecode(self.file)
+
+    @property
+    def address(self) -> Address | None:
+        """The address, unless the file lies on this machine."""
+        return Address.parse(self.place) if is_address(self.place) else None
+
+    def __str__(self) -> str:
+        text = str(self.address) if self.address else _escaped(self.file)
+        if self.row is not None:
+            return f"{text}#{self.row}"
+        return f"{text.rpartition('#')[0]}\\x23{text.rpartition('#')[2]}" if _HELD.fullmatch(text) else text
+
+    def __repr__(self) -> str:
+        return f"PhotoName({str(self)!r})"
 
 
 class Photo(NamedTuple):
-    """`path`: as the table of scores holds it; `file`: what is opened, a path or an address, as bytes since not
-    every name is UTF-8; `row`: in a Parquet file of images, else -1; `size`: bytes; `mtime`: nanoseconds since 1970.
+    """A listed photo.
+
+    Attributes:
+        path: its name as text, see `PhotoName`; shows no secret.
+        file, row: its name.
+        size: bytes, or None if nobody told.
+        mtime: nanoseconds since 1970, 0 to `LAST`, or None if nobody told.
     """
 
     path: str
     file: bytes
-    row: int = -1
-    size: int = UNKNOWN
-    mtime: int = UNKNOWN
+    row: int | None = None
+    size: int | None = None
+    mtime: int | None = None
+
+    @classmethod
+    def of(cls, name: PhotoName, size: int | None = None, mtime: int | None = None) -> Photo:
+        """A photo by its name."""
+        return cls(str(name), *name, size, clamped(mtime))
+
+    @property
+    def name(self) -> PhotoName:
+        """Where its bytes are."""
+        return PhotoName(self.file, self.row)
+
+    def __repr__(self) -> str:
+        return f"Photo({self.path!r}, size={self.size}, mtime={self.mtime})"
 
 
 def local_photo(path: str) -> Photo:
-    """A file of this machine, by its absolute path; what is not there is listed too, and fails when it is read."""
+    """A file of this machine, by its absolute path; a missing one is listed too, and fails when it is read."""
     try:
         facts = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):  # ValueError: a NUL byte in it
-        return Photo(readable(path), os.fsencode(path))
-    return Photo(readable(path), os.fsencode(path), -1, facts.st_size, facts.st_mtime_ns)
+        return Photo.of(PhotoName.of(path))
+    return Photo.of(PhotoName.of(path), facts.st_size, facts.st_mtime_ns)
+
+
+def named_photo(path: str) -> Photo:
+    """A file of this machine that a list names; of a name in two forms of Unicode, the one that is there."""
+    if not path.isascii() and not os.path.lexists(path):
+        forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+        path = next((form for form in forms if os.path.lexists(form)), path)
+    return local_photo(path)
 
 
 def remote_photo(address: str, facts: FileInfo) -> Photo:
     """A file at an address."""
-    size = UNKNOWN if facts.size is None else facts.size
-    return Photo(address, address.encode(), -1, size, UNKNOWN if facts.mtime_ns is None else facts.mtime_ns)
+    return Photo.of(PhotoName.of(address), facts.size, facts.mtime_ns)
 
 
-def readable(path: str) -> str:
-    """A path as text: bytes of a name that are not UTF-8 stand as \\xNN."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def clamped(mtime: int | None) -> int | None:
+    """A time that fits into a table's column: clocks that are wrong write any."""
+    return None if mtime is None else min(max(mtime, 0), LAST)
 
 
-def on_disk(path: str) -> str:
-    """The file that a row's path means; there, bytes of a name that are not UTF-8 stand as \\xNN."""
-    if "\\x" not in path or os.path.lexists(path):
-        return path
-    return os.fsdecode(re.sub(rb"\\x([0-9a-f]{2})", lambda m: bytes.fromhex(m[1].decode()), os.fsencode(path)))
+def to_text(path: str) -> str:
+    """A path of this machine as text, see `PhotoName`."""
+    return str(PhotoName.of(path))
 
 
-def held_at(path: str) -> tuple[str, int]:
-    """Table and row of an image that a table holds; of other photos, its path and -1."""
-    held = re.fullmatch(r"(.+\.parquet)#(\d{1,18})", path, re.IGNORECASE | re.DOTALL | re.ASCII)
-    return (path, -1) if not held or os.path.lexists(on_disk(path)) else (held[1], int(held[2]))
+def from_text(text: str) -> str:
+    """The path of this machine, or the address, that a text means; a row of a table stays behind it."""
+    name = PhotoName.parse(text)
+    return name.place if name.row is None else f"{name.place}#{name.row}"
+
+
+def _escaped(file: bytes) -> str:
+    text = file.decode("utf-8", "surrogateescape")
+    text = re.sub(_ESCAPE, r"\\x5cx\1", text) if "\\x" in text else text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _unescaped(text: str) -> str:
+    if "\\x" not in text or is_address(text):
+        return text
+    return os.fsdecode(re.sub(_ESCAPE.encode(), lambda m: bytes.fromhex(m[1].decode()), os.fsencode(text)))

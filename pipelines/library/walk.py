@@ -18,9 +18,11 @@ from pyarrow.fs import FileType
 from pipelines.library import lists
 from pipelines.library.out_folder import MARKER, OutFolder
 from pipelines.library.photo import Photo, local_photo, remote_photo
-from pipelines.storage.addresses import Addresses, is_address, root, shown
+from pipelines.storage.addresses import Addresses, as_local, without_secrets
+from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
+from r2mrf.system.address import BUCKETS, Address, is_address
 
 
 class Library:
@@ -37,9 +39,11 @@ class Library:
         UserError: a source does not exist, cannot be read, or holds no photo.
     """
 
-    def __init__(self, sources: list[str]):
-        self.addresses = Addresses(sources)
-        self.names = [shown(source) if is_address(source) else _absolute(source) for source in sources]
+    def __init__(self, sources: list[str], options: Score = Score()):  # noqa: B008  (it is frozen)
+        sources = [as_local(source) for source in sources]
+        self.addresses = Addresses(sources, options.allow, options.seconds)
+        self._sources = [source if is_address(source) else _absolute(source) for source in sources]
+        self.names = [without_secrets(source) for source in self._sources]
         self._listings = [_begun(source, self._photos(source)) for source in sources]
 
     def photos(self) -> Iterator[Photo]:
@@ -54,24 +58,23 @@ class Library:
                 yield photo
 
     def check(self, unreadable: Iterable[str] = (), read: Iterable[str] = ()) -> None:
-        """Tell one missing photo from a missing source, such as an unmounted disk.
+        """Tell missing photos from a missing source, such as an unmounted disk.
 
         Args:
-            unreadable: paths or addresses of such photos. A list or table may name them on other disks than its own.
+            unreadable: paths of such photos. A list or table may name them on other disks than its own.
             read: of others, which could be read; where they lie is there.
 
         Raises:
             UserError: a source has vanished, or where the unreadable ones lie.
         """
-        for name in self.names:
+        for name in self._sources:
             if is_address(name):
                 self.addresses.facts(name)
             elif _is_gone(name):
                 raise _gone(name)
-        for name in {*map(_holder, unreadable)} - {*map(_holder, read)}:
-            if is_address(name):
-                self.addresses.ask(name)
-            elif _is_gone(name):
+        lost, there = ({_holder(path) for path in paths if not is_address(path)} for paths in (unreadable, read))
+        for name in lost - there:
+            if _is_gone(name):
                 raise _gone(name)
 
     def _photos(self, source: str) -> Iterator[Photo]:
@@ -96,10 +99,11 @@ class Library:
         if facts.type == FileType.Directory:
             found = (remote_photo(address, facts) for address, facts in self.addresses.walk(source))
             yield from (photo for photo in found if _is_photo(photo.path))
-        elif PurePosixPath(shown(source)).suffix.lower() in lists.SUFFIXES:
+        elif PurePosixPath(without_secrets(source)).suffix.lower() in lists.SUFFIXES:
             yield from lists.photos(source, self.addresses)
         else:
-            yield remote_photo(shown(source), facts)
+            is_in_bucket = Address.parse(source).scheme in BUCKETS  # where a query says how to reach it
+            yield remote_photo(without_secrets(source) if is_in_bucket else source, facts)
 
     def _walk(self, top: str) -> Iterator[Photo]:
         """Links to files are followed, links to folders are not: they may lead in a ring."""
@@ -136,7 +140,7 @@ def _begun(source: str, listing: Iterator[Photo]) -> Iterator[Photo]:
     """The listing, of which the first photo is known to be there."""
     first = next(listing, None)
     if first is None:
-        raise UserError(f"{shown(source)}: no photo in it (looked for {', '.join(sorted(images.SUFFIXES))})")
+        raise UserError(f"{without_secrets(source)}: no photo in it (looked for {', '.join(sorted(images.SUFFIXES))})")
     return chain([first], listing)
 
 
@@ -147,9 +151,7 @@ def _place(entry: tuple[str, bool]) -> str:
 
 
 def _holder(path: str) -> str:
-    """Where a photo should lie: in which bucket, or in which folder, or the nearest one above that is there."""
-    if is_address(path):
-        return root(path)
+    """The folder in which a photo should lie, or the nearest one above that is there."""
     return str(next(folder for folder in Path(path).parents if not _is_missing(folder)))
 
 

@@ -70,6 +70,16 @@ def losses(runs: dict[str, list[dict]], path: Path) -> None:
     _save(figure, path)
 
 
+def risk(curves: dict[str, np.ndarray], path: Path) -> None:
+    """Mean error of the surest photos over their share of all; of each way to order them, its risk-coverage curve."""
+    figure, axis = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
+    for (name, curve), color in zip(curves.items(), COLORS, strict=False):
+        axis.plot(np.arange(1, len(curve) + 1) / len(curve), curve, color=color, label=name)
+    axis.set(title="Risk and coverage", xlabel="share of the photos, surest first", ylabel="mean MAE", ylim=(0, None))
+    axis.legend(frameon=False)
+    _save(figure, path)
+
+
 def gallery(rows: list[tuple[str, list[np.ndarray]]], titles: list[str], path: Path, inches: float = 2.6) -> None:
     """A grid: one row a photo, with its caption at the left, one column a title. Greys are 0 … 255.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 
 from r2mrf.system.atomic import atomic_file
@@ -17,6 +18,11 @@ def write_json(path: Path, values: object) -> None:
     """
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where it is no number: JSON has no word for that."""
+    return value if math.isfinite(value) else None
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:

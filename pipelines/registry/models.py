@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.storage.outputs import cache
 from r2mrf.network.checkpoint import FACTS, WEIGHTS, CheckpointError, content_hash
+from r2mrf.system.address import redacted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,8 +114,8 @@ def address(uri: str | None = None) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Replace what stands before the @ of each address by …, for messages."""
-    return re.sub(r"//[^/@\s]*@", "//…@", text)
+    """A text whose addresses show no user, password or signature, for messages."""
+    return redacted(text)
 
 
 def _shortened(error: Exception) -> str:

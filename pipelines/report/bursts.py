@@ -1,106 +1,97 @@
 """Bursts: photos of one scene, taken one right after the other, of which the sharpest is wanted.
 
-Two photos belong together if they lie in one folder under names with consecutive numbers (IMG_0412.JPG,
-IMG_0413.JPG), have the same size, look alike, and, where both tell when they were taken, follow each other
-within seconds. A burst is a chain of such pairs.
+Two photos belong together if they lie in one folder, have the same size, look alike, and were taken within seconds of
+each other. Where one of them does not say when it was taken, their names must have consecutive numbers instead
+(IMG_0412.JPG, IMG_0413.JPG). A burst is a chain of such pairs.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path, PurePosixPath
+from itertools import pairwise
+from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import Image
 
-from pipelines.report.thumbnails import EXIF, TAKEN
-from r2mrf.errors import UserError
 from r2mrf.imaging.resize import resize
 
-GAP = timedelta(seconds=3)  # EXIF times are whole seconds
+GAP = timedelta(seconds=3)
+AHEAD = 4  # photos that follow in time are compared: two cameras may have taken turns
 ALIKE = 12  # of 64 bits; photos of different scenes differ in about 32
 
-
-@dataclass(frozen=True)
-class Look:
-    """What of a photo is compared: whether it grows darker to the right in 8×8 places, and its time."""
-
-    bits: int
-    taken: datetime | None = None
-
-    def follows(self, other: Look) -> bool:
-        """Whether the two may belong to one burst."""
-        alike = (self.bits ^ other.bits).bit_count() <= ALIKE
-        return alike and (not (self.taken and other.taken) or abs(self.taken - other.taken) <= GAP)
+Pair = tuple[dict, dict]
 
 
-def look(thumbnail: Path) -> Look:
-    """Of a file that `pipelines.report.thumbnails` has made.
-
-    Raises:
-        UserError: it is damaged.
-    """
-    try:
-        with Image.open(thumbnail) as image:
-            grey = np.asarray(image.convert("L"))
-            taken = image.getexif().get_ifd(EXIF).get(TAKEN)
-    except OSError as error:
-        raise UserError(f"{thumbnail}: is damaged ({error}); remove it, and it is made again") from None
+def likeness(grey: np.ndarray) -> int:
+    """Return 64 bits of a grey picture: whether it grows darker to the right, in 8×8 places."""
     small = resize(grey, 8, 9)
-    bits = int.from_bytes(np.packbits(small[:, :-1] > small[:, 1:]).tobytes(), "big")
-    return Look(bits, _time(taken))
+    return int.from_bytes(np.packbits(small[:, :-1] > small[:, 1:]).tobytes(), "big")
 
 
-def find(rows: list[dict], look_of: Callable[[dict], Look | None]) -> list[list[dict]]:
-    """Bursts of two photos or more.
+def find(
+    rows: list[dict], time_of: Callable[[dict], datetime | None], likeness_of: Callable[[dict], int | None]
+) -> list[list[dict]]:
+    """Find the bursts of two photos or more.
 
     Args:
-        rows: of `columns.SCORES`.
-        look_of: asked only of rows whose names and sizes make neighbours of them; None = cannot tell.
+        rows: rows of `columns.SCORES`.
+        time_of: when a photo was taken; None = unknown.
+        likeness_of: see `likeness`; None = unknown. Asked only of photos that may be neighbours in a burst.
 
     Returns:
-        The rows of each burst, the sharpest first: the least blurred in the middle, then as a whole.
+        The rows of each burst; rows and bursts in the order of paths.
     """
-    bursts = []
-    for series in _series(rows):
-        chain, last = [series[0]], look_of(series[0])
-        for row in series[1:]:
-            this = look_of(row)
-            if not (last and this and this.follows(last)):
-                bursts.append(chain)
-                chain = []
-            chain.append(row)
-            last = this
-        bursts.append(chain)
-    sharpest_first = [sorted(burst, key=lambda r: (r["center_blur"], r["blur_fraction"])) for burst in bursts]
-    return sorted((burst for burst in sharpest_first if len(burst) > 1), key=lambda b: min(r["path"] for r in b))
+    scored = [row for row in rows if row["status"] == "ok"]
+    times = {row["path"]: time_of(row) for row in scored}
+    burst_of = {row["path"]: [row] for row in scored}
+    looks: dict[str, int | None] = {}
+    for first, second in (*_near_in_time(scored, times), *_consecutive(scored, times)):
+        one, other = burst_of[first["path"]], burst_of[second["path"]]
+        if one is other:
+            continue
+        for row in (first, second):
+            if row["path"] not in looks:
+                looks[row["path"]] = likeness_of(row)
+        bits = looks[first["path"]], looks[second["path"]]
+        if None not in bits and (bits[0] ^ bits[1]).bit_count() <= ALIKE:  # type: ignore[operator]
+            one += other
+            burst_of |= {row["path"]: one for row in other}
+    found = {id(burst): burst for burst in burst_of.values() if len(burst) > 1}
+    return sorted((sorted(burst, key=_path) for burst in found.values()), key=lambda burst: burst[0]["path"])
 
 
-def _series(rows: list[dict]) -> list[list[dict]]:
-    """Runs of photos of one size with consecutive numbers, two or more."""
-    numbered: dict[tuple, list[tuple[int, dict]]] = defaultdict(list)
+def _near_in_time(rows: list[dict], times: dict[str, datetime | None]) -> Iterator[Pair]:
+    for members in _by_folder_and_size([row for row in rows if times[row["path"]]]):
+        timed = sorted(((times[row["path"]], row["path"], row) for row in members), key=lambda entry: entry[:2])
+        for i, (taken, _, row) in enumerate(timed):
+            for later, _, other in timed[i + 1 : i + 1 + AHEAD]:
+                if later - taken <= GAP:  # type: ignore[operator]
+                    yield row, other
+
+
+def _consecutive(rows: list[dict], times: dict[str, datetime | None]) -> Iterator[Pair]:
+    """Pairs of consecutive numbers, unless both photos say when they were taken."""
+    for members in _by_folder_and_size(rows):
+        numbered: dict[tuple, list[tuple[int, dict]]] = defaultdict(list)
+        for row in members:
+            path = PurePosixPath(row["path"])
+            if found := re.fullmatch(r"(.*?)(\d{1,18})(\D*)", path.stem, re.DOTALL):
+                numbered[found[1], found[3], path.suffix.lower()].append((int(found[2]), row))
+        for series in numbered.values():
+            for (number, row), (following, other) in pairwise(sorted(series, key=lambda entry: entry[0])):
+                if following == number + 1 and not (times[row["path"]] and times[other["path"]]):
+                    yield row, other
+
+
+def _by_folder_and_size(rows: list[dict]) -> list[list[dict]]:
+    groups: dict[tuple, list[dict]] = defaultdict(list)
     for row in rows:
-        path = PurePosixPath(row["path"])
-        if row["status"] == "ok" and (found := re.fullmatch(r"(.*?)(\d+)(\D*)", path.stem, re.DOTALL)):
-            kind = found[1], found[3], path.suffix.lower(), row["width"], row["height"]
-            numbered[str(path.parent), *kind].append((int(found[2]), row))
-    series: list[list[dict]] = []
-    for members in numbered.values():
-        before = None
-        for number, row in sorted(members, key=lambda member: member[0]):
-            if before is None or number != before + 1:
-                series.append([])
-            series[-1].append(row)
-            before = number
-    return [run for run in series if len(run) > 1]
+        groups[row["path"].rpartition("/")[0], row["width"], row["height"]].append(row)
+    return list(groups.values())
 
 
-def _time(taken: object) -> datetime | None:
-    try:
-        return datetime.strptime(str(taken), "%Y:%m:%d %H:%M:%S")
-    except ValueError:  # 0000:00:00: a camera whose clock was never set
-        return None
+def _path(row: dict) -> str:
+    return row["path"]

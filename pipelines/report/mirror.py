@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 
-from pipelines.library.photo import on_disk
+from pipelines.library.photo import from_text
 from r2mrf.errors import UserError
 
 
@@ -40,7 +40,7 @@ class Mirror:
             UserError: its path leads out of the folder.
         """
         top = self._own if path.startswith(self._own) else self._shared
-        parts = [part for part in on_disk(path)[len(top) :].split("/") if part not in ("", ".")]
+        parts = [part for part in from_text(path)[len(top) :].split("/") if part not in ("", ".")]
         if ".." in parts or not parts or "\0" in path:
             raise UserError(f"{path}: this path has no place below {self.folder}")
         return self.folder.joinpath(*parts)

@@ -12,18 +12,21 @@ import base64
 import hashlib
 import json
 import os
+from datetime import datetime
 from importlib.metadata import distribution
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from pipelines.library.photo import readable
+from pipelines.library.photo import to_text
 from pipelines.report import bursts, thumbnails
 from pipelines.report.mirror import shared_folder
 from pipelines.report.scored_folder import Scored
+from pipelines.report.sharpest import Picture, sharpest_first
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
+from r2mrf.prediction.focus import VERDICTS
 from r2mrf.system.atomic import atomic_file
 
 PAGE = Path(__file__).with_name("page_assets")
@@ -34,8 +37,9 @@ FIELDS = ("folder", "name", "verdict", "blur", "focus", "center", "confidence", 
 
 
 def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
-    """Make the thumbnails and find the bursts; every row gets what was found. Photos in the buckets of
-    `addresses` are fetched once more.
+    """Make the thumbnails, find the bursts and add what was found to the rows.
+
+    Photos in the buckets of `addresses` are fetched once more.
 
     Columns added: `burst` (number from 1, or None), `burst_size`, `sharpest` (of its burst), `thumbnail` and
     `thumbnail_map` (file names below thumbnails/, or None).
@@ -49,11 +53,22 @@ def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
         row["thumbnail"], row["thumbnail_map"] = (name if name in there else None for name in names)
         row["burst"] = row["burst_size"] = row["sharpest"] = None
 
-    def look_of(row: dict) -> bursts.Look | None:
-        return bursts.look(scored.folder / "thumbnails" / row["thumbnail"]) if row["thumbnail"] else None
+    folder = scored.folder / "thumbnails"
 
-    for number, burst in enumerate(bursts.find(scored.rows, look_of), 1):
-        for place, row in enumerate(burst):
+    def time_of(row: dict) -> datetime | None:
+        return thumbnails.taken(folder / row["thumbnail"]) if row["thumbnail"] else None
+
+    def likeness_of(row: dict) -> int | None:
+        return bursts.likeness(thumbnails.grey(folder / row["thumbnail"])) if row["thumbnail"] else None
+
+    def picture_of(row: dict) -> Picture:
+        small = row["thumbnail_map"]
+        return Picture.of(
+            thumbnails.grey(folder / row["thumbnail"]), thumbnails.grey(folder / small) if small else None
+        )
+
+    for number, burst in enumerate(bursts.find(scored.rows, time_of, likeness_of), 1):
+        for place, row in enumerate(sharpest_first([(row, picture_of(row)) for row in burst])):
             row.update(burst=number, burst_size=len(burst), sharpest=place == 0)
 
 
@@ -78,7 +93,7 @@ def write_page(scored: Scored, page: Path) -> None:
 
 def check_output(scored: Scored, target: Path) -> None:
     """Raises UserError if `target` is one of the photos: they are never overwritten."""
-    names = {readable(os.path.abspath(target)), readable(os.path.realpath(target))}  # noqa: PTH100
+    names = {to_text(os.path.abspath(target)), to_text(os.path.realpath(target))}  # noqa: PTH100
     if any(row["path"] in names for row in scored.rows):
         raise UserError(f"{target} is one of the photos and would be overwritten: give another name")
 
@@ -109,6 +124,7 @@ def _data(scored: Scored, page: Path) -> dict:
                (("folders", folders), ("errors", errors))}  # fmt: skip
     return {
         "fields": FIELDS,
+        "verdicts": [*VERDICTS, "failed"],
         "root": root,
         "folders": list(numbers["folders"]),
         "errors": list(numbers["errors"]),

@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 
 from pipelines.library.columns import SCORES
-from pipelines.library.photo import held_at, on_disk
+from pipelines.library.photo import PhotoName, from_text
 from pipelines.report.labels import labels_of
-from pipelines.storage.addresses import is_address
+from r2mrf.system.address import is_address
 from r2mrf.system.atomic import atomic_file
 
 COLUMNS = (*SCORES.names, "burst", "burst_size", "sharpest")  # the last three: see `page.add_pictures`
@@ -47,12 +47,12 @@ def write_exiftool(rows: list[dict], path: Path, fields: tuple[str, ...] = ("key
         writer.writerow(["SourceFile", *("XMP:" + _tag(name) for name in names)])
         for photo, found in labels.items():
             words = found.simple | {name: ", ".join(list_) for name, list_ in found.lists.items()}
-            writer.writerow([on_disk(photo), *(words.get(name, "") for name in names)])
+            writer.writerow([from_text(photo), *(words.get(name, "") for name in names)])
 
 
 def is_local(path: str) -> bool:
     """Whether a row's photo is a file of this machine: not at an address, and not held by a table."""
-    return not is_address(path) and held_at(path)[1] in (-1, None)
+    return not is_address(path) and PhotoName.parse(path).row is None
 
 
 def _tag(name: str) -> str:

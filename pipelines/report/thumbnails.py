@@ -14,8 +14,10 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -24,18 +26,18 @@ from PIL import Image
 
 from pipelines.cluster.progress import progress
 from pipelines.library import held_images
-from pipelines.library.photo import UNKNOWN, held_at, on_disk
-from pipelines.storage.addresses import Addresses, is_address
+from pipelines.library.photo import PhotoName
+from pipelines.storage.addresses import Addresses
+from r2mrf.errors import UserError
 from r2mrf.imaging import images
-from r2mrf.imaging.maps import TINT
+from r2mrf.imaging.maps import STRENGTH, TINT
 from r2mrf.imaging.resize import resize
 from r2mrf.system.atomic import atomic_file
 from r2mrf.system.machine import cores
 
 SIDE = 256  # longest side, in pixels
-STRENGTH = 0.6  # of the tint where a map is white
 
-EXIF, TAKEN = 0x8769, 0x9003  # the EXIF directory, and the time of exposure in it
+EXIF, TAKEN, FRACTION = 0x8769, 0x9003, 0x9291  # the EXIF directory; in it the time of exposure and its decimals
 
 
 def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> set[str]:
@@ -58,8 +60,9 @@ def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> 
     maps = {name: row for row in rows if (name := map_name(row))}
     there = {path.name for path in folder.glob("*")}
     addresses = addresses or Addresses()
-    missing = [(held_at(row["path"]), name) for name, row in photos.items() if name not in there]
-    there |= _each(partial(_photo, folder, addresses), {name: photos[name] for _, name in sorted(missing)})
+    missing = {name: PhotoName.parse(row["path"]) for name, row in photos.items() if name not in there}
+    in_order = sorted(missing, key=lambda name: (missing[name].file, missing[name].row or 0))  # of tables
+    there |= _each(partial(_photo, folder, addresses), {name: photos[name] for name in in_order})
     maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # laid over, or not shown at all
     made = _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
     return (there | made) & (photos.keys() | maps.keys())
@@ -94,28 +97,25 @@ def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
     except images.ImageError:
         return False
     exif = Image.Exif()
-    if taken := _taken(data):
-        exif.get_ifd(EXIF)[TAKEN] = taken
+    exif.get_ifd(EXIF).update(_time_tags(data))
     with atomic_file(folder / name) as file:
         Image.fromarray(small).save(file, "JPEG", quality=80, exif=exif)
     return True
 
 
 def _content(path: str, addresses: Addresses) -> bytes:
-    if is_address(path) and not addresses.has_credentials_for(path):
+    name = PhotoName.parse(path)
+    if name.address and not addresses.has_credentials_for(name.place):
         raise images.ImageError("unreadable", "not to be fetched")
-    table, row = held_at(path)
-    if row >= 0:
-        here = not is_address(table)
-        file, mtime = (on_disk(table), _changed(table)) if here else (table, UNKNOWN)
-        return held_images.image(file, row, mtime, addresses)
-    return addresses.read(path) if is_address(path) else images.read_bytes(on_disk(path))
+    if name.row is not None:
+        return held_images.image(name.place, name.row, None if name.address else _changed(name.place), addresses)
+    return addresses.read(name.place) if name.address else images.read_bytes(name.place)
 
 
 def _changed(table: str) -> int:
     """Time of a table of this machine. ImageError if it is none: reading a pipe might never end."""
     try:
-        facts = os.stat(on_disk(table))  # noqa: PTH116
+        facts = os.stat(table)  # noqa: PTH116
     except (OSError, ValueError):
         raise images.ImageError("unreadable") from None
     if not stat.S_ISREG(facts.st_mode):
@@ -141,10 +141,46 @@ def _shrink(pixels: np.ndarray) -> np.ndarray:
     return resize(pixels, max(round(height * scale), 1), max(round(width * scale), 1))
 
 
-def _taken(data: bytes) -> str | None:
-    """Time of exposure as EXIF writes it; a thumbnail keeps it, since bursts are told by it."""
+def _time_tags(data: bytes) -> dict[int, str]:
+    """Return the EXIF tags of the time of exposure; a thumbnail keeps them, since bursts are told by them."""
     try:
-        taken = Image.open(io.BytesIO(data), formats=images.FORMATS).getexif().get_ifd(EXIF).get(TAKEN)
+        tags = Image.open(io.BytesIO(data), formats=images.FORMATS).getexif().get_ifd(EXIF)
     except Exception:  # broken metadata around good pixels
+        return {}
+    wanted = {TAKEN: r"\d{4}(:\d\d){2} \d\d(:\d\d){2}", FRACTION: r"\d{1,9}"}
+    texts = {tag: str(tags.get(tag, "")).strip("\0 ") for tag in wanted}
+    return {tag: text for tag, text in texts.items() if re.fullmatch(wanted[tag], text)}
+
+
+def taken(file: Path) -> datetime | None:
+    """Return when the photo of a thumbnail was taken, in the camera's time; None if it does not say.
+
+    Raises:
+        UserError: the thumbnail is damaged.
+    """
+    with _opened(file) as image:
+        tags = image.getexif().get_ifd(EXIF)
+    try:
+        time = datetime.strptime(str(tags.get(TAKEN)), "%Y:%m:%d %H:%M:%S")
+    except ValueError:  # 0000:00:00: a camera whose clock was never set
         return None
-    return taken if isinstance(taken, str) and re.fullmatch(r"\d{4}(:\d\d){2} \d\d(:\d\d){2}", taken) else None
+    return time.replace(microsecond=int(f"{tags.get(FRACTION, '0'):0<6}"[:6]))
+
+
+def grey(file: Path) -> np.ndarray:
+    """Return a thumbnail as grey levels, uint8 H×W; a small map as 255 = defocused.
+
+    Raises:
+        UserError: the thumbnail is damaged.
+    """
+    with _opened(file) as image:
+        return np.asarray(image if image.mode == "P" else image.convert("L"))
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(file) as image:
+            yield image
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{file}: is damaged ({error}); remove it, and it is made again") from None

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from pipelines.library.photo import on_disk
+from pipelines.library.photo import from_text
 from pipelines.report.mirror import Mirror, shared_folder
 from pipelines.report.tables import is_local
 from r2mrf.errors import UserError
@@ -35,9 +35,9 @@ def fill(rows: list[dict], folder: Path, copy: bool = False) -> tuple[int, list[
     for row in photos:
         try:
             places = {verdict: mirror.place(row["path"]) for verdict, mirror in mirrors.items()}
-            _put(Path(on_disk(row["path"])), places.pop(row["verdict"]), copy)
+            _put(Path(from_text(row["path"])), places.pop(row["verdict"]), copy)
             for place in places.values():
-                if place.is_symlink() and os.readlink(place) == on_disk(row["path"]):  # noqa: PTH115
+                if place.is_symlink() and os.readlink(place) == from_text(row["path"]):  # noqa: PTH115
                     place.unlink()
             done += 1
         except UserError as error:

@@ -26,7 +26,7 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     Raises:
         UserError: no model or no photos.
     """
-    library = Library(sources)
+    library = Library(sources, options)
     job = without_trial(with_recorded_engine(Job.of(model, options, library.addresses), out))
     ledger = Ledger(out, job.fingerprint, options)
     total, new, tried = _counted(library, ledger)

@@ -147,11 +147,22 @@ def with_engine(job: Job, out: Path) -> Job:
 
 def _record(out: Path) -> dict[str, list[list[str]]]:
     """Return the pairs of engine and precision that rows in `out` are made with, by the model's hash."""
+    damaged = UserError(f"{out / ENGINES} is damaged: remove it, and give --engine as summary.json has it")
     try:
         record = json.loads((out / ENGINES).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError:
-        raise UserError(f"{out / ENGINES} is damaged: remove it, and give --engine as summary.json has it") from None
+    except (ValueError, RecursionError):
+        raise damaged from None
+    if not isinstance(record, dict):
+        raise damaged
     # until version 0.1 there was one pair a model
-    return {model: [pairs] if isinstance(pairs[0], str) else pairs for model, pairs in record.items()}
+    lists = {model: [pairs] if _is_pair(pairs) else pairs for model, pairs in record.items()}
+    if not all(isinstance(pairs, list) and all(map(_is_pair, pairs)) for pairs in lists.values()):
+        raise damaged
+    return lists
+
+
+def _is_pair(value: object) -> bool:
+    """Return whether the value is the name of an engine and that of a precision."""
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(name, str) for name in value)

@@ -12,11 +12,12 @@ from itertools import zip_longest
 from pipelines.library import held_images
 from pipelines.library.photo import Photo
 from pipelines.scoring.job import Job
-from pipelines.storage.addresses import Addresses, is_address
+from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
 from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction import record
+from r2mrf.system.address import is_address
 from r2mrf.system.sandbox import Guard, Lost
 
 FETCHERS = 8  # photos fetched from addresses at a time, by one reader; or fetched and not yet decoded
@@ -35,7 +36,7 @@ class ReadPhoto:
 def read(photos: list[Photo], job: Job) -> list[ReadPhoto]:
     """Fetch, decode and shrink a chunk of photos; what cannot be read comes back with its reason."""
     guard = guard_for(job.preprocess, job.options)
-    ahead = 1 if any(photo.row >= 0 for photo in photos) else FETCHERS  # a file's row groups follow each other
+    ahead = 1 if any(photo.row is not None for photo in photos) else FETCHERS  # a file's row groups follow each other
     with ThreadPoolExecutor(ahead) as pool:
         fetch = functools.partial(_source, addresses=job.addresses)
         coming = deque(pool.submit(fetch, photo) for photo in photos[:ahead])
@@ -51,7 +52,7 @@ def _source(photo: Photo, addresses: Addresses) -> str | bytes | images.ImageErr
     """Source for the guarded process: a path on this machine, or the bytes of a photo from elsewhere."""
     name = os.fsdecode(photo.file)
     try:
-        if photo.row >= 0:
+        if photo.row is not None:
             return held_images.image(name, photo.row, photo.mtime, addresses)
         return addresses.read(name) if is_address(name) else name
     except images.ImageError as error:

@@ -17,7 +17,7 @@ from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import MOST, Listing
 from pipelines.library.out_folder import OutFolder
-from pipelines.library.photo import readable
+from pipelines.library.photo import to_text
 from pipelines.library.walk import Library
 from pipelines.project.tables import write_json
 from pipelines.scoring import ray_data
@@ -40,9 +40,9 @@ def score_library(
     Raises:
         UserError: no model, no photos, `out` cannot be written, a source has vanished, or Ray has ended.
     """
-    if (name := readable(str(out))) != str(out):
+    if (name := to_text(str(out))) != str(out):
         raise UserError(f"{name}: this name is no UTF-8, and no table can be written there; give another --out")
-    library = Library(sources)
+    library = Library(sources, options)
     job = Job.of(model, options, library.addresses)
     OutFolder.check(out, options.maps)
     with _locked(out):
@@ -138,7 +138,9 @@ def _finished(
 
 def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, folder: OutFolder) -> None:
     """Write the maps, then the shard: done is what has all of it."""
-    lost = {row["path"] for row in rows if str(row.get("error")).startswith(("unreadable", "not_a_file"))}
+    lost = {
+        row["path"] for row in rows if str(row.get("error")).startswith(("unreadable", "unreachable", "not_a_file"))
+    }
     if lost:  # one photo may go; if all have gone, none has failed
         library.check(lost, (row["path"] for row in rows if row["path"] not in lost))
     for row in rows:

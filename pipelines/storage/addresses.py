@@ -1,31 +1,41 @@
-"""Files by path or by address: s3://bucket/key, gs://…, and what else pyarrow or fsspec knows.
+"""Files by address: s3://bucket/key, gs://…, https://…, and what else pyarrow or fsspec knows.
 
     places = Addresses(["s3://bucket/photos?endpoint_override=localhost:9000&scheme=http"])
     data = places.read("s3://bucket/photos/a.jpg")
 
 What follows `?` in an address given by the user says how to reach it and may hold keys: it is kept for reading,
-and stands in no table.
+and stands in no table. Only the servers and buckets of such addresses are read, and those that are allowed by name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote
 
 from pyarrow import ArrowException, NativeFile
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, FSSpecHandler, PyFileSystem
 
+from pipelines.storage import http
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging.images import MAX_BYTES, ImageError
+from r2mrf.system.address import BUCKETS, Address, is_address
 
-ADDRESS = r"^[a-z][a-z0-9+.-]*://"
-FAILURES = (OSError, ValueError, ArrowException)  # what pyarrow raises; clients behind fsspec raise all sorts
-
-
-def is_address(name: str) -> bool:
-    """Whether a source or path is an address, not a path of this machine."""
-    return re.match(ADDRESS, name) is not None
+FAILURES = (OSError, ValueError, ArrowException)  # raised by pyarrow; clients behind fsspec raise all sorts
+SECONDS = 60.0  # in which a photo must have come
+PIECE = 1 << 22  # bytes read at a time
+DEAD_AFTER, DEAD_FOR = 3, 60.0  # failures in a row after which a server is left alone, for so many seconds
+# what clients say of a server or bucket that is not there, as against a file that is not there, or may not be read
+_UNREACHABLE = re.compile(
+    r"(?i)connect|resolve|timed? ?out|network|unreachable|no such ?bucket|does not answer|disconnected|retry|curl"
+)
+T = TypeVar("T")
 
 
 def absolute(place: str) -> str:
@@ -33,9 +43,19 @@ def absolute(place: str) -> str:
     return place if is_address(place) else str(Path(place).resolve())
 
 
-def shown(address: str) -> str:
-    """An address without what may be secret in it."""
-    return re.sub(r"^([a-z0-9+.-]+://)[^/@]*@", r"\1", address.partition("?")[0])
+def without_secrets(place: str) -> str:
+    """A path, or an address as it may be shown."""
+    return Address.parse(place).place if is_address(place) else place
+
+
+def as_local(place: str) -> str:
+    """The path that an address file:///PATH means, with %20 for a space or with a space; others stay as they are."""
+    if not is_address(place) or (address := Address.parse(place)).scheme != "file":
+        return place
+    if address.host not in ("", "localhost"):
+        return place
+    path = "/" + place.partition("://")[2].partition("/")[2]
+    return path if Path(path).exists() else unquote(path, errors="surrogateescape")
 
 
 def file_system(place: str, key: str) -> tuple[FileSystem, str]:
@@ -47,58 +67,65 @@ def file_system(place: str, key: str) -> tuple[FileSystem, str]:
     try:
         return FileSystem.from_uri(absolute(place))
     except FAILURES as error:
-        raise UserError(f"{key} {place}: {error}; give a folder, or an address like s3://bucket/prefix") from None
+        shown, why = without_secrets(place), Address.parse(place).redact(str(error)) if is_address(place) else error
+        raise UserError(f"{key} {shown}: {why}; give a folder, or an address like s3://bucket/prefix") from None
 
 
 class Addresses:
-    """Reads addresses; those in a bucket that one of `sources` names are reached as that source says."""
+    """Reads addresses of the servers and buckets that `sources` name, each as its source says, and of those allowed.
 
-    def __init__(self, sources: Iterable[str] = ()):
-        self._systems = {root(source): _system(source) for source in sources if is_address(source)}
+    Args:
+        allowed: patterns of servers and buckets, like https://example.org, https://*.example.org or s3://*.
+        seconds: in which a file must have come.
+    """
+
+    def __init__(self, sources: Iterable[str] = (), allowed: Iterable[str] = (), seconds: float = SECONDS):
+        self.allowed, self.seconds = tuple(pattern.rstrip("/") for pattern in allowed), seconds
+        named = [Address.parse(source) for source in sources if is_address(source)]
+        self._systems = {address.root: _system(address) for address in named}
+        self._failures: dict[str, tuple[int, float]] = {}  # of servers: how many in a row, and when the last one was
 
     def has_credentials_for(self, address: str) -> bool:
         """Whether one of the sources is in the bucket of this address."""
-        return root(address) in self._systems
+        return Address.parse(address).root in self._systems
 
-    def read(self, address: str) -> bytes:
-        """Content of a file, by an address as `walk` gives them.
+    def check(self, address: Address) -> None:
+        """Raises ImageError if neither a source nor `allowed` names the server or bucket of this address."""
+        if address.root not in self._systems and not any(fnmatchcase(address.root, p) for p in self.allowed):
+            raise ImageError("not_allowed", f"--allow {address.root} permits to read from there")
+
+    def read(self, name: str) -> bytes:
+        """Content of a file, at most `MAX_BYTES`, in `seconds`.
 
         Raises:
-            ImageError: unreadable, not_a_file, empty or too_large.
+            ImageError: unreadable, unreachable, not_allowed, not_a_file, empty, too_large or timeout.
         """
+        address = Address.parse(name)
+        self.check(address)
+        failures, when = self._failures.get(address.root, (0, 0.0))
+        if failures >= DEAD_AFTER and time.monotonic() < when + DEAD_FOR:
+            raise ImageError("unreachable", f"{address.root} did not answer, {failures} times in a row")
         try:
-            system, path = self._find(address)
-            data = _streamed(system, path) if isinstance(system, PyFileSystem) else _at_once(system, path)
-        except ImageError:
+            data = _bounded(lambda: self._content(address), self.seconds)
+        except ImageError as error:
+            if error.reason in ("unreachable", "timeout"):
+                self._failures[address.root] = failures + 1, time.monotonic()
             raise
-        except Exception as error:
-            raise ImageError("unreadable", _cause(error)) from None
+        self._failures.pop(address.root, None)
         if not data:
             raise ImageError("empty")
         return data
 
     def open(self, source: str) -> NativeFile:
         """A file for random access. Raises UserError if it cannot be opened."""
-        try:
-            system, path = self._find(shown(source))
-            return system.open_input_file(path)
-        except Exception as error:
-            raise UserError(_refusal(source, error)) from None
+        return self._asked(source, lambda system, path: system.open_input_file(path))
 
     def facts(self, source: str) -> FileInfo:
         """Kind, size and time of what lies there. Raises UserError if nothing does, or it cannot be reached."""
-        entry = self.ask(source)
+        entry = self._asked(source, lambda system, path: system.get_file_info(path))
         if entry.type == FileType.NotFound:
-            raise UserError(f"{shown(source)}: no such file or folder there; check the address")
+            raise UserError(f"{without_secrets(source)}: no such file or folder there; check the address")
         return entry
-
-    def ask(self, source: str) -> FileInfo:
-        """`facts`, but no error if nothing lies there. Raises UserError if it cannot be reached."""
-        try:
-            system, path = self._find(shown(source))
-            return system.get_file_info(path)
-        except Exception as error:
-            raise UserError(_refusal(source, error)) from None
 
     def walk(self, source: str) -> Iterator[tuple[str, FileInfo]]:
         """(address, facts) of all files below a folder, in the order of their addresses.
@@ -106,8 +133,8 @@ class Addresses:
         Raises:
             UserError: a folder cannot be listed.
         """
-        top = shown(source).rstrip("/")
-        system, path = self._find(top)
+        top = without_secrets(source).rstrip("/")
+        system, path = self._find(Address.parse(top))
         waiting = [(top, FileInfo(path, FileType.Directory))]
         while waiting:
             address, entry = waiting.pop()
@@ -117,17 +144,57 @@ class Addresses:
             try:
                 found = system.get_file_info(FileSelector(entry.path))
             except Exception as error:
-                raise UserError(_refusal(address, error)) from None
+                raise UserError(_refusal(Address.parse(source), error)) from None
             named = [(f"{address}/{f.base_name}", f) for f in found]
             waiting += sorted(named, key=_place, reverse=True)  # the first one is taken first
 
-    def _find(self, address: str) -> tuple[FileSystem, str]:
-        if (bucket := root(address)) not in self._systems:
-            self._systems[bucket] = _system(bucket)
-        system = self._systems[bucket]
+    def _asked(self, source: str, ask: Callable[[FileSystem, str], T]) -> T:
+        address = Address.parse(source)
+        try:
+            system, path = self._find(address)
+            return ask(system, address.place.partition("://")[2] if address.scheme in BUCKETS else path)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(_refusal(address, error)) from None
+
+    def _content(self, address: Address) -> bytes:
+        try:
+            if address.scheme in ("http", "https"):
+                return http.fetch(address, self.seconds, self.check)
+            system, path = self._find(address)
+            return _streamed(system, path, self.seconds) if isinstance(system, PyFileSystem) else _whole(system, path)
+        except ImageError:
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__} {error}"
+            reason = "unreachable" if _UNREACHABLE.search(said) else "unreadable"
+            raise ImageError(reason, _cause(address, error)) from None
+
+    def _find(self, address: Address) -> tuple[FileSystem, str]:
+        if address.root not in self._systems:
+            self._systems[address.root] = _system(Address(address.scheme, address.host, ""))
+        system = self._systems[address.root]
         if isinstance(system, PyFileSystem):
-            return system, system.handler.fs._strip_protocol(address)
-        return system, address.partition("://")[2]
+            return system, system.handler.fs._strip_protocol(address.reveal())
+        return system, address.key
+
+
+def _bounded(work: Callable[[], T], seconds: float) -> T:
+    """Result of `work`, or an ImageError after its time: a client that hangs is left behind in a thread of its own."""
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return result.result(timeout=seconds + 5)  # the client's own limit comes first
+    except TimeoutError:
+        raise ImageError("timeout", f"not fetched in {seconds:g} seconds") from None
 
 
 def _place(named: tuple[str, FileInfo]) -> str:
@@ -135,33 +202,37 @@ def _place(named: tuple[str, FileInfo]) -> str:
     return f"{address}/" if entry.type == FileType.Directory else address
 
 
-def root(address: str) -> str:
-    """The bucket, or server, of an address."""
-    scheme, _, rest = shown(address).partition("://")
-    return f"{scheme}://{rest.partition('/')[0]}"
-
-
-def _at_once(system: FileSystem, path: str) -> bytes:
+def _whole(system: FileSystem, path: str) -> bytes:
     """Read a file with two requests, for size and content; a stream would make one for every small piece."""
     try:
         file = system.open_input_file(path)
-    except Exception:
-        if system.get_file_info(path).type == FileType.Directory:
+    except Exception as error:
+        kind = system.get_file_info(path).type
+        if kind == FileType.Directory:
             raise ImageError("not_a_file") from None
+        bucket = path.partition("/")[0]
+        if isinstance(error, FileNotFoundError) and system.get_file_info(bucket).type == FileType.NotFound:
+            raise ImageError("unreachable", f"there is no bucket {bucket}") from None
         raise
     with file:
         _check(file.size())
         return file.read()
 
 
-def _streamed(system: FileSystem, path: str) -> bytes:
-    """From servers too that send no parts of files."""
+def _streamed(system: FileSystem, path: str, seconds: float) -> bytes:
+    """Read a file piece by piece, also from servers that send no parts of files."""
     entry = system.get_file_info(path)
     if entry.type == FileType.Directory:
         raise ImageError("not_a_file")
     _check(entry.size or 0)
+    pieces, until, size = [], time.monotonic() + seconds, 0
     with system.open_input_stream(path) as file:
-        return file.read()
+        while piece := file.read(PIECE):
+            pieces.append(piece)
+            _check(size := size + len(piece))
+            if time.monotonic() > until:
+                raise ImageError("timeout", f"not fetched in {seconds:g} seconds")
+    return b"".join(pieces)
 
 
 def _check(size: int) -> None:
@@ -169,26 +240,37 @@ def _check(size: int) -> None:
         raise ImageError("too_large", f"{size:,} bytes; at most {MAX_BYTES:,} are read")
 
 
-def _system(source: str) -> FileSystem:
+def _system(address: Address) -> FileSystem:
     """File system of a source: pyarrow's own, else fsspec's."""
-    scheme, _, rest = source.partition("://")
-    place, _, options = rest.partition("?")
+    query = address.options
+    if address.scheme in ("gs", "gcs") and "retry_limit_seconds" not in query:
+        query = f"{query}&retry_limit_seconds=30".removeprefix("&")  # it would try for a quarter of an hour
     try:
-        return FileSystem.from_uri(f"{scheme}://{place.partition('/')[0]}/?{options}")[0]
+        bucket = Address(address.scheme, address.host, "", address.user, query)
+        return FileSystem.from_uri(bucket.reveal().replace("?", "/?", 1))[0]
     except FAILURES as error:
         if "unrecognized filesystem type" not in str(error).lower():
-            raise UserError(_refusal(source, error)) from None
+            raise UserError(_refusal(address, error)) from None
     try:
         import fsspec
 
-        return PyFileSystem(FSSpecHandler(fsspec.filesystem(scheme)))
-    except (ImportError, *FAILURES) as error:
-        raise UserError(_refusal(source, error)) from None
+        options: dict = {}
+        if address.scheme in ("http", "https"):
+            import aiohttp
+
+            options = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=http.SILENCE)}}
+        return PyFileSystem(FSSpecHandler(fsspec.filesystem(address.scheme, **options)))
+    except Exception as error:  # what is missing for a protocol is told by all sorts of errors
+        raise UserError(_refusal(address, error)) from None
 
 
-def _refusal(address: str, error: Exception) -> str:
-    return f"{shown(address)}: cannot be reached ({_cause(error)}); check the address, and the keys in the environment"
+def _refusal(address: Address, error: Exception) -> str:
+    why = _cause(address, error)
+    return (
+        f"{address.place}: cannot be reached ({why}); check the address, and the keys in the environment (in an "
+        "address, write / as %2F and @ as %40 in keys and names)"
+    )
 
 
-def _cause(error: Exception) -> str:
-    return one_line(error) or type(error).__name__
+def _cause(address: Address, error: Exception) -> str:
+    return address.redact(one_line(error, 2000))[:200] or type(error).__name__

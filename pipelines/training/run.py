@@ -29,6 +29,7 @@ from r2mrf.config import Config
 from r2mrf.errors import UserError, one_line
 from r2mrf.network.precision import resolve_precision
 from r2mrf.system.fingerprint import fingerprint, of_code, of_files, of_module
+from r2mrf.system.machine import cores
 from r2mrf.training.trainer import Trainer, starting_point
 
 # Of glibc, read when a worker starts: what is freed is kept. Ray Train runs its function in a thread, whose freed
@@ -145,3 +146,19 @@ def on_gpus(workers: int | tuple[int, int]) -> bool:
     used = min(there, most)
     print("training on " + (f"{used} GPU{'s' * (used > 1)}" if used else "processors: there is no GPU"), flush=True)
     return there > 0
+
+
+def seconds_of(history: list[dict], batch: int) -> float:
+    """Seconds of training alone, also if it was stopped and went on elsewhere."""
+    before = [0, *(report["step"] for report in history)]
+    return sum(
+        (now["step"] - last) * batch / now["images_per_second"] for last, now in zip(before, history, strict=False)
+    )
+
+
+def device_of(threads: int) -> str:
+    """The device that a run learns on, in words; `threads`: of torch, 0 for all cores."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    number = threads or cores()
+    return f"{number} processor core{'s' * (number > 1)}"

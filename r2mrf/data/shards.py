@@ -6,8 +6,10 @@ rows give the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,32 +45,82 @@ VARIANTS = pa.schema(
 )
 
 _FINGERPRINT = b"r2mrf.fingerprint"
+ROW_GROUP = 64  # rows
+
+
+class Inspection(NamedTuple):
+    """`rows` of a shard that can be used as it is; None if it cannot, and `damage` then says what is wrong with it.
+
+    A shard that is not there, or was made from something else, has no damage.
+    """
+
+    rows: int | None
+    damage: str = ""
 
 
 def write(path: Path, rows: Iterable[dict], schema: pa.Schema, fingerprint: str) -> int:
-    """Write a shard, completely or not at all; return its number of rows."""
+    """Write a shard, completely or not at all, with checksums of its pages; return its number of rows."""
     table = pa.Table.from_pylist(list(rows), schema=schema.with_metadata({_FINGERPRINT: fingerprint}))
     with atomic_file(path) as temporary:
-        pq.write_table(table, temporary, compression="none", use_dictionary=False, row_group_size=64)
+        pq.write_table(
+            table,
+            temporary,
+            compression="none",
+            use_dictionary=False,
+            row_group_size=ROW_GROUP,
+            write_page_checksum=True,
+        )
     return table.num_rows
 
 
-def rows_written(shard: Path | pa.NativeFile, fingerprint: str) -> int | None:
-    """Return the number of rows of a shard with this fingerprint; None if it is missing, damaged or has another one."""
+def inspect(shard: Path | pa.NativeFile, fingerprint: str) -> Inspection:
+    """Tell whether a shard was made from exactly this and is still what was written: every row's hash is checked."""
     try:
-        found = pq.read_metadata(shard)
-        return found.num_rows if (found.metadata or {}).get(_FINGERPRINT) == fingerprint.encode() else None
-    except (OSError, pa.ArrowInvalid):
-        return None
+        with pq.ParquetFile(shard, page_checksum_verification=True) as file:
+            if (file.schema_arrow.metadata or {}).get(_FINGERPRINT) != fingerprint.encode():
+                return Inspection(None)
+            if not any(file.schema_arrow.equals(schema) for schema in (PAIRS, VARIANTS)):
+                return Inspection(None, "its columns are others")
+            rows = 0
+            for batch in file.iter_batches(ROW_GROUP):
+                for row in batch.select(["source_id", "image", "mask", "sha256"]).to_pylist():
+                    if hashlib.sha256((row["image"] or b"") + (row["mask"] or b"")).hexdigest() != row["sha256"]:
+                        return Inspection(None, f"the photo or mask of {row['source_id']} is not what was written")
+                    rows += 1
+            if rows != file.metadata.num_rows:
+                return Inspection(None, "rows are missing")
+            return Inspection(rows)
+    except FileNotFoundError:
+        return Inspection(None)
+    except (OSError, ValueError, MemoryError) as error:  # pyarrow's errors are ValueErrors
+        return Inspection(None, " ".join(str(error).split())[:200] or "it cannot be read")
+
+
+def rows_written(shard: Path | pa.NativeFile, fingerprint: str) -> int | None:
+    """Rows of a shard that was made from exactly this; None if it is missing, damaged or of another make."""
+    return inspect(shard, fingerprint).rows
 
 
 def read(folder: Path, pattern: str = "*.parquet", columns: list[str] | None = None) -> pa.Table:
     """Read all shards of a folder in the order of their names.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none, or one is damaged.
     """
     paths = sorted(folder.glob(pattern))
     if not paths:
         raise UserError(f"{folder}/{pattern}: no such files; run `dvc repro` to make them")
-    return pa.concat_tables([pq.read_table(path, columns=columns) for path in paths])
+    return pa.concat_tables([read_shard(path, columns) for path in paths])
+
+
+def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """The rows of one shard, whose pages are checked.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+    except (OSError, ValueError, MemoryError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: damaged ({why}): delete it, and run the stage that makes it again") from None

@@ -1,9 +1,9 @@
-"""Bytes -> RGB as a person sees it, or an `ImageError`. Every hostile file ends here.
+"""Decodes image files to RGB as a person sees it, or raises an `ImageError`: every hostile file ends here.
 
-Decided here, once, for training, evaluation and scoring: the file's content counts, not its suffix; EXIF
-orientation is applied; transparency lies over white; 16-bit and float greys are scaled to 8 bits; of an
-animation the first frame is taken; a damaged file is an error, never half a picture (grey filling would
-pass for defocus).
+Training, evaluation and scoring all decode here. The file's content counts, not its suffix; EXIF orientation is
+applied; transparency lies over white; deep values are scaled to 8 bits; of an animation the first frame is taken, of a
+raw file the photo that the camera has embedded. A damaged file is an error, never half a picture: grey filling would
+pass for defocus.
 """
 
 from __future__ import annotations
@@ -16,31 +16,34 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import simplejpeg
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
+from r2mrf.imaging import box_files, depth, formats, jpeg, raw_files, tiff
+from r2mrf.imaging.formats import SUFFIXES as SUFFIXES
 
 MAX_PIXELS = 178_000_000  # just below Pillow's own limit, which stays in force
 MAX_BYTES = 1 << 30
 MIN_SIDE = 8  # smaller pictures hold nothing that could be in or out of focus
+FORMATS = tuple(form.name for form in formats.FORMATS if form.package is None and form.name != "RAW")  # Pillow's names
 
-# Others are refused: some have hardly a signature (TGA), some start a program (EPS) or hide a second header (ICNS).
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-
-# Names under which such files are looked for in folders; what they hold is told by their content.
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif", ".jp2", ".ppm", ".pgm"}
+# Colour profiles and texts of PNGs may be as long as a photo's pixels; each is unpacked only up to here.
+PngImagePlugin.MAX_TEXT_CHUNK = 64 << 20
+PngImagePlugin.MAX_TEXT_MEMORY = 128 << 20
 
 REASONS = {
     "unreadable": "the file cannot be opened or read",
+    "unreachable": "its server or bucket is not there, or does not answer",
+    "not_allowed": "a list names it on a server or bucket that the command does not allow",
     "not_a_file": "a folder, pipe, device or broken link",
     "empty": "the file has no bytes",
     "not_an_image": "the bytes are no image format known here",
+    "unsupported": "an image of a kind that is not read",
     "corrupt": "the image is damaged or cut short",
     "too_large": "more pixels or bytes than allowed",
     "too_small": f"a side is shorter than {MIN_SIDE} pixels",
     "crashed": "decoding it ends the process that does it",
-    "timeout": "decoding it takes too long",
+    "timeout": "fetching or decoding it takes too long",
 }
 
 
@@ -88,7 +91,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         uint8 H×W×3, RGB, at the displayed size (EXIF orientation applied).
 
     Raises:
-        ImageError: empty, not_an_image, corrupt, too_large or too_small.
+        ImageError: empty, not_an_image, unsupported, corrupt, too_large or too_small.
     """
     return decode_reduced(data, 0, max_pixels)[0]
 
@@ -105,6 +108,7 @@ def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tup
     """
     if not data:
         raise ImageError("empty")
+    data, orientation = _photo_in(data)
     image = _open(data)
     width, height = image.size
     if width * height > max_pixels:
@@ -112,31 +116,29 @@ def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tup
     if min(width, height) < MIN_SIDE:
         raise ImageError("too_small", f"{width}×{height} pixels; each side must have {MIN_SIDE}")
     try:
-        if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-            # libjpeg only warns of damaged pixels, and Pillow keeps that to itself; here it is an error
+        if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB", "CMYK"):
             factor = max((f for f in (2, 4, 8) if least and min(width, height) >= f * least), default=1)
-            smallest = {"min_width": -(-width // factor), "min_height": -(-height // factor)} if factor > 1 else {}
-            pixels = simplejpeg.decode_jpeg(data, "RGB", **smallest)
+            pixels = _decode_jpeg(data, image.mode, factor, height, width)
         else:
-            image.load()
-            pixels = _to_rgb(image)
+            pixels = _load(image, data)
             height, width = pixels.shape[:2]  # Pillow turns TIFFs itself
-        orientation = _orientation(image)
+        orientation = orientation or _orientation(image)
         pixels = np.ascontiguousarray(_TURN[orientation](pixels))
         return pixels, (width, height) if orientation in _SIDEWAYS else (height, width)
     except MemoryError:
         raise ImageError("too_large", f"{width}×{height} pixels do not fit into memory") from None
     except Exception as error:  # decoders of damaged files raise all sorts
-        raise ImageError("corrupt", f"{REASONS['corrupt']} ({error})") from None
+        raise ImageError("corrupt", f"{REASONS['corrupt']} ({one_line(error)})") from None
 
 
 def is_turned(data: bytes) -> bool:
-    """Whether EXIF asks for an image file's pixels to be turned or mirrored when they are shown.
+    """Return whether an image file asks for its pixels to be turned or mirrored when they are shown.
 
     Raises:
-        ImageError: not_an_image, corrupt or too_large.
+        ImageError: not_an_image, unsupported, corrupt or too_large.
     """
-    return _orientation(_open(data)) != 1
+    photo, orientation = _photo_in(data)
+    return (orientation or _orientation(_open(photo))) != 1
 
 
 def load(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -175,17 +177,75 @@ def _is_no_file(path: str | Path, error: Exception) -> bool:
     return number in (errno.ENXIO, errno.ELOOP) or (number == errno.ENOENT and Path(path).is_symlink())
 
 
-def _open(data: bytes) -> Image.Image:
+def _photo_in(data: bytes) -> tuple[bytes, int | None]:
+    """Return the bytes that Pillow is to open, and the orientation where other bytes than these tell it.
+
+    Raises:
+        ImageError: unsupported, or corrupt.
+    """
+    form = formats.optional(data)
+    if form is not None and not formats.is_installed(form):
+        raise ImageError("unsupported", f"{form.name} is read with an optional package: {formats.INSTALL}")
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        if raw_files.is_raw(data):
+            return raw_files.embedded_jpeg(data)
+        box_files.check_boxes(data)
+        return data, None
+    except raw_files.NoPreview as error:
+        raise ImageError("unsupported", str(error)) from None
+    except ValueError as error:
+        raise ImageError("corrupt", f"{REASONS['corrupt']} ({one_line(error)})") from None
+
+
+def _open(data: bytes) -> Image.Image:
+    form = formats.optional(data)
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS if form is None else (form.name,))
     except UnidentifiedImageError:
-        raise ImageError("not_an_image") from None
+        raise _unknown(data, form) from None
     except Image.DecompressionBombError:
         raise ImageError("too_large", f"more than {MAX_PIXELS:,} pixels") from None
     except MemoryError:
         raise ImageError("too_large", "does not fit into memory") from None
     except Exception as error:  # a header that lies: struct, overflow, syntax errors
-        raise ImageError("corrupt", f"{REASONS['corrupt']} ({error})") from None
+        raise ImageError("corrupt", f"{REASONS['corrupt']} ({one_line(error)})") from None
+
+
+def _unknown(data: bytes, form: formats.Format | None) -> ImageError:
+    """Say what bytes are that no decoder knows."""
+    if name := formats.unread(data):
+        return ImageError("unsupported", f"{name} is not read")
+    if form is not None or box_files.brands(data):
+        return ImageError("corrupt")
+    if directories := tiff.directories(data):
+        bits, samples, floats = directories[0].values
+        bands = f"{samples} {'float ' if floats else ''}band{'s' if samples > 1 else ''}"
+        return ImageError("unsupported", f"an image of {bands}, {bits} bits each, is not read")
+    if data.startswith((b"II*\0", b"MM\0*")):
+        return ImageError("corrupt")
+    return ImageError("not_an_image")
+
+
+def _decode_jpeg(data: bytes, mode: str, factor: int, height: int, width: int) -> np.ndarray:
+    """Decode a JPEG strictly to uint8 H×W×3; Pillow does not tell of damage."""
+    if mode != "CMYK":
+        return jpeg.decode(data, "RGB", factor, height, width)
+    inverted = jpeg.decode(data, "CMYK", factor, height, width)  # as Adobe writes it, and so everyone
+    return np.asarray(Image.fromarray(255 - inverted, "CMYK").convert("RGB"))
+
+
+def _load(image: Image.Image, data: bytes) -> np.ndarray:
+    """Decode what is no JPEG to uint8 H×W×3."""
+    if image.format != "TIFF":
+        image.load()
+        return _to_rgb(image)
+    directory = next(iter(tiff.directories(data)), tiff.Directory({}))
+    deep = tiff.planar_sixteen_bit(data, directory)
+    if deep is not None:
+        turn = _TURN[_orientation(image)]
+        return turn(depth.to_eight_bits(deep, directory.top))
+    image.load()
+    return _to_rgb(image, directory.top)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -211,21 +271,11 @@ _TURN = {
 _SIDEWAYS = (5, 6, 7, 8)
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def _to_rgb(image: Image.Image, top: float | None = None) -> np.ndarray:
+    """Pixels of a loaded image as uint8 H×W×3; `top` is the value of white in deep greys, if the file names it."""
     if image.mode in ("F", "I") or image.mode.startswith("I;16"):
-        return cv2.cvtColor(_grey_to_uint8(np.asarray(image)), cv2.COLOR_GRAY2RGB)
+        return cv2.cvtColor(depth.to_eight_bits(np.asarray(image), top), cv2.COLOR_GRAY2RGB)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB"))
-
-
-def _grey_to_uint8(grey: np.ndarray) -> np.ndarray:
-    """Deep greys to 8 bits: integers by the range of 16 bits, unless none exceeds 255; floats by [0, 1]; what exceeds
-    such a range, by its own."""
-    values = np.nan_to_num(grey.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    if np.issubdtype(grey.dtype, np.integer):
-        low, high = 0.0, max(values.max(), 65535.0) if values.max() > 255 else 255.0
-    else:
-        low, high = min(values.min(), 0.0), max(values.max(), 1.0)
-    return np.rint((values - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)

@@ -69,7 +69,7 @@ def test_what_is_to_be_reached_is_held_against_the_median(bounds, reached):
 def test_pages_name_what_was_not_run(bench):
     text = page_of(bench)
     assert all(f"not run: `python -m benchmarks.{name}`" in text for name in page.BENCHMARKS)
-    assert "not run" in page_of(bench, "scale.md")
+    assert "Not measured yet" in page_of(bench, "scale.md")
 
 
 def test_a_short_run_is_none(bench):
@@ -86,7 +86,7 @@ def test_page_holds_figures_what_is_missing_and_what_missed_its_aim(bench):
     text = page_of(bench)
     assert "| import | 1.5 (1 to 2.5) | s | ≤ 1.2: **not reached** |" in text
     assert "| other | not run: no disk |" in text
-    assert "Of 1 figures that are to reach something, 0 do." in text
+    assert "1 figures have a target, and 0 reach it." in text
 
 
 def test_a_run_that_was_cut_short_says_so(bench):

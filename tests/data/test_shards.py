@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -101,6 +102,35 @@ def test_garbage_of_any_kind_is_not_done(path):
     for damaged in (b"x" * 1000, content[:-8] + b"\xff\xff\xff\x7fPAR1", content[:-300] + bytes(292) + content[-8:]):
         path.write_bytes(damaged)
         assert shards.rows_written(path, "abc") is None
+
+
+def test_a_flipped_bit_is_seen_or_changes_nothing(path):
+    shards.write(path, ROWS, shards.VARIANTS, "abc")
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    seen = 0
+    for place, bit in zip(rng.integers(len(content), size=500), rng.integers(8, size=500), strict=True):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(damaged)
+        kept = shards.inspect(path, "abc")
+        seen += kept.rows is None
+        try:
+            read = shards.read(path.parent)
+        except UserError as error:
+            assert str(path) in str(error)
+            assert kept.rows is None
+            continue
+        if kept.rows is not None:
+            assert read.to_pylist() == ROWS
+    assert seen > 400
+
+
+def test_a_hash_that_is_not_its_rows_is_damage(path):
+    rows = [ROWS[0], ROWS[1] | {"mask": b"another"}]
+    shards.write(path, rows, shards.VARIANTS, "abc")
+    found = shards.inspect(path, "abc")
+    assert found.rows is None and "mask of s1 is not what was written" in found.damage
+    assert shards.inspect(path, "of another make") == (None, "")
 
 
 def test_several_shards_are_read_in_the_order_of_their_names(tmp_path):

@@ -34,7 +34,7 @@ def maker(log: Path, broken: int | None = None):
             if seed == fault:
                 raise UserError(f"photo-{seed}.jpg: cannot be used")
             image = images.encode_png(np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8))
-            digest = hashlib.sha256(image).hexdigest()
+            digest = hashlib.sha256(image + b"m").hexdigest()
             rows.append({"source_id": f"s{seed}", "split": "train", "kind": "noise", "image": image, "sha256": digest})
         return [row | {"mask": b"m"} for row in rows]
 
@@ -77,6 +77,20 @@ def test_two_workers_go_on_and_write_the_same_bytes(built, tmp_path, monkeypatch
     assert content(folder) == content(built)
     assert sorted(log.read_text().split()) == ["part-00001", "part-00002", "part-00003"]
     assert {name: (folder / name).stat().st_mtime_ns for name in kept} == kept
+
+
+def test_a_shard_that_was_damaged_later_is_made_anew_and_named(built, tmp_path, capsys):
+    folder, log = tmp_path / "shards", tmp_path / "log"
+    shutil.copytree(built, folder)
+    path = folder / "part-00002.parquet"
+    content_of = bytearray(path.read_bytes())
+    where = content_of.index(b"\x89PNG") + 40  # in a photo: the footer, with its fingerprint, stays as it was
+    content_of[where] ^= 1
+    path.write_bytes(content_of)
+    assert build(folder, jobs(), maker(log), shards.PAIRS) == 15
+    assert content(folder) == content(built)
+    assert log.read_text().split() == ["part-00002"]
+    assert "part-00002.parquet: damaged (" in capsys.readouterr().out
 
 
 def test_finished_folder_costs_nothing(built, tmp_path):

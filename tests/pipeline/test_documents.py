@@ -3,6 +3,7 @@ are asked of the programs that they call: is there such a command, option, targe
 
 import contextlib
 import importlib.util
+import inspect
 import io
 import re
 import runpy
@@ -16,17 +17,18 @@ import click
 import pytest
 import yaml
 
-from docs import lines
 from pipelines.command.cli import main
 from pipelines.command.parser import parser
 from pipelines.library.samples import samples
+from pipelines.registry import serving
+from pipelines.report import sidecars
+from pipelines.scoring import reader
 from r2mrf import config
 from r2mrf.imaging import images
 from r2mrf.network import checkpoint
-from tests.support.documents import ROOT, blocks, commands
+from r2mrf.system import sandbox
+from tests.support.documents import DOCUMENTS, ROOT, blocks, commands
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
-DOCUMENTS += ["infra/README.md", "r2mrf/weights/lite/README.md"]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 README = [
     (block.language, text)
@@ -119,57 +121,21 @@ def test_commands_are_known(document):
             check(command.split())
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_lead_somewhere(document):
-    text = (ROOT / document).read_text()
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        path, _, heading = target.partition("#")
-        if "://" in target or (heading and not path):
-            continue
-        if linked_lines := re.fullmatch(r"L(\d+)", heading):
-            assert int(linked_lines[1]) <= len((ROOT / document).parent.joinpath(path).read_text().splitlines()), target
-            continue
-        linked = (ROOT / document).parent / path
-        assert linked.exists(), target
-        headings = re.findall(r"^#+ (.*)", linked.read_text(), re.MULTILINE) if heading else []
-        assert not heading or heading in [re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings]
-
-
-def test_design_names_every_room_and_stage():
-    text = (ROOT / "docs/design.md").read_text()
-    for package in ("r2mrf", "pipelines"):
-        rooms = {f"{file.parent.name}/" for file in (ROOT / package).glob("*/__init__.py")}
-        modules = {file.stem for file in (ROOT / package).glob("[!_]*.py")}
-        assert rooms | modules <= set(re.findall(r"`([\w/]+)`", text))
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_files_and_modules_that_are_named_exist(document):
-    """Paths below the packages, as `r2mrf/network/model.py` or `r2mrf.network.model`."""
-    text = (ROOT / document).read_text()
-    packages = "r2mrf|pipelines|tests|benchmarks|examples|infra|docs"
-    for path in re.findall(rf"(?<![\w/])((?:{packages})/[a-z][\w./-]*\w)", text):
-        assert (ROOT / path).exists(), path
-    for module in re.findall(r"\b((?:r2mrf|pipelines|benchmarks)(?:\.[a-z_0-9]+)+)\b(?!\()", text):
-        assert _is_importable(module), module
-
-
-def test_line_links_lead_to_what_they_name():
-    page = lines.PAGE
-    found = lines.LINK.findall(page.read_text())
-    assert len(found) > 20
-    for name, path, line in found:
-        first, last = lines.spans(page.parent / path)[name]
-        assert first <= int(line) <= last, f"{name} has moved: python docs/lines.py"
-
-
-def _is_importable(name: str) -> bool:
-    """Whether it is a module, or something in one."""
-    parent, _, last = name.rpartition(".")
-    with contextlib.suppress(ModuleNotFoundError):
-        if importlib.util.find_spec(name):
-            return True
-    return hasattr(importlib.import_module(parent), last)
+def test_security_states_the_limits_of_the_code():
+    text = (ROOT / "SECURITY.md").read_text()
+    memory = ((1 << 30) + reader.BYTES_A_PIXEL * images.MAX_PIXELS) / 2**30
+    tries = inspect.signature(sandbox.Guard).parameters["tries"].default
+    for row in (
+        f"| size of a photo's file | {images.MAX_BYTES:,} bytes |",
+        f"| size of a decoded photo | {images.MAX_PIXELS:,} pixels,",
+        f"| formats | {', '.join(images.FORMATS)} |",
+        f"1 GiB + {reader.BYTES_A_PIXEL} bytes per allowed pixel: {memory:.2f} GiB by default |",
+        f"| {config.Score().seconds:g} seconds (`score.seconds`), plus {sandbox.GRACE:g} for the process to end |",
+        f"| attempts at a photo that crashes or hangs, in bulk scoring | {tries} |",
+        f"| {serving.MAX_PHOTOS} photos and {serving.MAX_BYTES:,} bytes of them |",
+        f"| a sidecar that is merged | {sidecars.MAX_BYTES:,} bytes |",
+    ):
+        assert row in text, row
 
 
 def check(command: list[str]) -> None:

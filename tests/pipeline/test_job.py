@@ -13,6 +13,7 @@ from pipelines.scoring.job import Job, shares, with_engine, with_recorded_engine
 from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
 from r2mrf.engines import choose
+from r2mrf.errors import UserError
 from r2mrf.network import checkpoint
 from r2mrf.network.checkpoint import CheckpointError
 
@@ -61,6 +62,15 @@ def test_rows_go_on_with_the_first_recorded_engine_that_fits(job, tmp_path, aske
 def test_a_table_of_version_01_goes_on(job, tmp_path):
     (tmp_path / jobs.ENGINES).write_text(json.dumps({job.sha256: ["openvino", "fp32"]}))
     assert with_engine(job, tmp_path).engine == "openvino"
+
+
+@pytest.mark.parametrize(
+    "record", ["[]", "3", '"x"', '{"a": 3}', '{"a": []} x', '{"a": [["onnx"]]}', '{"a": [["onnx", 32]]}']
+)
+def test_a_damaged_record_is_named(job, tmp_path, record):
+    (tmp_path / jobs.ENGINES).write_text(record)
+    with pytest.raises(UserError, match=r"engines\.json is damaged: remove it"):
+        with_engine(job, tmp_path)
 
 
 def test_another_precision_gets_a_trial_of_its_own(job, tmp_path):

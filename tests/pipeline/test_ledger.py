@@ -23,7 +23,7 @@ OPTIONS = Score(shard_rows=3)
 
 
 def photo(name: str, size: int = 1, mtime: int = 1) -> Photo:
-    return Photo(f"/{name}", f"/{name}".encode(), -1, size, mtime)
+    return Photo(f"/{name}", f"/{name}".encode(), None, size, mtime)
 
 
 def row(path: str, blur: float | None = 0.5, contrast: float = 50.0) -> dict:

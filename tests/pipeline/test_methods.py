@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from pipelines.evaluate import evaluate
+from pipelines.evaluation.looks import looks
 from r2mrf.config import Config, load
 from r2mrf.data import shards
 from r2mrf.evaluation.baselines import MEASURES, fit
 from r2mrf.evaluation.metrics import Counts
+from r2mrf.evaluation.risk import excess_area
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
+from r2mrf.network import checkpoint
 from tests.support.model import save_tiny_model
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -68,6 +71,30 @@ def test_baselines_beside_the_network(config, capsys):
         megapixels = 96 * 96 / 1e6
         assert float(row["megapixels_a_second"]) == pytest.approx(megapixels / float(row["seconds_a_photo"]), rel=1e-3)
     assert "gradient energy" in capsys.readouterr().out
+
+
+def test_what_the_model_is_and_how_its_confidence_does(config):
+    evaluate(config)
+    model = json.loads(Path("reports/evaluate/model.json").read_text())
+    trained = checkpoint.load(Path("models/r2mrf"))
+    assert (model["model"], model["sha256"]) == (trained.name, trained.sha256)
+    assert model["parameters"] == sum(value.numel() for value in trained.network.parameters())
+    with Path("reports/evaluate/photos.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    errors, sure = (np.array([float(row[name]) for row in rows]) for name in ("mae", "confidence"))
+    figures = json.loads(Path("reports/evaluate/metrics.json").read_text())
+    assert figures["confidence_excess"] == pytest.approx(excess_area(errors, sure), rel=0.01)
+    assert Path("reports/evaluate/risk.png").is_file()
+
+
+def test_a_model_that_sees_the_test_photos_of_a_published_set_is_counted_once(config):
+    evaluate(config)
+    assert looks() == []  # rendered ones
+    real = config.model_copy(update={"data": config.data.model_copy(update={"source": "cuhk"})})
+    for _ in range(2):
+        evaluate(real)
+    (look,) = looks()
+    assert (look["source"], look["model"], look["by"]) == ("cuhk", checkpoint.load("models/r2mrf").name, "evaluate")
 
 
 def test_figures_of_a_baseline_are_those_of_its_maps(config):

@@ -58,10 +58,11 @@ def test_counts_histogram_and_failures(page):
     seen = visited(
         page,
         """return {
-      verdicts: texts("#verdicts b"), failures: texts("#failures li"), about: texts("#about")[0],
+      verdicts: texts("#verdicts b").map((n, i) => `${n} ${texts("#verdicts span:not(.bar)")[i]}`),
+      failures: texts("#failures li"), about: texts("#about")[0],
       bars: bars() };""",
     )
-    assert seen["verdicts"] == ["1", "2", "2", "0", "2"]  # sharp, partial, blurred, flat, failed
+    assert [text for text in seen["verdicts"] if text[0] != "0"] == ["1 sharp", "2 partial", "2 blurred", "2 failed"]
     assert seen["failures"] == ["1 the image is damaged or cut short", "1 the file has no bytes"]
     assert seen["bars"] == ["4 % to 6 %: 1", "30 % to 32 %: 1", "50 % to 52 %: 1", "90 % to 92 %: 1", "94 % to 96 %: 1"]
     assert "7 photos in " in seen["about"]
@@ -137,6 +138,38 @@ def test_csv_of_what_is_shown_in_its_order(page):
     assert first["path"] == str(page.parent / "photos" / "b" / 'y, "z".jpg')
     assert (first["verdict"], first["blur_fraction"], first["error"]) == ("blurred", "0.9", "")
     assert (second["verdict"], second["blur_fraction"], second["error"]) == ("failed", "", "empty: no")
+
+
+def test_accept_and_reject_by_key(page):
+    seen = visited(
+        page,
+        """
+      const point = async i => { all("tbody tr")[i].dispatchEvent(new Event("pointerover", { bubbles: true })); };
+      const choices = () => Object.fromEntries(all("tbody tr").map(row => [row.querySelector(".of-name").textContent,
+        row.querySelector(".of-choice").textContent]).filter(([, choice]) => choice));
+      const seen = {};
+      await point(0); await press("a"); await point(1); await press("x"); await point(2); await press("x");
+      await press("u"); seen.table = choices(); seen.classes = all("tbody tr").slice(0, 3).map(row => row.className);
+      await click("td .picture"); await press("u"); await press("a"); seen.large = texts("#large a")[0];
+      await press("ArrowLeft"); seen.caption = texts("#large p")[0]; await click("#large .picture");
+      seen.then = choices();
+      await set("#choices", "accepted"); seen.accepted = names(); await set("#choices", "rejected"); seen.rejected = names();
+      await set("#choices", ""); seen.undecided = names().length; await set("#choices", "all");
+      let text; URL.createObjectURL = blob => { text = blob.text(); return "blob:null/0"; };
+      await click("#csv"); seen.csv = await text;
+      seen.kept = Object.keys(localStorage).length && JSON.parse(Object.values(localStorage)[0]);
+      return seen;""",  # noqa: E501
+    )
+    assert seen["table"] == {"IMG_1.jpg": "accepted", "IMG_2.jpg": "rejected"}
+    assert ["accepted" in seen["classes"][0], "rejected" in seen["classes"][1], seen["classes"][2]] == [True, True, ""]
+    assert seen["large"] == "IMG_3.jpg"  # a decision turns to the next photo
+    assert "accepted" in seen["caption"]
+    assert seen["then"] == {"IMG_2.jpg": "accepted"}
+    assert (seen["accepted"], seen["rejected"], seen["undecided"]) == (["IMG_2.jpg"], [], 6)
+    choices = {Path(line["path"]).name: line["choice"] for line in csv.DictReader(io.StringIO(seen["csv"], newline=""))}
+    assert choices["IMG_2.jpg"] == "accepted"
+    assert set(choices.values()) == {"accepted", ""}
+    assert seen["kept"] == [[str(page.parent / "photos" / "a" / "IMG_2.jpg"), "accepted"]]
 
 
 def test_gallery_and_maps_by_button_and_key(page):

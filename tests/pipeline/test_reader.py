@@ -187,6 +187,8 @@ def test_a_photo_that_went_since_it_was_listed(tmp_path):
 
 
 def test_what_is_out_of_reach(tmp_path):
-    library = Library([str(save_photo(tmp_path / "a.jpg"))])
-    (seen,) = reader.read([Photo("memory://box/gone.jpg", b"memory://box/gone.jpg")], job_of(library))
-    assert seen.error.startswith("unreadable: ")
+    library = Library([str(save_photo(tmp_path / "a.jpg"))], Score(allow=("memory://*",)))
+    photos = [Photo(f"{name}://box/gone.jpg", f"{name}://box/gone.jpg".encode()) for name in ("memory", "s3")]
+    known, other = reader.read(photos, job_of(library))
+    assert known.error.startswith("unreadable: ")
+    assert other.error == "not_allowed: --allow s3://box permits to read from there"

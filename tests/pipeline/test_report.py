@@ -13,8 +13,7 @@ import pytest
 from PIL import Image
 
 from pipelines.library.walk import Library
-from pipelines.report import bursts, thumbnails
-from pipelines.report.bursts import Look
+from pipelines.report import thumbnails
 from pipelines.report.page import add_pictures, write_page
 from pipelines.report.scored_folder import read
 from r2mrf.imaging import images
@@ -244,68 +243,6 @@ def test_a_photo_is_never_overwritten(here, report, option):
         assert (status, len(err)) == (2, 1)
         assert "is one of the photos" in err[0]
     assert photo.read_bytes() == before
-
-
-# --- bursts ----------------------------------------------------------------------------------------------
-
-
-def found(rows: list[dict], looks: dict[str, Look | None] | None = None) -> list[list[str]]:
-    """Names in the bursts; photos whose look is not given all look the same."""
-    names = bursts.find(rows, lambda row: (looks or {}).get(Path(row["path"]).name, Look(0)))
-    return [[Path(row["path"]).name for row in burst] for burst in names]
-
-
-def test_consecutive_names_of_one_folder():
-    names = ["a/IMG_09.jpg", "a/IMG_10.jpg", "a/IMG_12.jpg", "b/IMG_11.jpg", "a/DSC_11.jpg", "a/IMG_11.png", "a/x.jpg"]
-    assert found([ok(f"/p/{name}") for name in names]) == [["IMG_09.jpg", "IMG_10.jpg"]]
-
-
-def test_the_sharpest_comes_first():
-    blurs = {"1.jpg": (0.5, 0.9), "2.jpg": (0.2, 0.4), "3.jpg": (0.2, 0.3)}  # in the middle, as a whole
-    rows = [ok(f"/p/{name}", whole, center_blur=center) for name, (center, whole) in blurs.items()]
-    assert found(rows) == [["3.jpg", "2.jpg", "1.jpg"]]
-
-
-def test_unlike_photos_of_another_size_and_failed_ones_part_a_burst():
-    rows = [ok(f"/p/{i}.jpg", i / 10) for i in range(1, 7)]
-    everyone = ["1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg", "6.jpg"]
-    assert found(rows) == [everyone]
-    assert found(rows, {"4.jpg": Look(2**32 - 1)}) == [everyone[:3], everyone[4:]]
-    assert found(rows, {"4.jpg": None}) == [everyone[:3], everyone[4:]]
-    rows[3] |= {"width": 1}
-    assert found(rows) == [everyone[:3], everyone[4:]]
-    rows[3] = failed("/p/4.jpg")
-    assert found(rows) == [everyone[:3], everyone[4:]]
-
-
-def test_times_part_a_burst_where_both_are_known(here):
-    taken = ["2026:05:01 10:00:00", "2026:05:01 10:00:02", "2026:05:01 10:00:09", "", "2026:05:01 10:00:59"]
-    rows = [ok(save_scene(here / f"{i}.jpg", 1, taken=time)) for i, time in enumerate(taken)]
-    numbers = [row["burst"] for row in pictured(here / "out", rows)]
-    assert numbers == [1, 1, 2, 2, 2]
-
-
-def test_a_burst_is_told_by_its_pictures(here):
-    seeds = [1, 1, 1, 2, 2, 3]
-    rows = [
-        ok(save_scene(here / f"IMG_{i}.jpg", seed, blur=2 * (i % 3)), blur=(i % 3) / 10) for i, seed in enumerate(seeds)
-    ]
-    rows = pictured(here / "out", rows)
-    assert [row["burst"] for row in rows] == [1, 1, 1, 2, 2, None]
-    assert [row["burst_size"] for row in rows] == [3, 3, 3, 2, 2, None]
-    assert [row["sharpest"] for row in rows] == [True, False, False, True, False, None]
-
-
-def test_pictures_are_compared_only_where_names_say_so():
-    asked = []
-    rows = [ok(f"/p/{name}") for name in ("IMG_1.jpg", "IMG_2.jpg", "IMG_7.jpg", "cat.jpg")]
-    bursts.find(rows, lambda row: asked.append(Path(row["path"]).name))
-    assert sorted(asked) == ["IMG_1.jpg", "IMG_2.jpg"]
-
-
-def test_clock_that_was_never_set(here):
-    thumbnails.make([row := ok(save_scene(here / "1.jpg", 1, taken="0000:00:00 00:00:00"))], here)
-    assert bursts.look(here / "thumbnails" / thumbnails.photo_name(row)).taken is None
 
 
 def test_damaged_thumbnail(here, report):

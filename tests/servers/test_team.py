@@ -78,5 +78,5 @@ def test_a_server_that_is_away_is_one_line(team):
         *("python", "-m", "pipelines.register"),
         status=2,
     )
-    assert said.splitlines()[-1].startswith("error: tracking server http://…@127.0.0.1:9: ")
+    assert said.splitlines()[-1].startswith("error: tracking server http://127.0.0.1:9: ")
     assert "secret" not in said

@@ -2,9 +2,10 @@
 
 function saveCsv() {
   const names = ["path", "verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "width", "height",
-    "burst", "sharpest", "error"];
+    "burst", "sharpest", "choice", "error"];
   const cells = row => [pathOf(row), row[at.verdict], row[at.blur], row[at.focus], row[at.center],
-    row[at.confidence], row[at.width], row[at.height], row[at.burst], row[at.burst] && row[at.sharpest], errorOf(row)];
+    row[at.confidence], row[at.width], row[at.height], row[at.burst], row[at.burst] && row[at.sharpest], choiceOf(row),
+    errorOf(row)];
   const quoted = cell => (/[",\r\n]/.test(cell ?? "") ? `"${cell.replaceAll('"', '""')}"` : String(cell ?? ""));
   const lines = [names, ...shown("applied").map(cells)].map(line => line.map(quoted).join(",") + "\r\n");
   const url = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
@@ -38,15 +39,43 @@ function show(place) {
   if (row[at.width]) frame.style.aspectRatio = `${row[at.width]} / ${row[at.height]}`;
   if (row[at.map]) frame.append(element("img", { src: data.thumbnails + row[at.map], alt: "", class: "map" }));
   const facts = [row[at.verdict], row[at.blur] !== null && `${percent(row[at.blur])} out of focus`, size(row),
-    burst(row).textContent && `burst ${burst(row).textContent}`, errorOf(row)];
+    burst(row).textContent && `burst ${burst(row).textContent}`, choiceOf(row), errorOf(row)];
   const caption = element("p", {}, photoName(row), " · ", facts.filter(Boolean).join(" · "));
+  by("large").className = choiceOf(row);
   by("large").replaceChildren(frame, caption);
+}
+
+// --- accept and reject: the large photo, or the one that the pointer or the focus is on --------------------------
+
+let pointed = null;
+by("photos").addEventListener("pointerover", event => { pointed = event.target.closest("tbody tr") ?? pointed; });
+
+function decide(choice) {
+  if (by("large").open) {
+    const row = large.rows[large.place];
+    keep(table.row((_, other) => other === row), choice);
+    if (large.place + 1 < large.rows.length) show(large.place + 1);
+    else show(large.place);
+    return;
+  }
+  const node = document.activeElement?.closest("#photos tbody tr") ?? pointed;
+  if (node?.isConnected && table.row(node).data()) keep(table.row(node), choice);
+}
+
+function keep(entry, choice) {
+  choose(entry.data(), choice);
+  entry.invalidate();
+  if (entry.node()) mark(entry.node(), entry.data());
+  table.draw("page");
 }
 
 const keys = {
   g: () => toggle("gallery"),
   m: () => toggle("maps"),
   "/": () => by("search").focus(),
+  a: () => decide("accepted"),
+  x: () => decide("rejected"),
+  u: () => decide(""),
   ArrowLeft: () => turn(-1),
   ArrowRight: () => turn(1),
 };
@@ -68,7 +97,7 @@ by("search").addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(() => table.search(by("search").value).draw(), 150);
 });
-for (const name of ["folder", "bursts"]) {
+for (const name of ["folder", "bursts", "choices"]) {
   by(name).addEventListener("change", () => {
     chosen[name] = by(name).value;
     if (chosen.bursts === "bursts") table.order([[columns.findIndex(column => column.title === "Burst"), "asc"]]);

@@ -4,7 +4,7 @@ import { jQuery as $ } from "itables";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = Object.fromEntries(data.fields.map((name, i) => [name, i]));
-const VERDICTS = ["sharp", "partial", "blurred", "flat", "failed"];
+const VERDICTS = data.verdicts;
 
 const by = id => document.getElementById(id);
 const percent = share => (share === null ? "" : `${(100 * share).toFixed(share > 0 && share < 0.01 ? 1 : 0)} %`);
@@ -18,6 +18,31 @@ function element(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   node.append(...children);
   return node;
+}
+
+// --- what a person decides: accepted, rejected or neither; kept in this browser --------------------------------
+
+const STORE = `r2mrf choices of ${data.root}`;
+const choices = storedChoices();
+
+function storedChoices() {
+  try {
+    return new Map(JSON.parse(localStorage.getItem(STORE) ?? "[]"));
+  } catch { // no storage here, or something else under this name
+    return new Map();
+  }
+}
+
+const choiceOf = row => choices.get(pathOf(row)) ?? "";
+
+function choose(row, choice) {
+  if (choice) choices.set(pathOf(row), choice);
+  else choices.delete(pathOf(row));
+  try {
+    localStorage.setItem(STORE, JSON.stringify([...choices]));
+  } catch { // kept until the page is closed
+    by("keys").textContent = "This browser does not keep choices: save them as CSV before you close the page.";
+  }
 }
 
 // Bytes of a name that are not UTF-8 stand in the table as \xNN.
@@ -85,6 +110,7 @@ const columns = [
   column("Size", megapixels, spanOf(size)),
   // within a burst the sharpest comes first
   column("Burst", row => (row[at.burst] ?? 1e9) + (row[at.sharpest] ? 0 : 0.5), burst),
+  column("Choice", choiceOf, row => element("span", { class: choiceOf(row) }, choiceOf(row)), { type: "string" }),
   column("Error", errorOf, row => element("bdi", {}, errorOf(row)), { ...text, visible: data.errors.some(Boolean) }),
   column("Failed", row => Number(row[at.verdict] === "failed"), () => "", { visible: false }),
 ];

@@ -1,7 +1,7 @@
 // The report page, part 2 of 3: one table of all photos, its filters and what stands above it.
 
 const BINS = 50;
-const chosen = { verdicts: new Set(), folder: "", bursts: "all" };
+const chosen = { verdicts: new Set(), folder: "", bursts: "all", choices: "all" };
 
 const table = $("#photos").DataTable({
   data: data.rows,
@@ -14,14 +14,20 @@ const table = $("#photos").DataTable({
   layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: "paging" },
   language: { info: "_START_ to _END_ of _TOTAL_", infoEmpty: "No photo", infoFiltered: "(_MAX_ in all)",
     emptyTable: "No photo", zeroRecords: "No photo is like this" },
-  createdRow: (node, row) => node.classList.toggle("failed", row[at.verdict] === "failed"),
+  createdRow: (node, row) => mark(node, row),
 });
+
+function mark(node, row) {
+  node.classList.toggle("failed", row[at.verdict] === "failed");
+  for (const choice of ["accepted", "rejected"]) node.classList.toggle(choice, choiceOf(row) === choice);
+}
 
 // --- filters -----------------------------------------------------------------------------------------------
 
 function isChosen(row) {
   if (chosen.verdicts.size && !chosen.verdicts.has(row[at.verdict])) return false;
   if (!folderOf(row).startsWith(chosen.folder)) return false;
+  if (chosen.choices !== "all" && choiceOf(row) !== chosen.choices) return false;
   if (chosen.bursts === "all") return true;
   return row[at.burst] !== null && (chosen.bursts === "bursts" || row[at.sharpest] === (chosen.bursts === "sharpest"));
 }

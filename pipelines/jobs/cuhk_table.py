@@ -1,0 +1,106 @@
+"""The table of results on CUHK's 100 test photos: what others have published, and what was measured in released/."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+RELEASED = Path("released")
+OURS = {  # workspace -> what its model was trained on
+    "cuhk_only": "R²MRF here, trained on CUHK's 604 alone",
+    "mixed": "R²MRF here, the released weights",
+}
+TEST_PHOTOS = 100
+BLANK = dict.fromkeys(
+    ("workspace", "f_max", "f_adaptive", "parameters", "gmacs", "hours", "device", "confidence_excess")
+)
+
+
+def cuhk_table(published: dict[str, dict]) -> dict:
+    """Rows from the worst MAE to the best, and what stands beside them on the page.
+
+    Args:
+        published: method -> set -> [MAE, F, IoU], as docs/published.yaml has them.
+    """
+    rows = [
+        {
+            "method": method,
+            "mae": sets["cuhk"][0],
+            "f_05": sets["cuhk"][1],
+            "iou": sets["cuhk"][2],
+            "whose": "published",
+        }
+        for method, sets in published.items()
+        if "cuhk" in sets
+    ]
+    best = {
+        "mae": min(row["mae"] for row in rows),
+        "f_05": max(row["f_05"] for row in rows),
+        "iou": max(row["iou"] for row in rows),
+    }
+    ours = [row for name in OURS if (row := _ours(name, best))]
+    rows = [BLANK | row for row in [*rows, *ours, *_classical()]]
+    return {
+        "rows": sorted(rows, key=lambda row: -row["mae"]),
+        "best": best,
+        "ours": ours,
+        "missing": [name for name in OURS if name not in {row["workspace"] for row in ours}],
+        "looks": _looks(),
+    }
+
+
+def _ours(name: str, best: dict[str, float]) -> dict | None:
+    """A model of ours, measured on the 100 photos; None if it was not."""
+    folder = RELEASED / name / "reports"
+    figures, model = _json(folder / "evaluate/metrics.json"), _json(folder / "evaluate/model.json")
+    if not (figures and model) or figures["images"] != TEST_PHOTOS:
+        return None
+    trained = _json(folder / "train/metrics.json") or {}
+    ahead = [
+        figures["mae"] < best["mae"],
+        figures["f_05"] > best["f_05"],
+        figures["iou"] > best["iou"],
+    ]
+    return {
+        "method": OURS[name],
+        "workspace": name,
+        "whose": "measured here",
+        "better_in": [figure for figure, better in zip(best, ahead, strict=True) if better],
+        "hours": trained["seconds"] / 3600 if "seconds" in trained else None,
+        "device": trained.get("device", ""),
+        "parameters": model["parameters"],
+        "gmacs": model["gmacs"],
+        "model": model["model"],
+        **{figure: figures[figure] for figure in ("mae", "f_05", "f_max", "f_adaptive", "iou")},
+        "confidence_excess": figures.get("confidence_excess"),
+    }
+
+
+def _classical() -> list[dict]:
+    """The classical measures, from the first workspace that measured them on the 100 photos."""
+    for name in OURS:
+        lines = _csv(RELEASED / name / "reports/evaluate/comparison.csv")
+        if lines and int(lines[0]["photos"]) == TEST_PHOTOS:
+            return [
+                {"method": line["method"], "whose": "classical, measured here"}
+                | {figure: float(line[figure]) for figure in ("mae", "f_05", "f_max", "f_adaptive", "iou")}
+                for line in lines[1:]
+            ]
+    return []
+
+
+def _looks() -> list[dict[str, str]]:
+    """Models that were measured on the 100 photos, in any workspace."""
+    return [line for path in sorted(RELEASED.glob("*/reports/test_looks.csv")) for line in _csv(path)]
+
+
+def _csv(path: Path) -> list[dict]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _json(path: Path) -> dict | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

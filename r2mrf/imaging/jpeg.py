@@ -1,0 +1,156 @@
+"""Strict decoding of JPEGs: torn pixels are an error, and odd bytes around sound ones are none.
+
+libjpeg only warns of damage, and of the first fault alone: a harmless oddity in the header would hide torn pixels.
+So `tidy` first rewrites what is known to be harmless, and then every warning is damage.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import simplejpeg
+
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # ends a scan's data: neither a stuffed byte nor a restart
+_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), (0xC2, 0xCA)
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 … SOF15
+_TABLES = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}  # Huffman, arithmetic, quantisation, lines, restart interval
+_EOI = b"\xff\xd9"
+
+
+def decode(data: bytes, space: str, factor: int, height: int, width: int) -> np.ndarray:
+    """Decode a JPEG, at 1/factor of its size; `space` is RGB or CMYK. Returns uint8 H×W×3 or H×W×4.
+
+    Raises:
+        ValueError: pixels are damaged or missing, or it is no JPEG.
+    """
+    smallest = {"min_height": -(-height // factor), "min_width": -(-width // factor)} if factor > 1 else {}
+    return simplejpeg.decode_jpeg(tidy(data), space, **smallest)
+
+
+def tidy(data: bytes) -> bytes:
+    """Return the same picture as a JPEG without anything that libjpeg warns of although it harms no pixel.
+
+    Left out: stray bytes between the header's segments, application data (broken ICC profiles, unknown versions) except
+    for what tells the colour space, and everything behind the picture. Mended: odd scan parameters of sequential JPEGs,
+    and a missing end marker, if the data before it is complete.
+
+    Raises:
+        ValueError: it is no JPEG, or cut short.
+    """
+    kept, place = [b"\xff\xd8"], 2
+    frame, sent = 0, dict[int, list[int]]()  # component -> bit from which each of its 64 coefficients is known
+    while True:
+        place, marker = _next_marker(data, place)
+        if marker == 0xD9:
+            return b"".join([*kept, _EOI])
+        if marker is None:
+            if frame in _PROGRESSIVE and any(any(bits) for bits in sent.values()):
+                raise ValueError("cut short: finer scans of a progressive JPEG are missing")
+            return b"".join([*kept, _EOI])
+        if marker in (0x01, 0xD8, *range(0xD0, 0xD8)):  # without a segment
+            continue
+        size = int.from_bytes(data[place : place + 2], "big")
+        body = data[place + 2 : place + size]
+        if size < 2 or len(body) != size - 2:
+            raise ValueError("cut short in its header")
+        place += size
+        if marker in _FRAMES:
+            frame = marker
+            sent = {part: [99] * 64 for part in body[6::3]}
+        if marker in _FRAMES | _TABLES:
+            kept.append(_segment(marker, body))
+        elif marker == 0xE0 and body[:5] == b"JFIF\0" and frame == 0:
+            kept[1:1] = [_segment(marker, b"JFIF\0\1\1\0\0\1\0\1\0\0")]  # whatever version, without a thumbnail
+        elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
+            kept.append(_segment(marker, body[:11] + bytes([body[11] if body[11] <= 2 else 1])))
+        elif marker == 0xDA:
+            body = _scan(body, frame, sent)
+            end = _end_of_scan(data, place)
+            kept += [_segment(marker, body), data[place:end]]
+            place = end
+
+
+def dimensions(data: bytes, start: int = 0) -> tuple[int, int] | None:
+    """Return (height, width) of the JPEG at a place in some bytes; None if none of 8 bits and 1 to 4 channels is there.
+
+    Lossless JPEGs, in which raw files keep the sensor's values, are none.
+    """
+    place = start + 2
+    while data[place : place + 1] == b"\xff" and place + 1 < len(data):
+        marker = data[place + 1]
+        if marker == 0xFF:
+            place += 1
+            continue
+        size = int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker in (0xC0, 0xC1, 0xC2):
+            body = data[place + 4 : place + 2 + size]
+            if len(body) < 9 or body[0] != 8 or body[5] not in (1, 3, 4):
+                return None
+            return int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
+        if marker in _FRAMES or marker in (0x00, 0xD8, 0xD9, 0xDA) or size < 2:
+            return None
+        place += 2 + size
+    return None
+
+
+def _next_marker(data: bytes, place: int) -> tuple[int, int | None]:
+    """Skip stray bytes: (the place behind the next marker, the marker), or (end, None) where none follows."""
+    while True:
+        place = data.find(b"\xff", place)
+        if place < 0:
+            return len(data), None
+        while data[place : place + 1] == b"\xff":
+            place += 1
+        if place >= len(data):
+            return len(data), None
+        place += 1
+        if data[place - 1]:
+            return place, data[place - 1]
+
+
+def _scan(body: bytes, frame: int, sent: dict[int, list[int]]) -> bytes:
+    """Note which coefficients a scan brings; return its header, with the parameters that a sequential one must have."""
+    count = body[0] if body else 0
+    if len(body) < 4 + 2 * count:
+        raise ValueError("cut short in the header of a scan")
+    parts, (first, last, bits) = body[1 : 1 + 2 * count : 2], body[1 + 2 * count : 4 + 2 * count]
+    if frame in _SEQUENTIAL:
+        first, last, bits = 0, 63, 0
+    for part in parts:
+        if part in sent and last < 64:
+            sent[part][first : last + 1] = [bits & 15] * (last + 1 - first)
+    return body[: 1 + 2 * count] + bytes([first, last, bits])
+
+
+def _end_of_scan(data: bytes, place: int) -> int:
+    """Return where a scan's data ends: at the next marker; without one, at the trailer or the end of the file."""
+    found = _MARKER.search(data, place)
+    if found and found.group()[-1] in {0xD9, 0xDA} | _TABLES:
+        return found.start()
+    trailer = _samsung_trailer(data)
+    if trailer is not None and place < trailer:
+        return trailer
+    if found and found.group()[-1] < 0xE0:
+        raise ValueError(f"a marker 0x{found.group()[-1]:02x} amid its pixels")
+    return found.start() if found else len(data)
+
+
+def _samsung_trailer(data: bytes) -> int | None:
+    """Return where the trailer of a Samsung phone begins, before which the end marker may be missing; None if none.
+
+    It ends with a directory (SEFH) that says how far before it each of its blocks begins, its length, and SEFT.
+    """
+    if data[-4:] != b"SEFT":
+        return None
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    if start < 0 or data[start : start + 4] != b"SEFH":
+        return None
+    count = min(int.from_bytes(data[start + 8 : start + 12], "little"), 1000)
+    entries = (data[start + 12 + 12 * i : start + 24 + 12 * i] for i in range(count))
+    back = max((int.from_bytes(entry[4:8], "little") for entry in entries), default=0)
+    return start - back if 0 <= back <= start else None
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body

@@ -1,0 +1,150 @@
+"""An address of a file, bucket or server. It may carry secrets, and none of them can be printed from it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
+
+PATTERN = r"(?i)^[a-z][a-z0-9+.-]+://"
+# Stores whose names may hold a question mark; what follows one is no query unless it signs or authenticates.
+BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "viewfs", "memory"}
+# Names of query parameters that sign, authenticate, or change with each signature.
+SIGNING = re.compile(
+    r"(?i)x-(amz|goog|ms|oss|cos|obs)-.*|.*(sig|token|key|secret|pass|pwd|auth|cred|session|hmac|jwt|policy|expires|access).*"
+    r"|s[ivretpks]|spr|srt|ss|sk[a-z]+|exp|code"
+)
+STORE_OPTIONS = {"endpoint_override", "region", "scheme", "anonymous", "allow_bucket_creation", "allow_bucket_deletion"}
+_QUERY = re.compile(r"[?#](?=[\w.~%+\[\]-]+=)")
+_ADDRESS_IN_TEXT = re.compile(r"(?i)\b[a-z][a-z0-9+.-]+://[^\s'\"<>)\]]+")
+HIDDEN = "…"
+
+
+def is_address(name: str) -> bool:
+    """Whether a source or path is an address, not a path of this machine."""
+    return re.match(PATTERN, name) is not None
+
+
+@dataclass(frozen=True, repr=False)
+class Address:
+    """SCHEME://USER@HOST/PATH?QUERY, taken apart.
+
+    `str` of it is fit to be shown: without user and query. Where a query tells files of a server apart, its hash stands
+    in its place; parameters that sign or authenticate do not count. Keys and passwords may hold any character: a user
+    part reaches up to the last @.
+
+    Attributes:
+        scheme: in small letters.
+        host: a server, with its port, or a bucket.
+        path: as it was written, without the slash that begins it.
+    """
+
+    scheme: str
+    host: str
+    path: str
+    _user: str = field(default="", compare=True)
+    _query: str = field(default="", compare=True)
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Take an address apart. Raises ValueError if it is none."""
+        if not is_address(text):
+            raise ValueError("no address")
+        scheme, _, rest = text.partition("://")
+        user = ""
+        before_slash = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        _, colon, port = before_slash.partition(":")
+        holds_key = colon and (scheme.lower() in BUCKETS or not port.isdigit())
+        if "@" in before_slash or (holds_key and "@" in rest):
+            user, _, rest = rest.rpartition("@")
+        found = _QUERY.search(rest)
+        place, query = (rest[: found.start()], rest[found.end() :]) if found else (rest, "")
+        host, _, path = place.partition("/")
+        return cls(scheme.lower(), host, path, user, query)
+
+    @property
+    def root(self) -> str:
+        """The server or bucket: SCHEME://HOST."""
+        return f"{self.scheme}://{self.host}"
+
+    @property
+    def place(self) -> str:
+        """SCHEME://HOST/PATH, without user and query."""
+        return f"{self.root}/{self.path}" if self.path else self.root
+
+    @property
+    def key(self) -> str:
+        """HOST/PATH as a store of buckets knows it: what follows a question mark belongs to it, unless it signs."""
+        return self._shown().partition("://")[2]
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether `reveal` gives more than `str` shows."""
+        return str(self) != self.reveal()
+
+    @property
+    def has_password(self) -> bool:
+        """Whether a password or a signature stands in it; a user's name alone is none."""
+        return bool(self.credentials[1]) or any(SIGNING.fullmatch(name) for name, _ in self._pairs())
+
+    @property
+    def user(self) -> str:
+        """The user part, as it was written. It may hold secrets."""
+        return self._user
+
+    @property
+    def options(self) -> str:
+        """The query, for who opens the address. It may hold secrets."""
+        return self._query
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """User and password, as they are; empty where there are none."""
+        user, _, password = self._user.partition(":")
+        return unquote(user), unquote(password)
+
+    def reveal(self) -> str:
+        """The whole address, with its secrets, for who opens it; keys are percent-encoded."""
+        user = ":".join(_encoded(part) for part in self._user.split(":", 1)) if self._user else ""
+        place = f"{self.host}/{self.path}" if self.path else self.host
+        return f"{self.scheme}://{user}{'@' if user else ''}{place}{'?' if self._query else ''}{self._query}"
+
+    def redact(self, message: str) -> str:
+        """A message without the secrets of this address, and with every other address in it fit to be shown."""
+        values = [value for name, value in self._pairs() if SIGNING.fullmatch(name)]
+        secrets = {self._user, *self._user.split(":", 1), *self.credentials, *values}
+        forms = {form for s in secrets for form in (s, unquote(s), quote(s, safe=""), quote(s))}
+        for form in sorted(forms, key=len, reverse=True):
+            if len(form) >= 3:
+                message = message.replace(form, HIDDEN)
+        return redacted(message)
+
+    def __str__(self) -> str:
+        return self._shown()
+
+    def __repr__(self) -> str:
+        return f"Address({str(self)!r})"
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Names and values of the query."""
+        split = (pair.partition("=") for pair in self._query.split("&") if pair)
+        return [(unquote(name), value) for name, _, value in split]
+
+    def _shown(self) -> str:
+        pairs = self._pairs()
+        telling = [f"{name}={value}" for name, value in pairs if not SIGNING.fullmatch(name)]
+        if self.scheme in BUCKETS:
+            is_key = len(telling) == len(pairs) > 0 and not STORE_OPTIONS & {name for name, _ in pairs}
+            return f"{self.place}?{self._query}" if is_key else self.place
+        digest = hashlib.sha256("&".join(telling).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        return f"{self.place}?{digest}" if telling else self.place
+
+
+def redacted(message: str) -> str:
+    """A message in which every address is fit to be shown."""
+    return _ADDRESS_IN_TEXT.sub(lambda found: str(Address.parse(found[0])), message)
+
+
+def _encoded(part: str) -> str:
+    return part if re.fullmatch(r"(?:[\w.~-]|%[0-9A-Fa-f]{2})*", part) else quote(part, safe="")

@@ -1,0 +1,97 @@
+"""Formats: content decides, optional packages are named where they lack, and what is not read is said by its name."""
+
+import builtins
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from r2mrf.imaging import box_files, formats, images
+from r2mrf.imaging.images import ImageError, decode
+from tests.support.picture_files import HEIC, encode, gradient, noise
+
+
+def refused(data: bytes) -> ImageError:
+    with pytest.raises(ImageError) as caught:
+        decode(data)
+    return caught.value
+
+
+def test_every_suffix_is_of_one_format():
+    suffixes = [suffix for form in formats.FORMATS for suffix in form.suffixes]
+    assert len(suffixes) == len({*suffixes}) and all(suffix == suffix.lower() for suffix in suffixes)
+    assert not formats.SUFFIXES & formats.UNREAD.keys()
+    assert images.SUFFIXES is formats.SUFFIXES
+    assert {".jfif", ".pjpeg", ".heic", ".mpo", ".avifs", ".cr3", ".jxl"} <= formats.SUFFIXES
+
+
+def test_first_frame_of_an_avif_sequence_and_of_an_mpo():
+    red, blue = (Image.new("RGB", (40, 24), colour) for colour in ("red", "blue"))
+    for form in ("AVIF", "MPO"):
+        shown = decode(encode(red, form, save_all=True, append_images=[blue], quality=95))
+        assert np.abs(shown.astype(int) - [255, 0, 0]).max() < 12
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.999])
+def test_avif_cut_short_is_refused(share):
+    data = encode(noise(200, 300), "AVIF", quality=90)
+    assert refused(data[: int(share * len(data))]).reason == "corrupt"
+
+
+def test_heic():
+    pytest.importorskip("pi_heif")
+    assert np.abs(decode(HEIC).astype(int) - gradient(64, 64)).mean() < 8
+
+
+@pytest.mark.parametrize("left", [300, 450, 535])
+def test_heic_cut_short_is_refused(left):
+    pytest.importorskip("pi_heif")
+    assert refused(HEIC[:left]).reason == "corrupt"
+
+
+def test_lengths_of_boxes_are_compared_whatever_the_decoder_says():
+    box_files.check_boxes(HEIC)
+    box_files.check_boxes(b"no boxes")
+    for left in range(40, len(HEIC) - 1, 7):
+        with pytest.raises(ValueError, match="cut short"):
+            box_files.check_boxes(HEIC[:left])
+    open_end = HEIC.replace(len(HEIC[HEIC.index(b"mdat") - 4 :]).to_bytes(4, "big") + b"mdat", b"\0\0\0\0mdat")
+    assert open_end != HEIC  # a last box up to the end tells no length: the places of the items do
+    with pytest.raises(ValueError, match="its picture ends"):
+        box_files.check_boxes(open_end[:-1])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.99, 1.0])
+def test_jpeg_xl(share):
+    pytest.importorskip("pillow_jxl")
+    data = encode(gradient(100, 160), "JXL", quality=95)
+    if share < 1:
+        assert refused(data[: int(share * len(data))]).reason == "corrupt"
+    else:
+        assert np.abs(decode(data).astype(int) - gradient(100, 160)).mean() < 4
+
+
+@pytest.mark.parametrize("data", [HEIC, b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(100)], ids=["HEIF", "JXL"])
+def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch, data):
+    real = builtins.__import__
+    monkeypatch.setattr(formats.importlib, "import_module", lambda name: real("no_such_package_" + name))
+    formats.is_installed.cache_clear()
+    error = refused(data)
+    formats.is_installed.cache_clear()
+    assert error.reason == "unsupported"
+    assert formats.INSTALL in error.detail
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"8BPS\0\1" + bytes(100), "Photoshop"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),  # would start Ghostscript
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(50), "film"),
+    ],
+)
+def test_what_is_not_read_is_said_by_its_name(data, name):
+    error = refused(data)
+    assert error.reason == "unsupported"
+    assert name in error.detail

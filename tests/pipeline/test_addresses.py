@@ -1,0 +1,175 @@
+"""Addresses: no secret of one is ever shown, and nothing that is fetched is without end."""
+
+import pickle
+import random
+import socket
+import time
+from urllib.parse import quote
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.library.ledger import Ledger
+from pipelines.library.listing import Listing
+from pipelines.library.walk import Library
+from pipelines.scoring import reader
+from pipelines.scoring.job import Job
+from pipelines.storage import addresses, http
+from pipelines.storage.addresses import Addresses
+from r2mrf.config import Score
+from r2mrf.errors import UserError
+from r2mrf.imaging.images import ImageError
+from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.system.address import Address, redacted
+from tests.support.photos import save_photo
+from tests.support.web import web_server
+
+KEY = "0123456789abcdef"
+SIGNED_BY = ("X-Amz-Signature", "X-Amz-Security-Token", "X-Goog-Signature", "sig", "token", "access_token", "Signature",
+             "AWSAccessKeyId", "secret_key", "password", "api_key", "auth", "Policy")  # fmt: skip
+
+
+def planted(seed: int) -> tuple[str, str]:
+    """An address of a photo with a secret in it, and the secret."""
+    dice = random.Random(seed)
+    secret = "".join(dice.choice("abcXYZ019/+@:%=.-_~") for _ in range(30))
+    written = quote(secret, safe="") if dice.random() < 0.4 else secret
+    scheme = dice.choice(["s3", "S3", "http", "HTTPS", "gs", "ftp"])
+    if dice.random() < 0.5:
+        return f"{scheme}://user:{written}@127.0.0.1/{seed}.jpg", secret
+    name = dice.choice(SIGNED_BY)
+    value = quote(secret, safe="")
+    return f"{scheme}://127.0.0.1/{seed}.jpg?x=1&{dice.choice([name, name.upper()])}={value}", secret
+
+
+PLANTED = [planted(seed) for seed in range(100)]
+
+
+def pieces(secret: str) -> list[str]:
+    """What of a secret must be found nowhere: its parts between marks, as far as they tell something."""
+    forms = (secret, quote(secret, safe=""), quote(secret))
+    return [part for form in forms for part in form.replace("@", "/").split("/") if len(part) >= 6]
+
+
+def assert_nowhere(secret: str, *texts: object) -> None:
+    for text in texts:
+        assert not [piece for piece in pieces(secret) if piece in str(text)], text
+
+
+@pytest.mark.parametrize(("text", "secret"), PLANTED, ids=range(100))
+def test_a_planted_secret_is_not_shown(text, secret):
+    address = Address.parse(text)
+    assert_nowhere(secret, address, repr(address), [address], address.place, address.root, address.key)
+    assert_nowhere(secret, redacted(f"GET {text} failed"), address.redact(f"no key {secret} at {text}"))
+    assert Address.parse(address.reveal()) == pickle.loads(pickle.dumps(Address.parse(address.reveal())))
+    assert address.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("s3://AKIAEXAMPLE:wJalr/XUtnSECRET@bucket/photos", "s3://bucket/photos"),
+        ("s3://A:b@c@bucket", "s3://bucket"),
+        ("postgresql://bob:PA@SSw@h:5432/db", "postgresql://h:5432/db"),
+        ("s3://photos/what?.jpg", "s3://photos/what?.jpg"),
+        ("s3://photos/me@home.jpg", "s3://photos/me@home.jpg"),
+        ("http://h:80/me@home.jpg", "http://h:80/me@home.jpg"),
+        ("sqlite:///x.db", "sqlite:///x.db"),
+    ],
+)
+def test_what_is_shown(text, shown):
+    assert str(Address.parse(text)) == shown
+
+
+def test_files_that_a_query_tells_apart_have_names_apart():
+    first, second, signed = (str(Address.parse(f"http://h/a?{q}")) for q in ("id=1", "id=2", "id=1&sig=xyzxyz"))
+    assert first != second
+    assert first == signed
+
+
+def test_a_list_with_secrets_leaves_none_and_goes_on(tmp_path, capsys):
+    """Neither in the manifest, nor in rows, nor in what is said; a run that was killed lists them again."""
+    (tmp_path / "list.txt").write_text("\n".join(text for text, _ in PLANTED))
+    options = Score(shard_rows=30)
+    ledger, library = Ledger(tmp_path / "out", KEY, options), Library([str(tmp_path / "list.txt")], options)
+    numbers = [number for wave in Listing(library, ledger, options).waves() for number in wave]
+    photos = [photo for number in numbers for photo in ledger.photos(number)]
+    assert len({photo.path for photo in photos}) == len(photos) == len(PLANTED)
+    assert sum(secret in photo.file.decode() for photo in photos for _, secret in PLANTED) > 20  # they can be opened
+    job = Job({}, "model", "hash", Preprocess(64, (0.5,) * 3, (0.5,) * 3), options, "torch", "fp32", library.addresses)
+    seen = reader.read(photos[:20], job)
+    assert {s.error.partition(":")[0] for s in seen} == {"not_allowed"}
+    files = [file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    tables = [pq.read_table(file).to_pylist() for file in (tmp_path / "out/manifest").iterdir()]
+    for _, secret in PLANTED:
+        assert_nowhere(secret, photos, seen, files, tables, capsys.readouterr())
+    later = Ledger(tmp_path / "out", KEY, options)
+    later.mend()
+    again = Listing(Library([str(tmp_path / "list.txt")], options), later, options)
+    assert sum(len(later.photos(number)) for wave in again.waves() for number in wave) == len(PLANTED)
+
+
+@pytest.mark.parametrize(("text", "secret"), PLANTED[::5], ids=range(20))
+def test_a_source_with_a_secret_that_cannot_be_read(monkeypatch, text, secret):
+    monkeypatch.setattr(http, "SILENCE", 0.5)
+    if text.lower().startswith("gs"):
+        pytest.skip("its client tries for half a minute")
+    with pytest.raises(UserError) as caught:
+        Library([text])
+    assert_nowhere(secret, caught.value, repr(caught.value))
+
+
+# --- fetching --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    photo = save_photo(tmp_path_factory.mktemp("web") / "a.jpg").read_bytes()
+    with web_server({"/a.jpg": photo}) as address:
+        yield f"http://{address}"
+
+
+def reason(places: Addresses, address: str) -> str:
+    with pytest.raises(ImageError) as caught:
+        places.read(address)
+    return caught.value.reason
+
+
+def test_a_photo_of_a_server(web):
+    assert Addresses(allowed=[web]).read(f"{web}/a.jpg?w=1")[:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize("allowed", [[], ["https://*"], ["http://127.0.0.2:*"]])
+def test_only_what_is_allowed_is_read(web, allowed):
+    assert reason(Addresses(["memory://box"], allowed), f"{web}/a.jpg") == "not_allowed"
+
+
+def test_a_redirection_leads_to_allowed_servers_only(web):
+    places = Addresses(allowed=[web])
+    assert places.read(f"{web}/to/{web}/a.jpg")[:2] == b"\xff\xd8"
+    assert reason(places, f"{web}/to/http://127.0.0.9/meta-data") == "not_allowed"
+    assert reason(places, f"{web}/to/file:///etc/passwd") in ("not_allowed", "unreadable")
+
+
+def test_fetching_ends(web, monkeypatch):
+    monkeypatch.setattr(http, "MAX_BYTES", 1 << 24)
+    monkeypatch.setattr(addresses, "DEAD_AFTER", 100)
+    places, began = Addresses(allowed=[web], seconds=1), time.monotonic()
+    assert reason(places, f"{web}/endless") == "too_large"
+    assert reason(places, f"{web}/drip") == "timeout"
+    assert reason(places, f"{web}/silent") == "unreachable"
+    assert reason(places, f"{web}/short") == "unreadable"
+    assert reason(places, f"{web}/gone.jpg") == "unreadable"
+    assert time.monotonic() - began < 15
+
+
+def test_a_server_that_is_dead_is_left_alone(web):
+    gate = socket.socket()
+    gate.bind(("127.0.0.1", 0))  # and nobody listens
+    dead = f"http://127.0.0.1:{gate.getsockname()[1]}"
+    places = Addresses(allowed=["http://*"])
+    assert [reason(places, f"{dead}/{i}.jpg") for i in range(4)] == ["unreachable"] * 4
+    with pytest.raises(ImageError, match="did not answer, 3 times in a row"):
+        places.read(f"{dead}/5.jpg")
+    assert places.read(f"{web}/a.jpg")
+    gate.close()

@@ -1,0 +1,63 @@
+"""A web server of the tests' own, on loopback, some of whose pages never end."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@contextmanager
+def web_server(files: dict[str, bytes]) -> Iterator[str]:
+    """host:port of a server with these files, by path, and with
+
+    /endless: bytes without end and without a length; /drip: a byte a tenth of a second; /silent: no answer;
+    /to/URL: a redirection there; /short: ends early.
+    """
+    end = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            if path == "/silent":
+                end.wait(60)
+            elif path.startswith("/to/"):
+                self.send_response(302)
+                self.send_header("Location", path.removeprefix("/to/"))
+                self.end_headers()
+            elif path in ("/endless", "/drip", "/short"):
+                self.send_response(200)
+                if path == "/short":
+                    self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self._send(path)
+            else:
+                data = files.get(path)
+                self.send_response(404 if data is None else 200)
+                self.send_header("Content-Length", str(len(data or b"")))
+                self.end_headers()
+                self.wfile.write(data or b"")
+
+        def _send(self, path: str) -> None:
+            if path == "/short":
+                self.wfile.write(b"1")
+                return
+            try:
+                while not end.is_set():
+                    self.wfile.write(bytes(1 << 20) if path == "/endless" else b"1")
+                    time.sleep(0 if path == "/endless" else 0.1)
+            except OSError:  # the client has gone
+                pass
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        end.set()
+        server.shutdown()
+        server.server_close()
