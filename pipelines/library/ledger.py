@@ -27,7 +27,7 @@ from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.prediction.focus import verdict
+from r2mrf.prediction.record import limits_of
 
 LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
 T = TypeVar("T")
@@ -172,12 +172,11 @@ class Ledger:
         return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
 
     def _limits(self) -> bytes:
-        return f"{self.options.sharp_below!r} {self.options.blurred_above!r}".encode()
+        return repr(limits_of(self.options)).encode()
 
     def _judged(self, table: pa.Table) -> pa.Table:
-        limits = self.options.sharp_below, self.options.blurred_above
-        rows = zip(*(table[name].to_pylist() for name in ("status", "blur_fraction", "contrast")), strict=True)
-        verdicts = [verdict(blur, contrast, *limits) if status == "ok" else None for status, blur, contrast in rows]
+        limits = limits_of(self.options)
+        verdicts = [limits.verdict(row) if row["status"] == "ok" else None for row in table.to_pylist()]
         return table.set_column(SCORES.get_field_index("verdict"), "verdict", pa.array(verdicts, pa.string()))
 
     def _numbers(self, folder: Path) -> list[int]:

@@ -20,6 +20,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
 from r2mrf.config import Score
+from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint
@@ -35,7 +36,9 @@ class DefocusModel(PythonModel):
     """Scores a table with a column `image` (encoded bytes); returns a table of records, one row a photo.
 
     With the parameter `map`, a column `map` is added: base64 of an 8-bit PNG of the photo's displayed size, white =
-    defocused. A photo that cannot be used is a row with status "failed" and the reason in `error`.
+    defocused, at the size that the parameter `view` gives: whole, a number of pixels, or full. The parameter `detail`
+    adds the columns of `record.DETAIL`. A photo that cannot be used is a row with status "failed" and the reason in
+    `error`.
     """
 
     def load_context(self, context) -> None:
@@ -56,14 +59,24 @@ class DefocusModel(PythonModel):
         rows = []
         for data in photos:
             with self.one_at_a_time:
-                rows.append(self._row(data, bool(params and params.get("map"))))
+                rows.append(self._row(data, **(params or {})))
         return pd.DataFrame(rows, dtype=object)  # so that what is unknown is null in JSON, not NaN, which is none
 
-    def _row(self, data: bytes | str, with_map: bool) -> dict:
-        row, defocus = record_and_map(self.predictor, _file(data), Score())
-        if with_map:
-            row["map"] = None if defocus is None else self._png(defocus, row["height"], row["width"])
+    def _row(self, data: bytes | str, map: bool = False, view: str = "whole", detail: bool = False) -> dict:
+        content = _file(data)
+        row, defocus = record_and_map(self.predictor, content, Score(detail=detail))
+        if map:
+            row["map"] = None if defocus is None else self._map(content, defocus, row, view)
         return row
+
+    def _map(self, content: bytes, defocus: np.ndarray, row: dict, view: str) -> str:
+        if view == "whole":
+            return self._png(defocus, row["height"], row["width"])
+        try:
+            large = self.predictor(images.decode(content), view)
+        except UserError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
+        return self._png(large, row["height"], row["width"])
 
     def _png(self, defocus: np.ndarray, height: int, width: int) -> str:
         pixels = to_uint8(self.predictor.preprocess.expand(defocus, height, width))

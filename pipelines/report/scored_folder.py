@@ -11,26 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.library.columns import SCORES
-from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.prediction.focus import verdict
+from r2mrf.prediction.focus import Limits
+from r2mrf.prediction.record import DETAIL
 
-DEFAULT = {name: Score.model_fields[name].default for name in ("sharp_below", "blurred_above")}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Of blur_fraction, 0 … 1: below the first a photo is sharp, above the second blurred."""
-
-    sharp_below: float
-    blurred_above: float
-
-    def __post_init__(self):
-        if not 0 <= self.sharp_below < self.blurred_above <= 1:
-            raise UserError(
-                f"sharp below {self.sharp_below:g} and blurred above {self.blurred_above:g}: "
-                "give limits from 0 to 1, the first smaller than the second"
-            )
+LATER = set(DETAIL)  # columns that folders scored by version 0.1 lack: null there
 
 
 @dataclass(frozen=True)
@@ -43,24 +28,24 @@ class Scored:
     rows: list[dict]
 
 
-def read(folder: Path, sharp_below: float | None = None, blurred_above: float | None = None) -> Scored:
-    """Rows of the run that summary.json names, with verdicts by these limits, or by those of the run.
+def read(folder: Path, **given: float | None) -> Scored:
+    """Return the rows of the run that summary.json names, with verdicts by other limits than the run's where given.
 
-    The network is not needed: verdicts follow from two columns.
+    The network is not needed: verdicts follow from columns of the table. `given`: fields of `focus.Limits`.
 
     Raises:
         UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
     """
     summary = _summary(folder / "summary.json")
-    given = {"sharp_below": sharp_below, "blurred_above": blurred_above}
-    limits = Limits(**{name: summary.get(name, DEFAULT[name]) if x is None else x for name, x in given.items()})
+    of_run = {name: summary[name] for name in Limits.__dataclass_fields__ if name in summary}
+    limits = Limits(**of_run | {name: value for name, value in given.items() if value is not None})
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
     rows = [row for file in files for row in _shard(file).to_pylist()]
     if not rows:
         raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
     for row in rows:
         if row["status"] == "ok":
-            row["verdict"] = verdict(row["blur_fraction"], row["contrast"], limits.sharp_below, limits.blurred_above)
+            row["verdict"] = limits.verdict(row)
     return Scored(folder, summary, limits, sorted(rows, key=lambda row: row["path"]))
 
 
@@ -82,6 +67,8 @@ def _shard(file: Path) -> pa.Table:
         table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
+    for name in sorted(LATER - set(table.column_names)):
+        table = table.append_column(SCORES.field(name), pa.nulls(len(table), SCORES.field(name).type))
     if missing := set(SCORES.names) - set(table.column_names):
         raise UserError(f"{file}: has no {', '.join(sorted(missing))}; another version wrote it: score again")
     return table.select(SCORES.names)

@@ -14,6 +14,7 @@ from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
 from r2mrf.engines.runtimes import RUNTIMES, Engine
 from r2mrf.errors import UserError
+from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction import record
 from r2mrf.system.fingerprint import fingerprint
@@ -34,6 +35,7 @@ class Job:
         model, sha256: name (of a registered model, models:/NAME/VERSION) and content hash, as the rows hold them.
         engine, precision: what runs the network, the same for all rows.
         addresses: how files at addresses are reached.
+        blur_scale: of the model, for `detail`.
         graph: the network as ONNX, once `prepared` for an engine that runs it, so that no worker has to write it.
     """
 
@@ -45,6 +47,7 @@ class Job:
     engine: str
     precision: str
     addresses: Addresses
+    blur_scale: BlurScale = UNMEASURED
     graph: bytes = field(default=b"", repr=False)
 
     @classmethod
@@ -65,12 +68,13 @@ class Job:
         choose.check(loaded)
         model = registered.uri if registered else loaded.name
         how = options.engine, options.precision
-        return cls(files, model, loaded.sha256, loaded.preprocess, options, *how, addresses)
+        return cls(files, model, loaded.sha256, loaded.preprocess, options, *how, addresses, loaded.blur_scale)
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits over everything that changes a number in a row. They stand in the names of the shards."""
-        options = self.options.max_pixels, self.options.maps
+        detail = self.blur_scale.to_dict() if self.options.detail else None
+        options = self.options.max_pixels, self.options.maps, detail
         return fingerprint(self.sha256, record.VERSION, self.engine, self.precision, *options)[:16]
 
     def checkpoint(self) -> Checkpoint:

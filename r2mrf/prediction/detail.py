@@ -131,9 +131,9 @@ def _most_detailed(rgb: np.ndarray) -> list[tuple[int, int]]:
     """Return the middles, (y, x), of places with most fine detail that do not overlap, the most detailed first."""
     height, width = rgb.shape[:2]
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    edges = np.abs(cv2.Laplacian(cv2.GaussianBlur(grey, (3, 3), 0), cv2.CV_16S)).astype(np.uint16)
+    edges = cv2.convertScaleAbs(cv2.Laplacian(cv2.GaussianBlur(grey, (3, 3), 0), cv2.CV_16S))
     cells = max(height // CELL, 1), max(width // CELL, 1)
-    detail = resize(np.minimum(edges, 255).astype(np.uint8), *cells).astype(np.float32)
+    detail = resize(edges, *cells).astype(np.float32)
     tall, wide = (max(round(side / CELL), 1) for side in _sides(height, width))
     found = []
     mean = cv2.blur(detail, (wide, tall), borderType=cv2.BORDER_REFLECT)

@@ -2,16 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
 
-VERDICTS = ("sharp", "partial", "blurred", "flat")
+from r2mrf.errors import UserError
 
+VERDICTS = ("sharp", "soft", "partial", "blurred", "flat", "small")
+
+SMALLEST = 64  # pixels: a photo with a shorter side is too small to judge
 # A photo whose grey levels hardly vary anywhere says nothing about focus: sky, wall, fog, lens cap.
 FLAT_CONTRAST = 2.0  # largest local standard deviation, grey levels of 255, that still counts as flat
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits that verdicts are given by; others can be applied later without running the network again.
+
+    Attributes:
+        sharp_below, blurred_above: of blur_fraction, 0 … 1: below the first a photo is sharp, above the second blurred.
+        soft_above: of sharpest_radius, pixels: a photo that would be sharp or partial, and whose sharpest place is
+            blurred by more, is soft. None, or no sharpest_radius known: no photo is.
+
+    Raises:
+        UserError: they are not in order, or out of range.
+    """
+
+    sharp_below: float = 0.15
+    blurred_above: float = 0.85
+    soft_above: float | None = None
+
+    def __post_init__(self):
+        if not 0 <= self.sharp_below < self.blurred_above <= 1:
+            raise UserError(
+                f"sharp below {self.sharp_below:g} and blurred above {self.blurred_above:g}: "
+                "give limits from 0 to 1, the first smaller than the second"
+            )
+        if self.soft_above is not None and not self.soft_above >= 0:
+            raise UserError(f"soft above {self.soft_above:g}: give a radius in pixels, 0 or more")
+
+    def verdict(self, row: Mapping[str, Any]) -> str:
+        """Return one of `VERDICTS` for a row with `width`, `height`, `contrast` and `blur_fraction`.
+
+        Where the sharpest place was looked for, its box is known; a `sharpest_radius` of None is then a large one.
+        """
+        if min(row["width"], row["height"]) < SMALLEST:
+            return "small"
+        if row["contrast"] <= FLAT_CONTRAST:
+            return "flat"
+        if row["blur_fraction"] > self.blurred_above:
+            return "blurred"
+        if self.soft_above is not None and row.get("sharpest_x1") is not None:
+            radius = row["sharpest_radius"]
+            if radius is None or radius > self.soft_above:
+                return "soft"
+        return "sharp" if row["blur_fraction"] < self.sharp_below else "partial"
 
 
 @dataclass(frozen=True)
@@ -34,8 +83,7 @@ def describe(
     size: tuple[int, int],
     confidence: float,
     contrast: float,
-    sharp_below: float,
-    blurred_above: float,
+    limits: Limits,
 ) -> Focus:
     """Sum up a map.
 
@@ -43,7 +91,7 @@ def describe(
         defocus: float32 h×w in [0, 1], 1 = defocused; at the photo's size or smaller.
         size: (height, width) of the photo, to which the box of the focus is scaled.
         confidence, contrast: see `analyser.certainty` and `local_contrast`.
-        sharp_below, blurred_above: limits of blur_fraction for the verdict.
+        limits: of the verdict.
     """
     blurred = defocus >= 0.5
     blur_fraction = float(blurred.mean())
@@ -58,17 +106,10 @@ def describe(
         focus_y1=-(-y1 * height // h),
         center_blur=_center_mean(blurred),
         confidence=confidence,
-        verdict=verdict(blur_fraction, contrast, sharp_below, blurred_above),
+        verdict=limits.verdict(
+            {"width": width, "height": height, "contrast": contrast, "blur_fraction": blur_fraction}
+        ),
     )
-
-
-def verdict(blur_fraction: float, contrast: float, sharp_below: float, blurred_above: float) -> str:
-    """Return one of `VERDICTS`. Other limits can be applied later without running the network again."""
-    if contrast <= FLAT_CONTRAST:
-        return "flat"
-    if blur_fraction < sharp_below:
-        return "sharp"
-    return "blurred" if blur_fraction > blurred_above else "partial"
 
 
 def local_contrast(rgb: np.ndarray) -> float:

@@ -3,13 +3,20 @@
 import numpy as np
 import pytest
 
+from r2mrf.errors import UserError
 from r2mrf.prediction.analyser import certainty
-from r2mrf.prediction.focus import FLAT_CONTRAST, Focus, describe, local_contrast, verdict
+from r2mrf.prediction.focus import FLAT_CONTRAST, Focus, Limits, describe, local_contrast
+
+LIMITS = Limits()
+
+
+def verdict(fraction: float, contrast: float = 50.0, limits: Limits = LIMITS, **others: object) -> str:
+    return limits.verdict({"width": 640, "height": 480, "contrast": contrast, "blur_fraction": fraction} | others)
 
 
 def described(defocus, size=None, **options) -> Focus:
     defocus = np.asarray(defocus, np.float32)
-    options = {"confidence": 0.9, "contrast": 50.0, "sharp_below": 0.15, "blurred_above": 0.85} | options
+    options = {"confidence": 0.9, "contrast": 50.0, "limits": LIMITS} | options
     return describe(defocus, size or defocus.shape, **options)
 
 
@@ -22,17 +29,38 @@ def box(focus: Focus) -> tuple[int, int, int, int]:
     [(0.0, "sharp"), (0.149, "sharp"), (0.15, "partial"), (0.85, "partial"), (0.851, "blurred"), (1.0, "blurred")],
 )
 def test_verdict_by_fraction(fraction, expected):
-    assert verdict(fraction, 50.0, 0.15, 0.85) == expected
+    assert verdict(fraction) == expected
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
 def test_verdict_without_contrast_is_flat(fraction):
-    assert verdict(fraction, FLAT_CONTRAST, 0.15, 0.85) == "flat"
-    assert verdict(fraction, FLAT_CONTRAST + 0.1, 0.15, 0.85) != "flat"
+    assert verdict(fraction, FLAT_CONTRAST) == "flat"
+    assert verdict(fraction, FLAT_CONTRAST + 0.1) != "flat"
+
+
+@pytest.mark.parametrize(("size", "expected"), [((64, 64), "sharp"), ((63, 640), "small"), ((640, 63), "small")])
+def test_a_photo_with_a_side_below_64_pixels_is_small(size, expected):
+    assert verdict(0.0, width=size[0], height=size[1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("fraction", "radius", "expected"),
+    [(0.0, 1.5, "sharp"), (0.0, 2.5, "soft"), (0.5, 2.5, "soft"), (0.0, None, "soft"), (0.9, 2.5, "blurred")],
+)
+def test_a_photo_whose_sharpest_place_is_too_blurred_is_soft(fraction, radius, expected):
+    assert verdict(fraction, limits=Limits(soft_above=2.0), sharpest_radius=radius, sharpest_x1=9) == expected
+    assert verdict(fraction, limits=Limits(soft_above=2.0)) != "soft"  # it was not looked for
+    assert verdict(fraction, sharpest_radius=radius, sharpest_x1=9) != "soft"  # without a limit none is
+
+
+@pytest.mark.parametrize("limits", [{"sharp_below": 0.9}, {"blurred_above": 1.1}, {"soft_above": -1.0}])
+def test_limits_out_of_order_are_refused(limits):
+    with pytest.raises(UserError, match="give"):
+        Limits(**limits)
 
 
 def test_all_blurred():
-    focus = described(np.ones((6, 8)))
+    focus = described(np.ones((6, 8)), size=(600, 800))
     assert box(focus) == (0, 0, 0, 0)
     assert (focus.blur_fraction, focus.focus_area) == (1, 0)
     assert focus.center_blur == pytest.approx(1)
@@ -40,8 +68,8 @@ def test_all_blurred():
 
 
 def test_all_sharp():
-    focus = described(np.zeros((6, 8)), size=(60, 81))
-    assert box(focus) == (0, 0, 81, 60)
+    focus = described(np.zeros((6, 8)), size=(66, 81))
+    assert box(focus) == (0, 0, 81, 66)
     assert (focus.blur_fraction, focus.focus_area, focus.center_blur) == (0, 1, 0)
     assert focus.verdict == "sharp"
 
@@ -55,8 +83,8 @@ def test_box_of_the_largest_region_scaled_to_the_photo():
     defocus[0, 0:2] = 0  # 2 pixels
     defocus[2:4, 3:6] = 0  # 6 pixels: rows 2–3, columns 3–5
     assert box(described(defocus)) == (3, 2, 6, 4)
-    focus = described(defocus, size=(60, 80))  # ten times as large
-    assert box(focus) == (30, 20, 60, 40)
+    focus = described(defocus, size=(600, 800))  # a hundred times as large
+    assert box(focus) == (300, 200, 600, 400)
     assert focus.focus_area == 6 / 48
     assert focus.blur_fraction == 40 / 48
     assert focus.verdict == "partial"
@@ -120,4 +148,4 @@ def test_slow_gradient_is_flat():
     # a sky: 16 grey levels over the whole height; each tile spans 2 of them, standard deviation 0.5
     sky = np.repeat(np.arange(16, dtype=np.uint8), 8)[:, None, None] + np.zeros((128, 128, 3), np.uint8)
     assert local_contrast(sky) == pytest.approx(0.5)
-    assert verdict(0.9, local_contrast(sky), 0.15, 0.85) == "flat"
+    assert verdict(0.9, local_contrast(sky)) == "flat"

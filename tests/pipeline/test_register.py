@@ -29,6 +29,7 @@ from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint
 from r2mrf.network.checkpoint import CheckpointError
 from r2mrf.prediction.predictor import Predictor
+from r2mrf.prediction.record import DETAIL
 from tests.support.imports import ROOT, imported_at_all
 from tests.support.model import save_tiny_model
 
@@ -286,12 +287,14 @@ def _own_code() -> Iterator[None]:
 def test_signature_and_example(team):
     info = mlflow.models.get_model_info("models:/r2mrf/1")
     assert info.signature.inputs.input_names() == ["image"]
-    assert info.signature.params.to_dict()[0]["name"] == "map"
+    assert [param["name"] for param in info.signature.params.to_dict()] == ["map", "view", "detail"]
     model = mlflow.pyfunc.load_model("models:/r2mrf/1")
     answer = model.predict(model.input_example)
-    optional = {"map"}
+    optional = {"map", *DETAIL}
     assert set(answer.columns) == set(info.signature.outputs.input_names()) - optional
     assert answer["status"].tolist() == ["ok"]
+    more = model.predict(model.input_example, params={"detail": True, "map": True, "view": "full"})
+    assert set(more.columns) == set(info.signature.outputs.input_names())
     assert answer["content_sha256"].tolist() == [hashlib.sha256(model.input_example["image"][0]).hexdigest()]
     # some of MLflow's JSON forms leave base64 as it is
     text = base64.b64encode(model.input_example["image"][0])
