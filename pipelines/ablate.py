@@ -19,7 +19,7 @@ import argparse
 from pipelines.evaluation import ablation_table, looks
 from pipelines.evaluation.ablation_rows import Row, rows
 from pipelines.evaluation.held_out import name_of
-from pipelines.evaluation.measured_rows import keep, measured, training_images
+from pipelines.evaluation.measured_rows import keep, key_of, measured, training_images
 from pipelines.project.folders import REPORTS, with_tuned_steps
 from pipelines.project.stage import run
 from r2mrf.config import Config
@@ -43,7 +43,7 @@ def ablate(config: Config, named: list[str] | None = None, threads: int = 0, tes
     every = rows(config)
     chosen = _chosen(every, named or [])
     data = name_of(training_images())
-    keys = {row.name: row.key(config, data) for row in every}
+    keys = {row.name: key_of(row, config, data, measured()) for row in every}
     if test:
         _test(config, chosen or every, keys)
     reasons = {} if test else _train(config, chosen, every, keys, threads)

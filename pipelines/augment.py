@@ -23,7 +23,7 @@ from r2mrf.system.fingerprint import fingerprint, of_code, of_files
 
 
 def augment(config: Config) -> None:
-    """The stage: variants of all training pairs, and their card."""
+    """Make the variants of all training pairs, and their card."""
     pairs = folder(PREPARED)
     if not list(pairs.local_copy().glob("train-*.parquet")):
         raise UserError(f"{PREPARED} holds no training pairs: run `dvc repro prepare` first")

@@ -83,7 +83,7 @@ def _thresholds(curve: tuple[np.ndarray, np.ndarray, np.ndarray]) -> list[dict]:
 
 
 def _facts(trained: Checkpoint) -> dict:
-    """What the model is: its name, size, cost, and how it was trained."""
+    """Name, size and cost of the model, and how it was trained."""
     cost = cost_of(trained.model)
     size = {"parameters": cost.parameters, "gmacs": round(cost.macs / 1e9, 4)}
     return {"model": trained.name, "sha256": trained.sha256} | size | {"training": trained.training}

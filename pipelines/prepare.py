@@ -22,7 +22,7 @@ PAIRS_PER_SHARD = 32
 
 
 def prepare(config: Config) -> None:
-    """The stage: pairs of the source that `data.source` names, and their card.
+    """Make the pairs of the source that `data.source` names, and their card.
 
     Raises:
         UserError: the source cannot be used, or leaves training or testing without pairs.

@@ -51,7 +51,7 @@ def train(config: Config) -> None:
 
 
 def _is_done(config: Config, key: str) -> bool:
-    """Whether the model that is there is the one that this run would make."""
+    """Tell whether the model that is there is the one that this run would make."""
     try:
         return not config.storage and checkpoint.load(local_copy(MODEL)).training.get("fingerprint") == key
     except UserError:

@@ -30,7 +30,7 @@ FIGURES = ("val_f_05", "val_mae", "loss")
 
 
 def tune(config: Config) -> None:
-    """The stage: all trials, or what is left of them; leaves the choice, its table, and no states."""
+    """Run all trials, or what is left of them; leave the choice, its table, and no states."""
     config = with_resolved_precision(config)
     pairs = shards.read(local_copy(AUGMENTED), columns=["source_id", "variant"])
     split(pairs, config.tune.validation, config.seed)  # refused here, before Ray starts
@@ -79,12 +79,12 @@ def row(config: Config, name: str, values: dict, end: dict) -> dict:
 
 
 def _is_own(config: Config, entry: dict) -> bool:
-    """Whether nothing but T differs from the profile."""
+    """Tell whether nothing but T differs from the profile."""
     return all(entry[name] == getattr(config.model, name) for name in SEARCHED[1:])
 
 
 def choose(rows: list[dict], tolerance: float) -> dict:
-    """Of the trials that trained to the end, the smallest T whose F is within the tolerance of the best.
+    """Choose the smallest T whose F is within the tolerance of the best, among the trials that trained to the end.
 
     Raises:
         UserError: none trained to the end.

@@ -88,12 +88,14 @@ def evaluate(options: argparse.Namespace) -> int:
     from pipelines.evaluation.saved_maps import compare
     from pipelines.project.tables import write_json
 
-    counts, failures = compare(options.maps, options.masks, options.mask_white, options.map_white)
-    summary = counts.summary()
+    result = compare(options.maps, options.masks, options.mask_white, options.map_white, options.mask_values)
+    summary = result.counts.summary()
     write_json(options.json, summary)
     for name, value in summary.items():
         print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
-    return list_failures(failures, len(failures))
+    for line in result.remark_lines():
+        print(f"note: {line}", file=sys.stderr)
+    return list_failures(result.failures, len(result.failures))
 
 
 COMMANDS = {"map": map_photos, "score": score, "report": report, "evaluate": evaluate, "export": export_model}

@@ -199,6 +199,10 @@ def parser() -> argparse.ArgumentParser:
             f"--{side}-white", choices=("defocus", "focus"), default="defocus",
             help=f"what white means in the {side}s (default: defocus)",
         )  # fmt: skip
+    judging.add_argument(
+        "--mask-values", type=_two_values, metavar="BLACK,WHITE",
+        help="what means black and white in the masks, as in 0,1 (default: found out where it is certain)",
+    )  # fmt: skip
     path(judging, "--json", required=True, metavar="FILE", help="where the figures go")
 
     exporting = command("export", "the model as a graph for other programs", EXPORT)
@@ -206,6 +210,19 @@ def parser() -> argparse.ArgumentParser:
     path(exporting, "-o", "--out", required=True, metavar="DIR", help="a new folder, or an earlier export")
     model(exporting)
     return top
+
+
+def _two_values(text: str) -> tuple[int, int]:
+    black, comma, white = text.partition(",")
+    if not (
+        comma
+        and black.isdecimal()
+        and white.isdecimal()
+        and int(black) != int(white)
+        and max(int(black), int(white)) < 256
+    ):
+        raise argparse.ArgumentTypeError(f"{text!r}: give two different numbers from 0 to 255, as in 0,1")
+    return int(black), int(white)
 
 
 def _address(text: str) -> str:

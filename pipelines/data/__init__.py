@@ -1,1 +1,1 @@
-"""What `prepare` and `augment` build: add a source of pairs here."""
+"""Building the data of `prepare` and `augment`: add a source of pairs here."""

@@ -95,7 +95,7 @@ def _rows_in(store: Store, job: Job) -> int | None:
 
 
 def _run(todo: list[Job], address: str, rows: Callable, schema: pa.Schema) -> Iterator[dict]:
-    """Of each job as it ends: the number of rows made, and the error if there was one."""
+    """Yield, for each job as it ends, the number of rows made, and the error if there was one."""
 
     def write(task: dict) -> dict:
         import cv2

@@ -64,7 +64,7 @@ class Index:
         return max(copies, key=lambda copy: copy.correlation, default=None)
 
     def candidates(self, photo: np.ndarray) -> list[Copy]:
-        """What the features propose, whether or not the pixels agree: for people to look at."""
+        """Return what the features propose, whether or not the pixels agree: for people to look at."""
         grey = _grey(photo)
         found = [self._best(grey, False), self._best(np.ascontiguousarray(grey[:, ::-1]), True)]
         return [copy for copy in found if copy]

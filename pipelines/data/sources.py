@@ -1,4 +1,4 @@
-"""What `prepare` can be given: rendered scenes, defocus rendered into sharp photographs, published data sets."""
+"""Sources of pairs for `prepare`: rendered scenes, defocus rendered into sharp photographs, published data sets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IMAGES, MASKS = "image", "mask"  # folders of what `python -m pipelines.jobs.lab
 
 @dataclass(frozen=True)
 class Source:
-    """What there is to prepare.
+    """The pairs that there are to prepare.
 
     `items`: one a pair, JSON-able, with at least its `split`; `row`: item -> row of `shards.PAIRS`, runs on any
     machine; `rules`: what a row depends on beside its item, JSON-able.
@@ -109,14 +109,14 @@ def left_out() -> set[str]:
 
 
 def sharp_sides(found: list[Sharp], data: Data, seed: int) -> dict[str, list[Sharp]]:
-    """Those of the photos `found` that are sharp enough to render defocus into, by split: `train` and `test`."""
+    """Split the photos that are sharp enough to render defocus into between `train` and `test`."""
     kept = _sharp_ones(found)
     print(f"{data.root}: {len(kept)} of {len(found)} photos are sharp enough to render defocus into", file=sys.stderr)
     return dict(zip(("train", "test"), split_groups(kept, data.test / (data.train + data.test), seed), strict=True))
 
 
 def _sharp_ones(found: list[Sharp]) -> list[Sharp]:
-    """Those that defocus may be rendered into; all photos that cannot be read are named at once."""
+    """Keep the photos that defocus may be rendered into; raise one error that names all that cannot be read."""
     problems: list[str] = []
 
     def good(source: Sharp) -> bool:

@@ -32,7 +32,7 @@ class Row:
 
     @property
     def needs_gpu(self) -> bool:
-        """Whether it is of the profile that is too much for processors."""
+        """True for rows of the profile that is too large for processors."""
         return self.profile == "paper"
 
     @property

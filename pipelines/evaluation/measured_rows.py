@@ -1,14 +1,18 @@
-"""What was measured of the ablation's rows, by data and parameters; says the commit, and depends on no code."""
+"""Measured rows of the ablation: kept with data, parameters and commit, and found again by data and parameters."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pyarrow as pa
 
+from pipelines.evaluation.ablation_rows import Row
 from pipelines.project.folders import AUGMENTED, REPORTS
 from pipelines.project.tables import write_json
 from pipelines.storage.outputs import local_copy
+from pipelines.training.recipe import NOT_IN_FINGERPRINT
+from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.errors import UserError
 
@@ -32,6 +36,30 @@ def measured() -> dict[str, dict]:
 def keep(changed: dict[str, dict]) -> None:
     """Add rows to those that were measured, also by another process meanwhile."""
     write_json(MEASURED, measured() | changed)
+
+
+def key_of(row: Row, config: Config, data: str, found: dict[str, dict]) -> str:
+    """Key of a row among those that were measured (`found`), or the one that it will have.
+
+    A row that was measured before a parameter was introduced is the same row: what it says of itself is compared.
+    """
+    ours = row.config(config)
+    now = {"model": ours.model.model_dump(mode="json"), "recipe": ours.train.model_dump(mode="json")}
+    for part in now.values():
+        for name in [*NOT_IN_FINGERPRINT, *(["precision"] if part.get("precision") == "auto" else [])]:
+            part.pop(name, None)
+    for key, kept in found.items():
+        same = (kept["data"], kept["seed"]) == (data, ours.seed)
+        if same and all(part.get(name, value) == value for name, value, part in _said(kept, now)):
+            return key
+    return row.key(config, data)
+
+
+def _said(kept: dict, now: dict[str, dict]) -> Iterator[tuple[str, object, dict]]:
+    """Parameters that a measured row names, with their values, and the part of the present ones to compare with."""
+    for part, values in now.items():
+        for name, value in kept[part].items():
+            yield name, value, values
 
 
 def training_images() -> pa.Table:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -9,47 +12,88 @@ import numpy as np
 
 from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import Counts
-from r2mrf.imaging import images
+from r2mrf.imaging import images, masks
 from r2mrf.imaging.resize import resize
 
 White = Literal["defocus", "focus"]
 
 
-def compare(maps: Path, masks: Path, mask_white: White, map_white: White) -> tuple[Counts, list[str]]:
+@dataclass
+class Comparison:
+    """Maps compared with masks: their counts, a sentence for each pair that could not be compared, and remarks."""
+
+    counts: Counts = field(default_factory=Counts)
+    failures: list[str] = field(default_factory=list)
+    remarks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # sentence -> files
+
+    def remark_lines(self) -> list[str]:
+        """Return a line for each remark, with the number of files and the first of them."""
+        return [f"{len(files)} {remark} ({', '.join(files[:3])}{', …' * (len(files) > 3)})" for remark, files in
+                self.remarks.items()]  # fmt: skip
+
+
+def compare(
+    maps: Path, truth: Path, mask_white: White, map_white: White, values: tuple[int, int] | None = None
+) -> Comparison:
     """Score the maps of a folder, at the size of their masks.
 
-    Returns:
-        The counts, and a sentence for each file that could not be compared.
+    Args:
+        maps, truth: folders of maps, and of masks with the same stems.
+        mask_white, map_white: what white means in them.
+        values: what means black and what means white in the masks; None: to be found out.
 
     Raises:
-        UserError: a folder is missing, or not a single pair was found.
+        UserError: a folder is missing, or not a single pair could be compared.
     """
-    found, truth = _by_stem(maps), _by_stem(masks)
-    failures = [f"{found[stem]}: no mask of this stem in {masks}" for stem in sorted(found.keys() - truth.keys())]
-    failures += [f"{truth[stem]}: no map of this stem in {maps}" for stem in sorted(truth.keys() - found.keys())]
-    counts = Counts()
-    for stem in sorted(found.keys() & truth.keys()):
+    found, wanted = _by_stem(maps), _by_stem(truth)
+    result = Comparison()
+    result.failures += [
+        f"{found[stem]}: no mask of this stem in {truth}" for stem in sorted(found.keys() - wanted.keys())
+    ]
+    result.failures += [
+        f"{wanted[stem]}: no map of this stem in {maps}" for stem in sorted(wanted.keys() - found.keys())
+    ]
+    for stem in sorted(found.keys() & wanted.keys()):
         try:
-            mask = _as_defocus(images.decode_mask(images.read_bytes(truth[stem])), mask_white)
-            defocus = _as_defocus(images.decode_mask(images.read_bytes(found[stem])), map_white)
+            _add(result, found[stem], wanted[stem], mask_white, map_white, values)
         except images.ImageError as error:
-            failures.append(f"{found[stem]} against {truth[stem]}: {error}")
-            continue
-        counts.add(resize(defocus, *mask.shape), mask)
-    if not counts.images:
-        raise UserError(f"no map in {maps} could be compared with a mask in {masks}: " + "; ".join(failures[:3]))
-    return counts, failures
+            result.failures.append(f"{found[stem]} against {wanted[stem]}: {error}")
+    if not result.counts.images:
+        few = "; ".join(result.failures[:3])
+        raise UserError(f"no map in {maps} could be compared with a mask in {truth}: {few}")
+    return result
+
+
+def _add(
+    result: Comparison, map_file: Path, mask_file: Path, mask_white: White, map_white: White,
+    values: tuple[int, int] | None,
+) -> None:  # fmt: skip
+    mask, mask_note = masks.read_mask(images.read_bytes(mask_file), values)
+    defocus, map_note = masks.read_map(images.read_bytes(map_file))
+    (height, width), (h, w) = mask.shape, defocus.shape
+    if (h, w) == (width, height) and h != w:
+        raise images.ImageError(
+            "ambiguous", f"a map of {w}×{h} pixels and a mask of {width}×{height}: turn one of them"
+        )
+    if abs(h * width - w * height) > max(height, width) and h != w:  # a square is the network's input
+        result.remarks["maps have other proportions than their masks; they are stretched"].append(str(map_file))
+    for kind, note, file in (("masks", mask_note, mask_file), ("maps", map_note, map_file)):
+        if note:
+            result.remarks[f"{kind} are {masks.NOTES[note]}"].append(str(file))
+    result.counts.add(resize(_as_defocus(defocus, map_white), *mask.shape), _as_defocus(mask, mask_white))
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
+    """Pictures of a folder by their stems, whose accents may be composed or not."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the one that holds the pictures")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
+        stem = unicodedata.normalize("NFC", path.stem)
         if path.is_file() and not path.name.startswith("."):
-            if path.stem in files:
-                raise UserError(f"{files[path.stem]} and {path.name} have the same stem: keep the one that is meant")
-            files[path.stem] = path
+            if stem in files:
+                raise UserError(f"{files[stem]} and {path.name} have the same stem: keep the one that is meant")
+            files[stem] = path
     return files
 
 

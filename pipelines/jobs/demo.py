@@ -1,4 +1,4 @@
-"""What a finished `dvc repro` has made, and where it lies: the last words of `make demo`."""
+"""Job demo: show what a finished `dvc repro` has made and where it lies; the end of `make demo`."""
 
 from __future__ import annotations
 

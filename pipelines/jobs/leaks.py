@@ -27,7 +27,7 @@ WIDTH = 240  # pixels of a photo on the sheet
 
 
 def find(sought: dict[str, Path], among: list[Path]) -> list[tuple[Path, Copy]]:
-    """What features propose, the likeliest copies first; with a correlation of `CORRELATION` they are copies."""
+    """List what features propose, the likeliest copies first; from `CORRELATION` on they are copies."""
     index = Index(
         {name: images.load(path) for name, path in progress(list(sought.items()), unit=" photos", desc="set")}
     )

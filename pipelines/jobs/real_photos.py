@@ -1,4 +1,4 @@
-"""How a model does on real photographs: people's masks, pairs of shots, and photos that are wholly sharp or blurred.
+"""Measures a model on real photographs: people's masks, pairs of shots, photos that are wholly sharp or blurred.
 
     python -m pipelines.jobs.real_photos --photos PHOTOS [--model lite] [--params FILE] [--json FILE]
 

@@ -1,1 +1,1 @@
-"""What every stage does and leaves: its command line, its folders, tables, plots and pages."""
+"""Everything that all stages share: their command line, folders, tables, plots and pages."""

@@ -1,4 +1,4 @@
-"""What every stage's command does: read params.yaml, run, and turn a user's mistake into one line."""
+"""The command of every stage: read params.yaml, run, and turn a user's mistake into one line."""
 
 from __future__ import annotations
 

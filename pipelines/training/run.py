@@ -131,7 +131,7 @@ def training_run(config: Config, key: str, states: States, callbacks: list[UserC
 
 
 def on_gpus(workers: int | tuple[int, int]) -> bool:
-    """Whether each worker has a GPU, which is also said; on a cluster without any, all train on processors.
+    """Tell whether each worker gets a GPU, and print it; on a cluster without GPUs all train on processors.
 
     Raises:
         UserError: the cluster has GPUs, but fewer than workers.

@@ -38,7 +38,7 @@ def candidates(config: Config) -> dict[str, dict]:
 
 
 def of_trial(config: Config, values: dict) -> Config:
-    """What a trial trains: its values of `model`, the small budget of `tune`, from the backbone's weights."""
+    """Parameters of a trial: its values of `model`, and the small budget of `tune`, from the backbone's weights."""
     options = config.tune
     budget = {
         "steps": options.budget,

@@ -16,7 +16,7 @@ import json
 from pyarrow.fs import FileSelector, FileType
 
 from pipelines.storage.addresses import absolute, file_system
-from r2mrf.training.trainer import FACTS, TENSORS
+from r2mrf.training.trainer import FACTS, TENSORS, facts_from_text
 
 LIST = "checkpoint_manager_snapshot.json"
 
@@ -77,7 +77,7 @@ class States:
 
     def _is_whole(self, path: str) -> bool:
         try:
-            facts = json.loads(self._read(f"{path}/{FACTS}"))
+            facts = facts_from_text(self._read(f"{path}/{FACTS}"))
             return hashlib.sha256(self._read(f"{path}/{TENSORS}")).hexdigest() == facts["tensors_sha256"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return False

@@ -14,7 +14,7 @@ from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.data.batches import split
 
-COLUMNS = ("source_id", "variant", "image", "mask")
+COLUMNS = ("source_id", "variant", "image", "mask", "sha256")
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,13 @@ def fingerprints(config: Config) -> list[str]:
 
 
 def read(config: Config, places: list[Folder], columns: tuple[str, ...] = COLUMNS) -> Tables:
-    """Read the tables. Pairs held back are of the first one, and are left out of the others too, by their names.
+    """Read the tables, and check photos and masks if they are read. Pairs held back are of the first table; the others
+    are read without pairs of their names.
 
     Raises:
-        UserError: a folder holds no shards, or nothing is left to learn from.
+        UserError: a folder holds no shards or damaged ones, or nothing is left to learn from.
     """
-    first, *rest = (shards.read(place.local_copy(), columns=list(columns)) for place in places)
+    first, *rest = (_read(place, columns) for place in places)
     learn, held_back = split(first, config.train.validation, config.seed)
     held = pc.unique(held_back["source_id"])
     others = [
@@ -50,6 +51,13 @@ def read(config: Config, places: list[Folder], columns: tuple[str, ...] = COLUMN
         for table, other in zip(rest, config.train.mix, strict=True)
     ]
     return Tables(learn, held_back, others)
+
+
+def _read(place: Folder, columns: tuple[str, ...]) -> pa.Table:
+    table = shards.read(place.local_copy(), columns=list(columns))
+    if "sha256" in columns:
+        shards.check_rows(table, place.path)
+    return table
 
 
 def _paths(config: Config) -> list[Path]:

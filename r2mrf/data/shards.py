@@ -46,6 +46,7 @@ VARIANTS = pa.schema(
 
 _FINGERPRINT = b"r2mrf.fingerprint"
 ROW_GROUP = 64  # rows
+DAMAGE = (OSError, ValueError, MemoryError, pa.ArrowException)  # raised where a file is not what it should be
 
 
 class Inspection(NamedTuple):
@@ -83,17 +84,38 @@ def inspect(shard: Path | pa.NativeFile, fingerprint: str) -> Inspection:
                 return Inspection(None, "its columns are others")
             rows = 0
             for batch in file.iter_batches(ROW_GROUP):
-                for row in batch.select(["source_id", "image", "mask", "sha256"]).to_pylist():
-                    if hashlib.sha256((row["image"] or b"") + (row["mask"] or b"")).hexdigest() != row["sha256"]:
-                        return Inspection(None, f"the photo or mask of {row['source_id']} is not what was written")
-                    rows += 1
+                if damage := _damaged_row(batch):
+                    return Inspection(None, damage)
+                rows += batch.num_rows
             if rows != file.metadata.num_rows:
                 return Inspection(None, "rows are missing")
             return Inspection(rows)
     except FileNotFoundError:
         return Inspection(None)
-    except (OSError, ValueError, MemoryError) as error:  # pyarrow's errors are ValueErrors
+    except DAMAGE as error:
         return Inspection(None, " ".join(str(error).split())[:200] or "it cannot be read")
+
+
+def check_rows(table: pa.Table, where: Path) -> None:
+    """Check photos and masks by their hashes.
+
+    Args:
+        table: with the columns source_id, image, mask, sha256.
+        where: the folder that it was read from, for the message.
+
+    Raises:
+        UserError: one is not what was written.
+    """
+    for batch in table.to_batches(max_chunksize=ROW_GROUP):
+        if damage := _damaged_row(batch):
+            raise UserError(f"{where}: damaged ({damage}): run the stage that makes it again")
+
+
+def _damaged_row(batch: pa.RecordBatch) -> str:
+    for row in batch.select(["source_id", "image", "mask", "sha256"]).to_pylist():
+        if hashlib.sha256((row["image"] or b"") + (row["mask"] or b"")).hexdigest() != row["sha256"]:
+            return f"the photo or mask of {row['source_id']} is not what was written"
+    return ""
 
 
 def rows_written(shard: Path | pa.NativeFile, fingerprint: str) -> int | None:
@@ -121,6 +143,6 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
     """
     try:
         return pq.read_table(path, columns=columns, page_checksum_verification=True)
-    except (OSError, ValueError, MemoryError) as error:
+    except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: damaged ({why}): delete it, and run the stage that makes it again") from None

@@ -39,6 +39,7 @@ REASONS = {
     "empty": "the file has no bytes",
     "not_an_image": "the bytes are no image format known here",
     "unsupported": "an image of a kind that is not read",
+    "ambiguous": "a mask in which it is not certain what is white",
     "corrupt": "the image is damaged or cut short",
     "too_large": "more pixels or bytes than allowed",
     "too_small": f"a side is shorter than {MIN_SIDE} pixels",
@@ -153,6 +154,29 @@ def decode_mask(data: bytes) -> np.ndarray:
         ImageError: as `decode`.
     """
     return cv2.cvtColor(decode(data), cv2.COLOR_RGB2GRAY)
+
+
+def own_channels(data: bytes) -> dict[str, np.ndarray]:
+    """Return what a picture holds apart from how it is shown, each uint8 H×W and upright.
+
+    Returns:
+        `grey`: its colours as greys, as if it were opaque. `alpha`, where it has one. Of a palette's colours: `index`,
+        their numbers, and `is_grey`, 255 where a colour is a grey.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    rgb = decode(data)  # which refuses what is damaged or too large
+    image = _open(_photo_in(data)[0])
+    if image.mode not in ("P", "PA", "LA", "RGBA", "La", "RGBa") and "transparency" not in image.info:
+        return {"grey": cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)}
+    orientation = _orientation(image)
+    rgba = np.asarray(image.convert("RGBA"))
+    channels = {"grey": cv2.cvtColor(rgba[..., :3], cv2.COLOR_RGB2GRAY), "alpha": rgba[..., 3]}
+    if image.mode == "P":
+        grey = (rgba[..., :1] == rgba[..., 1:3]).all(-1)
+        channels |= {"index": np.asarray(image), "is_grey": grey.astype(np.uint8) * 255}
+    return {name: np.ascontiguousarray(_TURN[orientation](channel)) for name, channel in channels.items()}
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

@@ -31,6 +31,7 @@ from r2mrf.network.precision import autocast
 from r2mrf.training.optim import AveragedWeights, make_optimizer, set_rate
 
 TENSORS, FACTS = "state.safetensors", "state.json"
+HASH = "facts_sha256"  # of the other facts, among them
 VALIDATION_BATCH = 8  # photos
 
 
@@ -147,10 +148,10 @@ class Trainer:
         (folder / TENSORS).write_bytes(content)
         facts = {"fingerprint": self.fingerprint, "step": self.step, "history": self.history}
         facts |= {"tensors_sha256": hashlib.sha256(content).hexdigest()}
-        (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+        (folder / FACTS).write_text(facts_to_text(facts), encoding="utf-8")
 
     def _load(self, folder: Path) -> None:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        facts = facts_from_text((folder / FACTS).read_bytes())
         if facts["fingerprint"] != self.fingerprint:
             raise ValueError(f"{folder} belongs to a run with other data, parameters or code; it is not used")
         content = (folder / TENSORS).read_bytes()
@@ -166,6 +167,27 @@ class Trainer:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.step, self.history = facts["step"], facts["history"]
+
+
+def facts_to_text(facts: dict) -> str:
+    """Facts of a state as JSON, with a hash of themselves among them."""
+    return json.dumps(facts | {HASH: _hash_of(facts)})
+
+
+def facts_from_text(text: str | bytes) -> dict:
+    """Facts that `facts_to_text` wrote.
+
+    Raises:
+        ValueError: they are not what was written.
+    """
+    facts = json.loads(text)
+    if not isinstance(facts, dict) or facts.pop(HASH, None) != _hash_of(facts):
+        raise ValueError(f"{FACTS} is damaged: delete the state, and training resumes from an older one")
+    return facts
+
+
+def _hash_of(facts: dict) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def starting_point(config: Config) -> Checkpoint | None:

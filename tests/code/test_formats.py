@@ -95,3 +95,12 @@ def test_what_is_not_read_is_said_by_its_name(data, name):
     error = refused(data)
     assert error.reason == "unsupported"
     assert name in error.detail
+
+
+def test_pngs_with_a_large_profile_or_text_are_read():
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("history", "edited " * 500_000, zip=True)
+    for options in ({"pnginfo": text}, {"icc_profile": bytes(3 << 20)}):
+        np.testing.assert_array_equal(decode(encode(noise(), "PNG", **options)), noise())

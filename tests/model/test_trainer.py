@@ -1,5 +1,6 @@
 """One training run: it learns, it goes on where it stopped, and it stops before a weight is spoilt."""
 
+import contextlib
 import copy
 import itertools
 from pathlib import Path
@@ -18,7 +19,7 @@ from r2mrf.evaluation.metrics import HALF, f_at
 from r2mrf.imaging import images
 from r2mrf.network import checkpoint
 from r2mrf.network.loss import loss_terms
-from r2mrf.training.trainer import NotFinite, Trainer, validate
+from r2mrf.training.trainer import NotFinite, Trainer, facts_from_text, facts_to_text, validate
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 TERMS = {"fused", "side_0", "side_1", "side_2"}
@@ -296,6 +297,17 @@ def test_gradients_are_clipped(table):
 
 
 # --- what is kept ----------------------------------------------------------------------------------------
+
+
+def test_a_flipped_bit_in_the_facts_of_a_state_is_seen():
+    facts = {"fingerprint": "abc", "step": 40, "history": [{"step": 20, "loss": 0.125}, {"step": 40, "loss": 0.0625}]}
+    written, rng = facts_to_text(facts).encode(), np.random.default_rng(0)
+    assert facts_from_text(written) == facts
+    for place, bit in zip(rng.integers(len(written), size=500), rng.integers(8, size=500), strict=True):
+        damaged = bytearray(written)
+        damaged[place] ^= 1 << bit
+        with contextlib.suppress(ValueError):
+            assert facts_from_text(bytes(damaged)) == facts  # a blank became another
 
 
 def test_released_weights_are_the_averaged_ones(table, tmp_path):

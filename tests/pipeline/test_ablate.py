@@ -1,6 +1,7 @@
 """Ablations: each row is the network that it names; a row is measured once; what was not run says so."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -134,6 +135,7 @@ def here(tmp_path, monkeypatch) -> Path:
         photo, mask = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), np.zeros((64, 64), np.uint8)
         mask[:, 20 * i :] = 255
         encoded = {"image": images.encode_png(photo), "mask": images.encode_png(mask), "source_id": str(i)}
+        encoded["sha256"] = hashlib.sha256(encoded["image"] + encoded["mask"]).hexdigest()
         pairs.append(dict.fromkeys(shards.PAIRS.names) | encoded | {"split": "test"})
         variants.append(dict.fromkeys(shards.VARIANTS.names) | encoded | {"variant": 0})
     shards.write(tmp_path / "data/prepared/test-00000.parquet", pairs, shards.PAIRS, "of a test")
@@ -292,3 +294,15 @@ def test_what_is_kept_of_a_row_names_data_parameters_and_commit(here, trained):
     assert {"commit", "data", "seed", "model", "recipe", "epochs", "seconds", "device", "figures"} <= found.keys()
     assert found["model"]["steps"] == 3 and found["recipe"]["steps"] == 4
     assert key == row("T3").key(config(), found["data"])
+
+
+def test_a_row_measured_before_a_parameter_was_introduced_is_not_run_again(here, trained):
+    ablate(config(), ["T3", "no_rrm"])
+    older = json.loads(MEASURED.read_text())
+    for key, row_then in list(older.items()):
+        del row_then["recipe"]["side_growth"], row_then["model"]["fusion_relu"]
+        older[f"older{key}"] = older.pop(key)
+    MEASURED.write_text(json.dumps(older))
+    ablate(config(), ["T3", "no_rrm"])
+    assert sorted(trained) == ["T3", "T6 without RRM"]
+    assert {name for name, line in table().items() if line["status"] == "measured"} == {"T3", "no_rrm"}

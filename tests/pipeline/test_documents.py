@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import inspect
 import io
+import json
 import re
 import runpy
 import shutil
@@ -109,6 +110,21 @@ def test_readme_leaves_what_it_says(desk):
     assert len(list((desk / "scores/maps").glob("*.png"))) == len(samples())
     assert len(list((desk / "sidecars").glob("*.xmp"))) == len(samples())
     assert sorted(path.name for path in (desk / "steps").iterdir()) == ["branches.png", "steps.png", "thresholds.png"]
+
+
+@pytest.mark.parametrize("text", [block.text for block in blocks("docs/interop.md") if block.language], ids=shown)
+def test_examples_for_other_programs(desk, monkeypatch, text):
+    """After the commands above."""
+    monkeypatch.chdir(desk)
+    exec(compile(text, "docs/interop.md", "exec"), {})
+
+
+def test_the_examples_leave_masks_and_a_map(desk):
+    masks = json.loads((desk / "coco.json").read_text())
+    assert len(masks["images"]) == len(masks["annotations"]) == len(samples())
+    for image, mask in zip(masks["images"], masks["annotations"], strict=True):
+        assert mask["segmentation"]["size"] == [image["height"], image["width"]]
+    assert images.load(desk / "onnx.png").shape == images.load(desk / "photo.jpg").shape
 
 
 # --- every command in every document -------------------------------------------------------------------------------

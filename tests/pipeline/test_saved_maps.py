@@ -178,3 +178,51 @@ def test_could_not_run(run, changes, parts):
     for part in ("r2mrf: ", *parts):
         assert part in err[0]
     assert sorted(path.name for path in Path().iterdir()) == ["empty", "gt", "maps"]
+
+
+def test_masks_of_0_and_1_are_read_and_counted(run):
+    for name, share in (("a", 0.5), ("b", 0.25)):
+        save(f"classes/{name}.png", mask(share) // 255)
+    status, _, err = run(masks="classes")
+    assert status == 0
+    assert_perfect()
+    assert err == [
+        "note: 2 masks are of 0 and 1 instead of 0 and 255; 1 is read as white (classes/a.png, classes/b.png)"
+    ]
+
+
+def test_a_mask_that_is_not_certain_is_listed_and_given_values_read_it(run):
+    save("gt/a.png", mask() // 255 * 90)
+    status, _, err = run()
+    assert status == 1
+    assert "a.png" in err[0] and "ambiguous" in err[0]
+    for name, share in (("a", 0.5), ("b", 0.25)):
+        save(f"gt/{name}.png", mask(share) // 255 * 90)
+    assert run("--mask-values", "0,90")[0] == 0
+    assert_perfect()
+
+
+@pytest.mark.parametrize("values", ["1", "1,1", "0,256", "a,b", "-1,2"])
+def test_mask_values_that_are_none(run, values, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(f"--mask-values={values}")
+    assert ended.value.code == 2
+
+
+def test_stretched_maps_are_told_and_turned_ones_refused(run):
+    save("maps/a.png", mask(height=40, width=90))
+    save("maps/b.png", np.ascontiguousarray(mask(0.25).T))
+    status, _, err = run()
+    assert status == 1
+    assert any("stretched (maps/a.png)" in line for line in err)
+    assert any("maps/b.png" in line and "turn one of them" in line for line in err)
+    save("maps/b.png", mask(0.25, 64, 64))  # as a network gives it
+    status, _, err = run()
+    assert status == 0 and "b.png" not in "".join(err)
+
+
+def test_stems_meet_however_their_accents_are_written(run):
+    save("maps/caf\u00e9.png", mask())
+    save("gt/cafe\u0301.png", mask())
+    assert run()[0] == 0
+    assert figures()["images"] == 3

@@ -8,7 +8,7 @@ from pyarrow.fs import FileSystem
 
 from pipelines.training.states import LIST, States
 from r2mrf.errors import UserError
-from r2mrf.training.trainer import FACTS, TENSORS
+from r2mrf.training.trainer import FACTS, TENSORS, facts_to_text
 from tests.support.object_store import s3_server
 
 RUN = "train-1"
@@ -30,7 +30,7 @@ class Storage:
     def write_state(self, name: str, tensors: bytes = b"weights", sha256: str | None = None) -> str:
         facts = {"tensors_sha256": sha256 or hashlib.sha256(tensors).hexdigest()}
         self.write(f"{RUN}/{name}/{TENSORS}", tensors)
-        self.write(f"{RUN}/{name}/{FACTS}", json.dumps(facts))
+        self.write(f"{RUN}/{name}/{FACTS}", facts_to_text(facts))
         return f"{self.root}/{RUN}/{name}"
 
     def write_list(self, *names: str) -> None:

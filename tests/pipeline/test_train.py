@@ -1,6 +1,7 @@
 """Training with Ray Train is training: two workers, one of them killed, against a plain loop of one process."""
 
 import contextlib
+import hashlib
 import os
 import re
 import signal
@@ -137,7 +138,8 @@ def test_other_data_parameters_or_code_are_another_run(workspace, monkeypatch, t
 def further_images(folder: Path, sources: list[str]) -> None:
     """Training images of these sources, all sharp."""
     photo, mask = images.encode_jpeg(np.zeros((64, 64, 3), np.uint8)), images.encode_png(np.zeros((64, 64), np.uint8))
-    row = dict.fromkeys(shards.VARIANTS.names) | {"variant": 0, "image": photo, "mask": mask}
+    digest = hashlib.sha256(photo + mask).hexdigest()
+    row = dict.fromkeys(shards.VARIANTS.names) | {"variant": 0, "image": photo, "mask": mask, "sha256": digest}
     folder.mkdir(parents=True)
     rows = [row | {"source_id": name} for name in sources]
     shards.write(folder / "train-00000.parquet", rows, shards.VARIANTS, "made by a test")
@@ -166,6 +168,16 @@ def test_other_further_images_or_another_share_are_another_run(workspace):
     Path("further").rename("elsewhere")
     further_images(Path("further"), ["b"])
     assert len({*keys, key(0.5)}) == 3
+
+
+def test_a_training_image_that_is_not_what_was_written_is_not_learnt_from(workspace):
+    further_images(Path("further"), ["a", "b"])
+    rows = shards.read(Path("further")).to_pylist()
+    rows[1]["mask"] = rows[1]["mask"][:-1] + b"x"
+    shards.write(Path("further/train-00000.parquet"), rows, shards.VARIANTS, "made by a test")
+    ours = workspace.but(train={"mix": [{"folder": "further", "share": 0.5}]})
+    with pytest.raises(UserError, match=r"further: damaged \(the photo or mask of b is not what was written"):
+        tables.read(ours, tables.folders(ours))
 
 
 def test_a_missing_folder_of_further_images_is_named_before_ray_starts(workspace):

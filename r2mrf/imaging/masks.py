@@ -1,0 +1,92 @@
+"""Masks and maps by other people's programs, read as their makers meant them where that is certain.
+
+pixels, note = read_mask(data)      # uint8 H×W, white = 255; "" or what was done, a key of `NOTES`
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from r2mrf.imaging import images
+from r2mrf.imaging.images import ImageError
+
+NOTES = {
+    "classes": "of 0 and 1 instead of 0 and 255; 1 is read as white",
+    "palette": "with the classes 0 and 1 in a palette; 1 is read as white, 255 as doubt",
+    "alpha": "drawn in their transparency alone; opaque is read as white",
+    "opaque": "partly transparent; their colours are read as if they were opaque",
+    "turned": "turned by their EXIF; they are read as viewers show them",
+    "values": "read by the values that were given",
+}
+_DOUBT, _VOID = 128, 255  # what becomes of class 255, by which annotations mark doubtful borders
+
+
+class Mask(NamedTuple):
+    """What a mask or map means: `pixels`, uint8 H×W; `note`, a key of `NOTES` if it was not simply black and white."""
+
+    pixels: np.ndarray
+    note: str
+
+
+def read_mask(data: bytes, values: tuple[int, int] | None = None) -> Mask:
+    """Read a mask.
+
+    Args:
+        data: an image file.
+        values: what means black and what means white in it, as grey values or as numbers of a palette's colours;
+            between them lies doubt. None: to be found out.
+
+    Raises:
+        ImageError: as `images.decode`; or `ambiguous`: it is not certain what is white in it.
+    """
+    channels = images.own_channels(data)
+    index = channels.get("index")
+    if values is not None:
+        return Mask(_by_values(channels["grey"] if index is None else index, values), "values")
+    if index is not None and not channels["is_grey"].all():
+        return Mask(_by_class(index), "palette")
+    mask = read_map(data)
+    if mask.pixels.max() == 1:
+        return Mask(mask.pixels * np.uint8(255), "classes")
+    if 1 < mask.pixels.max() <= 127:
+        raise _ambiguous(f"nowhere brighter than {mask.pixels.max()} of 255")
+    return mask
+
+
+def read_map(data: bytes) -> Mask:
+    """Read a map of probabilities, 0 … 255: transparency is no value of it, unless it is drawn in nothing else.
+
+    Raises:
+        ImageError: as `images.decode`; or `ambiguous`: its colours and its transparency say different things.
+    """
+    channels = images.own_channels(data)
+    grey, alpha = channels["grey"], channels.get("alpha")
+    if alpha is None or alpha.min() == 255:
+        return Mask(grey, "turned" if images.is_turned(data) else "")
+    if alpha.min() < alpha.max() and grey.min() == grey.max():
+        return Mask(alpha, "alpha")
+    if alpha.min() < alpha.max() and not np.array_equal(grey > 127, alpha > 127):
+        raise _ambiguous("its colours and its transparency differ")
+    return Mask(grey, "opaque")
+
+
+def _by_values(found: np.ndarray, values: tuple[int, int]) -> np.ndarray:
+    black, white = values
+    share = (found.astype(float) - black) / (white - black)
+    return np.rint(share.clip(0, 1) * 255).astype(np.uint8)
+
+
+def _by_class(index: np.ndarray) -> np.ndarray:
+    classes = {*np.unique(index).tolist()}
+    if not classes <= {0, 1, _VOID}:
+        raise _ambiguous(f"a palette with the classes {', '.join(map(str, sorted(classes)[:8]))}")
+    return np.where(index == _VOID, _DOUBT, index * 255).astype(np.uint8)
+
+
+def _ambiguous(why: str) -> ImageError:
+    return ImageError(
+        "ambiguous",
+        f"{why}, so that it is not certain what is white in it: save it with 0 and 255, or give --mask-values",
+    )

@@ -1,0 +1,86 @@
+"""Masks of other programs: read as they were meant, or refused where that is not certain."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from r2mrf.imaging.images import ImageError
+from r2mrf.imaging.masks import read_map, read_mask
+from tests.support.picture_files import encode
+
+SHAPE = np.zeros((24, 40), np.uint8)
+SHAPE[:, 25:] = 1
+BLACK_AND_WHITE = SHAPE * np.uint8(255)
+
+
+def palette(colours: list[int], index: np.ndarray = SHAPE) -> bytes:
+    image = Image.fromarray(index, "P")
+    image.putpalette(colours)
+    return encode(image, "PNG")
+
+
+def with_alpha(colour: np.ndarray, alpha: np.ndarray) -> bytes:
+    return encode(np.dstack([colour] * 3 + [alpha]), "PNG")
+
+
+ALL, NOTHING = np.full_like(SHAPE, 255), np.zeros_like(SHAPE)
+VOC = [0, 0, 0, 128, 0, 0, 0, 128, 0]
+READ = {
+    "black and white": (encode(BLACK_AND_WHITE, "PNG"), ""),
+    "one bit": (encode(Image.fromarray(BLACK_AND_WHITE).convert("1"), "PNG"), ""),
+    "black and white in a palette": (palette([0, 0, 0, 255, 255, 255]), ""),
+    "0 and 1": (encode(SHAPE, "PNG"), "classes"),
+    "0 and 1 in 16 bits": (encode(SHAPE.astype(np.uint16), "PNG"), "classes"),
+    "classes in a palette": (palette(VOC), "palette"),
+    "alpha 0 everywhere": (with_alpha(BLACK_AND_WHITE, NOTHING), "opaque"),
+    "drawn in alpha": (with_alpha(NOTHING, BLACK_AND_WHITE), "alpha"),
+    "white on nothing": (with_alpha(BLACK_AND_WHITE, BLACK_AND_WHITE), "opaque"),
+}
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_masks_are_read_as_they_were_meant(kind):
+    data, note = READ[kind]
+    mask = read_mask(data)
+    np.testing.assert_array_equal(mask.pixels, BLACK_AND_WHITE)
+    assert mask.note == note
+
+
+def test_class_255_of_a_palette_is_doubt():
+    index = SHAPE.copy()
+    index[:4] = 255
+    mask = read_mask(palette(VOC + [0] * 759, index)).pixels
+    assert (mask[:4] == 128).all() and (mask[4:] == BLACK_AND_WHITE[4:]).all()
+
+
+def test_a_turned_mask_is_shown_upright_and_noted():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    mask = read_mask(encode(BLACK_AND_WHITE, "PNG", exif=exif))
+    np.testing.assert_array_equal(mask.pixels, np.rot90(BLACK_AND_WHITE, -1))
+    assert mask.note == "turned"
+
+
+UNCERTAIN = {
+    "dark": encode(SHAPE * np.uint8(100), "PNG"),
+    "three classes": palette(VOC, SHAPE + np.uint8(1)),
+    "colours against transparency": with_alpha(BLACK_AND_WHITE, 255 - BLACK_AND_WHITE),
+}
+
+
+@pytest.mark.parametrize("kind", UNCERTAIN)
+def test_what_is_not_certain_is_refused(kind):
+    with pytest.raises(ImageError, match="--mask-values") as caught:
+        read_mask(UNCERTAIN[kind])
+    assert caught.value.reason == "ambiguous"
+
+
+@pytest.mark.parametrize(("kind", "values"), [("dark", (0, 100)), ("three classes", (1, 2))])
+def test_given_values_decide(kind, values):
+    np.testing.assert_array_equal(read_mask(UNCERTAIN[kind], values).pixels, BLACK_AND_WHITE)
+    np.testing.assert_array_equal(read_mask(UNCERTAIN[kind], values[::-1]).pixels, 255 - BLACK_AND_WHITE)
+
+
+def test_maps_may_be_dark_everywhere():
+    for dark in (SHAPE, SHAPE * np.uint8(100)):
+        np.testing.assert_array_equal(read_map(encode(dark, "PNG")).pixels, dark)
