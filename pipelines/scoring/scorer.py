@@ -42,7 +42,7 @@ class Scorer:
         """Return the row of a photo, whose own analysis comes first and those of its places after it."""
         analysis = next(analyses)
         known = {name: getattr(shrunk, name) for name in ("width", "height", "contrast")}
-        focus = record.focus_of(analysis, **known, score=self.job.options)
+        focus = record.focus_of(analysis, self.job.preprocess, **known, score=self.job.options)
         maps = [next(analyses).defocus for _ in shrunk.places]
         row = self._base(seen) | known | asdict(focus) | record.detail_of(shrunk, maps, self.job.blur_scale)
         row |= {"status": "ok", "content_sha256": shrunk.content_sha256}

@@ -1,7 +1,8 @@
 """Preprocessing: a photo becomes the network's input, and the network's output a map of the photo's size.
 
 Training, evaluation, registry and scoring all use it. It is the field's usual protocol: the whole photo is resized to
-one square (320×320 in most published work), and its aspect ratio is not kept.
+one square (320×320 in most published work), and its aspect ratio is not kept. A photo smaller than the square is not
+enlarged, which would blur it: it is laid into the square and continued by reflection.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from r2mrf.imaging.resize import resize
+from r2mrf.imaging.resize import lay_in, resize
 
 VERSION = 1  # raise it when the same photo would give other numbers; it enters every fingerprint
 
@@ -33,7 +34,7 @@ class Preprocess:
 
     def shrink(self, rgb: np.ndarray) -> np.ndarray:
         """uint8 H×W×3 -> uint8 size×size×3."""
-        return resize(rgb, self.size, self.size)
+        return lay_in(rgb, self.size) if self._fits(*rgb.shape[:2]) else resize(rgb, self.size, self.size)
 
     def normalise(self, rgb: np.ndarray) -> np.ndarray:
         """uint8 [B×]H×W×3 -> float32 [B×]3×H×W, channels-last in memory, which the kernels prefer."""
@@ -43,7 +44,14 @@ class Preprocess:
 
     def expand(self, defocus: np.ndarray, height: int, width: int) -> np.ndarray:
         """The inverse for maps: float32 H×W in [0, 1] -> float32 height×width in [0, 1]."""
-        return resize(defocus, height, width).clip(0, 1)
+        return resize(self.visible(defocus, height, width), height, width).clip(0, 1)
+
+    def visible(self, defocus: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Return the part of a map, size×size, that shows a photo of height×width and not its reflection."""
+        return defocus[:height, :width] if self._fits(height, width) else defocus
+
+    def _fits(self, height: int, width: int) -> bool:
+        return max(height, width) <= self.size
 
     def to_dict(self) -> dict:
         """Return the values that a model.json holds."""

@@ -67,8 +67,9 @@ class Analyser:
         return small._replace(defocus=self.preprocess.expand(small.defocus, *rgb.shape[:2]))
 
     def whole(self, rgb: np.ndarray) -> np.ndarray:
-        """Return the map of a whole photo as the network sees it: float32 S×S."""
-        return self.analyse_batch(self.preprocess.shrink(rgb)[None])[0].defocus
+        """Return the map of a whole photo at the size at which the network sees it, S×S or smaller; float32."""
+        defocus = self.analyse_batch(self.preprocess.shrink(rgb)[None])[0].defocus
+        return self.preprocess.visible(defocus, *rgb.shape[:2])
 
     def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
         """Run the network on photos as it sees them, uint8 B×S×S×3; returns an `Analysis` with an S×S map for each."""

@@ -16,10 +16,9 @@ import cv2
 import numpy as np
 
 from r2mrf.imaging.blur_scale import BlurScale
-from r2mrf.imaging.resize import resize
+from r2mrf.imaging.resize import lay_in, resize
 from r2mrf.prediction.radius import exceeded
 from r2mrf.prediction.views import SURE
-from r2mrf.prediction.windows import lay_in
 
 AREA = 0.01  # of a photo: a place that is looked at. Half of its pixels decide, and they take the 0.5 % promised
 PLACES = 2  # places looked at

@@ -66,15 +66,19 @@ def read_photo(source: str | bytes, preprocess: Preprocess, max_pixels: int, det
     return shrink(images.read_bytes(source) if isinstance(source, str) else source, preprocess, max_pixels, detail)
 
 
-def focus_of(analysis: Analysis, width: int, height: int, contrast: float, score: Score) -> Focus:
+def focus_of(
+    analysis: Analysis, preprocess: Preprocess, width: int, height: int, contrast: float, score: Score
+) -> Focus:
     """Sum up the map of a photo's shrunk pixels.
 
     Args:
+        preprocess: has shrunk them.
         width, height: of the photo as displayed, in pixels.
         contrast: see `focus.local_contrast`.
         score: holds the limits of the verdict.
     """
-    return describe(analysis.defocus, (height, width), analysis.confidence, contrast, limits_of(score))
+    defocus = preprocess.visible(analysis.defocus, height, width)
+    return describe(defocus, (height, width), analysis.confidence, contrast, limits_of(score))
 
 
 def limits_of(score: Score) -> Limits:
@@ -106,7 +110,7 @@ def record_and_map(predictor: Predictor, data: bytes, score: Score) -> tuple[dic
         return known | {"status": "failed", "error": str(error)}, None
     pictures = [shrunk.pixels, *(place.picture for place in shrunk.places)]
     analysis, *of_places = predictor.analyse_batch(np.stack(pictures))
-    focus = focus_of(analysis, shrunk.width, shrunk.height, shrunk.contrast, score)
+    focus = focus_of(analysis, predictor.preprocess, shrunk.width, shrunk.height, shrunk.contrast, score)
     facts = {"width": shrunk.width, "height": shrunk.height, "content_sha256": shrunk.content_sha256}
     detail = detail_of(shrunk, [place.defocus for place in of_places], predictor.blur_scale)
     row = {"status": "ok", "error": None, **facts, **asdict(focus), **detail}
