@@ -40,7 +40,7 @@ from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint
 from r2mrf.network.checkpoint import WEIGHTS, Checkpoint
 from r2mrf.prediction.predictor import Predictor
-from r2mrf.prediction.record import DETAIL, RECORD
+from r2mrf.prediction.record import RECORD
 
 NEEDED = {  # packages that the registered model imports; their versions are pinned as here
     *("mlflow", "numpy", "opencv-python", "opencv-python-headless", "pandas", "pillow", "pydantic", "pyyaml"),
@@ -151,18 +151,11 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
 
 def _signature() -> ModelSignature:
     outputs = [ColSpec(KINDS[SCORES.field(name).type], name) for name in RECORD]
-    outputs += [ColSpec(KINDS[SCORES.field(name).type], name, required=False) for name in DETAIL]
     outputs.append(ColSpec("string", "map", required=False))
     return ModelSignature(
         inputs=Schema([ColSpec("binary", "image")]),
         outputs=Schema(outputs),
-        params=ParamSchema(
-            [
-                ParamSpec("map", DataType.boolean, default=False),
-                ParamSpec("view", DataType.string, default="whole"),
-                ParamSpec("detail", DataType.boolean, default=False),
-            ]
-        ),
+        params=ParamSchema([ParamSpec("map", DataType.boolean, default=False)]),
     )
 
 

@@ -6,7 +6,7 @@
 from typing import Literal, get_args
 
 EngineName = Literal["torch", "openvino", "onnx"]
-PrecisionName = Literal["fp32", "bf16"]
+PrecisionName = Literal["fp32", "bf16", "int8"]
 EngineChoice = Literal["auto", EngineName]
 PrecisionChoice = Literal["auto", PrecisionName]
 

@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 
+from pipelines.command.export_model import export_model
 from pipelines.command.failures import COULD_NOT_RUN, DONE, list_failures
 from pipelines.command.map_photos import map_photos
 from pipelines.command.parser import parser
@@ -69,18 +70,6 @@ def score(options: argparse.Namespace) -> int:
 
         write_report(read(options.out), options.out / "report.html")
     return list_failures(run.failures(options.out, summary["fingerprint"]), summary["failed"])
-
-
-def export_model(options: argparse.Namespace) -> int:
-    """Run `r2mrf export`: write the model for other programs."""
-    from r2mrf.engines.export import export
-    from r2mrf.network import checkpoint
-
-    facts = export(checkpoint.load(checkpoint.locate(options.model)), options.format, options.out)
-    parity = facts["parity"]
-    say(f"{options.out}: {', '.join(facts['files'])}, model.json; {facts['name']}")
-    print(f"differs from torch by {parity['largest_difference']:.1g} at most (allowed: {parity['tolerance']:g})")
-    return DONE
 
 
 def evaluate(options: argparse.Namespace) -> int:

@@ -67,6 +67,7 @@ Figures: mae; f_max, f_adaptive, f_05 (positive = defocus, β² = 0.3); iou. doc
 EXPORT = """examples:
   r2mrf export --format onnx -o exported                          model.onnx, and model.json, which describes it
   r2mrf export --format openvino -o exported --model models/r2mrf
+  r2mrf export --precision int8 --calibrate photos --model models/r2mrf    for r2mrf score --precision int8
 """
 
 
@@ -206,8 +207,16 @@ def parser() -> argparse.ArgumentParser:
     path(judging, "--json", required=True, metavar="FILE", help="where the figures go")
 
     exporting = command("export", "the model as a graph for other programs", EXPORT)
-    exporting.add_argument("--format", choices=EXPORTS, required=True)
-    path(exporting, "-o", "--out", required=True, metavar="DIR", help="a new folder, or an earlier export")
+    exporting.add_argument("--format", choices=EXPORTS)
+    path(exporting, "-o", "--out", metavar="DIR", help="a new folder, or an earlier export")
+    exporting.add_argument(
+        "--precision", default="fp32", choices=("fp32", "int8"),
+        help="int8: about twice as fast on processors with VNNI; without --format its graph is kept with the model",
+    )  # fmt: skip
+    path(
+        exporting, "--calibrate", metavar="FOLDER",
+        help="make the int8 graph from photos below this folder (needs nncf), some hundred like those to be scored",
+    )  # fmt: skip
     model(exporting)
     return top
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from pipelines.evaluation.held_out import decoded
 from pipelines.project.folders import PREPARED
@@ -16,6 +17,7 @@ from r2mrf.data import shards
 from r2mrf.evaluation.baselines import MEASURES, Baseline, fit
 from r2mrf.evaluation.metrics import Counts
 from r2mrf.imaging.maps import to_uint8
+from r2mrf.prediction.predictor import Predictor
 
 NAMES = {"laplacian": "Laplacian energy", "gradient": "gradient energy", "frequency": "high frequencies"}
 FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")
@@ -53,6 +55,36 @@ class Method:
             **{name: float(f"{value:.6g}") for name, value in figures.items()},
             "photos": photos,
         }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods that saw the same photos; of the first, the network, maps (uint8 H×W) and confidences too."""
+
+    methods: list[Method]
+    maps: list[np.ndarray]
+    confidences: list[float]
+
+    @property
+    def network(self) -> Method:
+        """The first method."""
+        return self.methods[0]
+
+
+def compare(predictor: Predictor, baselines: list[Method], pairs: pa.Table) -> Comparison:
+    """Show every method each photo of a table with the columns image and mask, once."""
+    confidences: list[float] = []
+
+    def predict(rgb: np.ndarray) -> np.ndarray:
+        found = predictor.analyse(rgb)
+        confidences.append(found.confidence)
+        return found.defocus
+
+    compared = Comparison([Method("R²MRF", predictor.checkpoint.name, predict), *baselines], [], confidences)
+    for rgb, mask in decoded(pairs):
+        ours, *_ = (method.add(rgb, mask) for method in compared.methods)
+        compared.maps.append(ours)
+    return compared
 
 
 def fitted_baselines(config: Config, side: int) -> list[Method]:

@@ -119,6 +119,9 @@ def over_steps(rows: dict[str, dict]) -> dict | None:
         "stable": stable,
         "settled": stable is not None,
         "best": best,
+        "chosen": min(t for t in steps if f[t] >= best - STABLE - 1e-9),
+        "training_steps": rows[f"T{steps[0]}"]["training_steps"],
+        "learnt_from": rows[f"T{steps[0]}"]["learnt_from"],
         "agrees": stable is not None and stable <= 6 and f[6] > f[0] + STABLE,
     }
 

@@ -21,7 +21,7 @@ SCORES = pa.schema(
         ("center_blur", pa.float64()),
         ("confidence", pa.float64()),
         ("verdict", pa.string()),  # see r2mrf.prediction.focus.VERDICTS
-        ("contrast", pa.float64()),  # with sizes, blur_fraction and detail, all that the verdict needs
+        ("contrast", pa.float64()),
         ("sharpest_radius", pa.float64()),  # this and the next: if detail was asked for; see r2mrf.prediction.detail
         ("sharpest_x0", pa.int32()),
         ("sharpest_y0", pa.int32()),

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
 
 from pipelines.storage.outputs import cache
 from r2mrf.network.checkpoint import FACTS, WEIGHTS, CheckpointError, content_hash
@@ -59,8 +60,8 @@ def resolve(uri: str) -> Registered:
     from sqlalchemy.exc import SQLAlchemyError
 
     registry = address()
-    database = Path(registry.removeprefix("sqlite:///").partition("?")[0])  # options may follow
-    if registry.startswith("sqlite:///") and not database.is_file():  # MLflow would make one
+    database = database_file(registry)
+    if database and not database.is_file():  # MLflow would make one
         raise CheckpointError(f"{uri}: there is no registry {database} yet: train and register, or correct the address")
     try:
         mlflow.set_tracking_uri(registry)
@@ -113,6 +114,12 @@ def address(uri: str | None = None) -> str:
     return f"sqlite:///{Path(path).resolve()}" if scheme == "sqlite" else uri
 
 
+def database_file(registry: str) -> Path | None:
+    """Return the file of a registry that is a database on this machine."""
+    path = registry.removeprefix("sqlite:///").partition("?")[0]  # options may follow
+    return Path(path) if registry.startswith("sqlite:///") else None
+
+
 def without_passwords(text: str) -> str:
     """A text whose addresses show no user, password or signature, for messages."""
     return redacted(text)
@@ -148,14 +155,48 @@ def _is_cached(model: Registered) -> bool:
     return False
 
 
+def _moved(model: Registered) -> Path | None:
+    """Return where the files of a version lie now, if the project was moved with its database and mlartifacts.
+
+    The database names them by absolute paths.
+
+    Raises:
+        CheckpointError: they are neither there nor beside the database.
+    """
+    import mlflow
+
+    database = database_file(address())
+    if not database:
+        return None
+    client = mlflow.MlflowClient()
+    place = client.get_model_version_download_uri(model.name, model.version)
+    if place.startswith("models:/m-"):
+        place = client.get_logged_model(place.removeprefix("models:/")).artifact_location
+    if not place.startswith("file:"):
+        return None
+    then = Path(unquote(urlparse(place).path))
+    if then.exists():
+        return None
+    _, found, below = str(then).rpartition("/mlartifacts/")
+    now = database.parent / "mlartifacts" / below
+    if not found or not now.exists():
+        raise CheckpointError(
+            f"{model.uri}: its files are gone: they were in {then}; bring mlartifacts back, there or beside {database}"
+        )
+    return now
+
+
 def _download(model: Registered) -> None:
     import mlflow
 
     model.folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=model.folder.parent) as scratch:
         whole, ours = Path(scratch) / "whole", Path(scratch) / "ours"
-        whole.mkdir()
-        mlflow.artifacts.download_artifacts(model.uri, dst_path=str(whole))
+        if moved := _moved(model):
+            whole = moved
+        else:
+            whole.mkdir()
+            mlflow.artifacts.download_artifacts(model.uri, dst_path=str(whole))
         try:
             artifacts = mlflow.models.Model.load(whole).flavors["python_function"]["artifacts"]
             found = whole / artifacts[CHECKPOINT]["path"]

@@ -129,7 +129,7 @@ def _data(scored: Scored, page: Path) -> dict:
         "folders": list(numbers["folders"]),
         "errors": list(numbers["errors"]),
         "reasons": {key: text for key, text in REASONS.items() if any(e.startswith(f"{key}:") for e in errors)},
-        "limits": [scored.limits.sharp_below, scored.limits.blurred_above],
+        "limits": [scored.thresholds.sharp_below, scored.thresholds.blurred_above],
         "model": f"{scored.summary.get('model')}",
         "thumbnails": quote(os.path.relpath(scored.folder / "thumbnails", page.parent)) + "/",
         "rows": [

@@ -1,4 +1,4 @@
-"""The table of a scored folder, read back: its rows, with verdicts by any limits."""
+"""The table of a scored folder, read back: its rows, with verdicts by any thresholds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.library.columns import SCORES
+from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.prediction.focus import Limits
+from r2mrf.prediction.focus import Thresholds
 from r2mrf.prediction.record import DETAIL
 
-LATER = set(DETAIL)  # columns that folders scored by version 0.1 lack: null there
+THRESHOLDS = ("sharp_below", "blurred_above", "soft_above")
+DEFAULT = {name: Score.model_fields[name].default for name in THRESHOLDS}
 
 
 @dataclass(frozen=True)
@@ -24,29 +26,29 @@ class Scored:
 
     folder: Path
     summary: dict
-    limits: Limits
+    thresholds: Thresholds
     rows: list[dict]
 
 
 def read(folder: Path, **given: float | None) -> Scored:
-    """Return the rows of the run that summary.json names, with verdicts by other limits than the run's where given.
+    """Return the rows of the run that summary.json names, with verdicts by other thresholds than its own where given.
 
-    The network is not needed: verdicts follow from columns of the table. `given`: fields of `focus.Limits`.
+    The network is not needed: verdicts follow from columns of the table. `given`: fields of `focus.Thresholds`.
 
     Raises:
         UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
     """
     summary = _summary(folder / "summary.json")
-    of_run = {name: summary[name] for name in Limits.__dataclass_fields__ if name in summary}
-    limits = Limits(**of_run | {name: value for name, value in given.items() if value is not None})
+    of_run = {name: summary.get(name, DEFAULT[name]) for name in THRESHOLDS}
+    thresholds = Thresholds(**of_run | {name: value for name, value in given.items() if value is not None})
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
     rows = [row for file in files for row in _shard(file).to_pylist()]
     if not rows:
         raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
     for row in rows:
         if row["status"] == "ok":
-            row["verdict"] = limits.verdict(row)
-    return Scored(folder, summary, limits, sorted(rows, key=lambda row: row["path"]))
+            row["verdict"] = thresholds.verdict_of(row)
+    return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row["path"]))
 
 
 def _summary(path: Path) -> dict:
@@ -67,7 +69,7 @@ def _shard(file: Path) -> pa.Table:
         table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
-    for name in sorted(LATER - set(table.column_names)):
+    for name in sorted(set(DETAIL) - set(table.column_names)):  # which folders scored by version 0.1 lack
         table = table.append_column(SCORES.field(name), pa.nulls(len(table), SCORES.field(name).type))
     if missing := set(SCORES.names) - set(table.column_names):
         raise UserError(f"{file}: has no {', '.join(sorted(missing))}; another version wrote it: score again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,8 @@ class Job:
         model, sha256: name (of a registered model, models:/NAME/VERSION) and content hash, as the rows hold them.
         engine, precision: what runs the network, the same for all rows.
         addresses: how files at addresses are reached.
-        blur_scale: of the model, for `detail`.
+        blur_scale: of the model, for detail.
+        int8_sha256: of the model's int8 form, if it has one.
         graph: the network as ONNX, once `prepared` for an engine that runs it, so that no worker has to write it.
     """
 
@@ -49,6 +51,7 @@ class Job:
     addresses: Addresses
     blur_scale: BlurScale = UNMEASURED
     graph: bytes = field(default=b"", repr=False)
+    int8_sha256: str = ""
 
     @classmethod
     def of(cls, name: str, options: Score, addresses: Addresses) -> Job:
@@ -68,14 +71,26 @@ class Job:
         choose.check(loaded)
         model = registered.uri if registered else loaded.name
         how = options.engine, options.precision
-        return cls(files, model, loaded.sha256, loaded.preprocess, options, *how, addresses, loaded.blur_scale)
+        form = hashlib.sha256(loaded.int8).hexdigest() if loaded.int8 else ""
+        return cls(
+            files,
+            model,
+            loaded.sha256,
+            loaded.preprocess,
+            options,
+            *how,
+            addresses,
+            loaded.blur_scale,
+            int8_sha256=form,
+        )
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits over everything that changes a number in a row. They stand in the names of the shards."""
-        detail = self.blur_scale.to_dict() if self.options.detail else None
-        options = self.options.max_pixels, self.options.maps, detail
-        return fingerprint(self.sha256, record.VERSION, self.engine, self.precision, *options)[:16]
+        detail = [self.blur_scale.to_dict()] if self.options.detail else []
+        options = self.options.max_pixels, self.options.maps, *detail
+        form = [self.int8_sha256] if self.precision == "int8" else []  # one model may be calibrated on other photos
+        return fingerprint(self.sha256, record.VERSION, self.engine, self.precision, *options, *form)[:16]
 
     def checkpoint(self) -> Checkpoint:
         """The model itself."""
@@ -91,9 +106,9 @@ class Job:
         """
         if self.engine not in RUNTIMES:
             return self
-        from r2mrf.engines.onnx_graph import to_onnx
+        from r2mrf.engines.onnx_graph import graph_for
 
-        return replace(self, files={}, graph=to_onnx(self.checkpoint().network))
+        return replace(self, files={}, graph=graph_for(self.checkpoint(), self.precision))
 
     def start(self, threads: int) -> Engine:
         """The engine, on this machine, of a job that is `prepared`."""
@@ -120,8 +135,8 @@ def with_recorded_engine(job: Job, out: Path) -> Job:
 
 
 def without_trial(job: Job) -> Job:
-    """Return the job with torch and fp32, which every machine has, for what is `auto`."""
-    engine = "torch" if job.engine == "auto" else job.engine
+    """Return the job with torch and fp32, which every machine has, for what is `auto`; with OpenVINO for int8."""
+    engine = {"int8": "openvino"}.get(job.precision, "torch") if job.engine == "auto" else job.engine
     return replace(job, engine=engine, precision="fp32" if job.precision == "auto" else job.precision)
 
 

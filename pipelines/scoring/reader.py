@@ -18,7 +18,7 @@ from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction import record
 from r2mrf.system.address import is_address
-from r2mrf.system.sandbox import Guard, Lost
+from r2mrf.system.sandbox import Guard
 
 FETCHERS = 8  # photos fetched from addresses at a time, by one reader; or fetched and not yet decoded
 BYTES_A_PIXEL = 16  # that decoding may take at most, with all copies
@@ -63,13 +63,9 @@ def _read_one(photo: Photo, source: str | bytes | images.ImageError, guard: Guar
     try:
         if isinstance(source, images.ImageError):
             raise source
-        return ReadPhoto(photo, guard(source), None)
+        return ReadPhoto(photo, record.read_guarded(guard, source), None)
     except images.ImageError as error:
         return ReadPhoto(photo, None, str(error))
-    except MemoryError:
-        return ReadPhoto(photo, None, str(images.ImageError("too_large", "does not fit into memory")))
-    except Lost as error:
-        return ReadPhoto(photo, None, str(images.ImageError(error.reason, str(error))))
 
 
 @functools.cache

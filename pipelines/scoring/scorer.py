@@ -40,11 +40,11 @@ class Scorer:
 
     def _row(self, seen: ReadPhoto, shrunk: Shrunk, analyses: Iterator[Analysis]) -> dict:
         """Return the row of a photo, whose own analysis comes first and those of its places after it."""
-        analysis = next(analyses)
+        analysis, options = next(analyses), self.job.options
         known = {name: getattr(shrunk, name) for name in ("width", "height", "contrast")}
-        focus = record.focus_of(analysis, self.job.preprocess, **known, score=self.job.options)
+        focus = record.focus_of(analysis, shrunk, options)
         maps = [next(analyses).defocus for _ in shrunk.places]
         row = self._base(seen) | known | asdict(focus) | record.detail_of(shrunk, maps, self.job.blur_scale)
         row |= {"status": "ok", "content_sha256": shrunk.content_sha256}
-        row["verdict"] = record.limits_of(self.job.options).verdict(row)
-        return row | {"defocus": analysis.defocus} if self.job.options.maps else row
+        row["verdict"] = record.thresholds_of(options).verdict_of(row)
+        return row | {"defocus": record.map_of(analysis, shrunk)} if options.maps else row

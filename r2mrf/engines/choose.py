@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from r2mrf.engine_names import ENGINES, PRECISIONS
-from r2mrf.engines.onnx_graph import to_onnx
+from r2mrf.engines.onnx_graph import graph_for
 from r2mrf.engines.pytorch import Torch
 from r2mrf.engines.runtimes import RUNTIMES, Engine, EngineError
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import images
 from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.precision import native_bfloat16
@@ -30,7 +30,7 @@ from r2mrf.rendering.scenes import render_scene
 TIE = 1.05  # rates that differ by less are equal: the next trial might turn them round
 # Largest mean difference of maps from torch's in fp32, over rendered scenes. The released weights' maps differ by less
 # than 1e-5 between engines in fp32; in bf16 by 0.0013 on scenes and by 0.002 to 0.008 on sets of photographs.
-AGREEMENT = {"fp32": 1e-3, "bf16": 0.01}
+AGREEMENT = {"fp32": 1e-3, "bf16": 0.01, "int8": 0.02}
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,8 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
 
     Args:
         threads: how many the engine uses; None: as many as torch has.
-        precision: fp32; bf16, which ONNX Runtime does not have; or auto for the faster of those that agree.
+        precision: fp32; bf16, which ONNX Runtime does not have; int8, which torch does not have, and which the model
+            must have been given (`r2mrf.engines.int8`); or auto for the fastest of those that agree.
 
     Raises:
         EngineError: no such engine or precision, its package is not installed, or it lacks the precision.
@@ -57,8 +58,8 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
     if name == "torch":
         return Torch(checkpoint.network, threads, precision)
     if runtime := RUNTIMES.get(name):
-        graph, size = to_onnx(checkpoint.network), checkpoint.preprocess.size
-        return runtime(graph, threads or torch.get_num_threads(), size, precision)
+        size = checkpoint.preprocess.size
+        return runtime(graph_for(checkpoint, precision), threads or torch.get_num_threads(), size, precision)
     raise EngineError(f"no engine {name!r}: use one of {', '.join(ENGINES)}, or auto")
 
 
@@ -103,26 +104,24 @@ def fastest(
 
     Args:
         name: `auto` tries every engine, another name only that one.
-        precision: `auto` tries fp32, and bf16 where it is native; another one only that.
+        precision: `auto` tries fp32, bf16 where it is native, and int8 where the model has it; another one only that.
 
     Raises:
         EngineError: no engine is left.
         UserError: some weight of the model is not a finite number.
     """
-    size = checkpoint.preprocess.size
-    scenes = (images.decode(render_scene(number, size).jpeg) for number in range(batch))
-    x = checkpoint.preprocess.normalise(np.stack(list(scenes)))
+    x = scenes(checkpoint, batch)
     reference = create("torch", checkpoint, threads)
     expected = reference(x).defocus
     engines, refused = {}, {}
-    for candidate, form in _candidates(name, precision):
+    for candidate, form in _candidates(name, precision, int8=bool(checkpoint.int8)):
         label = _label(candidate, form)
         try:
             same = (candidate, form) == ("torch", "fp32")
             engine = reference if same else create(candidate, checkpoint, threads, form)
             defocus = engine(x).defocus  # the first batch is slower, and not timed
         except Exception as error:  # whatever other makers' code thinks of this machine, torch still does
-            refused[label] = " ".join(str(error).split())
+            refused[label] = one_line(error)
             continue
         if np.abs(defocus - expected).mean() <= AGREEMENT[form]:
             engines[label] = engine
@@ -136,15 +135,27 @@ def fastest(
     return Trial(engines[best], rates, refused)
 
 
-def _candidates(name: str, precision: str) -> list[tuple[str, str]]:
-    """Return the pairs of engine and precision to try, in the order in which equals are taken."""
+def scenes(checkpoint: Checkpoint, batch: int = 4) -> np.ndarray:
+    """Render photos to compare engines on; returns the network's input, float32 B×3×S×S."""
+    size = checkpoint.preprocess.size
+    photos = [images.decode(render_scene(number, size).jpeg) for number in range(batch)]
+    return checkpoint.preprocess.normalise(np.stack(photos))
+
+
+def _candidates(name: str, precision: str, int8: bool = False) -> list[tuple[str, str]]:
+    """Return the pairs of engine and precision to try, in the order in which equals are taken.
+
+    Args:
+        int8: whether the model has an int8 form.
+    """
+    names = ENGINES if name == "auto" else (name,)
+    if precision != "auto":
+        return [(candidate, precision) for candidate in names]
     device = {"torch": "cuda" if torch.cuda.is_available() else "cpu"}  # the others run on the processor
-    return [
-        (candidate, form)
-        for form in (PRECISIONS if precision == "auto" else (precision,))
-        for candidate in (ENGINES if name == "auto" else (name,))
-        if precision != "auto" or form == "fp32" or native_bfloat16(device.get(candidate, "cpu"))
-    ]
+    native = [candidate for candidate in names if native_bfloat16(device.get(candidate, "cpu"))]
+    eight_bits = [candidate for candidate in names if int8 and candidate in RUNTIMES]
+    tried = {"fp32": names, "bf16": native, "int8": eight_bits}
+    return [(candidate, form) for form in PRECISIONS for candidate in tried[form]]
 
 
 def _label(name: str, precision: str) -> str:

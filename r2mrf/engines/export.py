@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from r2mrf.engines.onnx_graph import Graph, to_onnx
+from r2mrf.engines.choose import AGREEMENT, scenes
+from r2mrf.engines.onnx_graph import Graph, graph_for
 from r2mrf.engines.runtimes import INPUT, OUTPUTS, RUNTIMES, Engine, openvino_core, package
 from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import FACTS, Checkpoint
@@ -21,7 +22,7 @@ from r2mrf.system.atomic import atomic_folder
 
 TOLERANCE = 1e-3  # of a probability, both in float32: a quarter of a grey level of a map on disk
 
-INTERFACE = {
+INTERFACE: dict[str, dict] = {
     "input": {
         "name": INPUT,
         "shape": ["batch", 3, "height", "width"],
@@ -50,26 +51,29 @@ class ExportError(UserError):
     """An export that could not be made; the message says why, and nothing is left behind."""
 
 
-def export(checkpoint: Checkpoint, form: str, folder: str | Path) -> dict:
+def export(checkpoint: Checkpoint, form: str, folder: str | Path, precision: str = "fp32") -> dict:
     """Write the export, replacing an older one of the same form; returns what its `model.json` says.
 
     Args:
         form: one of `EXPORTS`: `onnx` (model.onnx) or `openvino` (model.xml, model.bin).
+        precision: fp32, or int8, for which the model must have an int8 form; it takes photos of its own size only.
 
     Raises:
         ExportError: `folder` holds something else, or the graph does not give torch's probabilities.
+        EngineError: int8 is asked for, and the model has no int8 form.
         UserError: the runtime that checks the graph is not installed, or the folder cannot be written.
     """
     folder = Path(folder)
     _check_free(folder, form)
     with atomic_folder(folder) as new:
-        graph = _write_onnx(checkpoint, new) if form == "onnx" else _write_openvino(checkpoint, new)
-        engine = RUNTIMES[form](graph, torch.get_num_threads())
-        difference = _largest_difference(checkpoint, engine)
-        if not difference <= TOLERANCE:
+        written = _write(graph_for(checkpoint, precision), form, new)
+        engine = RUNTIMES[form](written, torch.get_num_threads(), precision=precision)
+        parity = _parity(checkpoint, engine)
+        if not parity["difference"] <= parity["tolerance"]:
             raise ExportError(
-                f"{folder}: not written, as its probabilities differ from torch's by up to {difference:.2g} "
-                f"(allowed: {TOLERANCE:g}); please report the model's architecture and the versions installed"
+                f"{folder}: not written, as its probabilities differ from torch's by {parity['difference']:.2g} in the "
+                f"{parity['over']} (allowed: {parity['tolerance']:g}); please report the model's architecture and the "
+                "versions installed"
             )
         facts = {
             "format": 1,
@@ -79,12 +83,24 @@ def export(checkpoint: Checkpoint, form: str, folder: str | Path) -> dict:
             "model": checkpoint.model.model_dump(),
             "preprocess": checkpoint.preprocess.to_dict(),
             "training": checkpoint.training,
-            **INTERFACE,
+            "precision": precision,
+            **_interface(checkpoint, precision),
             "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(new.iterdir())},
-            "parity": {"torch": torch.__version__, "largest_difference": difference, "tolerance": TOLERANCE},
+            "parity": {"torch": torch.__version__, **parity},
         }
         (new / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return facts
+
+
+def _parity(checkpoint: Checkpoint, engine: Engine) -> dict:
+    """Measure how closely an engine follows torch in float32; what is written in 8 bits does so in the mean only."""
+    if engine.precision != "int8":
+        return {"difference": _largest_difference(checkpoint, engine), "tolerance": TOLERANCE, "over": "worst pixel"}
+    x = scenes(checkpoint)
+    with torch.inference_mode():
+        expected = Graph(checkpoint.network)(torch.from_numpy(x))[0].numpy()
+    difference = float(np.abs(engine(x).defocus - expected).mean())
+    return {"difference": difference, "tolerance": AGREEMENT["int8"], "over": "mean over rendered scenes"}
 
 
 def _largest_difference(checkpoint: Checkpoint, engine: Engine) -> float:
@@ -112,17 +128,23 @@ def _probes(size: int) -> list[np.ndarray]:
     return [noise, np.stack([black, black + 255, edge, ramp]), wide]
 
 
-def _write_onnx(checkpoint: Checkpoint, folder: Path) -> Path:
-    path = folder / "model.onnx"
-    path.write_bytes(to_onnx(checkpoint.network))
-    return path
-
-
-def _write_openvino(checkpoint: Checkpoint, folder: Path) -> Path:
+def _write(graph: bytes, form: str, folder: Path) -> Path:
+    """Write an ONNX file in a form of export; returns the file that its runtime opens."""
+    if form == "onnx":
+        path = folder / "model.onnx"
+        path.write_bytes(graph)
+        return path
     openvino = package("openvino")
-    graph = openvino_core(openvino).read_model(to_onnx(checkpoint.network))
-    openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
+    openvino.save_model(openvino_core(openvino).read_model(graph), folder / "model.xml", compress_to_fp16=False)
     return folder / "model.xml"
+
+
+def _interface(checkpoint: Checkpoint, precision: str) -> dict:
+    """Return `INTERFACE`, with the only height and width that an int8 form takes."""
+    if precision != "int8":
+        return INTERFACE
+    size = checkpoint.preprocess.size
+    return INTERFACE | {"input": INTERFACE["input"] | {"shape": ["batch", 3, size, size]}}
 
 
 def _check_free(folder: Path, form: str) -> None:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from r2mrf.engines.fold import for_inference
-from r2mrf.engines.runtimes import INPUT, OUTPUTS, WEIGHTS_HASH
+from r2mrf.engines.runtimes import INPUT, OUTPUTS, WEIGHTS_HASH, EngineError
 from r2mrf.errors import UserError, one_line
+from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model import R2MRF
 
 AGREEMENT_STEPS = 3  # last recurrent steps whose agreement makes the confidence
@@ -40,15 +41,16 @@ class Graph(nn.Module):
         """Return (`defocus`, `steps`)."""
         outputs = self.network(photos)
         steps = [self.network.fuse(sides) for sides in outputs.sides[-AGREEMENT_STEPS:]]
-        return outputs.fused.float().sigmoid().squeeze(1), torch.cat(steps, dim=1).float().sigmoid()
+        return outputs.fused.float().sigmoid()[:, 0], torch.cat(steps, dim=1).float().sigmoid()
 
 
-def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
+def to_onnx(network: R2MRF, folded: bool = True, size: int | None = None) -> bytes:
     """Write the graph as an ONNX file. Batch, height and width are free; height and width at least 32.
 
     Args:
         folded: write the network `for_inference`, and compute beforehand what depends on weights alone. If not, the
             graph holds the weights of the network itself, by their names.
+        size: fix height and width to it.
 
     Raises:
         GraphError: the package onnx is missing, or ONNX has no operator for something that the network does.
@@ -60,11 +62,13 @@ def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
         OUTPUTS[0]: {0: "batch", 1: "height", 2: "width"},
         OUTPUTS[1]: {0: "batch", 2: "rows", 3: "columns"},
     }
+    if size:
+        sizes = {name: {0: "batch"} for name in sizes}
     names: dict[str, Any] = {"input_names": [INPUT], "output_names": list(OUTPUTS), "dynamic_axes": sizes}
     # EVAL would fold the normalisation whatever it is asked
     mode = torch.onnx.TrainingMode.EVAL if folded else torch.onnx.TrainingMode.PRESERVE
     options: dict[str, Any] = {"training": mode, "do_constant_folding": folded, "opset_version": OPSET}
-    graph, example = Graph(for_inference(network) if folded else network), torch.zeros(1, 3, 64, 64)
+    graph, example = Graph(for_inference(network) if folded else network), torch.zeros(1, 3, size or 64, size or 64)
     file: Any = io.BytesIO()  # torch takes it; its types know of paths only
     try:
         with warnings.catch_warnings():
@@ -75,6 +79,23 @@ def to_onnx(network: R2MRF, folded: bool = True) -> bytes:
         cause = one_line(error)
         raise GraphError(f"the network cannot be written as ONNX ({cause}): use the engine torch") from None
     return file.getvalue()
+
+
+def graph_for(checkpoint: Checkpoint, precision: str) -> bytes:
+    """Return the ONNX file that the engines other than torch run.
+
+    Raises:
+        EngineError: int8 is asked for, and the model has no int8 form.
+        GraphError: the network cannot be written as ONNX.
+    """
+    if precision != "int8":
+        return to_onnx(checkpoint.network)
+    if not checkpoint.int8:
+        raise EngineError(
+            f"{checkpoint.name} has no int8 form, or one of other weights: make it with "
+            "`r2mrf export --precision int8 --calibrate PHOTOS --model MODEL`, PHOTOS being a folder of photographs"
+        )
+    return checkpoint.int8
 
 
 def without_weights(network: R2MRF, weights: bytes, beside: str) -> bytes:

@@ -7,7 +7,7 @@ import torch
 
 from r2mrf.engines.fold import for_inference
 from r2mrf.engines.onnx_graph import Graph
-from r2mrf.engines.runtimes import Probabilities
+from r2mrf.engines.runtimes import EngineError, Probabilities
 from r2mrf.network.model import R2MRF
 from r2mrf.network.precision import autocast
 
@@ -18,6 +18,8 @@ class Torch:
     name = "torch"
 
     def __init__(self, network: R2MRF, threads: int | None = None, precision: str = "fp32"):
+        if precision == "int8":
+            raise EngineError("torch does not calculate in int8: use the engine openvino, or another precision")
         if threads:
             torch.set_num_threads(threads)  # for the whole process: torch has one pool
         self.device = "cuda" if torch.cuda.is_available() else "cpu"

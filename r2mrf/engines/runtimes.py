@@ -49,19 +49,20 @@ class Engine(Protocol):
 
 
 class OnnxRuntime:
-    """Runs `model`, an ONNX file or its content, in fp32; sizes are free.
+    """Runs `model`, an ONNX file or its content, in the precision of the file: fp32 or int8.
 
     `facts`: the file's metadata, by name.
 
     Raises:
-        EngineError: another precision than fp32 is asked for, or the package is not installed.
+        EngineError: bf16 is asked for, or the package is not installed.
     """
 
-    name, precision = "onnx", "fp32"
+    name = "onnx"
 
     def __init__(self, model: bytes | Path, threads: int, size: int | None = None, precision: str = "fp32"):
-        if precision != self.precision:
-            raise EngineError(f"the engine onnx calculates in fp32 only, not in {precision}: use another engine")
+        if precision == "bf16":
+            raise EngineError("the engine onnx does not calculate in bf16: use the engine openvino or torch")
+        self.precision = precision
         runtime = package("onnxruntime")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -75,7 +76,7 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """Runs `model`: an ONNX file, its content, or an OpenVINO .xml.
+    """Runs `model`: an ONNX file, its content, or an OpenVINO .xml. A file in int8 is run in int8.
 
     With `size`, the side S of all photos, they go through one by one: OpenVINO does fewer operations where it knows the
     shapes, and what one photo needs stays in the cache.
@@ -95,7 +96,7 @@ class OpenVino:
             graph.reshape([1, 3, size, size])
         settings = {
             "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "PERFORMANCE_HINT": "LATENCY",  # all threads on one photo or batch: they come one after the other
             "ENABLE_CPU_PINNING": False,  # several processes would all pin themselves to the same cores
         }
@@ -103,11 +104,11 @@ class OpenVino:
         try:
             self.compiled = core.compile_model(graph, "CPU", settings)
         except RuntimeError:
-            if precision == "fp32":
+            if precision != "bf16":
                 raise
             raise refusal from None
         used = self.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        if {"f32": "fp32"}.get(used, used) != precision:  # a hint may be passed over
+        if (used == "bf16") != (precision == "bf16"):  # a hint may be passed over
             raise refusal
 
     def __call__(self, x: np.ndarray) -> Probabilities:
@@ -130,16 +131,20 @@ def openvino_core(openvino: ModuleType) -> Any:
 RUNTIMES: dict[str, Callable[..., Engine]] = {"onnx": OnnxRuntime, "openvino": OpenVino}
 
 
-def package(name: str) -> ModuleType:
-    """Import an engine's package.
+def package(name: str, of: str = "") -> ModuleType:
+    """Import a package that not every installation has.
+
+    Args:
+        of: the extra of r2mrf that brings it, where it is not an engine's package.
 
     Raises:
         EngineError: it is not installed, or cannot be loaded here.
     """
-    if name == "openvino":
+    if name in ("openvino", "nncf"):
         # None forbids the import, which would send usage statistics
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise EngineError(f"{name} cannot be loaded ({error}): `pip install {name}`, or use the engine torch") from None
+        mend = f'`pip install "r2mrf[{of}]"`' if of else f"`pip install {name}`, or use the engine torch"
+        raise EngineError(f"{name} cannot be loaded ({error}): {mend}") from None

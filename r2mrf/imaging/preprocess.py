@@ -34,7 +34,7 @@ class Preprocess:
 
     def shrink(self, rgb: np.ndarray) -> np.ndarray:
         """uint8 H×W×3 -> uint8 size×size×3."""
-        return lay_in(rgb, self.size) if self._fits(*rgb.shape[:2]) else resize(rgb, self.size, self.size)
+        return lay_in(rgb, self.size) if max(rgb.shape[:2]) <= self.size else resize(rgb, self.size, self.size)
 
     def normalise(self, rgb: np.ndarray) -> np.ndarray:
         """uint8 [B×]H×W×3 -> float32 [B×]3×H×W, channels-last in memory, which the kernels prefer."""
@@ -44,14 +44,7 @@ class Preprocess:
 
     def expand(self, defocus: np.ndarray, height: int, width: int) -> np.ndarray:
         """The inverse for maps: float32 H×W in [0, 1] -> float32 height×width in [0, 1]."""
-        return resize(self.visible(defocus, height, width), height, width).clip(0, 1)
-
-    def visible(self, defocus: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Return the part of a map, size×size, that shows a photo of height×width and not its reflection."""
-        return defocus[:height, :width] if self._fits(height, width) else defocus
-
-    def _fits(self, height: int, width: int) -> bool:
-        return max(height, width) <= self.size
+        return resize(visible(defocus, height, width), height, width).clip(0, 1)
 
     def to_dict(self) -> dict:
         """Return the values that a model.json holds."""
@@ -61,3 +54,8 @@ class Preprocess:
     def from_dict(cls, values: dict) -> Preprocess:
         """Build from the values of a model.json; ValueError if another version of this file made it."""
         return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+
+
+def visible(defocus: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the part of a map S×S that shows a photo of height×width: less than all of it if it was laid in."""
+    return defocus[:height, :width] if max(height, width) <= len(defocus) else defocus

@@ -25,6 +25,7 @@ from r2mrf.network.model import R2MRF
 from r2mrf.system.atomic import atomic_folder
 
 WEIGHTS, FACTS = "model.safetensors", "model.json"
+INT8 = "int8.onnx"  # the network in 8 bits, where r2mrf.engines.int8 has made it
 RELEASED = Path(__file__).parents[1] / "weights"
 
 
@@ -42,6 +43,7 @@ class Checkpoint:
     training: dict = field(default_factory=dict)  # facts, for people: data, steps, figures
     sha256: str = ""
     blur_scale: BlurScale = UNMEASURED
+    int8: bytes = field(default=b"", repr=False)  # an ONNX file; empty if none was made of these weights
 
     @property
     def name(self) -> str:
@@ -88,9 +90,10 @@ def read(folder: str | Path) -> dict[str, bytes]:
     """Read the files of a model folder, by name, as `parse` takes them.
 
     Raises:
-        CheckpointError: one is missing.
+        CheckpointError: weights or facts are missing.
     """
-    return {name: _read(Path(folder), name) for name in (WEIGHTS, FACTS)}
+    names = [WEIGHTS, FACTS, *([INT8] if (Path(folder) / INT8).is_file() else [])]
+    return {name: _read(Path(folder), name) for name in names}
 
 
 def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
@@ -107,7 +110,8 @@ def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
         network.load_state_dict(load_tensors(weights))
     except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, SafetensorError) as error:
         raise CheckpointError(f"{folder} does not fit this release of r2mrf: {one_line(error, 300)}") from None
-    return Checkpoint(network.eval(), model, preprocess, facts.get("training", {}), _identity(facts), blur_scale)
+    training, identity, int8 = facts.get("training", {}), _identity(facts), _int8(files, facts)
+    return Checkpoint(network.eval(), model, preprocess, training, identity, blur_scale, int8)
 
 
 def content_hash(folder: str | Path) -> str:
@@ -144,6 +148,12 @@ def _checked(files: dict[str, bytes], folder: Path) -> tuple[bytes, dict]:
             f"{folder / WEIGHTS} is not the file that {FACTS} names (SHA-256 differs): get the folder anew"
         )
     return weights, facts
+
+
+def _int8(files: dict[str, bytes], facts: dict) -> bytes:
+    """Return the int8 form, unless it is missing or not the one that the facts name."""
+    graph = files.get(INT8, b"")
+    return graph if hashlib.sha256(graph).hexdigest() == facts.get("int8", {}).get("sha256") else b""
 
 
 def _identity(facts: dict) -> str:

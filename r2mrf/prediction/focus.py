@@ -11,56 +11,65 @@ import cv2
 import numpy as np
 
 from r2mrf.errors import UserError
+from r2mrf.imaging.borders import Box
 
 VERDICTS = ("sharp", "soft", "partial", "blurred", "flat", "small")
 
 SMALLEST = 64  # pixels: a photo with a shorter side is too small to judge
-# A photo whose grey levels hardly vary anywhere says nothing about focus: sky, wall, fog, lens cap.
-FLAT_CONTRAST = 2.0  # largest local standard deviation, grey levels of 255, that still counts as flat
+
+# A photo without detail says nothing about focus: sky, wall, fog, lens cap, also where its brightness changes slowly.
+FLAT_CONTRAST = 2.0  # largest `local_contrast` that still counts as flat
+LEAST_FOCUS = 0.02  # share of the photo from which a region in focus is worth naming: it is then never `blurred`
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The limits that verdicts are given by; others can be applied later without running the network again.
+class Thresholds:
+    """The thresholds that verdicts are given by.
 
     Attributes:
-        sharp_below, blurred_above: of blur_fraction, 0 … 1: below the first a photo is sharp, above the second blurred.
-        soft_above: of sharpest_radius, pixels: a photo that would be sharp or partial, and whose sharpest place is
-            blurred by more, is soft. None, or no sharpest_radius known: no photo is.
+        sharp_below: of blur_fraction, 0 … 1: below it a photo is sharp.
+        blurred_above: of blur_fraction: above it a photo may be blurred.
+        soft_above: of sharpest_radius, in pixels: a photo that would be sharp or partial is soft if even its sharpest
+            place is blurred by more. None, or no sharpest place known: no photo is soft.
 
     Raises:
         UserError: they are not in order, or out of range.
     """
 
-    sharp_below: float = 0.15
-    blurred_above: float = 0.85
+    sharp_below: float
+    blurred_above: float
     soft_above: float | None = None
 
     def __post_init__(self):
         if not 0 <= self.sharp_below < self.blurred_above <= 1:
             raise UserError(
                 f"sharp below {self.sharp_below:g} and blurred above {self.blurred_above:g}: "
-                "give limits from 0 to 1, the first smaller than the second"
+                "give thresholds from 0 to 1, the first smaller than the second"
             )
+
         if self.soft_above is not None and not self.soft_above >= 0:
             raise UserError(f"soft above {self.soft_above:g}: give a radius in pixels, 0 or more")
 
-    def verdict(self, row: Mapping[str, Any]) -> str:
-        """Return one of `VERDICTS` for a row with `width`, `height`, `contrast` and `blur_fraction`.
+    def verdict_of(self, row: Mapping[str, Any]) -> str:
+        """Return one of `VERDICTS` from a row of the table: new thresholds need no new run of the network.
 
         Where the sharpest place was looked for, its box is known; a `sharpest_radius` of None is then a large one.
         """
         if min(row["width"], row["height"]) < SMALLEST:
             return "small"
-        if row["contrast"] <= FLAT_CONTRAST:
+        verdict = self.verdict(row["blur_fraction"], row["focus_area"], row["contrast"])
+        if self.soft_above is None or row.get("sharpest_x1") is None or verdict not in ("sharp", "partial"):
+            return verdict
+        radius = row["sharpest_radius"]
+        return "soft" if radius is None or radius > self.soft_above else verdict
+
+    def verdict(self, blur_fraction: float, focus_area: float, contrast: float) -> str:
+        """Return the verdict on the map alone: sharp, partial, blurred or flat."""
+        if contrast <= FLAT_CONTRAST:
             return "flat"
-        if row["blur_fraction"] > self.blurred_above:
-            return "blurred"
-        if self.soft_above is not None and row.get("sharpest_x1") is not None:
-            radius = row["sharpest_radius"]
-            if radius is None or radius > self.soft_above:
-                return "soft"
-        return "sharp" if row["blur_fraction"] < self.sharp_below else "partial"
+        if blur_fraction < self.sharp_below:
+            return "sharp"
+        return "blurred" if blur_fraction > self.blurred_above and focus_area < LEAST_FOCUS else "partial"
 
 
 @dataclass(frozen=True)
@@ -83,41 +92,56 @@ def describe(
     size: tuple[int, int],
     confidence: float,
     contrast: float,
-    limits: Limits,
+    thresholds: Thresholds,
+    box: Box | None = None,
 ) -> Focus:
     """Sum up a map.
 
     Args:
-        defocus: float32 h×w in [0, 1], 1 = defocused; at the photo's size or smaller.
-        size: (height, width) of the photo, to which the box of the focus is scaled.
+        defocus: float32 h×w in [0, 1], 1 = defocused; at the size of the photo or of its box, or smaller.
+        size: (height, width) of the photo, in which the region in focus is placed.
         confidence, contrast: see `analyser.certainty` and `local_contrast`.
-        limits: of the verdict.
+        box: the part of the photo that the map shows, in pixels; None = all of it.
     """
     blurred = defocus >= 0.5
     blur_fraction = float(blurred.mean())
     area, (x0, y0, x1, y1) = _largest_region(~blurred)
-    (height, width), (h, w) = size, defocus.shape  # whole numbers all along: a float may round past the edge
+    left, top, right, bottom = box or (0, 0, size[1], size[0])
+    (height, width), (h, w) = (bottom - top, right - left), defocus.shape  # whole numbers: a float may round up
+    found = area > 0
     return Focus(
         blur_fraction=blur_fraction,
         focus_area=area,
-        focus_x0=x0 * width // w,
-        focus_y0=y0 * height // h,
-        focus_x1=-(-x1 * width // w),
-        focus_y1=-(-y1 * height // h),
+        focus_x0=found * left + x0 * width // w,
+        focus_y0=found * top + y0 * height // h,
+        focus_x1=found * left - (-x1 * width // w),
+        focus_y1=found * top - (-y1 * height // h),
         center_blur=_center_mean(blurred),
         confidence=confidence,
-        verdict=limits.verdict(
-            {"width": width, "height": height, "contrast": contrast, "blur_fraction": blur_fraction}
-        ),
+        verdict=thresholds.verdict(blur_fraction, area, contrast),
     )
 
 
 def local_contrast(rgb: np.ndarray) -> float:
-    """Return the largest standard deviation of grey in any of a photo's 8×8 tiles, in grey levels of 255."""
+    """Return the largest contrast of detail in a tile of a photo, uint8 H×W×3, that is cut 8 by 8.
+
+    It is the standard deviation of grey, in levels of 255, around the tile's own gradient of brightness.
+    """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     rows, columns = (np.linspace(0, n, min(n, 8) + 1).astype(int) for n in grey.shape)
     tiles = (grey[y0:y1, x0:x1] for y0, y1 in pairwise(rows) for x0, x1 in pairwise(columns))
-    return max(float(cv2.meanStdDev(tile)[1][0, 0]) for tile in tiles)
+    return max(_detail(tile.astype(np.float64)) for tile in tiles)
+
+
+def _detail(tile: np.ndarray) -> float:
+    """Return the standard deviation around the plane that fits best."""
+    variance = tile.var()
+    for axis, n in enumerate(tile.shape):
+        place = np.arange(n) - (n - 1) / 2
+        spread = float((place**2).mean())
+        if spread:  # the two slopes of a plane are independent on a rectangle
+            variance -= float((tile.mean(axis=1 - axis) * place).mean()) ** 2 / spread
+    return float(np.sqrt(max(variance, 0)))
 
 
 def _largest_region(focused: np.ndarray) -> tuple[float, tuple[int, int, int, int]]:

@@ -42,8 +42,8 @@ class Predictor(Analyser):
         Args:
             engine: `torch`, `onnx`, `openvino`, or `auto`: the one that a short trial finds fastest here.
             threads: how many the engine uses; None: as many as torch has.
-            precision: `fp32`, which gives one map for one photo on every machine; `bf16`; or `auto`, the faster of the
-                two where a short trial finds that they agree.
+            precision: `fp32`, which gives one map for one photo on every machine; `bf16`; `int8`, where the model has
+                it; or `auto`, the fastest of those that a short trial finds to agree with fp32.
 
         Raises:
             CheckpointError: there is no such model, or it cannot be used.

@@ -12,15 +12,18 @@ import numpy as np
 from r2mrf.config import Score
 from r2mrf.imaging import images
 from r2mrf.imaging.blur_scale import BlurScale
-from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.imaging.borders import Box, inside_borders
+from r2mrf.imaging.preprocess import Preprocess, visible
+from r2mrf.imaging.resize import resize
 from r2mrf.prediction.analyser import Analysis
 from r2mrf.prediction.detail import Detail, Place, judge, take
-from r2mrf.prediction.focus import Focus, Limits, describe, local_contrast
+from r2mrf.prediction.focus import Focus, Thresholds, describe, local_contrast
+from r2mrf.system.sandbox import Guard, Lost
 
 if TYPE_CHECKING:  # what only reads photos needs no network
     from r2mrf.prediction.predictor import Predictor
 
-VERSION = 3  # raise it when the same photo and model would give another record; it enters every fingerprint
+VERSION = 4  # raise it when the same photo and model would give another record; it enters every fingerprint
 
 # The keys of a record, which are columns of the table of scores.
 RECORD = ("status", "error", "width", "height", "content_sha256", *Focus.__dataclass_fields__)
@@ -40,20 +43,22 @@ class Shrunk:
     height: int
     content_sha256: str
     contrast: float  # see focus.local_contrast
-    places: tuple[Place, ...] = ()  # where the sharpest place may be, if detail is asked for
+    box: Box  # the part of the photo that `pixels` show, within its borders; in pixels of the photo
+    places: tuple[Place, ...] = ()  # within the box, where the sharpest place may be; empty if detail is not wanted
 
 
 def shrink(data: bytes, preprocess: Preprocess, max_pixels: int, detail: bool = False) -> Shrunk:
-    """Decode a photo and shrink it to the network's input; the full-size pixels are not kept.
+    """Decode a photo, cut its borders and shrink it to the network's input; the full-size pixels are not kept.
 
     Raises:
         images.ImageError: the photo cannot be used.
     """
-    least = 0 if detail else REDUCED * preprocess.size
-    rgb, (height, width) = images.decode_reduced(data, least, max_pixels)
-    pixels = preprocess.shrink(rgb)
-    places = tuple(take(rgb, preprocess.size)) if detail else ()
-    return Shrunk(pixels, width, height, hashlib.sha256(data).hexdigest(), local_contrast(pixels), places)
+    rgb, (height, width) = images.decode_reduced(data, 0 if detail else REDUCED * preprocess.size, max_pixels)
+    box = inside_borders(rgb)
+    pixels = preprocess.shrink(box.cut(rgb))
+    place = box.scaled(rgb.shape[:2], (height, width))
+    places = tuple(take(box.cut(rgb), preprocess.size)) if detail else ()
+    return Shrunk(pixels, width, height, hashlib.sha256(data).hexdigest(), local_contrast(pixels), place, places)
 
 
 def read_photo(source: str | bytes, preprocess: Preprocess, max_pixels: int, detail: bool = False) -> Shrunk:
@@ -66,53 +71,88 @@ def read_photo(source: str | bytes, preprocess: Preprocess, max_pixels: int, det
     return shrink(images.read_bytes(source) if isinstance(source, str) else source, preprocess, max_pixels, detail)
 
 
-def focus_of(
-    analysis: Analysis, preprocess: Preprocess, width: int, height: int, contrast: float, score: Score
-) -> Focus:
-    """Sum up the map of a photo's shrunk pixels.
+def read_guarded(guard: Guard, source: str | bytes) -> Shrunk:
+    """Call a guard of `read_photo`; whatever ends its process is a reason why the photo cannot be used.
 
-    Args:
-        preprocess: has shrunk them.
-        width, height: of the photo as displayed, in pixels.
-        contrast: see `focus.local_contrast`.
-        score: holds the limits of the verdict.
+    Raises:
+        images.ImageError: the photo cannot be used.
     """
-    defocus = preprocess.visible(analysis.defocus, height, width)
-    return describe(defocus, (height, width), analysis.confidence, contrast, limits_of(score))
+    try:
+        return guard(source)
+    except MemoryError:
+        raise images.ImageError("too_large", "does not fit into memory") from None
+    except Lost as error:
+        raise images.ImageError(error.reason, str(error)) from None
 
 
-def limits_of(score: Score) -> Limits:
-    """Return the limits of the verdict that the options of scoring hold."""
-    return Limits(score.sharp_below, score.blurred_above, score.soft_above)
+def focus_of(analysis: Analysis, photo: Shrunk, score: Score) -> Focus:
+    """Sum up the map of a photo's shrunk pixels. Shares are those of the photo within its borders."""
+    size, box = (photo.height, photo.width), photo.box
+    defocus = visible(analysis.defocus, box.y1 - box.y0, box.x1 - box.x0)
+    return describe(defocus, size, analysis.confidence, photo.contrast, thresholds_of(score), box)
 
 
-def detail_of(shrunk: Shrunk, maps: list[np.ndarray], scale: BlurScale) -> dict:
-    """Return the fields of `detail.Detail` from the maps of a photo's places; none if detail was not asked for."""
-    if not shrunk.places:
+def thresholds_of(score: Score) -> Thresholds:
+    """Return the thresholds of the verdict that the options of scoring hold."""
+    return Thresholds(score.sharp_below, score.blurred_above, score.soft_above)
+
+
+def detail_of(photo: Shrunk, maps: list[np.ndarray], scale: BlurScale) -> dict:
+    """Return the fields of `detail.Detail` from the maps of a photo's places; none if detail is not wanted."""
+    if not photo.places:
         return {}
-    return asdict(judge(list(shrunk.places), maps, scale, (shrunk.height, shrunk.width)))
+    left, top = photo.box[:2]
+    detail = asdict(judge(list(photo.places), maps, scale, (photo.height, photo.width)))
+    for name, start in (("x0", left), ("x1", left), ("y0", top), ("y1", top)):
+        detail[f"sharpest_{name}"] += start
+    return detail
+
+
+def map_of(analysis: Analysis, photo: Shrunk) -> np.ndarray:
+    """Return the map of all of a photo, float32 S×S, or of the photo's size if that is smaller.
+
+    Its borders, of which nothing can be said, count as in focus.
+    """
+    size = photo.height, photo.width
+    if photo.box == (0, 0, photo.width, photo.height):
+        return visible(analysis.defocus, *size)
+    left, top, right, bottom = photo.box
+    painted = np.zeros_like(visible(analysis.defocus, *size))
+    region = photo.box.scaled(size, painted.shape).cut(painted)
+    region[:] = resize(visible(analysis.defocus, bottom - top, right - left), *region.shape).clip(0, 1)
+    return painted
 
 
 def record(predictor: Predictor, data: bytes, score: Score) -> dict:
-    """Return the record of one encoded photo: the keys of `RECORD`, and those of `DETAIL` if they are asked for.
+    """Return the record of one encoded photo: the keys of `RECORD`, and those of `DETAIL` if `score` asks for them.
 
     A photo that cannot be used raises nothing: `status` is "failed", `error` says why, and the other fields are None.
     """
     return record_and_map(predictor, data, score)[0]
 
 
-def record_and_map(predictor: Predictor, data: bytes, score: Score) -> tuple[dict, np.ndarray | None]:
-    """Return the record and the map that it sums up: float32 S×S, as the network saw the photo; None if it failed."""
+def record_and_map(
+    predictor: Predictor, data: bytes, score: Score, guard: Guard | None = None
+) -> tuple[dict, np.ndarray | None]:
+    """Return the record and the map of all of the photo, float32 S×S; None if it failed.
+
+    Args:
+        guard: of `read_photo`; None = decode in this process.
+    """
     try:
-        shrunk = shrink(data, predictor.preprocess, score.max_pixels, score.detail)
+        shrunk = read_guarded(guard, data) if guard else _shrink(data, predictor, score)
     except images.ImageError as error:
         known = dict.fromkeys(RECORD + (DETAIL if score.detail else ()))
         return known | {"status": "failed", "error": str(error)}, None
     pictures = [shrunk.pixels, *(place.picture for place in shrunk.places)]
     analysis, *of_places = predictor.analyse_batch(np.stack(pictures))
-    focus = focus_of(analysis, predictor.preprocess, shrunk.width, shrunk.height, shrunk.contrast, score)
+    focus = focus_of(analysis, shrunk, score)
     facts = {"width": shrunk.width, "height": shrunk.height, "content_sha256": shrunk.content_sha256}
     detail = detail_of(shrunk, [place.defocus for place in of_places], predictor.blur_scale)
     row = {"status": "ok", "error": None, **facts, **asdict(focus), **detail}
-    row["verdict"] = limits_of(score).verdict(row | {"contrast": shrunk.contrast})
-    return row, analysis.defocus
+    row["verdict"] = thresholds_of(score).verdict_of(row | {"contrast": shrunk.contrast})
+    return row, map_of(analysis, shrunk)
+
+
+def _shrink(data: bytes, predictor: Predictor, score: Score) -> Shrunk:
+    return shrink(data, predictor.preprocess, score.max_pixels, score.detail)

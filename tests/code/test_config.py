@@ -250,3 +250,16 @@ def test_file_without_keys_and_values(tmp_path, content):
     path = tmp_path / "params.yaml"
     path.write_bytes(content)
     assert str(path) in message(load, path)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PARAMS.parent.glob("released/*/params.yaml")), ids=lambda path: path.parent.name
+)
+def test_the_recipes_of_the_released_weights_can_be_read_and_name_each_other(path):
+    ours = load(path)
+    places = [Path(other.folder) for other in ours.train.mix]
+    places += [Path(ours.train.start)] if "/" in ours.train.start else []
+    for place in places:  # ../PART/…, of a part that there is
+        assert (path.parent / place.parts[0] / place.parts[1] / "params.yaml").is_file()
+    if ours.data.source == "cuhk":
+        assert ours.train.validation >= 60  # settings are never chosen on the test photos

@@ -12,7 +12,7 @@ import torch
 
 from r2mrf import Predictor
 from r2mrf.engine_names import ENGINES
-from r2mrf.engines import choose
+from r2mrf.engines import choose, onnx_graph
 from r2mrf.engines.choose import create, fastest
 from r2mrf.engines.onnx_graph import Graph, GraphError, to_onnx
 from r2mrf.engines.runtimes import Engine, EngineError, Probabilities
@@ -71,7 +71,7 @@ def _threads():
 def _written_once():
     """Each network's graph is written once, however many engines are made of it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choose, "to_onnx", cache(to_onnx))
+        patch.setattr(onnx_graph, "to_onnx", cache(to_onnx))
         yield
 
 
@@ -273,13 +273,13 @@ def test_fp32_is_what_everyone_gets_who_asks_for_nothing_else(tmp_path, made, pr
 
 
 def test_onnx_runtime_has_one_precision(made):
-    with pytest.raises(EngineError, match="onnx calculates in fp32 only, not in bf16"):
+    with pytest.raises(EngineError, match="onnx does not calculate in bf16"):
         create("onnx", made, precision="bf16")
 
 
 @pytest.mark.parametrize("name", [*ENGINES, "auto"])
 def test_unknown_precision(made, name):
-    with pytest.raises(EngineError, match="no precision 'fp16': use one of fp32, bf16, or auto"):
+    with pytest.raises(EngineError, match="no precision 'fp16': use one of fp32, bf16, int8, or auto"):
         create(name, made, precision="fp16")
 
 

@@ -25,8 +25,10 @@ from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering.camera import to_linear, to_srgb
 from r2mrf.rendering.lens import defocus
 from r2mrf.rendering.scenes import render_scene
+from tests.support.box_photos import SHARED
 
-LARGEST = 15 * 2**20  # bytes
+LARGEST = 20 * 2**20  # bytes
+CONFIDENT = 64  # of 255: below, lytro's masks are unsure
 SCENES = range(16)  # training renders scenes of far larger numbers
 RADII = (0, 1, 2, 4, 8)  # of discs, in pixels of the network's input
 
@@ -38,7 +40,9 @@ def predictor() -> Predictor:
 
 def test_are_small_and_say_what_they_are(predictor):
     files = {path.name for path in (RELEASED / "lite").iterdir()}
-    assert files == {"model.safetensors", "model.json", "model.onnx", "README.md"}
+    assert files == {"model.safetensors", "model.json", "model.onnx", "int8.onnx", "README.md"}
+    # If this fails, the weights are new: r2mrf export --precision int8 --calibrate PHOTOS (docs/training.md)
+    assert predictor.checkpoint.int8
     assert sum(path.stat().st_size for path in (RELEASED / "lite").iterdir()) <= LARGEST
     card = (RELEASED / "lite" / "README.md").read_text(encoding="utf-8")
     assert predictor.checkpoint.sha256[:12] in card
@@ -113,6 +117,35 @@ def test_bf16_says_nearly_the_same(predictor, engine):
     differences = [np.abs(rounded(photo) - predictor(photo)).mean() for photo in photos]
     assert 0 < np.mean(differences) <= 0.015
     assert max(differences) <= 0.06
+
+
+def real_photos() -> dict[str, list[tuple[Path, Path, Path | None]]]:
+    """Photos, masks that are white in focus, and confidences; and photos of CUHK's 604, whose masks say defocus."""
+    lytro, cuhk = SHARED / "real/lytro", SHARED / "cuhk"
+    shots = [(photo, lytro / "masks" / f"{photo.stem}.png") for photo in sorted((lytro / "images").iterdir())]
+    some = (cuhk / "train604.txt").read_text().split()[1::14]
+    pairs = [next((cuhk / folder).glob(f"{name}.*")) for name in some for folder in ("image", "gt")]
+    return {
+        "lytro": [(photo, mask, lytro / "confidence" / mask.name) for photo, mask in shots],
+        "CUHK, of the 604": [(photo, mask, None) for photo, mask in zip(pairs[::2], pairs[1::2], strict=True)],
+    }
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real photographs at ../shared/data")
+@pytest.mark.parametrize("name", ["lytro", "CUHK, of the 604"])
+def test_int8_is_as_good_on_real_photographs(name):
+    figures = {}
+    for precision in ("fp32", "int8"):
+        predictor, counts = Predictor.load("lite", "openvino", precision=precision), Counts()
+        for photo, path, confidence in real_photos()[name]:
+            mask = images.decode_mask(images.read_bytes(path))
+            sure = np.ones_like(mask, bool)
+            if confidence:
+                mask, sure = 255 - mask, images.decode_mask(images.read_bytes(confidence)) >= CONFIDENT
+            counts.add(to_uint8(predictor(images.load(photo)))[sure][None], mask[sure][None])
+        figures[precision] = counts.summary()
+    for figure in ("f_05", "mae"):
+        assert figures["int8"][figure] == pytest.approx(figures["fp32"][figure], abs=0.005), figure
 
 
 def test_its_graph_is_the_network_of_today(predictor):

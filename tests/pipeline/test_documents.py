@@ -149,6 +149,8 @@ def test_security_states_the_limits_of_the_code():
         f"| {config.Score().seconds:g} seconds (`score.seconds`), plus {sandbox.GRACE:g} for the process to end |",
         f"| attempts at a photo that crashes or hangs, in bulk scoring | {tries} |",
         f"| {serving.MAX_PHOTOS} photos and {serving.MAX_BYTES:,} bytes of them |",
+        f"| the body of that request | {serving.MAX_BODY:,} bytes;",
+        f"| {serving.SECONDS} seconds and {serving.MEMORY:,} bytes of memory to decode it",
         f"| a sidecar that is merged | {sidecars.MAX_BYTES:,} bytes |",
     ):
         assert row in text, row

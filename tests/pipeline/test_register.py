@@ -29,7 +29,6 @@ from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint
 from r2mrf.network.checkpoint import CheckpointError
 from r2mrf.prediction.predictor import Predictor
-from r2mrf.prediction.record import DETAIL
 from tests.support.imports import ROOT, imported_at_all
 from tests.support.model import save_tiny_model
 
@@ -287,14 +286,12 @@ def _own_code() -> Iterator[None]:
 def test_signature_and_example(team):
     info = mlflow.models.get_model_info("models:/r2mrf/1")
     assert info.signature.inputs.input_names() == ["image"]
-    assert [param["name"] for param in info.signature.params.to_dict()] == ["map", "view", "detail"]
+    assert info.signature.params.to_dict()[0]["name"] == "map"
     model = mlflow.pyfunc.load_model("models:/r2mrf/1")
     answer = model.predict(model.input_example)
-    optional = {"map", *DETAIL}
+    optional = {"map"}
     assert set(answer.columns) == set(info.signature.outputs.input_names()) - optional
     assert answer["status"].tolist() == ["ok"]
-    more = model.predict(model.input_example, params={"detail": True, "map": True, "view": "full"})
-    assert set(more.columns) == set(info.signature.outputs.input_names())
     assert answer["content_sha256"].tolist() == [hashlib.sha256(model.input_example["image"][0]).hexdigest()]
     # some of MLflow's JSON forms leave base64 as it is
     text = base64.b64encode(model.input_example["image"][0])
@@ -414,3 +411,20 @@ def test_a_database_that_is_none_is_one_line(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="file is not a database") as caught:
             ask()
         assert "\n" not in str(caught.value)
+
+
+def test_a_project_that_was_moved_finds_its_files(team, database, tmp_path, monkeypatch):
+    new, files = tmp_path / "a b" / "project", team.root / "mlartifacts"
+    new.mkdir(parents=True)
+    shutil.copy(database / "mlflow.db", new)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{new}/mlflow.db")
+    monkeypatch.setenv("R2MRF_CACHE", str(tmp_path / "cache"))
+    files.rename(tmp_path / "elsewhere")
+    try:
+        with pytest.raises(CheckpointError, match=r"its files are gone: they were in .*mlartifacts.* beside "):
+            resolve(f"models:/{team.name}@challenger")
+        (new / "mlartifacts").symlink_to(tmp_path / "elsewhere")
+        found = resolve(f"models:/{team.name}@challenger")
+        assert checkpoint.content_hash(found.folder) == found.sha256
+    finally:
+        (tmp_path / "elsewhere").rename(files)

@@ -30,7 +30,7 @@ def verdicts(folder: Path, **limits: float) -> list[str | None]:
 
 
 def test_verdicts_by_other_limits(here):
-    rows = [ok(f"/p/{i}.jpg", blur) for i, blur in enumerate((0.1, 0.3, 0.8, 0.9))]
+    rows = [ok(f"/p/{i}.jpg", blur, focus_area=0) for i, blur in enumerate((0.1, 0.3, 0.8, 0.9))]
     save_table(here, [*rows, ok("/p/8.jpg", 0.1, contrast=1.0), failed("/p/9.jpg")])
     assert verdicts(here) == ["sharp", "partial", "partial", "blurred", "flat", None]
     assert verdicts(here, sharp_below=0.4) == ["sharp", "sharp", "partial", "blurred", "flat", None]
@@ -84,7 +84,7 @@ def test_limits_that_make_no_sense(here, report, limits):
     save_table(here, [ok("/p/a.jpg")])
     status, out, err = report(here, f"--sharp-below={limits[0]}", f"--blurred-above={limits[1]}")
     assert (status, out, len(err)) == (2, [], 1)
-    assert "give limits from 0 to 1" in err[0]
+    assert "give thresholds from 0 to 1" in err[0]
 
 
 # --- thumbnails ------------------------------------------------------------------------------------------

@@ -80,8 +80,7 @@ def test_methods_side_by_side(workspace):
 
 
 def test_ablation_without_a_budget_trains_nothing(workspace):
-    rows = "reports/ablate/measured.json"
-    assert json.loads((workspace.root / rows).read_text()) == json.loads(workspace.run("git", "show", f"HEAD:{rows}"))
+    assert json.loads((workspace.root / "reports/ablate/measured.json").read_text()) == {}
     table = (workspace.root / "reports/ablate/table.md").read_text()
     assert "not run: `python -m pipelines.ablate no_rrm`" in table
 

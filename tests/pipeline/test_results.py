@@ -110,6 +110,17 @@ def test_from_which_t_on_f_is_stable(f, stable, agrees):
     assert (found["stable"], found["agrees"]) == (stable, agrees)
 
 
+def test_the_rule_of_tune_is_applied_to_the_rows_of_steps():
+    f = dict(zip(STEPS, [0.5, 0.6, 0.7, 0.796, 0.77, 0.80, 0.799], strict=True))
+    assert over_steps({f"T{t}": line(f"T{t}", value) for t, value in f.items()})["chosen"] == 3
+    ablation(**{f"T{t}": value for t, value in f.items()})
+    Path("reports/tune").mkdir()
+    trial = {"trial": "steps_1", "val_f_05": 0.5, "val_mae": 0.2, "gmacs": 1, "parameters": 9, "status": "finished"}
+    tuned = {"steps": 1, "tolerance": 0.005, "trials": [trial | {"trained_steps": 20}]}
+    Path("reports/tune/steps.json").write_text(json.dumps(tuned))
+    assert "7 steps each (synthetic, 9664 training images), chooses T = 3." in page()
+
+
 def test_the_best_of_the_others_is_the_rival():
     table = {name: measured(name, f) for name, f in {"a": "0.7", "b": "0.6", "c": "0.65"}.items()}
     found = against(table, "a", ["b", "c"])

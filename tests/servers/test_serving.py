@@ -6,11 +6,13 @@ import os
 import shutil
 import struct
 import sys
+import time
 import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +44,7 @@ class Answer(NamedTuple):
 
 class Server(NamedTuple):
     address: str
+    session: int  # of its processes
 
     def post(self, body: bytes, kind: str = "application/json") -> Answer:
         request = urllib.request.Request(f"{self.address}/invocations", body, {"Content-Type": kind})
@@ -88,8 +91,8 @@ def server(tmp_path_factory) -> Iterator[Server]:
         patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # it starts uvicorn
         command = ["mlflow", "models", "serve", "-m", "models:/r2mrf@challenger", "--env-manager", "local"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
-        with running(command, lambda: answers(f"{address}/ping"), root / "log"):
-            yield Server(address)
+        with running(command, lambda: answers(f"{address}/ping"), root / "log") as process:
+            yield Server(address, process.pid)
 
 
 def test_record_is_that_of_the_command_line(server):
@@ -105,15 +108,18 @@ def test_map_on_request(server):
     assert np.abs(pixels.astype(int) - expected).max() <= 1
 
 
-def bomb() -> bytes:
-    """A PNG of 100,000×100,000 pixels in a few bytes."""
+def png(header: bytes, rows: bytes) -> bytes:
+    """A PNG file of these chunks."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
-    body = zlib.compress(bytes(1 << 20))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def bomb() -> bytes:
+    """A PNG of 100,000×100,000 pixels in a few bytes."""
+    return png(struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0), zlib.compress(bytes(1 << 20)))
 
 
 BAD = {
@@ -148,6 +154,9 @@ def test_several_clients_get_their_own_answers(server):
         (b"no JSON", "valid JSON"),
         (b"[1, 2]", "Received a list"),
         (b"{}", "exactly one of the input fields"),
+        (b'{"dataframe_records": ' + b"[" * 100_000, "malformed request"),
+        (b'{"dataframe_records": [{"image": ' + b"9" * 10_000 + b"}]}", "malformed request"),
+        (b"\xff\xfe{" + b"x" * 1_000_000, "valid JSON"),
         (b'{"dataframe_records": [{"photo": "AAAA"}]}', "image"),
         (b'{"dataframe_records": [{"image": 5}]}', "image"),
         (b'{"dataframe_records": [{"image": null}]}', "image"),
@@ -159,6 +168,7 @@ def test_requests_that_are_none(server, body, says):
     status, answer = server.post(body)
     assert status == 400
     assert says in answer["message"]
+    assert len(json.dumps(answer)) < 5000  # MLflow's own messages repeat the request
     assert server.records(PHOTO)[0]["status"] == "ok"
 
 
@@ -174,6 +184,47 @@ def test_request_that_is_too_big(server, photos):
     assert "send several requests" in answer["message"]
     assert len(json.dumps(answer)) < 2000
     assert server.records(PHOTO)[0]["status"] == "ok"
+
+
+def hungry() -> bytes:
+    """A PNG of 13,000×13,000 pixels of 16 bits in a third of a megabyte; decoding it takes gigabytes."""
+    packer = zlib.compressobj(1)
+    rows = b"".join(packer.compress(bytes(1 + 6 * 13_000)) for _ in range(13_000)) + packer.flush()
+    return png(struct.pack(">IIBBBBB", 13_000, 13_000, 16, 2, 0, 0, 0), rows)
+
+
+def test_one_request_takes_less_than_a_gigabyte(server):
+    """The kernel counts the most that the server and its processes have taken."""
+    server.records(PHOTO)
+    before = memory_of(server)
+    (answer,) = server.records(hungry(), map=True)
+    assert answer["error"].split(":")[0] in ("too_large", "crashed", "timeout")
+    large = images.encode_jpeg(np.zeros((12_000, 14_000, 3), np.uint8))  # decoded at an eighth
+    assert server.records(large, map=True)[0]["verdict"] == "flat"
+    assert memory_of(server) - before < 2**30
+
+
+def test_memory_comes_back_after_large_requests(server):
+    server.records(PHOTO)
+    before = memory_of(server, "VmRSS")
+    for _ in range(3):
+        status, answer = server.post(b'{"dataframe_records": "' + b"x" * 100_000_000)
+        assert status == 413
+        assert "send several requests" in answer["detail"]
+        assert server.post(b'{"dataframe_records": "' + b"x" * 80_000_000)[0] == 400
+    time.sleep(3)
+    assert memory_of(server, "VmRSS") - before < 200 * 2**20
+
+
+def memory_of(server: Server, field: str = "VmHWM") -> int:
+    """Bytes of the process that listens on the server's port and its children; VmHWM: the most so far."""
+    total = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):
+            group = int(status.with_name("stat").read_text().rpartition(")")[2].split()[3])
+            if group == server.session:
+                total += sum(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(field))
+    return total * 1024
 
 
 def test_a_table_of_any_length_is_taken_in_a_program(server):

@@ -31,7 +31,7 @@ def ok(path: object, blur: float = 0.5, **others: object) -> dict:
         "height": 120,
         "content_sha256": hashlib.sha256(content).hexdigest(),
         "blur_fraction": blur,
-        "focus_area": 1 - blur,
+        "focus_area": 1 - blur if blur <= 0.85 else (1 - blur) / 10,  # what is blurred has nothing in focus
         **dict.fromkeys(["focus_x0", "focus_y0"], 0),
         **dict.fromkeys(["focus_x1", "focus_y1"], 100),
         "center_blur": blur,

@@ -27,7 +27,7 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def running(command: list[str], ready: Callable[[], bool], log: Path, **options: object) -> Iterator[None]:
+def running(command: list[str], ready: Callable[[], bool], log: Path, **options: object) -> Iterator[subprocess.Popen]:
     """A server for the time of the block, with what it says in a file."""
     with log.open("wb") as said:
         process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True, **options)
@@ -37,7 +37,7 @@ def running(command: list[str], ready: Callable[[], bool], log: Path, **options:
             assert process.poll() is None, f"{command[0]} ended: {log.read_text()[-2000:]}"
             assert time.monotonic() < until, f"{command[0]} does not answer: {log.read_text()[-2000:]}"
             time.sleep(0.2)
-        yield
+        yield process
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)  # a session of its own: the server and its children

@@ -1,0 +1,71 @@
+"""Borders of one colour around a picture: mats, letterboxes, the white or black around a product."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+ALIKE = 6  # grey levels of 255, in each channel, by which pixels of one border differ; JPEG makes them differ a little
+ABRUPT, WITHIN = 24, 8  # a border ends where this contrast is reached within so many pixels; a sky ends slowly
+EDGE = 2  # pixels beside a border that are cut with it, where its edge was smoothed
+LEAST_CUT, LEAST_LEFT = 0.01, 0.25  # shares of a side: a border takes at least the first and leaves the second
+
+
+class Box(NamedTuple):
+    """A region of a picture in pixels; x1 and y1 are exclusive."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    def cut(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the region of H×W[×C] as a view."""
+        return pixels[self.y0 : self.y1, self.x0 : self.x1]
+
+    def scaled(self, size: tuple[int, int], to: tuple[int, int]) -> Box:
+        """Return the same region, at least one pixel of it, of the picture at another (height, width)."""
+        (height, width), (h, w) = size, to
+        x0, y0 = min(self.x0 * w // width, w - 1), min(self.y0 * h // height, h - 1)
+        return Box(x0, y0, max(-(-self.x1 * w // width), x0 + 1), max(-(-self.y1 * h // height), y0 + 1))
+
+
+def inside_borders(rgb: np.ndarray) -> Box:
+    """Return the region of a picture, uint8 H×W×3, within its borders; all of it if there are none.
+
+    Each edge may have a border of its own colour. A picture that is nearly all border is left as it is.
+    """
+    height, width = rgb.shape[:2]
+    x0, y0, x1, y1 = 0, 0, width, height
+    for _ in range(2):  # a letterbox within a mat
+        y0, y1 = _trimmed(rgb[:, x0:x1], y0, y1)
+        across = rgb[y0:y1].swapaxes(0, 1)
+        x0, x1 = _trimmed(across, x0, x1)
+    if (x1 - x0) < LEAST_LEFT * width or (y1 - y0) < LEAST_LEFT * height:
+        return Box(0, 0, width, height)
+    return Box(x0, y0, x1, y1)
+
+
+def _trimmed(lines: np.ndarray, start: int, end: int) -> tuple[int, int]:
+    """Trim lines of one colour, N×L×3, from both ends of start … end."""
+    least = LEAST_CUT * len(lines)
+    first = start + _uniform(lines[start:end])
+    if first == end:  # nothing but border
+        return start, end
+    last = end - _uniform(lines[start:end][::-1])
+    new_start = first + EDGE if first - start >= least else start
+    new_end = last - EDGE if end - last >= least else end
+    return (new_start, new_end) if new_end > new_start else (start, end)
+
+
+def _uniform(lines: np.ndarray) -> int:
+    """Return how many lines from the first on are a border; 0 if what has the first one's colour ends slowly."""
+    colour = np.median(lines[0], axis=0)
+    count = 0
+    for line in lines:
+        if np.abs(line - colour).max() > ALIKE / 2:
+            break
+        count += 1
+    end = lines[count : count + WITHIN]
+    return count if not len(end) or np.abs(end - colour).max() >= ABRUPT else 0
