@@ -64,7 +64,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def _on(count: int, work: Callable, *arguments: object) -> tuple[float, float, float]:
-    """Run in a process, and those that it starts, that may use so many cores."""
+    """Run in a process that, with its children, may use only so many cores."""
     allowed = sorted(os.sched_getaffinity(0))[:count]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, initializer=os.sched_setaffinity, initargs=(0, allowed)) as pool:
@@ -72,7 +72,7 @@ def _on(count: int, work: Callable, *arguments: object) -> tuple[float, float, f
 
 
 def _once(sources: list[Path], out: Path, config: Config) -> tuple[float, float, float]:
-    """Seconds of the bare loop, of the stage, and of the start and stop of Ray that is in the latter."""
+    """Seconds of the bare loop, of the stage, and of Ray's start and stop within the stage."""
     made, bare = timed(lambda: _bare(sources, config))
     built, stage = timed(lambda: build_variants(Folder(sources[0].parent, None), out, config))
     assert made == built, f"{made} images of the bare loop, {built} of the stage"

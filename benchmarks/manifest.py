@@ -45,7 +45,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def growth(costs: dict[int, dict[str, tuple[float, float]]]) -> Iterator[Figure]:
-    """Exponents of each phase over the numbers of rows. `costs`: of rows and phase, seconds and bytes."""
+    """Exponents of each phase over the number of rows. `costs`: seconds and bytes by rows and phase."""
     table = f"growth from {min(costs):,} to {max(costs):,} rows"
     for phase in PHASES:
         by_kind = zip(*(cost[phase] for cost in costs.values()), strict=True)
@@ -54,7 +54,7 @@ def growth(costs: dict[int, dict[str, tuple[float, float]]]) -> Iterator[Figure]
 
 
 def _phases(rows: int) -> Generator[Figure, None, dict[str, tuple[float, float]]]:
-    """All phases of a library of so many rows; returns the seconds and bytes of each."""
+    """Run all phases for a library of so many rows; returns the seconds and bytes of each."""
     costs = {}
     with tempfile.TemporaryDirectory() as folder:
         here, table = Path(folder), f"{rows:,} rows"
@@ -77,7 +77,7 @@ def _on_disk(here: Path, rows: int) -> Iterator[Figure]:
 
 
 def write_table(path: Path, rows: int, changed: int) -> None:
-    """A table of addresses in their order; the first `changed` ones have another time."""
+    """Write a table of sorted addresses; the first `changed` ones have another time."""
     schema = pa.schema([("path", pa.string()), ("size", pa.int64()), ("mtime", pa.int64())])
     with pq.ParquetWriter(path, schema) as file:
         for start in range(0, rows, GROUP):
@@ -88,7 +88,7 @@ def write_table(path: Path, rows: int, changed: int) -> None:
 
 
 def first(here: Path, rows: int) -> None:
-    """The first run lists all and puts them on the ledger, shard by shard."""
+    """First run: list all rows and put them on the ledger, shard by shard."""
     listing = _listing(here, "first.parquet")
     for _ in listing.waves():
         pass
@@ -96,7 +96,7 @@ def first(here: Path, rows: int) -> None:
 
 
 def scored(here: Path, rows: int) -> None:
-    """All shards get their rows, as if photos had been looked at."""
+    """Write the rows of all shards, as if the photos had been scored."""
     ledger, done = _ledger(here), 0
     for number in ledger.waiting():
         photos = ledger.photos(number)
@@ -106,7 +106,7 @@ def scored(here: Path, rows: int) -> None:
 
 
 def again(here: Path, rows: int) -> None:
-    """The same command once more: what is on the ledger is checked, counted, and found in the listing."""
+    """Second run: the ledger is checked, counted, and found in the listing."""
     ledger = _ledger(here)
     _expect(ledger.mend(), rows)
     listing = _listing(here, "first.parquet")
@@ -117,7 +117,7 @@ def again(here: Path, rows: int) -> None:
 
 
 def reconciled(here: Path, rows: int) -> None:
-    """One photo in a hundred is new, and one has changed: its row is dropped, and it is listed anew."""
+    """Third run: of a hundred photos one is new and one has changed, so that its row is dropped and listed again."""
     listing = _listing(here, "second.parquet")
     for _ in listing.waves():
         pass
@@ -135,7 +135,7 @@ MADE_UP |= {"model": "made-up", "model_sha256": "cd" * 32}
 
 
 def _row(photo: Photo) -> dict:
-    """Numbers without meaning that take the room of real ones."""
+    """Row of arbitrary numbers that takes as much space as a real one."""
     digest = hashlib.sha256(photo.file).digest()
     shares = np.frombuffer(digest, np.uint32) / 2**32
     row = MADE_UP | {"path": photo.path, "content_sha256": digest.hex(), "contrast": 100 * shares[0]}

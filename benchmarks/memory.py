@@ -69,7 +69,7 @@ def run(library: Path, out: Path, model: Path) -> tuple[int, float]:
 
 
 def held(pid: int) -> int:
-    """Bytes of a process and all that it started."""
+    """Bytes held by a process and all its children."""
     total = 0
     with suppress(psutil.NoSuchProcess):
         for process in [(root := psutil.Process(pid)), *root.children(recursive=True)]:

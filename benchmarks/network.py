@@ -94,7 +94,7 @@ def forward(config: Config, sizes: Sizes) -> Iterator[Figure]:
 def _shares(
     name: str, seconds: dict[str, list[float]], peaks: dict[str, list[float]], flops: int, batch: int, fastest: str
 ) -> Iterator[Figure]:
-    """Of the peak that each way reaches; counted are the operations of the factored form, whatever a way does."""
+    """Shares of the peak that each way reaches, counting the operations of the factored form."""
     table = f"{name}: share of the peak"
     for precision, peak in peaks.items():
         yield Figure(table, f"product of two {MATRIX}² matrices, {precision}", "GFLOP/s", [p / 1e9 for p in peak])
@@ -109,7 +109,7 @@ def _shares(
 def _ways(
     checkpoint: Checkpoint, config: Config, x: Tensor, compiled: bool
 ) -> tuple[dict[str, Callable[[], np.ndarray]], dict[str, str]]:
-    """Name -> what runs the network on `x` and returns probabilities; and name -> why a way cannot be had here."""
+    """Functions that run the network on `x`, by name; and reasons why others cannot run here."""
     factored = copy.deepcopy(checkpoint.network)  # the export turns the checkpoint's own to channels-last
     last, x_last = copy.deepcopy(factored).to(memory_format=torch.channels_last), _channels_last(x)
     ways = {

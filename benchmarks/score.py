@@ -106,14 +106,14 @@ def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Ite
 
 
 def fed(job: Job, number: int) -> float:
-    """Photos a second of the engine, of photos that are shrunk already."""
+    """Photos per second of the engine alone, fed with photos that are already shrunk."""
     actors, threads = shares(job.options, cores())
     with processes(actors) as pool:
         return sum(pool.map(_fed, *zip(*[(job, threads, number // actors)] * actors, strict=True)))
 
 
 def _fed(job: Job, threads: int, number: int) -> float:
-    """Of one process among others."""
+    """Photos per second of one process among others."""
     from pipelines.scoring.scorer import Scorer
 
     look, seen = Scorer(job, threads), list(_seen(job, 32))

@@ -131,7 +131,7 @@ def _tell(tree: list[psutil.Process], what: Callable[[psutil.Process], None]) ->
 
 
 def _tree(pid: int) -> list[psutil.Process]:
-    """A process with all that it has started; none if it has ended."""
+    """A process with all its children; empty if it has ended."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -140,7 +140,7 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def _beside(pid: int) -> dict[int, float]:
-    """Seconds of processor time that each of Ray's processes has had, but for those that train."""
+    """Processor seconds that each of Ray's processes has used, except those that train."""
     seconds = {}
     for process in _tree(pid):
         with contextlib.suppress(psutil.Error):  # it has ended by itself
@@ -154,7 +154,7 @@ def _beside(pid: int) -> dict[int, float]:
 
 
 def _train(config: Config) -> None:
-    """The stage's run, of which the first worker notes the time of every step."""
+    """Run the stage's training; its first worker notes the time of every step."""
 
     # not a function of the module: by value it goes to workers, which may not find the benchmarks
     def noted(arguments: dict) -> dict | None:
@@ -179,7 +179,7 @@ def _train(config: Config) -> None:
 
 
 def _times(number: int, ray: BaseProcess) -> list[float]:
-    """When Ray's steps were done, as soon as there are so many."""
+    """Times at which Ray's steps were done, once there are so many."""
     end = time.monotonic() + PATIENCE
     while ray.is_alive() and time.monotonic() < end:
         lines = Path(TIMES).read_text().splitlines() if Path(TIMES).exists() else []

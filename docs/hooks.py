@@ -1,4 +1,4 @@
-"""What MkDocs does for this repository: pages from outside docs/, pages of source files that are linked, formulas.
+"""Hooks of MkDocs: pages from outside docs/, pages for source files that are linked, formulas.
 
 The pages are written for a reader of the repository, so their links are relative to the file that they stand in. Here
 each link is resolved to a file of the repository, and then to the page of the site that shows it.

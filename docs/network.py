@@ -1,4 +1,4 @@
-"""The drawing of the network in docs/method.md, with the side maps that the released weights make of a real photo."""
+"""Drawing of the network for docs/method.md, with the side maps that the released weights make of a real photo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIDE = 0.82  # of a small picture
 
 
 def draw(photo: Path, path: Path) -> None:
-    """The network, from a photo to its map; below, one refinement module."""
+    """Draw the network, from a photo to its map, and one refinement module below it."""
     rgb, predictor = images.load(photo), Predictor.load("lite")
     fused, branches = look(predictor, rgb)
     figure, axis = plt.subplots(figsize=(13.6, 7.7))
@@ -91,7 +91,7 @@ def _fusion(axis: Axes, fused: np.ndarray) -> None:
 
 
 def _module(axis: Axes) -> None:
-    """Inside a refinement module: two paths that share what they see half-way."""
+    """Draw a refinement module: two paths that exchange their features half-way."""
     axis.add_patch(FancyBboxPatch((3.3, 0.12), 8.3, 1.2, boxstyle="round,pad=0.02", fc="#fff7ed", ec=ORANGE, lw=1))
     axis.text(3.15, 0.72, "RRM", ha="right", va="center", fontsize=12, color=ORANGE, weight="bold")
     _box(axis, 4.35, 0.72, 1.6, 0.4, r"$\mathrm{Cat}(O_l^{t-1}, A)$", GREY)

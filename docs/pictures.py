@@ -31,7 +31,7 @@ def maps(path: Path) -> None:
 
 
 def steps(folder: Path) -> None:
-    """What the example draws of its own photo."""
+    """Draw the pictures of examples/recurrent_steps.py for its own photo."""
     with tempfile.TemporaryDirectory() as drawn:
         recurrent_steps.main(["--out", drawn])
         for name in ("steps", "branches", "thresholds"):

@@ -1,4 +1,4 @@
-"""A photo, and how the network comes to its map: step by step, branch by branch, and what a threshold does to it.
+"""Draw how the network refines the map of a photo, step by step and branch by branch, and what a threshold does.
 
     python examples/recurrent_steps.py photo.jpg --out steps
 

@@ -8,6 +8,7 @@ An unknown key, a missing one, or a value out of range is an error that names it
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,9 +20,10 @@ from r2mrf.errors import ConfigError
 from r2mrf.system import layered_yaml
 from r2mrf.system.address import Address, is_address
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
-Side = Annotated[int, Field(ge=32)]  # pixels; a backbone's deepest level has one for 32 of them
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Positive = Annotated[int, Field(gt=0, le=1_000_000_000)]
+Width = Annotated[int, Field(gt=0, le=4096)]  # of a layer, in channels
+Side = Annotated[int, Field(ge=32, le=16_384)]  # pixels; a backbone's deepest level has one for 32 of them
 Rendered = Annotated[int, Field(gt=0, le=500_000)]  # seeds for testing begin so far behind those for training
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -61,7 +63,7 @@ class Data(Section):
 class Augment(Section):
     """The variants of a training pair."""
 
-    variants: Positive
+    variants: Annotated[int, Field(gt=0, le=1000)]
     max_rotation: Annotated[float, Field(ge=0, le=45)]
     min_scale: Annotated[float, Field(ge=0.5, le=1)]
 
@@ -75,8 +77,8 @@ class Model(Section):
     backbone: str
     weights: str
     grid_stride: Literal[2, 4]
-    amdf_width: Positive
-    width: Positive
+    amdf_width: Width
+    width: Width
     steps: Literal["auto"] | Steps  # auto: what the stage tune has chosen; no network is built from it
     share_steps: bool
     rrm: bool
@@ -110,7 +112,7 @@ class Train(Section):
     repeat: Count
     workers: Positive | tuple[Positive, Positive]  # or the fewest and the most, as machines come and go
     steps: Positive
-    batch: Positive
+    batch: Annotated[int, Field(gt=0, le=65_536)]
     crop: Side
     optimizer: Literal["sgd", "adamw"]
     lr: Amount
@@ -164,7 +166,7 @@ class Tune(Section):
     """The search for the number of recurrent steps. Lists may name values of the profile to try as well."""
 
     steps: Annotated[tuple[Steps, ...], Field(min_length=1)]
-    width: tuple[Positive, ...]
+    width: tuple[Width, ...]
     grid_stride: tuple[Literal[2, 4], ...]
     share_steps: tuple[bool, ...]
     budget: Positive
@@ -310,5 +312,9 @@ def _sentence(error: Mapping[str, Any]) -> str:
         return f"unknown parameter {key}: remove it or correct its name"
     if error["type"] == "missing":
         return f"parameter {key} is missing: add it"
-    given = "" if isinstance(error["input"], dict) or SECRET in error["msg"] else f" (given: {error['input']!r})"
+    given = (
+        ""
+        if isinstance(error["input"], dict) or SECRET in error["msg"]
+        else f" (given: {reprlib.repr(error['input'])[:80]})"
+    )
     return f"{key}: {error['msg'].removeprefix('Value error, ')}{given}"

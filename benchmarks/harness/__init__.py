@@ -1,1 +1,1 @@
-"""What the benchmarks share: figures and their spread, processes measured apart, material, the pages."""
+"""Shared by the benchmarks: figures and their spread, measurements in separate processes, test material, the pages."""

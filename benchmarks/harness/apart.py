@@ -12,17 +12,17 @@ T = TypeVar("T")
 
 
 def processes(number: int) -> ProcessPoolExecutor:
-    """Fresh ones: nothing that runs here is copied into them."""
+    """Start fresh processes: nothing of this one is copied into them."""
     return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"))
 
 
 def apart(work: Callable[..., T], *arguments: object) -> T:
-    """What `work` returns in a process of its own."""
+    """Run `work` in a process of its own and return its result."""
     return largest_memory(work, *arguments)[0]
 
 
 def largest_memory(work: Callable[..., T], *arguments: object) -> tuple[T, int]:
-    """The same, and the most bytes that this process ever held."""
+    """Run `work` in a process of its own; returns its result and the most bytes that the process ever held."""
     with processes(1) as pool:
         return pool.submit(work, *arguments).result(), pool.submit(_most_held).result()
 

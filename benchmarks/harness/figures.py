@@ -1,4 +1,4 @@
-"""What a benchmark measures, and the file it leaves: reports/bench/NAME.json.
+"""Figures of a benchmark, and the file that it writes: reports/bench/NAME.json.
 
 def measure(short: bool) -> Iterator[Figure]:
     yield Figure("forward", "torch", "photos/s", [17.1, 17.4, 17.0])
@@ -41,7 +41,7 @@ class Figure:
 
     Attributes:
         values: one a repeat; none if it could not be measured here, and `note` says why.
-        at_least, at_most: what the median is to reach.
+        at_least, at_most: target of the median.
     """
 
     table: str
@@ -53,7 +53,7 @@ class Figure:
     at_most: float | None = None
 
     def row(self) -> dict:
-        """As it stands in the file: with median, lowest and highest value, and whether it reaches what it is to."""
+        """Row of the file: with median, lowest and highest value, and whether the target is reached."""
         facts = {name: value for name, value in vars(self).items() if value not in ("", None)}
         facts["values"] = [float(f"{value:.6g}") for value in self.values]
         if not self.values:
@@ -76,7 +76,7 @@ class Figure:
 
 
 def ratio(table: str, name: str, ones: Iterable[float], others: Iterable[float], **reach: float | None) -> Figure:
-    """Of what was measured in the same turns, turn by turn."""
+    """Ratios of figures measured in the same turns, turn by turn."""
     return Figure(table, name, "×", [one / other for one, other in zip(ones, others, strict=True)], **reach)
 
 
@@ -99,7 +99,7 @@ def by_turns(ways: dict[str, Callable[[], object]], repeats: int, warm: bool = T
 
 
 def timed(way: Callable[[], T]) -> tuple[T, float]:
-    """What it returns, and the seconds that it took."""
+    """Call a function; returns its result and the seconds that it took."""
     began = time.perf_counter()
     result = way()
     return result, time.perf_counter() - began
@@ -134,7 +134,7 @@ def _write(path: Path, facts: dict, rows: list[dict], began: float, finished: bo
 
 
 def environment() -> dict:
-    """What figures depend on."""
+    """Versions, machine and commit on which figures depend."""
     return {
         "machine": machine(),
         "cores": cores(),
@@ -152,7 +152,7 @@ def _load() -> float:
 
 
 def _commit() -> str:
-    """What is measured: what benchmarks leave, as the one before this, does not make it another."""
+    """Commit that is measured, marked if files differ from it; files that benchmarks write do not count."""
     commit = _git("rev-parse", "--short=10", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports", ":!docs")
     return f"{commit}-dirty" if changed else commit or "unknown"

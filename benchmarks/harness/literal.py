@@ -1,4 +1,4 @@
-"""The refinement module as the paper draws it, to hold the factored one of `r2mrf.network.model` against."""
+"""Refinement module as the paper draws it, to compare with the factored one of `r2mrf.network.model`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LiteralRRM(RRM):
 
 
 def literal(network: R2MRF, model: Model) -> R2MRF:
-    """The same network, with the same weights, refined by `LiteralRRM`."""
+    """Copy of the network with its weights, refined by `LiteralRRM`."""
     other = R2MRF(model.model_copy(update={"weights": "random"}))
     for branch in other.branches:
         branch.refine = nn.ModuleList(LiteralRRM(model.amdf_width, model.width) for _ in branch.refine)

@@ -1,4 +1,4 @@
-"""What benchmarks work on, made by the project's own functions: training images, photos, a tiny model."""
+"""Material for benchmarks, made by the project's own functions: training images, photos, a tiny model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _vary(job: tuple[Path, Config, Path]) -> Path:
 
 
 def make_photos(folder: Path, number: int, width: int, height: int) -> None:
-    """JPEGs cut from real photographs that installed packages ship, each another."""
+    """Write JPEGs cut from real photographs that installed packages ship, no two alike."""
     folder.mkdir(parents=True)
     found, dice = [images.load(path) for path in samples()], np.random.default_rng(0)
     for i in range(number):

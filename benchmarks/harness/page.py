@@ -23,7 +23,7 @@ PERFORMANCE, SCALE = Path("docs/performance.md"), Path("docs/scale.md")
 
 
 class Measured:
-    """What was measured. A benchmark of which only the short form was run was not."""
+    """Measured figures by benchmark. A benchmark that was run only in its short form does not count."""
 
     def __init__(self, folder: Path):
         found = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")))
@@ -37,12 +37,12 @@ class Measured:
         return tables
 
     def median(self, benchmark: str, name: str, table: str = "") -> float | None:
-        """Of the first row of this name that was measured, in a table whose title says `table`; None if none was."""
+        """Median of the first measured row of this name in a table whose title contains `table`, or None."""
         rows = (row for title, rows in self.tables(benchmark).items() if table in title for row in rows)
         return next((row["median"] for row in rows if row["name"] == name and row["values"]), None)
 
     def aims(self) -> list[dict]:
-        """Rows that were to reach something."""
+        """Rows that have a target."""
         rows = ((name, row) for name in BENCHMARKS for row in self.runs.get(name, {}).get("rows", []))
         return [row | {"benchmark": name} for name, row in rows if "reached" in row]
 
@@ -55,7 +55,7 @@ def number(value: float) -> str:
 
 
 def large(value: float) -> str:
-    """The same, with a word for many: 25 million."""
+    """A number with a word for large ones: 25 million."""
     for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
         if value >= size:
             return f"{value / size:.3g} {word}"
@@ -71,7 +71,7 @@ def cell(row: dict) -> str:
 
 
 def aim(row: dict) -> str:
-    """What a row is to reach, and whether it does."""
+    """Target of a row, and whether it is reached."""
     if "reached" not in row:
         return ""
     bound = f"≥ {number(row['at_least'])}" if "at_least" in row else f"≤ {number(row['at_most'])}"

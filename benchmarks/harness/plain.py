@@ -1,4 +1,4 @@
-"""What a user would write instead of `r2mrf score`: the plain ways, each a function from files to photos a second.
+"""Plain alternatives to `r2mrf score`, as a user would write them: functions from files to photos per second.
 
 All run the network as torch does (float32), on all cores, and keep a mean of each map, as a table would.
 """

@@ -13,7 +13,7 @@ MACHINE, HOURS = 64, 24 * 7  # cores of a machine, and the time that a library m
 
 
 class Basis(NamedTuple):
-    """What was measured.
+    """Measured figures that a plan is computed from.
 
     Attributes:
         rate: photos a second of a core.
@@ -39,7 +39,7 @@ class Basis(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """For a library of `photos`, cut into `parts` of as many as were measured, each a run of its own."""
+    """Plan for a library of `photos`, cut into `parts` of the measured size, each scored in a run of its own."""
 
     photos: float
     parts: int

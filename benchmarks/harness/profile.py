@@ -1,4 +1,4 @@
-"""Where the time of torch's forward goes: by part of the network, by operation, and by shape of convolution."""
+"""Profile of torch's forward pass: by part of the network, by operation, and by shape of convolution."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 from r2mrf.prediction.record import DETAIL
+from r2mrf.system import strict_json
+from r2mrf.system.regular_files import read_regular
 
 THRESHOLDS = ("sharp_below", "blurred_above", "soft_above")
 DEFAULT = {name: Score.model_fields[name].default for name in THRESHOLDS}
@@ -53,14 +54,17 @@ def read(folder: Path, **given: float | None) -> Scored:
 
 def _summary(path: Path) -> dict:
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = strict_json.parse_object(read_regular(path, strict_json.MOST_BYTES))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; give the folder that `r2mrf score --out` wrote") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run `r2mrf score` again") from None
     # the name goes into a pattern of file names
-    if not isinstance(summary, dict) or not re.fullmatch(r"[0-9a-f]+", str(summary.get("fingerprint"))):
+    if not re.fullmatch(r"[0-9a-f]+", str(summary.get("fingerprint"))):
         raise UserError(f"{path}: names no table; run `r2mrf score` again")
+    for name in DEFAULT:
+        if name in summary and (isinstance(summary[name], bool) or not isinstance(summary[name], int | float)):
+            raise UserError(f"{path}: {name} is no number; give --sharp-below and --blurred-above, or score again")
     return summary
 
 

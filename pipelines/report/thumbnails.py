@@ -3,7 +3,7 @@
 Each is a file of its own in DIR/thumbnails, named by content: made once, found again by the next report, and
 loaded by the browser only when it is scrolled to. So the page stays small at any number of photos, while the
 first report of a library takes as long as decoding the photos takes. A run that is stopped goes on where it was.
-They are JPEG and PNG under names (.jfif, .apng) that are not among `images.SUFFIXES`: a scored folder may lie
+They are JPEG and PNG under names (.thumb, .apng) that are not among `images.SUFFIXES`: a scored folder may lie
 inside the library, and the next run must not take them for photos.
 """
 
@@ -71,7 +71,7 @@ def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> 
 def photo_name(row: dict) -> str | None:
     """File name of a photo's thumbnail. Tables may come from others: what is no hash names no file."""
     sha256 = row["content_sha256"] or ""
-    return f"{sha256[:32]}.jfif" if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
+    return f"{sha256[:32]}.thumb" if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
 
 
 def map_name(row: dict) -> str | None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import errno
 import io
-import os
-import stat
 from pathlib import Path
 
 import cv2
@@ -21,6 +19,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import box_files, depth, formats, jpeg, raw_files, tiff
 from r2mrf.imaging.formats import SUFFIXES as SUFFIXES
+from r2mrf.system.regular_files import NotRegular, read_regular
 
 MAX_PIXELS = 178_000_000  # just below Pillow's own limit, which stays in force
 MAX_BYTES = 1 << 30
@@ -66,19 +65,11 @@ def read_bytes(path: str | Path) -> bytes:
         ImageError: unreadable, not_a_file, empty or too_large.
     """
     try:
-        with open(path, "rb", opener=_open_nonblocking) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError("not_a_file")
-            if status.st_size > MAX_BYTES:
-                raise ImageError("too_large", f"{status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
-            data = file.read()
-    except IsADirectoryError:
+        data = read_regular(path, MAX_BYTES)
+    except NotRegular:
         raise ImageError("not_a_file") from None
     except (OSError, ValueError) as error:
-        if isinstance(error, ImageError):
-            raise
-        reason = "not_a_file" if _is_no_file(path, error) else "unreadable"
+        reason = "too_large" if getattr(error, "errno", None) == errno.EFBIG else "unreadable"
         raise ImageError(reason, getattr(error, "strerror", None) or str(error)) from None
     if not data:
         raise ImageError("empty")
@@ -189,16 +180,6 @@ def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
     """uint8 RGB H×W×3 -> JPEG bytes; colour is kept at full resolution."""
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
     return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
-
-
-def _open_nonblocking(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # opening a pipe that nobody writes to would block
-
-
-def _is_no_file(path: str | Path, error: Exception) -> bool:
-    """Whether opening failed since the path is a socket, a loop of links or a link to nothing."""
-    number = getattr(error, "errno", None)
-    return number in (errno.ENXIO, errno.ELOOP) or (number == errno.ENOENT and Path(path).is_symlink())
 
 
 def _photo_in(data: bytes) -> tuple[bytes, int | None]:

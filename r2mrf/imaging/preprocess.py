@@ -52,8 +52,22 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, values: dict) -> Preprocess:
-        """Build from the values of a model.json; ValueError if another version of this file made it."""
-        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+        """Build from the values of a model.json; ValueError if they are unsound, or of another version of this file."""
+        if not isinstance(values, dict):
+            raise ValueError("preprocess: must hold keys and values")
+        if unknown := values.keys() ^ {"size", "mean", "std", "version"}:
+            raise ValueError(f"preprocess: the keys {', '.join(sorted(unknown))} are missing or unknown")
+        size, version = values["size"], values["version"]
+        if not isinstance(size, int) or not 1 <= size <= 4096:
+            raise ValueError(f"preprocess: size {size} is not a whole number from 1 to 4096")
+        for key in ("mean", "std"):
+            numbers = values[key]
+            sound = isinstance(numbers, list | tuple) and len(numbers) == 3
+            if not sound or not all(isinstance(x, int | float) and -1000 < x < 1000 for x in numbers):
+                raise ValueError(f"preprocess.{key}: must be three numbers, for red, green and blue")
+        if min(values["std"]) <= 0:
+            raise ValueError("preprocess.std: must be above 0")
+        return cls(size, tuple(values["mean"]), tuple(values["std"]), version)
 
 
 def visible(defocus: np.ndarray, height: int, width: int) -> np.ndarray:

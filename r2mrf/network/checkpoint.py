@@ -12,19 +12,24 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from r2mrf.config import Model
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.model import R2MRF
+from r2mrf.system import strict_json
 from r2mrf.system.atomic import atomic_folder
+from r2mrf.system.regular_files import read_regular
 
 WEIGHTS, FACTS = "model.safetensors", "model.json"
+MOST_BYTES = 4 << 30  # of weights; the paper's network has 0.2
 INT8 = "int8.onnx"  # the network in 8 bits, where r2mrf.engines.int8 has made it
 RELEASED = Path(__file__).parents[1] / "weights"
 
@@ -106,8 +111,10 @@ def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
         if preprocess.size != model.input_size:  # which is bounded
             raise ValueError(f"preprocess.size {preprocess.size} is not model.input_size {model.input_size}")
         blur_scale = BlurScale.from_facts(facts)
+        tensors = load_tensors(weights)
+        _check_shapes(model, tensors)
         network = R2MRF(model)
-        network.load_state_dict(load_tensors(weights))
+        network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, SafetensorError) as error:
         raise CheckpointError(f"{folder} does not fit this release of r2mrf: {one_line(error, 300)}") from None
     training, identity, int8 = facts.get("training", {}), _identity(facts), _int8(files, facts)
@@ -152,8 +159,10 @@ def _checked(files: dict[str, bytes], folder: Path) -> tuple[bytes, dict]:
 
 def _int8(files: dict[str, bytes], facts: dict) -> bytes:
     """Return the int8 form, unless it is missing or not the one that the facts name."""
-    graph = files.get(INT8, b"")
-    return graph if hashlib.sha256(graph).hexdigest() == facts.get("int8", {}).get("sha256") else b""
+    graph, named = files.get(INT8, b""), facts.get("int8")
+    if not isinstance(named, dict) or hashlib.sha256(graph).hexdigest() != named.get("sha256"):
+        return b""
+    return graph
 
 
 def _identity(facts: dict) -> str:
@@ -165,7 +174,7 @@ def _identity(facts: dict) -> str:
 
 def _read(folder: Path, name: str) -> bytes:
     try:
-        return (folder / name).read_bytes()
+        return read_regular(folder / name, MOST_BYTES)
     except OSError as error:
         raise CheckpointError(
             f"{folder / name}: {error.strerror}; a model is a folder with {WEIGHTS} and {FACTS}"
@@ -174,12 +183,22 @@ def _read(folder: Path, name: str) -> bytes:
 
 def _facts(folder: Path, content: bytes) -> dict:
     try:
-        facts = json.loads(content)
-    except ValueError:
-        facts = None
-    if not isinstance(facts, dict):
-        raise CheckpointError(f"{folder / FACTS} is not a JSON object: get the folder anew")
-    return facts
+        return strict_json.parse_object(content)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{folder / FACTS} is not a JSON object ({one_line(error)}): get the folder anew"
+        ) from None
+
+
+def _check_shapes(model: Model, tensors: dict[str, Tensor]) -> None:
+    """Refuse an architecture that is not the weights' before memory is taken for it: it may be of any size."""
+    with torch.device("meta"):
+        wanted = R2MRF(model).state_dict()
+    for name, tensor in wanted.items():
+        given = tensors.get(name)
+        if given is None or given.shape != tensor.shape:
+            found = "missing" if given is None else f"of shape {[*given.shape]}"
+            raise ValueError(f"model: {name} is {found} in {WEIGHTS}, and of shape {[*tensor.shape]} by {FACTS}")
 
 
 def untrained(model: Model) -> Checkpoint:

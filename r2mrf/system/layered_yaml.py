@@ -8,6 +8,9 @@ from typing import Any
 import yaml
 
 from r2mrf.errors import ConfigError
+from r2mrf.system.regular_files import read_regular
+
+MOST_BYTES = 1 << 20
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -33,13 +36,28 @@ def read(path: Path) -> dict[str, Any]:
     return merged
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one place; YAML would take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} stands twice", key.start_mark)
+            if isinstance(key.value, str):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _parsed(path: Path) -> dict:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(read_regular(path, MOST_BYTES).decode("utf-8-sig"), _Loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such parameter file; run this where params.yaml lies") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
+        raise ConfigError(f"{path}: cannot be read as text: {getattr(error, 'strerror', None) or error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deep") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

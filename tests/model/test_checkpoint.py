@@ -178,7 +178,7 @@ def test_unknown_backbone(folder):
 
 
 def test_architecture_that_the_weights_do_not_fit(folder):
-    assert "size mismatch" in refused(edit(folder, lambda facts: facts["model"].update(width=3)))
+    assert "in model.safetensors, and of shape" in refused(edit(folder, lambda facts: facts["model"].update(width=3)))
 
 
 def test_other_version_of_preprocessing(folder):

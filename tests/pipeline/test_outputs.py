@@ -197,7 +197,8 @@ def test_shards_are_made_in_the_storage_once(storage, tmp_path, monkeypatch):
     def make_rows(seed: int) -> list[dict]:
         with open(log, "a") as file:  # noqa: PTH123
             file.write(f"{seed}\n")
-        return [{"source_id": f"s{seed}", "image": b"i", "mask": b"m"}]
+        digest = hashlib.sha256(b"im").hexdigest()
+        return [{"source_id": f"s{seed}", "image": b"i", "mask": b"m", "sha256": digest}]
 
     jobs = [Job(f"part-{seed}", seed, 1, "made so") for seed in range(2)]
     prepared = Path("data/prepared")

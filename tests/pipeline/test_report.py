@@ -53,6 +53,17 @@ def spoil(folder: Path, how: str) -> None:
         summary.write_text(json.dumps({"fingerprint": "../../*"}))
     elif how == "other fingerprint":
         summary.write_text(json.dumps({"fingerprint": "beef"}))
+    elif how == "limit of text":
+        summary.write_text(json.dumps({"fingerprint": FINGERPRINT, "sharp_below": "0.1"}))
+    elif how == "limit of nothing":
+        summary.write_text(json.dumps({"fingerprint": FINGERPRINT, "blurred_above": None}))
+    elif how == "summary deep":
+        summary.write_text("[" * 200_000)
+    elif how == "key twice":
+        summary.write_text(f'{{"fingerprint": "{FINGERPRINT}", "fingerprint": "beef"}}')
+    elif how == "a pipe":
+        summary.unlink()
+        os.mkfifo(summary)
     elif how == "shard cut":
         shard.write_bytes(shard.read_bytes()[:-9])
     elif how == "older table":
@@ -65,6 +76,11 @@ def spoil(folder: Path, how: str) -> None:
         ("no summary", ["summary.json: no such file", "r2mrf score"]),
         ("summary cut", ["summary.json: cannot be read", "score` again"]),
         ("strange fingerprint", ["summary.json: names no table"]),
+        ("limit of text", ["summary.json: sharp_below is no number"]),
+        ("limit of nothing", ["summary.json: blurred_above is no number"]),
+        ("summary deep", ["summary.json: cannot be read", "nested too deep"]),
+        ("key twice", ["summary.json: cannot be read", "'fingerprint' twice"]),
+        ("a pipe", ["summary.json: cannot be read", "pipe"]),
         ("other fingerprint", ["scores: no table of the run"]),
         ("shard cut", [f"shard-00000-{FINGERPRINT}.parquet: is damaged", "score` again"]),
         ("older table", [f"shard-00000-{FINGERPRINT}.parquet: has no contrast", "score again"]),

@@ -1,1 +1,1 @@
-"""Helpers that several tests share, one noun a file; no test lies here."""
+"""Helpers that several tests share, one subject per file; no tests."""

@@ -1,4 +1,4 @@
-"""A disk that files do not fit on."""
+"""A disk that is too small for files."""
 
 import resource
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def tiny_disk(largest: int = 100_000) -> Iterator[None]:
-    """No file may grow beyond so many bytes."""
+    """Let no file grow beyond so many bytes."""
     _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
     try:

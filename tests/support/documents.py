@@ -1,4 +1,4 @@
-"""What the documents tell a reader to type: blocks of commands and of Python, and commands amid the text."""
+"""Commands and code that the documents tell a reader to type: in blocks, and within the text."""
 
 import re
 import shlex

@@ -75,7 +75,7 @@ class Fleet:
 
     @property
     def address(self) -> str:
-        """Where jobs are submitted."""
+        """Address to which jobs are submitted."""
         return f"http://127.0.0.1:{self.dashboard}"
 
     def submit(self, *command: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> "Job":
@@ -93,11 +93,11 @@ class Fleet:
         return Job(submitted, log)
 
     def add(self) -> None:
-        """One more machine."""
+        """Add a machine."""
         self._start(f"--address={HEAD}:{self.port}", f"--num-cpus={self.cpus}")
 
     def kill(self, number: int) -> None:
-        """SIGKILL to all processes of a node; 0 is the head."""
+        """Send SIGKILL to all processes of a node; 0 is the head."""
         for process in self._tree(number):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -112,7 +112,7 @@ class Fleet:
         return next(n for n in self.machines() if any(name in _title(p) for p in self._tree(n)))
 
     def machines(self) -> list[int]:
-        """Numbers of the nodes that live, without the head."""
+        """Numbers of the running nodes, without the head."""
         return [n for n in range(1, len(self.processes)) if self.processes[n].poll() is None]
 
     def stop(self) -> None:
@@ -129,7 +129,7 @@ class Fleet:
         assert not left, left
 
     def _tree(self, number: int) -> list[psutil.Process]:
-        """A node's processes; they are remembered, since a child outlives its parent in no tree."""
+        """A node's processes; they are remembered, since an orphan is no longer in the process tree."""
         try:
             root = psutil.Process(self.processes[number].pid)
             tree = [root, *root.children(recursive=True)]
@@ -139,7 +139,7 @@ class Fleet:
         return tree
 
     def _start(self, *options: str) -> None:
-        """Start a node; where the machine is so busy that Ray gives up on itself, once more."""
+        """Start a node; try once more if the machine is so busy that Ray gives up."""
         for attempt in range(ATTEMPTS):
             number, log = len(self.processes), self.root / f"node-{len(self.processes)}.log"
             with log.open("w") as out:
@@ -166,7 +166,7 @@ class Fleet:
 
 
 class Job:
-    """A submitted job and what it says."""
+    """A submitted job and its output."""
 
     def __init__(self, process: subprocess.Popen, log: Path):
         self.process, self.log = process, log
@@ -175,7 +175,7 @@ class Job:
         return self.log.read_text(errors="replace")
 
     def wait(self, seconds: float = 2 * PATIENCE) -> int:
-        """Wait for its end; exit status of the command that submitted it."""
+        """Wait for its end; returns the exit status of the command that submitted it."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -188,7 +188,7 @@ class Job:
         self.process.wait()
 
     def await_text(self, text: str) -> str:
-        """Wait until the job has said something; all that it has said."""
+        """Wait until the job has printed something; returns all of its output."""
         self.await_that(lambda: text in self.said())
         return self.said()
 

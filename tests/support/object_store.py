@@ -1,4 +1,4 @@
-"""An S3 of the tests' own, on loopback."""
+"""An S3 server for tests, on loopback."""
 
 import logging
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pyarrow.fs import FileSystem
 
 @contextmanager
 def endpoint() -> Iterator[str]:
-    """host:port of an empty one, which takes any keys."""
+    """host:port of an empty server, which accepts any keys."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -24,7 +24,7 @@ def endpoint() -> Iterator[str]:
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """What follows the question mark in addresses on it; its bucket is `team`, its keys are in the environment."""
+    """Query of the addresses on a server with a bucket `team`; its keys are in the environment."""
     with endpoint() as address, pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "of-a-test")

@@ -1,4 +1,4 @@
-"""Training images whose answers are known, and a search for T whose best is known before it is made."""
+"""Training images whose answers are known, and a search for T whose result is known in advance."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def plant(space: Workspace) -> None:
 
 
 def plain_figures(space: Workspace) -> dict[int, float]:
-    """T -> F at 0.5 on the photos held back, by a plain loop: no Ray, no training."""
+    """F at 0.5 on the photos held back by T, computed in a plain loop: no Ray, no training."""
     config = Config.model_validate(yaml.safe_load((space.root / "params.yaml").read_text()))
     _, held_back = split(shards.read(space.root / "data/augmented"), config.tune.validation, config.seed)
     figures = {}

@@ -21,7 +21,7 @@ HOSTILE = [  # names of photos
 
 
 def ok(path: object, blur: float = 0.5, **others: object) -> dict:
-    """Row of a photo that was scored; its content is what lies at `path`, or the path itself."""
+    """Row of a scored photo; its content is the file at `path`, or the path itself if there is none."""
     content = Path(path).read_bytes() if Path(path).is_file() else str(path).encode()
     return {
         **MADE_BY,
@@ -47,7 +47,7 @@ def failed(path: object, error: str = "corrupt: the image is damaged or cut shor
 
 
 def save_table(folder: Path, rows: list[dict], fingerprint: str = FINGERPRINT) -> Path:
-    """As `r2mrf score` leaves it, in two shards."""
+    """Write a table of scores as `r2mrf score` does, in two shards."""
     (folder / "scores").mkdir(parents=True, exist_ok=True)
     for number, part in enumerate((rows[: len(rows) // 2], rows[len(rows) // 2 :])):
         table = pa.Table.from_pylist(part, schema=SCORES)

@@ -53,7 +53,7 @@ class Run(Workspace):
             self.driver.wait()
 
     def start(self) -> None:
-        """The stage in a process group of its own, with what it says in driver.log."""
+        """Start the stage in a process group of its own; its output goes to driver.log."""
         with (self.root / "driver.log").open("a") as log:
             self.driver = subprocess.Popen(
                 self.command, cwd=self.root, env=self.env, stdout=log, stderr=log, start_new_session=True
@@ -66,12 +66,12 @@ class Run(Workspace):
         return {path for path in (self.root / "runs").glob("train-*/checkpoint_*") if path.is_dir()}
 
     def list_of_states(self) -> Path:
-        """Ray's."""
+        """Ray's list of states."""
         (path,) = (self.root / "runs").glob(f"train-*/{LIST}")
         return path
 
     def newest_state(self) -> Path:
-        """The last of the list."""
+        """Newest state of the list."""
         listed = self.list_of_states()
         return listed.parent / json.loads(listed.read_text())["checkpoint_results"][-1]["checkpoint_dir_name"]
 
@@ -102,7 +102,7 @@ class Run(Workspace):
         psutil.wait_procs(family, timeout=PATIENCE)
 
     def go_on(self, undisturbed: str) -> None:
-        """Start again: it goes on, does not begin anew, and ends with these weights."""
+        """Start again, and check that the run resumes and ends with these weights."""
         before = self.said()
         self.start()
         assert self.finish() == undisturbed
@@ -131,7 +131,7 @@ def plain_loop(config: Config) -> Trainer:
 
 
 def assert_learnt(root: Path, plain: Trainer) -> None:
-    """The model in a workspace went where the plain loop's went, but for the order in which numbers were added."""
+    """Check that the model in a workspace equals the plain loop's, up to the order in which numbers were added."""
     begun = Trainer(plain.config, "of a test").averaged.values
     learnt, expected = load_file(root / "models/r2mrf/model.safetensors"), plain.averaged.values
     apart, moved = (

@@ -1,0 +1,55 @@
+"""Opening files that may be anything: pipes, sockets and devices are refused, so that nothing waits for ever."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+
+class NotRegular(OSError):
+    """A folder, pipe, socket, device, or a link that leads to nothing."""
+
+    def __init__(self, path: str | Path):
+        super().__init__(errno.EINVAL, "a folder, pipe, device or broken link", str(path))
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file to read its bytes.
+
+    Raises:
+        NotRegular: it is something else.
+        OSError: it cannot be opened.
+    """
+    try:
+        file = open(path, "rb", opener=_open_nonblocking)  # noqa: SIM115  (the caller closes it)
+    except IsADirectoryError:
+        raise NotRegular(path) from None
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.ELOOP) or (error.errno == errno.ENOENT and Path(path).is_symlink()):
+            raise NotRegular(path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise NotRegular(path)
+    return file
+
+
+def read_regular(path: str | Path, most: int) -> bytes:
+    """Read a regular file of at most so many bytes.
+
+    Raises:
+        NotRegular: it is something else.
+        OSError: it cannot be read, or is longer.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, f"{size:,} bytes; at most {most:,} are read", str(path))
+        return file.read()
+
+
+def _open_nonblocking(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # opening a pipe that nobody writes to would block
