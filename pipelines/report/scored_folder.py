@@ -63,7 +63,8 @@ def _summary(path: Path) -> dict:
     if not re.fullmatch(r"[0-9a-f]+", str(summary.get("fingerprint"))):
         raise UserError(f"{path}: names no table; run `r2mrf score` again")
     for name in DEFAULT:
-        if name in summary and (isinstance(summary[name], bool) or not isinstance(summary[name], int | float)):
+        value = summary.get(name, DEFAULT[name])
+        if isinstance(value, bool) or not isinstance(value, int | float | type(DEFAULT[name])):
             raise UserError(f"{path}: {name} is no number; give --sharp-below and --blurred-above, or score again")
     return summary
 
