@@ -13,7 +13,7 @@ import numpy as np
 from r2mrf.errors import UserError
 from r2mrf.imaging.borders import Box
 
-VERDICTS = ("sharp", "soft", "partial", "blurred", "flat", "small")
+VERDICTS = ("sharp", "partial", "blurred", "flat", "soft", "small")
 
 SMALLEST = 64  # pixels: a photo with a shorter side is too small to judge
 
