@@ -283,7 +283,10 @@ class _Completion(argparse.Action):
         self.paths = paths
 
     def __call__(self, parser, namespace, shell, option_string=None):
-        import shtab
+        try:
+            import shtab
+        except ModuleNotFoundError:
+            parser.error("completion needs shtab, which is not installed: `pip install shtab`")
 
         for action in self.paths:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
