@@ -20,12 +20,13 @@ import pyarrow.parquet as pq
 
 from benchmarks.harness.apart import largest_memory
 from benchmarks.harness.figures import Figure, exponent, main, timed
-from pipelines.library.columns import SCORES, thresholds_of
+from pipelines.library.columns import SCORES
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import Listing
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
 from r2mrf.config import Score
+from r2mrf.prediction.record import thresholds_of
 
 ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
 MOST = 100_000_000  # more than two hours, 20 GB: after the others, so that what they cost is known if it is cut short

@@ -217,6 +217,7 @@ class Score(Section):
     include: tuple[str, ...] = ()  # patterns of photos in folders, as .gitignore has them: only these
     exclude: tuple[str, ...] = ()  # and not these
     maps: bool = False
+    detail: bool = False
     by_content: bool = False
     retry: bool = False
     prune: bool = False
@@ -229,6 +230,7 @@ class Score(Section):
     max_pixels: Annotated[int, Field(gt=0, le=178_000_000)] = 178_000_000  # Pillow refuses larger ones itself
     sharp_below: Share = 0.15
     blurred_above: Share = 0.85
+    soft_above: Amount | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Score:

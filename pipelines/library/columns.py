@@ -3,14 +3,10 @@ names columns derives from here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from r2mrf.config import Score
-from r2mrf.prediction.focus import Thresholds
+from r2mrf.prediction.record import DETAIL
 
 # What is read of how a photo was taken, see `r2mrf.prediction.exif`.
 TAKEN = pa.schema(
@@ -43,15 +39,21 @@ SCORES = pa.schema(
         ("focus_y1", pa.int32()),
         ("center_blur", pa.float64()),
         ("confidence", pa.float64()),
-        ("verdict", pa.string()),  # sharp | partial | blurred | flat
-        ("contrast", pa.float64()),  # with blur_fraction and focus_area, all that the verdict needs
+        ("verdict", pa.string()),  # see r2mrf.prediction.focus.VERDICTS
+        ("contrast", pa.float64()),
+        ("sharpest_radius", pa.float64()),  # this and the next: if detail was asked for; see r2mrf.prediction.detail
+        ("sharpest_x0", pa.int32()),
+        ("sharpest_y0", pa.int32()),
+        ("sharpest_x1", pa.int32()),
+        ("sharpest_y1", pa.int32()),
+        ("sharp_view", pa.int32()),
         ("map", pa.string()),  # file below maps/, if maps were asked for
         *TAKEN,
         ("model", pa.string()),
         ("model_sha256", pa.string()),
     ]
 )
-ADDED = {"reason", *TAKEN.names}  # since version 0.1: tables that were scored before have no such columns
+ADDED = {"reason", *TAKEN.names, *DETAIL}  # since version 0.1: tables that were scored before have no such columns
 
 MANIFEST = pa.schema(
     [
@@ -75,15 +77,3 @@ def completed(table: pa.Table) -> pa.Table:
         told = pc.list_element(pc.split_pattern(table["error"], ":", max_splits=1), 0)
         table = table.set_column(table.column_names.index("reason"), "reason", pc.coalesce(table["reason"], told))
     return table.select([name for name in SCORES.names if name in table.column_names])
-
-
-def thresholds_of(options: Score) -> Thresholds:
-    """The thresholds of a scoring run."""
-    return Thresholds(options.sharp_below, options.blurred_above)
-
-
-def verdict_of(row: Mapping[str, Any], thresholds: Thresholds) -> str | None:
-    """Verdict of a row of `SCORES`; None if the photo failed."""
-    if row["status"] != "ok":
-        return None
-    return thresholds.verdict(row["blur_fraction"], row["focus_area"], row["contrast"])

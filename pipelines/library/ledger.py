@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import MANIFEST, SCORES, completed, verdict_of
+from pipelines.library.columns import MANIFEST, SCORES, completed
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
@@ -177,10 +177,11 @@ class Ledger:
         return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
 
     def _limits(self) -> bytes:
-        return f"{self.thresholds.sharp_below!r} {self.thresholds.blurred_above!r}".encode()
+        return repr(self.thresholds).encode()
 
     def _judged(self, table: pa.Table) -> pa.Table:
-        verdicts = [verdict_of(row, self.thresholds) for row in table.to_pylist()]
+        rows = table.to_pylist()
+        verdicts = [self.thresholds.verdict_of(row) if row["status"] == "ok" else None for row in rows]
         return table.set_column(SCORES.get_field_index("verdict"), "verdict", pa.array(verdicts, pa.string()))
 
     def _numbers(self, folder: Path) -> list[int]:

@@ -31,7 +31,7 @@ from r2mrf.system.atomic import atomic_file
 
 PAGE = Path(__file__).with_name("page_assets")
 
-# What the page knows of a photo, in this order.
+# The facts of a photo on the page, in this order.
 FIELDS = ("folder", "name", "verdict", "blur", "focus", "center", "confidence", "width", "height",
           "burst", "burst_size", "sharpest", "thumbnail", "map", "error")  # fmt: skip
 
@@ -115,7 +115,7 @@ def _inert(values: dict) -> str:
 
 
 def _data(scored: Scored, page: Path) -> dict:
-    """What the page's script reads: rows as lists by `FIELDS`, folders and errors by number."""
+    """Return the data of the page's script: rows as lists by `FIELDS`; folders and errors by number."""
     split = [row["path"].rpartition("/") for row in scored.rows]
     root = shared_folder(row["path"] for row in scored.rows)
     folders = [(folder + slash)[len(root) :] for folder, slash, _ in split]

@@ -9,14 +9,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import ADDED, SCORES, completed, thresholds_of, verdict_of
+from pipelines.library.columns import ADDED, SCORES, completed
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 from r2mrf.system import strict_json
 from r2mrf.system.regular_files import read_regular
 
-DEFAULT = thresholds_of(Score())
+THRESHOLDS = ("sharp_below", "blurred_above", "soft_above")
+DEFAULT = {name: Score.model_fields[name].default for name in THRESHOLDS}
 
 
 @dataclass(frozen=True)
@@ -29,23 +30,24 @@ class Scored:
     rows: list[dict]
 
 
-def read(folder: Path, sharp_below: float | None = None, blurred_above: float | None = None) -> Scored:
-    """Rows of the run that summary.json names, with verdicts by these thresholds, or by those of the run.
+def read(folder: Path, **given: float | None) -> Scored:
+    """Return the rows of the run that summary.json names, with verdicts by other thresholds than its own where given.
 
-    The network is not needed: verdicts follow from three columns.
+    The network is not needed: verdicts follow from columns of the table. `given`: fields of `focus.Thresholds`.
 
     Raises:
         UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
     """
     summary = _summary(folder / "summary.json")
-    given = {"sharp_below": sharp_below, "blurred_above": blurred_above}
-    thresholds = Thresholds(**{n: summary.get(n, getattr(DEFAULT, n)) if x is None else x for n, x in given.items()})
+    of_run = {name: summary.get(name, DEFAULT[name]) for name in THRESHOLDS}
+    thresholds = Thresholds(**of_run | {name: value for name, value in given.items() if value is not None})
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
     rows = [row for file in files for row in _shard(file).to_pylist()]
     if not rows:
         raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
     for row in rows:
-        row["verdict"] = verdict_of(row, thresholds)
+        if row["status"] == "ok":
+            row["verdict"] = thresholds.verdict_of(row)
     return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row["path"]))
 
 
@@ -59,8 +61,9 @@ def _summary(path: Path) -> dict:
     # the name goes into a pattern of file names
     if not re.fullmatch(r"[0-9a-f]+", str(summary.get("fingerprint"))):
         raise UserError(f"{path}: names no table; run `r2mrf score` again")
-    for name in ("sharp_below", "blurred_above"):
-        if name in summary and (isinstance(summary[name], bool) or not isinstance(summary[name], int | float)):
+    for name in DEFAULT:
+        value = summary.get(name, DEFAULT[name])
+        if isinstance(value, bool) or not isinstance(value, int | float | type(DEFAULT[name])):
             raise UserError(f"{path}: {name} is no number; give --sharp-below and --blurred-above, or score again")
     return summary
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
-from pipelines.library.columns import thresholds_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import AT_A_TIME
 from pipelines.library.photo import Photo
@@ -16,6 +15,7 @@ from pipelines.scoring.job import Job, with_recorded_engine, without_trial
 from pipelines.scoring.reader import read
 from pipelines.scoring.scorer import Scorer
 from r2mrf.config import Score
+from r2mrf.prediction.record import thresholds_of
 from r2mrf.system.machine import cores
 
 TRIED = 16  # photos at most

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.cluster.supervised import supervised
 from r2mrf.config import Score
+
+if TYPE_CHECKING:  # what the child imports
+    from pipelines.scoring import work as work
 
 
 def score_library(
@@ -25,7 +29,7 @@ def score_library(
 
 def failures(out: Path, fingerprint: str) -> Iterator[str]:
     """A sentence for each photo that failed."""
-    from pipelines.library.columns import thresholds_of
     from pipelines.library.ledger import Ledger
+    from r2mrf.prediction.record import thresholds_of
 
     return (f"{row['path']}: {row['error']}" for row in Ledger(out, fingerprint, thresholds_of(Score())).failed())

@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from pipelines.cluster.progress import progress
 from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
-from pipelines.library.columns import thresholds_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import MOST, Listing
 from pipelines.library.out_folder import OutFolder
@@ -25,6 +24,7 @@ from pipelines.scoring import ray_data
 from pipelines.scoring.job import Job, with_engine
 from r2mrf.config import Score
 from r2mrf.errors import UserError
+from r2mrf.prediction.record import thresholds_of
 from r2mrf.system.machine import cores
 
 LOST = {"unreadable", "unreachable", "not_a_file"}  # reasons of photos that may have gone with their source
@@ -53,6 +53,7 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
             "precision": job.precision,
             "sharp_below": options.sharp_below,
             "blurred_above": options.blurred_above,
+            "soft_above": options.soft_above,
         }
         write_json(out / "summary.json", summary)
         return summary

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 ALIKE = 6  # grey levels of 255, in each channel, by which pixels of one border differ; JPEG makes them differ a little
-ABRUPT, WITHIN = 24, 8  # a border ends where this contrast is reached within so many pixels; a sky ends slowly
+ABRUPT, WITHIN = 24, 16  # a border ends with such a step between two lines, within so many pixels; a sky does not
 EDGE = 2  # pixels beside a border that are cut with it, where its edge was smoothed
-LEAST_CUT, LEAST_LEFT = 0.01, 0.25  # shares of a side: a border takes at least the first and leaves the second
+LEAST_CUT, LEAST_LEFT = 0.01, 0.2  # shares of a side: a border takes at least the first and leaves the second
 
 
 class Box(NamedTuple):
@@ -60,12 +60,18 @@ def _trimmed(lines: np.ndarray, start: int, end: int) -> tuple[int, int]:
 
 
 def _uniform(lines: np.ndarray) -> int:
-    """Return how many lines from the first on are a border; 0 if what has the first one's colour ends slowly."""
+    """Return how many lines from the first on are a border; 0 if what has the first one's colour ends slowly.
+
+    Between the border and the first line with contrast may lie a block of lines that JPEG has disturbed.
+    """
     colour = np.median(lines[0], axis=0)
     count = 0
     for line in lines:
         if np.abs(line - colour).max() > ALIKE / 2:
             break
         count += 1
-    end = lines[count : count + WITHIN]
-    return count if not len(end) or np.abs(end - colour).max() >= ABRUPT else 0
+    if count in (0, len(lines)):
+        return count
+    beside = lines[count - 1 : count + WITHIN].astype(np.int16)
+    ends = np.abs(np.diff(beside, axis=0)).max(axis=(1, 2)) >= ABRUPT
+    return count + int(ends.argmax()) if ends.any() else 0

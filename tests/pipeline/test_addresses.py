@@ -9,7 +9,6 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.columns import thresholds_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import Listing
 from pipelines.library.walk import Library
@@ -21,6 +20,7 @@ from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import ImageError
 from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.prediction.record import thresholds_of
 from r2mrf.system.address import Address, redacted
 from tests.support.photos import save_photo
 from tests.support.web import web_server

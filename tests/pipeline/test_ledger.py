@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.columns import ADDED, SCORES, completed, thresholds_of
+from pipelines.library.columns import ADDED, SCORES, completed
 from pipelines.library.ledger import Ledger
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.listing import Listing
@@ -16,6 +16,7 @@ from pipelines.library.photo import Photo, from_text
 from pipelines.library.walk import Library
 from r2mrf.config import Score
 from r2mrf.errors import UserError
+from r2mrf.prediction.record import thresholds_of
 from tests.support.photos import save_photo
 
 KEY = "0123456789abcdef"
@@ -31,6 +32,7 @@ def row(path: str, blur: float | None = 0.5, contrast: float = 50.0) -> dict:
     if blur is None:
         return dict.fromkeys(SCORES.names) | {"path": path, "status": "failed", "error": "corrupt: half of it"}
     known = {"path": path, "status": "ok", "blur_fraction": blur, "contrast": contrast, "verdict": "partial"}
+    known |= {"width": 640, "height": 480}
     return dict.fromkeys(SCORES.names) | known
 
 

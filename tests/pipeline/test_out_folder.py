@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.library.columns import thresholds_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.out_folder import MARKER, OutFolder
 from pipelines.library.photo import Photo
 from r2mrf.config import Score
 from r2mrf.errors import UserError
+from r2mrf.prediction.record import thresholds_of
 
 # names of a user's that look like temporary files
 SHARD = ".shard-00000-0123456789abcdef.parquet.0123456789ab"
