@@ -22,6 +22,7 @@ from pipelines.storage.addresses import Addresses, as_local, without_secrets
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import images
 from r2mrf.system.address import PATTERN, Address, is_address, redacted
+from r2mrf.system.regular_files import check_regular
 
 SUFFIXES = {".txt", ".csv", ".parquet"}
 PATHS = ("path", "file_name", "filename", "file", "uri", "url", "image")  # columns of paths, the first that is there
@@ -38,6 +39,8 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
     name = source if remote else os.path.abspath(source)  # noqa: PTH100
     suffix = PurePosixPath(without_secrets(name)).suffix.lower()
     try:
+        if not remote:
+            check_regular(source)  # pyarrow would wait at a pipe
         if suffix == ".parquet":
             yield from _parquet(source, name, addresses)
             return

@@ -319,3 +319,10 @@ def test_a_storage_that_raises_what_it_likes(here):
     assert len(str(caught.value)) < 250
     with pytest.raises(UserError, match=r"moody://box: cannot be reached \(403"):
         Library(["moody://box"])
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv", "parquet"])
+def test_a_pipe_is_no_list_of_photos(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"list.{suffix}")
+    with pytest.raises(UserError, match=r"no usable .*pipe"):
+        Library([str(tmp_path / f"list.{suffix}")])
