@@ -326,3 +326,14 @@ def test_a_pipe_is_no_list_of_photos(tmp_path, suffix):
     os.mkfifo(tmp_path / f"list.{suffix}")
     with pytest.raises(UserError, match=r"no usable .*pipe"):
         Library([str(tmp_path / f"list.{suffix}")])
+
+
+@pytest.mark.parametrize(("column", "suffix"), [("path", "csv"), ("path", "parquet"), ("image", "parquet")])
+def test_a_table_with_a_column_twice_is_refused_by_its_name(tmp_path, column, suffix):
+    file = tmp_path / f"list.{suffix}"
+    if suffix == "csv":
+        file.write_text(f"{column},{column}\na.jpg,b.jpg\n")
+    else:
+        pq.write_table(pa.Table.from_arrays([pa.array([b"a"]), pa.array([b"b"])], names=[column] * 2), file)
+    with pytest.raises(UserError, match=f"the column {column} twice"):
+        Library([str(file)])
