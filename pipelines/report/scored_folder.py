@@ -14,7 +14,7 @@ from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 from r2mrf.system import strict_json
-from r2mrf.system.regular_files import read_regular
+from r2mrf.system.regular_files import check_regular, read_regular
 
 DEFAULT = {name: Score.model_fields[name].default for name in ("sharp_below", "blurred_above")}
 
@@ -68,6 +68,7 @@ def _summary(path: Path) -> dict:
 
 def _shard(file: Path) -> pa.Table:
     try:
+        check_regular(file)
         table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
