@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install lock demo test chaos cluster servers secrets lint bench results pictures docs api released cuhk
+.PHONY: install wheel lock demo test chaos cluster servers secrets lint bench results pictures docs api released cuhk
 
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
@@ -14,9 +14,12 @@ $(BIN)/.installed: requirements.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+wheel: install ## dist/: the wheel, whose `pip install` is light, and the source archive
+	python -c "from setuptools import build_meta as build; build.build_sdist('dist'); build.build_wheel('dist')"
+
 lock: install ## requirements.txt from pyproject.toml; pins that still fit are kept
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra dev --extra docs --extra formats --extra team pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra all --extra dev --extra docs pyproject.toml -o requirements.txt
 
 demo: install ## dvc repro over every stage, then where to look
 	dvc repro

@@ -3,13 +3,14 @@
     from r2mrf import Predictor
     defocus = Predictor.load("lite")(rgb)       # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
 
-torch is imported when `Predictor` is first asked for. `images` reads and writes photos; what a user can mend is raised
-as a `UserError`.
+torch is imported when `Predictor` is first asked for; where it is not installed, `Predictor` runs the released weights
+by ONNX Runtime. `images` reads and writes photos; what a user can mend is raised as a `UserError`.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Predictor", "UserError", "__version__", "images"]
 
 _ROOMS = {"Predictor": "prediction.predictor", "UserError": "errors", "images": "imaging.images"}
@@ -19,5 +20,6 @@ def __getattr__(name: str):
     # torch takes a second to import: only those who ask for the predictor pay for it.
     if name not in _ROOMS:
         raise AttributeError(f"module 'r2mrf' has no attribute {name!r}")
-    module = import_module(f"r2mrf.{_ROOMS[name]}")
+    light = name == "Predictor" and not find_spec("torch")
+    module = import_module("r2mrf.prediction.without_torch" if light else f"r2mrf.{_ROOMS[name]}")
     return getattr(module, name, module)

@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 
+from pipelines.command import extras
 from pipelines.command.export_model import export_model
 from pipelines.command.failures import COULD_NOT_RUN, DONE, list_failures
 from pipelines.command.map_photos import map_photos
@@ -40,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (missing := extras.sentence(error, options.command)):
+            print(f"r2mrf: {missing}", file=sys.stderr)
+            return COULD_NOT_RUN
         if isinstance(error, OSError) and error.filename:  # a file or folder that cannot be made, opened or listed
             name = printable(str(error.filename))
             print(f"r2mrf: {name}: {error.strerror}; mend that, or give another place", file=sys.stderr)

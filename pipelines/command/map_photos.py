@@ -52,7 +52,7 @@ def map_photos(options: argparse.Namespace) -> int:
 
 
 def _predictor(model: str) -> Analyser:
-    from r2mrf.prediction.predictor import Predictor  # which imports torch
+    from r2mrf import Predictor  # which imports torch
 
     return Predictor.load(model)
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from r2mrf.errors import UserError, one_line
-from r2mrf.imaging import box_files, depth, formats, jpeg, raw_files, tiff
+from r2mrf.imaging import box_files, depth, formats, jpeg, jpeg_xl, raw_files, tiff
 from r2mrf.imaging.formats import SUFFIXES as SUFFIXES
 from r2mrf.system.regular_files import NotRegular, read_regular
 
@@ -100,11 +100,11 @@ def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tup
     """
     if not data:
         raise ImageError("empty")
-    data, orientation = _photo_in(data)
+    data, orientation = _photo_in(data, max_pixels)
     image = _open(data)
     width, height = image.size
     if width * height > max_pixels:
-        raise ImageError("too_large", f"{width}×{height} pixels; at most {max_pixels:,} are decoded")
+        raise _too_many_pixels(height, width, max_pixels)
     if min(width, height) < MIN_SIDE:
         raise ImageError("too_small", f"{width}×{height} pixels; each side must have {MIN_SIDE}")
     try:
@@ -182,24 +182,34 @@ def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
     return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
 
 
-def _photo_in(data: bytes) -> tuple[bytes, int | None]:
+def _photo_in(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[bytes, int | None]:
     """Return the bytes that Pillow is to open, and the orientation where other bytes than these tell it.
 
     Raises:
-        ImageError: unsupported, or corrupt.
+        ImageError: unsupported, corrupt, or too_large.
     """
     form = formats.optional(data)
     if form is not None and not formats.is_installed(form):
         raise ImageError("unsupported", f"{form.name} is read with an optional package: {formats.INSTALL}")
     try:
+        if form is not None and form.name == "JXL":
+            height, width = jpeg_xl.dimensions(data)
+            if height * width > max_pixels:
+                raise _too_many_pixels(height, width, max_pixels)
         if raw_files.is_raw(data):
             return raw_files.embedded_jpeg(data)
         box_files.check_boxes(data)
         return data, None
     except raw_files.NoPreview as error:
         raise ImageError("unsupported", str(error)) from None
+    except ImageError:
+        raise
     except ValueError as error:
         raise ImageError("corrupt", f"{REASONS['corrupt']} ({one_line(error)})") from None
+
+
+def _too_many_pixels(height: int, width: int, most: int) -> ImageError:
+    return ImageError("too_large", f"{width}×{height} pixels; at most {most:,} are decoded")
 
 
 def _open(data: bytes) -> Image.Image:

@@ -13,7 +13,7 @@ import json
 import logging
 from pathlib import Path
 
-from r2mrf.engines.runtimes import WEIGHTS_HASH, OnnxRuntime
+from r2mrf.engines.runtimes import WEIGHTS_HASH, EngineError, OnnxRuntime
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction.analyser import Analyser
@@ -25,7 +25,37 @@ GRAPH = "model.onnx"
 log = logging.getLogger(__name__)
 
 
-def load(name: str) -> Analyser | None:
+class Predictor(Analyser):
+    """The `r2mrf.Predictor` of an installation without torch: it takes the released weights, by ONNX Runtime."""
+
+    @classmethod
+    def load(
+        cls, name: str | Path, engine: str = "onnx", threads: int | None = None, precision: str = "fp32"
+    ) -> Predictor:
+        """Load the released weights, `lite`.
+
+        Args:
+            engine, precision: onnx (or auto) and fp32 (or auto), which is what there is without torch.
+            threads: how many the engine uses; None: one a core.
+
+        Raises:
+            EngineError: another model, engine or precision is asked for; the message says what to install.
+        """
+        for asked, had in ((str(name), ("lite",)), (engine, ("onnx", "auto")), (precision, ("fp32", "auto"))):
+            if asked not in had:
+                raise EngineError(f'{asked} needs torch, which is not installed: `pip install "r2mrf[score]"`')
+        analyser = load("lite", threads)
+        if analyser is None:
+            raise EngineError("the released model cannot be run by ONNX Runtime here: install r2mrf anew")
+        return cls(analyser.preprocess, analyser.engine, analyser.blur_scale)
+
+    @property
+    def network(self) -> object:
+        """Raise EngineError: the network is a torch module."""
+        raise EngineError('the network needs torch, which is not installed: `pip install "r2mrf[score]"`')
+
+
+def load(name: str, threads: int | None = None) -> Analyser | None:
     """Load the shipped model without torch, or return None: it has another name, ONNX Runtime is not installed, or its
     files do not belong together (which the log says).
 
@@ -36,7 +66,7 @@ def load(name: str) -> Analyser | None:
         return None
     try:
         weights, facts = (folder / "model.safetensors").read_bytes(), json.loads((folder / "model.json").read_bytes())
-        engine = OnnxRuntime(folder / GRAPH, threads=cores())
+        engine = OnnxRuntime(folder / GRAPH, threads=threads or cores())
         hashes = {facts["weights_sha256"], hashlib.sha256(weights).hexdigest(), engine.facts[WEIGHTS_HASH]}
         if len(hashes) > 1:
             raise ValueError(f"{folder}: its files do not belong together")

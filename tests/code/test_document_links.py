@@ -42,7 +42,7 @@ def test_files_and_modules_that_are_named_exist(document):
     packages = "r2mrf|pipelines|tests|benchmarks|examples|infra|docs"
     for path in re.findall(rf"(?<![\w/])((?:{packages})/[a-z][\w./-]*\w)", text):
         assert (ROOT / path).exists(), path
-    for module in re.findall(r"\b((?:r2mrf|pipelines|benchmarks)(?:\.[a-z_0-9]+)+)\b(?!\()", text):
+    for module in re.findall(r"(?<![\w/.-])((?:r2mrf|pipelines|benchmarks)(?:\.[a-z_0-9]+)+)\b(?!\()", text):
         assert _is_importable(module), module
 
 

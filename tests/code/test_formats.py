@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from r2mrf.imaging import box_files, formats, images
+from r2mrf.imaging import box_files, formats, images, jpeg_xl
 from r2mrf.imaging.images import ImageError, decode
 from tests.support.picture_files import HEIC, encode, gradient, noise
 
@@ -104,3 +104,16 @@ def test_pngs_with_a_large_profile_or_text_are_read():
     text.add_text("history", "edited " * 500_000, zip=True)
     for options in ({"pnginfo": text}, {"icc_profile": bytes(3 << 20)}):
         np.testing.assert_array_equal(decode(encode(noise(), "PNG", **options)), noise())
+
+
+@pytest.mark.parametrize("size", [(8, 8), (40, 24), (256, 256), (300, 200), (640, 480), (1920, 1080), (1000, 77)])
+def test_the_size_of_a_jpeg_xl_is_known_before_it_is_decoded(size):
+    pytest.importorskip("pillow_jxl")
+    data = encode(Image.new("RGB", size), "JXL")
+    assert jpeg_xl.dimensions(data) == size[::-1]
+    boxed = b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0\0\0\x14ftypjxl \0\0\0\0jxl " + b"\0\0\0\0jxlc" + data
+    assert jpeg_xl.dimensions(boxed) == size[::-1]
+    with pytest.raises(ImageError) as caught:
+        decode(data, max_pixels=size[0] * size[1] - 1)
+    assert caught.value.reason == "too_large"
+    assert decode(boxed).shape == (*size[::-1], 3)

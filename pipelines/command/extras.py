@@ -1,0 +1,18 @@
+"""Tells what to install where a command needs a package that a light installation lacks."""
+
+from __future__ import annotations
+
+# Modules that `pip install r2mrf` does not bring -> the extra that does.
+EXTRAS = {
+    **dict.fromkeys(("ray", "pyarrow", "openvino", "torch", "torchvision", "timm", "onnx", "itables"), "score"),
+    **dict.fromkeys(("albumentations", "scipy", "skimage", "sklearn"), "train"),
+    **dict.fromkeys(("dvc", "mlflow", "matplotlib", "jinja2"), "pipeline"),
+}
+
+
+def sentence(error: ModuleNotFoundError, command: str) -> str | None:
+    """Say which extra brings a missing module, or return None if no extra does: then it is a fault of ours."""
+    module = (error.name or "").partition(".")[0]
+    if not (extra := EXTRAS.get(module)):
+        return None
+    return f'`r2mrf {command}` needs {module}, which is not installed: `pip install "r2mrf[{extra}]"`'
