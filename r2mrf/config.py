@@ -215,6 +215,7 @@ class Score(Section):
     source: Place = "samples"
     allow: tuple[str, ...] = ()  # servers and buckets that lists may name, like https://host or s3://*
     maps: bool = False
+    detail: bool = False
     by_content: bool = False
     retry: bool = False
     engine: EngineChoice = "auto"
@@ -226,6 +227,7 @@ class Score(Section):
     max_pixels: Annotated[int, Field(gt=0, le=178_000_000)] = 178_000_000  # Pillow refuses larger ones itself
     sharp_below: Share = 0.15
     blurred_above: Share = 0.85
+    soft_above: Amount | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Score:

@@ -58,7 +58,7 @@ def score(options: argparse.Namespace) -> int:
     from pipelines.scoring import run
     from r2mrf.config import Score
 
-    names = ("maps", "engine", "precision", "by_content", "retry")
+    names = ("maps", "detail", "soft_above", "engine", "precision", "by_content", "retry")
     chosen = Score(**{name: getattr(options, name) for name in names}, allow=tuple(options.allow or ()))
     if options.dry_run:
         from pipelines.scoring.estimate import estimate

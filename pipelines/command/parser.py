@@ -60,6 +60,7 @@ Thresholds that are not given are those of the run. Photos are only read.
 EVALUATE = """examples:
   r2mrf evaluate --maps maps --masks gt --json figures.json                     matched by stem; white = defocus in both
   r2mrf evaluate --maps maps --masks gt --mask-white focus --json figures.json  masks in which white means in focus
+  r2mrf evaluate --maps maps --masks gt --mask-values 0,90 --json figures.json  masks in which 90 means white
 
 Figures: mae; f_max, f_adaptive, f_05 (positive = defocus, β² = 0.3); iou. docs/method.md defines them.
 """
@@ -92,6 +93,12 @@ def parser() -> argparse.ArgumentParser:
     def model(command: argparse.ArgumentParser) -> None:
         path(command, "--model", type=str, default="lite", help="model folder, models:/NAME@ALIAS, or lite (default)")
 
+    def soft(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--soft-above", type=float, metavar="RADIUS",
+            help="soft: scored with --detail, and blurred by more than so many pixels even at its sharpest place",
+        )  # fmt: skip
+
     mapping = command("map", "defocus maps of photos, white = out of focus", MAP)
     path(mapping, "photos", nargs="+", metavar="PHOTO")
     path(
@@ -122,6 +129,11 @@ def parser() -> argparse.ArgumentParser:
         help="where the table goes; run again to continue",
     )  # fmt: skip
     scoring.add_argument("--maps", action="store_true", help="also write the maps to DIR/maps")
+    scoring.add_argument(
+        "--detail", action="store_true",
+        help="also find the sharpest place of each photo, and by how many pixels it is blurred: takes longer",
+    )  # fmt: skip
+    soft(scoring)
     scoring.add_argument("--report", action="store_true", help="also write a page to browse them: DIR/report.html")
     scoring.add_argument(
         "--engine", default="auto", choices=("auto", *ENGINES),
@@ -152,6 +164,7 @@ def parser() -> argparse.ArgumentParser:
     reporting.add_argument(
         "--blurred-above", type=float, metavar="Y", help="blurred: a larger share is out of focus, 0 to 1"
     )
+    soft(reporting)
     path(reporting, "-o", "--out", metavar="FILE", help="where the page goes (default: DIR/report.html)")
     reporting.add_argument(
         "--fetch", action="append", metavar="ADDRESS", type=_address,

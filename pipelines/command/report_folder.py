@@ -20,7 +20,12 @@ def report(options: argparse.Namespace) -> int:
     from pipelines.report.page import check_output
     from pipelines.report.scored_folder import read
 
-    scored = read(options.folder, options.sharp_below, options.blurred_above)
+    scored = read(
+        options.folder,
+        sharp_below=options.sharp_below,
+        blurred_above=options.blurred_above,
+        soft_above=options.soft_above,
+    )
     page = options.out or options.folder / "report.html"
     for target in (page, options.csv, options.exiftool):
         if target:

@@ -25,10 +25,9 @@ from pipelines.project.tables import write_csv
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.blur_scale import BlurScale
-from r2mrf.imaging.resize import resize
+from r2mrf.imaging.resize import lay_in, resize
 from r2mrf.network.checkpoint import FACTS, locate
 from r2mrf.prediction.predictor import Predictor
-from r2mrf.prediction.windows import lay_in
 from r2mrf.rendering import lens
 from r2mrf.rendering.camera import Camera, to_linear
 from r2mrf.system.atomic import atomic_file

@@ -20,8 +20,14 @@ SCORES = pa.schema(
         ("focus_y1", pa.int32()),
         ("center_blur", pa.float64()),
         ("confidence", pa.float64()),
-        ("verdict", pa.string()),  # sharp | partial | blurred | flat
-        ("contrast", pa.float64()),  # with blur_fraction and focus_area, all that the verdict needs
+        ("verdict", pa.string()),  # see r2mrf.prediction.focus.VERDICTS
+        ("contrast", pa.float64()),
+        ("sharpest_radius", pa.float64()),  # this and the next: if detail was asked for; see r2mrf.prediction.detail
+        ("sharpest_x0", pa.int32()),
+        ("sharpest_y0", pa.int32()),
+        ("sharpest_x1", pa.int32()),
+        ("sharpest_y1", pa.int32()),
+        ("sharp_view", pa.int32()),
         ("map", pa.string()),  # file below maps/, if maps were asked for
         ("model", pa.string()),
         ("model_sha256", pa.string()),

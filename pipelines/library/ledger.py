@@ -27,7 +27,7 @@ from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.prediction.focus import Thresholds
+from r2mrf.prediction.record import thresholds_of
 
 LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Ledger:
 
     def __init__(self, out: Path, fingerprint: str, options: Score):
         self.options = options
-        self.fingerprint, self.thresholds = fingerprint, Thresholds(options.sharp_below, options.blurred_above)
+        self.fingerprint, self.thresholds = fingerprint, thresholds_of(options)
         self._out = OutFolder.of(out)
         self._manifest, self._scores = out / "manifest", out / "scores"
         self._withheld: dict[int, dict[str, bytes]] = {}  # of shards added now: addresses that hold secrets, by path
@@ -173,12 +173,11 @@ class Ledger:
         return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
 
     def _limits(self) -> bytes:
-        return f"{self.thresholds.sharp_below!r} {self.thresholds.blurred_above!r}".encode()
+        return repr(self.thresholds).encode()
 
     def _judged(self, table: pa.Table) -> pa.Table:
-        columns = ("status", "blur_fraction", "focus_area", "contrast")
-        rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
-        verdicts = [self.thresholds.verdict(*figures) if status == "ok" else None for status, *figures in rows]
+        rows = table.to_pylist()
+        verdicts = [self.thresholds.verdict_of(row) if row["status"] == "ok" else None for row in rows]
         return table.set_column(SCORES.get_field_index("verdict"), "verdict", pa.array(verdicts, pa.string()))
 
     def _numbers(self, folder: Path) -> list[int]:

@@ -13,10 +13,12 @@ from pipelines.library.columns import SCORES
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
+from r2mrf.prediction.record import DETAIL
 from r2mrf.system import strict_json
-from r2mrf.system.regular_files import read_regular
+from r2mrf.system.regular_files import check_regular, read_regular
 
-DEFAULT = {name: Score.model_fields[name].default for name in ("sharp_below", "blurred_above")}
+THRESHOLDS = ("sharp_below", "blurred_above", "soft_above")
+DEFAULT = {name: Score.model_fields[name].default for name in THRESHOLDS}
 
 
 @dataclass(frozen=True)
@@ -29,24 +31,24 @@ class Scored:
     rows: list[dict]
 
 
-def read(folder: Path, sharp_below: float | None = None, blurred_above: float | None = None) -> Scored:
-    """Rows of the run that summary.json names, with verdicts by these thresholds, or by those of the run.
+def read(folder: Path, **given: float | None) -> Scored:
+    """Return the rows of the run that summary.json names, with verdicts by other thresholds than its own where given.
 
-    The network is not needed: verdicts follow from three columns.
+    The network is not needed: verdicts follow from columns of the table. `given`: fields of `focus.Thresholds`.
 
     Raises:
         UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
     """
     summary = _summary(folder / "summary.json")
-    given = {"sharp_below": sharp_below, "blurred_above": blurred_above}
-    thresholds = Thresholds(**{name: summary.get(name, DEFAULT[name]) if x is None else x for name, x in given.items()})
+    of_run = {name: summary.get(name, DEFAULT[name]) for name in THRESHOLDS}
+    thresholds = Thresholds(**of_run | {name: value for name, value in given.items() if value is not None})
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
     rows = [row for file in files for row in _shard(file).to_pylist()]
     if not rows:
         raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
     for row in rows:
         if row["status"] == "ok":
-            row["verdict"] = thresholds.verdict(row["blur_fraction"], row["focus_area"], row["contrast"])
+            row["verdict"] = thresholds.verdict_of(row)
     return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row["path"]))
 
 
@@ -61,16 +63,20 @@ def _summary(path: Path) -> dict:
     if not re.fullmatch(r"[0-9a-f]+", str(summary.get("fingerprint"))):
         raise UserError(f"{path}: names no table; run `r2mrf score` again")
     for name in DEFAULT:
-        if name in summary and (isinstance(summary[name], bool) or not isinstance(summary[name], int | float)):
+        value = summary.get(name, DEFAULT[name])
+        if isinstance(value, bool) or not isinstance(value, int | float | type(DEFAULT[name])):
             raise UserError(f"{path}: {name} is no number; give --sharp-below and --blurred-above, or score again")
     return summary
 
 
 def _shard(file: Path) -> pa.Table:
     try:
+        check_regular(file)
         table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
+    for name in sorted(set(DETAIL) - set(table.column_names)):  # which folders scored by version 0.1 lack
+        table = table.append_column(SCORES.field(name), pa.nulls(len(table), SCORES.field(name).type))
     if missing := set(SCORES.names) - set(table.column_names):
         raise UserError(f"{file}: has no {', '.join(sorted(missing))}; another version wrote it: score again")
     return table.select(SCORES.names)

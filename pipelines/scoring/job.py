@@ -15,6 +15,7 @@ from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
 from r2mrf.engines.runtimes import RUNTIMES, Engine
 from r2mrf.errors import UserError
+from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction import record
 from r2mrf.system.fingerprint import fingerprint
@@ -35,6 +36,7 @@ class Job:
         model, sha256: name (of a registered model, models:/NAME/VERSION) and content hash, as the rows hold them.
         engine, precision: what runs the network, the same for all rows.
         addresses: how files at addresses are reached.
+        blur_scale: of the model, for detail.
         int8_sha256: of the model's int8 form, if it has one.
         graph: the network as ONNX, once `prepared` for an engine that runs it, so that no worker has to write it.
     """
@@ -47,6 +49,7 @@ class Job:
     engine: str
     precision: str
     addresses: Addresses
+    blur_scale: BlurScale = UNMEASURED
     graph: bytes = field(default=b"", repr=False)
     int8_sha256: str = ""
 
@@ -69,12 +72,23 @@ class Job:
         model = registered.uri if registered else loaded.name
         how = options.engine, options.precision
         form = hashlib.sha256(loaded.int8).hexdigest() if loaded.int8 else ""
-        return cls(files, model, loaded.sha256, loaded.preprocess, options, *how, addresses, int8_sha256=form)
+        return cls(
+            files,
+            model,
+            loaded.sha256,
+            loaded.preprocess,
+            options,
+            *how,
+            addresses,
+            loaded.blur_scale,
+            int8_sha256=form,
+        )
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits over everything that changes a number in a row. They stand in the names of the shards."""
-        options = self.options.max_pixels, self.options.maps
+        detail = [self.blur_scale.to_dict()] if self.options.detail else []
+        options = self.options.max_pixels, self.options.maps, *detail
         form = [self.int8_sha256] if self.precision == "int8" else []  # one model may be calibrated on other photos
         return fingerprint(self.sha256, record.VERSION, self.engine, self.precision, *options, *form)[:16]
 

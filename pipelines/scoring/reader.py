@@ -72,5 +72,7 @@ def _read_one(photo: Photo, source: str | bytes | images.ImageError, guard: Guar
 def guard_for(preprocess: Preprocess, options: Score) -> Guard:
     """The guarded process of this one: it serves all tasks that come here."""
     memory = (1 << 30) + BYTES_A_PIXEL * options.max_pixels
-    work = functools.partial(record.read_photo, preprocess=preprocess, max_pixels=options.max_pixels)
+    work = functools.partial(
+        record.read_photo, preprocess=preprocess, max_pixels=options.max_pixels, detail=options.detail
+    )
     return Guard(work, options.seconds, memory)

@@ -59,6 +59,7 @@ def score_library(
             "precision": job.precision,
             "sharp_below": options.sharp_below,
             "blurred_above": options.blurred_above,
+            "soft_above": options.soft_above,
         }
         write_json(out / "summary.json", summary)
         return summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import chain
 
@@ -21,12 +22,15 @@ class Scorer:
         self.job, self.analyser = job, Analyser(job.preprocess, job.start(threads))
 
     def __call__(self, seen: list[ReadPhoto]) -> list[dict]:
-        pixels = [s.shrunk.pixels for s in seen if s.shrunk]
-        batches = (
-            pixels[start : start + self.job.options.batch] for start in range(0, len(pixels), self.job.options.batch)
-        )
-        analyses = chain.from_iterable(self.analyser.analyse_batch(np.stack(batch)) for batch in batches)
-        return [self._row(s, s.shrunk, next(analyses)) if s.shrunk else self._failed(s) for s in seen]
+        read = [s.shrunk for s in seen if s.shrunk]
+        pictures = chain.from_iterable((shrunk.pixels, *(place.picture for place in shrunk.places)) for shrunk in read)
+        analyses = self._analysed(list(pictures))
+        return [self._row(s, s.shrunk, analyses) if s.shrunk else self._failed(s) for s in seen]
+
+    def _analysed(self, pictures: list[np.ndarray]) -> Iterator[Analysis]:
+        batch = self.job.options.batch
+        for start in range(0, len(pictures), batch):
+            yield from self.analyser.analyse_batch(np.stack(pictures[start : start + batch]))
 
     def _failed(self, seen: ReadPhoto) -> dict:
         return self._base(seen) | {"status": "failed", "error": seen.error}
@@ -34,9 +38,13 @@ class Scorer:
     def _base(self, seen: ReadPhoto) -> dict:
         return {"path": seen.photo.path, "model": self.job.model, "model_sha256": self.job.sha256}
 
-    def _row(self, seen: ReadPhoto, shrunk: Shrunk, analysis: Analysis) -> dict:
+    def _row(self, seen: ReadPhoto, shrunk: Shrunk, analyses: Iterator[Analysis]) -> dict:
+        """Return the row of a photo, whose own analysis comes first and those of its places after it."""
+        analysis, options = next(analyses), self.job.options
         known = {name: getattr(shrunk, name) for name in ("width", "height", "contrast")}
-        focus = record.focus_of(analysis, shrunk, self.job.options)
-        row = self._base(seen) | known | asdict(focus)
+        focus = record.focus_of(analysis, shrunk, options)
+        maps = [next(analyses).defocus for _ in shrunk.places]
+        row = self._base(seen) | known | asdict(focus) | record.detail_of(shrunk, maps, self.job.blur_scale)
         row |= {"status": "ok", "content_sha256": shrunk.content_sha256}
-        return row | {"defocus": record.map_of(analysis, shrunk)} if self.job.options.maps else row
+        row["verdict"] = record.thresholds_of(options).verdict_of(row)
+        return row | {"defocus": record.map_of(analysis, shrunk)} if options.maps else row

@@ -28,7 +28,8 @@ INTERFACE: dict[str, dict] = {
         "shape": ["batch", 3, "height", "width"],
         "type": "float32",
         "meaning": "RGB photo as displayed, resized by area to preprocess.size × preprocess.size, its proportions not "
-        "kept; (value / 255 - preprocess.mean) / preprocess.std per channel",
+        "kept, or, where both sides are smaller, continued by reflection; (value / 255 - preprocess.mean) / "
+        "preprocess.std per channel",
     },
     "outputs": {
         OUTPUTS[0]: {

@@ -1,7 +1,8 @@
 """Preprocessing: a photo becomes the network's input, and the network's output a map of the photo's size.
 
 Training, evaluation, registry and scoring all use it. It is the field's usual protocol: the whole photo is resized to
-one square (320×320 in most published work), and its aspect ratio is not kept.
+one square (320×320 in most published work), and its aspect ratio is not kept. A photo smaller than the square is not
+enlarged, which would blur it: it is laid into the square and continued by reflection.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from r2mrf.imaging.resize import resize
+from r2mrf.imaging.resize import lay_in, resize
 
 VERSION = 1  # raise it when the same photo would give other numbers; it enters every fingerprint
 
@@ -33,7 +34,7 @@ class Preprocess:
 
     def shrink(self, rgb: np.ndarray) -> np.ndarray:
         """uint8 H×W×3 -> uint8 size×size×3."""
-        return resize(rgb, self.size, self.size)
+        return lay_in(rgb, self.size) if max(rgb.shape[:2]) <= self.size else resize(rgb, self.size, self.size)
 
     def normalise(self, rgb: np.ndarray) -> np.ndarray:
         """uint8 [B×]H×W×3 -> float32 [B×]3×H×W, channels-last in memory, which the kernels prefer."""
@@ -43,7 +44,7 @@ class Preprocess:
 
     def expand(self, defocus: np.ndarray, height: int, width: int) -> np.ndarray:
         """The inverse for maps: float32 H×W in [0, 1] -> float32 height×width in [0, 1]."""
-        return resize(defocus, height, width).clip(0, 1)
+        return resize(visible(defocus, height, width), height, width).clip(0, 1)
 
     def to_dict(self) -> dict:
         """Return the values that a model.json holds."""
@@ -67,3 +68,8 @@ class Preprocess:
         if min(values["std"]) <= 0:
             raise ValueError("preprocess.std: must be above 0")
         return cls(size, tuple(values["mean"]), tuple(values["std"]), version)
+
+
+def visible(defocus: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the part of a map S×S that shows a photo of height×width: less than all of it if it was laid in."""
+    return defocus[:height, :width] if max(height, width) <= len(defocus) else defocus

@@ -20,3 +20,11 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     if smaller != (width, height):
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
     return pixels
+
+
+def lay_in(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Continue H×W×3 pixels, no side longer than `size`, by reflection to size×size; they stay at the top left."""
+    height, width = pixels.shape[:2]
+    if (height, width) == (size, size):
+        return pixels
+    return cv2.copyMakeBorder(pixels, 0, size - height, 0, size - width, cv2.BORDER_REFLECT)

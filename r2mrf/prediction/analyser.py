@@ -8,7 +8,7 @@ import numpy as np
 
 from r2mrf.engines.runtimes import Engine
 from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
-from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.imaging.preprocess import Preprocess, visible
 from r2mrf.prediction.radius import blur_radius
 from r2mrf.prediction.views import View, at_view
 
@@ -67,8 +67,9 @@ class Analyser:
         return small._replace(defocus=self.preprocess.expand(small.defocus, *rgb.shape[:2]))
 
     def whole(self, rgb: np.ndarray) -> np.ndarray:
-        """Return the map of a whole photo as the network sees it: float32 S×S."""
-        return self.analyse_batch(self.preprocess.shrink(rgb)[None])[0].defocus
+        """Return the map of a whole photo at the size at which the network sees it, S×S or smaller; float32."""
+        defocus = self.analyse_batch(self.preprocess.shrink(rgb)[None])[0].defocus
+        return visible(defocus, *rgb.shape[:2])
 
     def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
         """Run the network on photos as it sees them, uint8 B×S×S×3; returns an `Analysis` with an S×S map for each."""

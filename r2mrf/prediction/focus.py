@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +13,9 @@ import numpy as np
 from r2mrf.errors import UserError
 from r2mrf.imaging.borders import Box
 
-VERDICTS = ("sharp", "partial", "blurred", "flat")
+VERDICTS = ("sharp", "partial", "blurred", "flat", "soft", "small")
+
+SMALLEST = 64  # pixels: a photo with a shorter side is too small to judge
 
 # A photo without detail says nothing about focus: sky, wall, fog, lens cap, also where its brightness changes slowly.
 FLAT_CONTRAST = 2.0  # largest `local_contrast` that still counts as flat
@@ -20,14 +24,21 @@ LEAST_FOCUS = 0.02  # share of the photo from which a region in focus is worth n
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Thresholds of blur_fraction, 0 … 1: below the first a photo is sharp, above the second it may be blurred.
+    """The thresholds that verdicts are given by.
+
+    Attributes:
+        sharp_below: of blur_fraction, 0 … 1: below it a photo is sharp.
+        blurred_above: of blur_fraction: above it a photo may be blurred.
+        soft_above: of sharpest_radius, in pixels: a photo that would be sharp or partial is soft if even its sharpest
+            place is blurred by more. None, or no sharpest place known: no photo is soft.
 
     Raises:
-        UserError: they are not in order.
+        UserError: they are not in order, or out of range.
     """
 
     sharp_below: float
     blurred_above: float
+    soft_above: float | None = None
 
     def __post_init__(self):
         if not 0 <= self.sharp_below < self.blurred_above <= 1:
@@ -36,8 +47,24 @@ class Thresholds:
                 "give thresholds from 0 to 1, the first smaller than the second"
             )
 
+        if self.soft_above is not None and not self.soft_above >= 0:
+            raise UserError(f"soft above {self.soft_above:g}: give a radius in pixels, 0 or more")
+
+    def verdict_of(self, row: Mapping[str, Any]) -> str:
+        """Return one of `VERDICTS` from a row of the table: new thresholds need no new run of the network.
+
+        Where the sharpest place was looked for, its box is known; a `sharpest_radius` of None is then a large one.
+        """
+        if min(row["width"], row["height"]) < SMALLEST:
+            return "small"
+        verdict = self.verdict(row["blur_fraction"], row["focus_area"], row["contrast"])
+        if self.soft_above is None or row.get("sharpest_x1") is None or verdict not in ("sharp", "partial"):
+            return verdict
+        radius = row["sharpest_radius"]
+        return "soft" if radius is None or radius > self.soft_above else verdict
+
     def verdict(self, blur_fraction: float, focus_area: float, contrast: float) -> str:
-        """Return one of `VERDICTS`, from columns of the table: new thresholds need no new run of the network."""
+        """Return the verdict on the map alone: sharp, partial, blurred or flat."""
         if contrast <= FLAT_CONTRAST:
             return "flat"
         if blur_fraction < self.sharp_below:

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from r2mrf.errors import UserError
-from r2mrf.imaging.resize import resize
-from r2mrf.prediction.windows import Window, lay_in, windows
+from r2mrf.imaging.resize import lay_in, resize
+from r2mrf.prediction.windows import Window, windows
 
 if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
@@ -61,7 +61,7 @@ def at_view(analyser: Analyser, rgb: np.ndarray, view: View) -> np.ndarray:
         defocus = refine(analyser, resize(rgb, h, w), defocus)
     if defocus is None:
         defocus = analyser.whole(rgb)
-    return analyser.preprocess.expand(defocus, height, width)
+    return resize(defocus, height, width).clip(0, 1)
 
 
 def sizes(height: int, width: int, least: int, view: View) -> list[tuple[int, int]]:

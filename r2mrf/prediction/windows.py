@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 OVERLAP = 4  # neighbouring windows share a quarter of their side
@@ -37,14 +36,6 @@ def windows(height: int, width: int, size: int) -> Iterator[Window]:
 def count(height: int, width: int, size: int) -> int:
     """Return how many windows cover a view of height×width pixels."""
     return len(_starts(height, size)) * len(_starts(width, size))
-
-
-def lay_in(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Continue H×W×3 pixels, no side longer than `size`, by reflection to size×size; they stay at the top left."""
-    height, width = pixels.shape[:2]
-    if (height, width) == (size, size):
-        return pixels
-    return cv2.copyMakeBorder(pixels, 0, size - height, 0, size - width, cv2.BORDER_REFLECT)
 
 
 def _spans(length: int, size: int) -> Iterator[tuple[int, np.ndarray]]:

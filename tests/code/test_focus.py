@@ -54,6 +54,33 @@ def test_a_map_of_a_part_is_placed_in_the_photo():
     assert box(described(np.ones((6, 8)), size=(100, 100), box=Box(20, 10, 100, 70))) == (0, 0, 0, 0)
 
 
+def in_table(thresholds: Thresholds = THRESHOLDS, **others: object) -> str:
+    row = {"width": 640, "height": 480, "contrast": 50.0, "blur_fraction": 0.0, "focus_area": 1.0}
+    return thresholds.verdict_of(row | others)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((64, 64), "sharp"), ((63, 640), "small"), ((640, 63), "small")])
+def test_a_photo_with_a_side_below_64_pixels_is_small(size, expected):
+    assert in_table(width=size[0], height=size[1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("fraction", "radius", "expected"),
+    [(0.0, 1.5, "sharp"), (0.0, 2.5, "soft"), (0.5, 2.5, "soft"), (0.0, None, "soft"), (1.0, 2.5, "blurred")],
+)
+def test_a_photo_whose_sharpest_place_is_too_blurred_is_soft(fraction, radius, expected):
+    row = {"blur_fraction": fraction, "focus_area": 1 - fraction}
+    found, soft_above_2 = {"sharpest_radius": radius, "sharpest_x1": 9}, Thresholds(0.15, 0.85, 2.0)
+    assert in_table(soft_above_2, **row, **found) == expected
+    assert in_table(soft_above_2, **row) != "soft"  # it was not looked for
+    assert in_table(**row, **found) != "soft"  # without a limit none is
+
+
+def test_soft_above_is_a_radius():
+    with pytest.raises(UserError, match="give a radius in pixels"):
+        Thresholds(0.15, 0.85, -1.0)
+
+
 def test_all_blurred():
     focus = described(np.ones((6, 8)))
     assert box(focus) == (0, 0, 0, 0)

@@ -17,6 +17,15 @@ def test_shrink_gives_the_square(preprocess):
     np.testing.assert_array_equal(preprocess.shrink(photo), np.full((32, 32, 3), (10, 20, 30)))
 
 
+def test_a_photo_smaller_than_the_square_is_not_enlarged(preprocess):
+    photo = np.random.default_rng(0).integers(0, 256, (20, 32, 3), dtype=np.uint8)
+    shrunk = preprocess.shrink(photo)
+    np.testing.assert_array_equal(shrunk[:20], photo)
+    np.testing.assert_array_equal(shrunk[20:], photo[:7:-1])
+    values = np.random.default_rng(0).random((32, 32), dtype=np.float32)
+    np.testing.assert_array_equal(preprocess.expand(values, 20, 32), values[:20])
+
+
 def test_normalise_against_hand_values(preprocess):
     photo = np.array([[[0, 0, 0], [255, 255, 255], [51, 102, 204]]], np.uint8)  # 51/255 = 0.2
     red = [-0.5 / 0.5, 0.5 / 0.5, -0.3 / 0.5]

@@ -16,7 +16,7 @@ from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model import R2MRF
 from r2mrf.prediction.focus import VERDICTS
 from r2mrf.prediction.predictor import Predictor
-from r2mrf.prediction.record import record, shrink
+from r2mrf.prediction.record import DETAIL, record, shrink
 from tests.support.model import architecture
 
 FIELDS = {"status", "error", "width", "height", "content_sha256", "blur_fraction", "focus_area", "focus_x0", "focus_y0"}
@@ -65,6 +65,13 @@ def test_record_of_a_photo(predictor):
     assert record(predictor, jpeg(), Score()) == row
 
 
+def test_detail_adds_its_fields_and_nothing_else_changes(predictor):
+    plain, detailed = record(predictor, jpeg(), Score()), record(predictor, jpeg(), Score(detail=True))
+    assert detailed.keys() - plain.keys() == set(DETAIL)
+    assert {name: detailed[name] for name in plain} == plain
+    assert record(predictor, b"no photo", Score(detail=True)).keys() == detailed.keys()
+
+
 def test_size_is_the_displayed_one(predictor):
     row = record(predictor, turned(), Score())
     assert (row["width"], row["height"]) == (90, 130)
@@ -89,7 +96,7 @@ def test_limits_of_the_verdict_are_options():
 
 
 def test_flat_photo_says_nothing_whatever_the_network_says():
-    wall = images.encode_png(np.full((50, 70, 3), 190, np.uint8))
+    wall = images.encode_png(np.full((64, 70, 3), 190, np.uint8))
     for defocused in (True, False):
         assert record(saying(defocused), wall, Score())["verdict"] == "flat"
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from r2mrf.errors import UserError
+from r2mrf.imaging.resize import lay_in
 from r2mrf.prediction import views
 from r2mrf.prediction.analyser import Analyser, Analysis
 from r2mrf.prediction.predictor import Predictor
-from r2mrf.prediction.windows import count, lay_in, windows
+from r2mrf.prediction.windows import count, windows
 from tests.support.model import save_tiny_model
 
 SIDE = 64

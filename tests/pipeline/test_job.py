@@ -100,6 +100,8 @@ def test_auto_on_a_cluster_is_torch_in_fp32(job, tmp_path, monkeypatch):
     [
         ({"max_pixels": 1000}, False),
         ({"maps": True}, False),
+        ({"detail": True}, False),
+        ({"soft_above": 2.0}, True),
         ({"sharp_below": 0.3}, True),
         ({"retry": True, "by_content": True, "actors": 3, "shard_rows": 7, "seconds": 5}, True),
     ],

@@ -31,6 +31,7 @@ def row(path: str, blur: float | None = 0.5, contrast: float = 50.0) -> dict:
     if blur is None:
         return dict.fromkeys(SCORES.names) | {"path": path, "status": "failed", "error": "corrupt: half of it"}
     known = {"path": path, "status": "ok", "blur_fraction": blur, "contrast": contrast, "verdict": "partial"}
+    known |= {"width": 640, "height": 480}
     return dict.fromkeys(SCORES.names) | known
 
 

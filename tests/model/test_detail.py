@@ -1,0 +1,101 @@
+"""The sharpest place of a photo, found and measured by a few patches."""
+
+import numpy as np
+import pytest
+
+from pipelines.library.samples import samples
+from r2mrf.imaging import images
+from r2mrf.imaging.blur_scale import BlurScale
+from r2mrf.imaging.resize import resize
+from r2mrf.prediction.detail import SCALES, Detail, judge, take
+from r2mrf.prediction.predictor import Predictor
+from r2mrf.rendering import lens
+from r2mrf.rendering.camera import Camera, to_linear
+
+SCALE = BlurScale(1.0, 10.0, True)
+
+
+def blurred(rgb: np.ndarray, radius: float) -> np.ndarray:
+    light = lens.defocus(to_linear(rgb), radius)
+    return Camera(contrast=0, sharpening=0).develop(light, np.random.default_rng(0))[0]
+
+
+@pytest.fixture(scope="module")
+def released() -> Predictor:
+    return Predictor.load("lite", "openvino")
+
+
+@pytest.fixture(scope="module")
+def sharp() -> np.ndarray:
+    """A cup of coffee on a wooden table, in focus, 600×400 by mirroring."""
+    rgb = resize(images.load(next(path for path in samples() if path.stem == "coffee")), 200, 300)
+    return np.block([[[rgb], [rgb[:, ::-1]]], [[rgb[::-1]], [rgb[::-1, ::-1]]]])
+
+
+def probed(predictor: Predictor, rgb: np.ndarray) -> Detail:
+    places = take(rgb, predictor.preprocess.size)
+    maps = [a.defocus for a in predictor.analyse_batch(np.stack([place.picture for place in places]))]
+    return judge(places, maps, predictor.blur_scale, rgb.shape[:2])
+
+
+@pytest.mark.parametrize("shape", [(3000, 4000), (300, 400), (64, 64), (8, 8), (9, 4000), (4000, 9)])
+def test_places_lie_within_the_photo(shape):
+    rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    for place in take(rgb, 64):
+        x0, y0, x1, y1 = place.box
+        assert 0 <= x0 < x1 <= shape[1]
+        assert 0 <= y0 < y1 <= shape[0]
+        assert place.picture.shape == (64, 64, 3)
+        assert all(place.picture[inner].size for inner in place.inner)
+    if min(shape) > 60:
+        assert (x1 - x0) * (y1 - y0) >= 0.005 * shape[0] * shape[1]
+
+
+def test_the_place_with_most_detail_is_looked_at():
+    rgb = np.full((600, 800, 3), 128, np.uint8)
+    rgb[400:520, 600:720] = np.random.default_rng(0).integers(0, 256, (120, 120, 3))
+    x0, y0, x1, y1 = take(rgb, 64)[0].box
+    assert 590 <= x0 < x1 <= 730
+    assert 390 <= y0 < y1 <= 530
+
+
+@pytest.mark.parametrize(
+    ("blurred_up_to", "radius", "view"), [(0, 0.0, 800), (1, 2**0.5, 566), (2, 2**1.5, 283), (4, 2**2.5, 141)]
+)
+def test_radius_and_view_follow_from_the_patches(blurred_up_to, radius, view):
+    rgb = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+    places = take(rgb, 64)
+    maps = []
+    for place in places:
+        defocus = np.zeros((64, 64), np.float32)
+        for scale, inner in zip(SCALES, place.inner, strict=True):
+            defocus[inner] = scale <= blurred_up_to
+        maps.append(defocus)
+    detail = judge(places, maps, SCALE, (600, 800))
+    assert detail.sharpest_radius == pytest.approx(radius, abs=1e-3)
+    assert detail.sharp_view == view
+
+
+def test_more_blur_than_can_be_told_is_unknown():
+    rgb = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+    places = take(rgb, 64)
+    detail = judge(places, [np.ones((64, 64), np.float32)] * len(places), SCALE, (600, 800))
+    assert (detail.sharpest_radius, detail.sharp_view) == (None, None)
+
+
+def test_known_blur_is_measured(released, sharp):
+    found = [probed(released, blurred(sharp, radius)).sharpest_radius for radius in (0, 2, 3, 5)]
+    assert found[0] == 0
+    for radius, measured in zip((2, 3, 5), found[1:], strict=True):
+        assert measured == pytest.approx(radius, rel=0.45)
+    assert found == sorted(found)
+
+
+def test_the_sharp_corner_of_a_blurred_photo_is_found(released, sharp):
+    photo = blurred(sharp, 5)
+    photo[250:, 400:] = sharp[250:, 400:]
+    detail = probed(released, photo)
+    assert detail.sharpest_radius == 0
+    assert detail.sharp_view == 600
+    assert detail.sharpest_x0 >= 340
+    assert detail.sharpest_y0 >= 200
