@@ -62,6 +62,7 @@ Thresholds that are not given are those of the run. Photos are only read.
 EVALUATE = """examples:
   r2mrf evaluate --maps maps --masks gt --json figures.json                     matched by stem; white = defocus in both
   r2mrf evaluate --maps maps --masks gt --mask-white focus --json figures.json  masks in which white means in focus
+  r2mrf evaluate --maps maps --masks gt --mask-values 0,90 --json figures.json  masks in which 90 means white
 
 Figures: mae; f_max, f_adaptive, f_05 (positive = defocus, β² = 0.3); iou. docs/method.md defines them.
 """

@@ -22,6 +22,7 @@ from pipelines.storage.addresses import Addresses, as_local, without_secrets
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import images
 from r2mrf.system.address import PATTERN, Address, is_address, redacted
+from r2mrf.system.regular_files import check_regular
 
 SUFFIXES = {".txt", ".csv", ".parquet"}
 PATHS = ("path", "file_name", "filename", "file", "uri", "url", "image")  # columns of paths, the first that is there
@@ -38,6 +39,8 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
     name = source if remote else os.path.abspath(source)  # noqa: PTH100
     suffix = PurePosixPath(without_secrets(name)).suffix.lower()
     try:
+        if not remote:
+            check_regular(source)  # pyarrow would wait at a pipe
         if suffix == ".parquet":
             yield from _parquet(source, name, addresses)
             return
@@ -60,6 +63,7 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
 
 def _parquet(source: str, name: str, addresses: Addresses) -> Iterator[Photo]:
     with pq.ParquetFile(addresses.open(source) if is_address(source) else source) as file:
+        _check_columns(file.schema_arrow.names, name)
         if image_column(file.schema_arrow):
             made = addresses.facts(source).mtime_ns if is_address(source) else os.stat(source).st_mtime_ns  # noqa: PTH116
             for row in range(file.metadata.num_rows):
@@ -89,6 +93,7 @@ def _in_order(pieces: Iterator[pa.Table]) -> Iterator[bool]:
 
 def _named(table: pa.Table, name: str) -> pa.Table:
     """Columns path (absolute, as bytes), and size and mtime where they are there."""
+    _check_columns(table.column_names, name)
     text = table[_path_column(table.column_names, name)].cast(pa.string())
     given = pc.and_(pc.is_valid(text), pc.not_equal(text, ""))
     columns = {"path": _resolved(text.filter(given), name)}
@@ -107,6 +112,13 @@ def _whole(table: pa.Table, column: str, name: str) -> pa.ChunkedArray:
             f"{name}: its column {column} does not hold whole numbers (bytes of `size`, nanoseconds since 1970 of "
             "`mtime`); make it so, or leave it out"
         ) from None
+
+
+def _check_columns(columns: list[str], name: str) -> None:
+    """Refuse a table in which a column that is read stands twice."""
+    for column in {*PATHS, *FACTS, *IMAGES}:
+        if columns.count(column) > 1:
+            raise UserError(f"{name}: has the column {column} twice: remove or rename one")
 
 
 def _path_column(columns: list[str], name: str) -> str:

@@ -14,7 +14,7 @@ from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 from r2mrf.system import strict_json
-from r2mrf.system.regular_files import read_regular
+from r2mrf.system.regular_files import check_regular, read_regular
 
 THRESHOLDS = ("sharp_below", "blurred_above", "soft_above")
 DEFAULT = {name: Score.model_fields[name].default for name in THRESHOLDS}
@@ -70,7 +70,8 @@ def _summary(path: Path) -> dict:
 
 def _shard(file: Path) -> pa.Table:
     try:
-        table = pq.read_table(file, page_checksum_verification=True)
+        check_regular(file)
+        table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
     if missing := set(SCORES.names) - ADDED - set(table.column_names):

@@ -17,14 +17,14 @@ import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from r2mrf.errors import UserError, one_line
-from r2mrf.imaging import box_files, depth, formats, jpeg, jpeg_xl, raw_files, tiff
-from r2mrf.imaging.formats import SUFFIXES as SUFFIXES
+from r2mrf.formats import box_files, depth, jpeg, jpeg_xl, known, raw_files, tiff
+from r2mrf.formats.known import SUFFIXES as SUFFIXES
 from r2mrf.system.regular_files import NotRegular, read_regular
 
 MAX_PIXELS = 178_000_000  # just below Pillow's own limit, which stays in force
 MAX_BYTES = 1 << 30
 MIN_SIDE = 8  # smaller pictures hold nothing that could be in or out of focus
-FORMATS = tuple(form.name for form in formats.FORMATS if form.package is None and form.name != "RAW")  # Pillow's names
+FORMATS = tuple(form.name for form in known.FORMATS if form.package is None and form.name != "RAW")  # Pillow's names
 
 # Colour profiles and texts of PNGs may be as long as a photo's pixels; each is unpacked only up to here.
 PngImagePlugin.MAX_TEXT_CHUNK = 64 << 20
@@ -188,9 +188,9 @@ def _photo_in(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[bytes, int | N
     Raises:
         ImageError: unsupported, corrupt, or too_large.
     """
-    form = formats.optional(data)
-    if form is not None and not formats.is_installed(form):
-        raise ImageError("unsupported", f"{form.name} is read with an optional package: {formats.INSTALL}")
+    form = known.optional(data)
+    if form is not None and not known.is_installed(form):
+        raise ImageError("unsupported", f"{form.name} is read with an optional package: {known.INSTALL}")
     try:
         if form is not None and form.name == "JXL":
             height, width = jpeg_xl.dimensions(data)
@@ -213,7 +213,7 @@ def _too_many_pixels(height: int, width: int, most: int) -> ImageError:
 
 
 def _open(data: bytes) -> Image.Image:
-    form = formats.optional(data)
+    form = known.optional(data)
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS if form is None else (form.name,))
     except UnidentifiedImageError:
@@ -226,9 +226,9 @@ def _open(data: bytes) -> Image.Image:
         raise ImageError("corrupt", f"{REASONS['corrupt']} ({one_line(error)})") from None
 
 
-def _unknown(data: bytes, form: formats.Format | None) -> ImageError:
+def _unknown(data: bytes, form: known.Format | None) -> ImageError:
     """Say what bytes are that no decoder knows."""
-    if name := formats.unread(data):
+    if name := known.unread(data):
         return ImageError("unsupported", f"{name} is not read")
     if form is not None or box_files.brands(data):
         return ImageError("corrupt")

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from r2mrf.config import Model
 from r2mrf.errors import UserError, one_line
@@ -192,13 +193,23 @@ def _facts(folder: Path, content: bytes) -> dict:
 
 def _check_shapes(model: Model, tensors: dict[str, Tensor]) -> None:
     """Refuse an architecture that is not the weights' before memory is taken for it: it may be of any size."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         wanted = R2MRF(model).state_dict()
     for name, tensor in wanted.items():
         given = tensors.get(name)
         if given is None or given.shape != tensor.shape:
             found = "missing" if given is None else f"of shape {[*given.shape]}"
             raise ValueError(f"model: {name} is {found} in {WEIGHTS}, and of shape {[*tensor.shape]} by {FACTS}")
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves new weights unfilled: to fill some that take no memory, torch would import its compiler."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "zero_", "fill_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def untrained(model: Model) -> Checkpoint:

@@ -51,5 +51,10 @@ def read_regular(path: str | Path, most: int) -> bytes:
         return file.read()
 
 
+def check_regular(path: str | Path) -> None:
+    """Raise as `open_regular` does where it could not open a path; for readers that open files themselves."""
+    open_regular(path).close()
+
+
 def _open_nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # opening a pipe that nobody writes to would block

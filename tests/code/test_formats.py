@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from r2mrf.imaging import box_files, formats, images, jpeg_xl
+from r2mrf.formats import box_files, jpeg_xl, known
+from r2mrf.imaging import images
 from r2mrf.imaging.images import ImageError, decode
 from tests.support.picture_files import HEIC, encode, gradient, noise
 
@@ -18,11 +19,11 @@ def refused(data: bytes) -> ImageError:
 
 
 def test_every_suffix_is_of_one_format():
-    suffixes = [suffix for form in formats.FORMATS for suffix in form.suffixes]
+    suffixes = [suffix for form in known.FORMATS for suffix in form.suffixes]
     assert len(suffixes) == len({*suffixes}) and all(suffix == suffix.lower() for suffix in suffixes)
-    assert not formats.SUFFIXES & formats.UNREAD.keys()
-    assert images.SUFFIXES is formats.SUFFIXES
-    assert {".jfif", ".pjpeg", ".heic", ".mpo", ".avifs", ".cr3", ".jxl"} <= formats.SUFFIXES
+    assert not known.SUFFIXES & known.UNREAD.keys()
+    assert images.SUFFIXES is known.SUFFIXES
+    assert {".jfif", ".pjpeg", ".heic", ".mpo", ".avifs", ".cr3", ".jxl"} <= known.SUFFIXES
 
 
 def test_first_frame_of_an_avif_sequence_and_of_an_mpo():
@@ -74,12 +75,12 @@ def test_jpeg_xl(share):
 @pytest.mark.parametrize("data", [HEIC, b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(100)], ids=["HEIF", "JXL"])
 def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch, data):
     real = builtins.__import__
-    monkeypatch.setattr(formats.importlib, "import_module", lambda name: real("no_such_package_" + name))
-    formats.is_installed.cache_clear()
+    monkeypatch.setattr(known.importlib, "import_module", lambda name: real("no_such_package_" + name))
+    known.is_installed.cache_clear()
     error = refused(data)
-    formats.is_installed.cache_clear()
+    known.is_installed.cache_clear()
     assert error.reason == "unsupported"
-    assert formats.INSTALL in error.detail
+    assert known.INSTALL in error.detail
 
 
 @pytest.mark.parametrize(

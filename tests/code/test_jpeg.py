@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from r2mrf.imaging import jpeg
+from r2mrf.formats import jpeg
 from r2mrf.imaging.images import ImageError, decode
 from tests.support.picture_files import encode, gradient, noise
 

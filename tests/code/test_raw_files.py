@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from r2mrf.imaging import raw_files
+from r2mrf.formats import raw_files
 from r2mrf.imaging.images import ImageError, decode, decode_reduced, is_turned
 from tests.support.picture_files import encode, gradient, raw_file, tiff_file
 

@@ -12,13 +12,14 @@ from r2mrf.engines import choose, int8
 from r2mrf.engines.choose import create, fastest
 from r2mrf.engines.export import export
 from r2mrf.engines.int8 import calibration_photos, fit_logits, quantise, store
-from r2mrf.engines.runtimes import EngineError
+from r2mrf.engines.runtimes import EngineError, native_int8
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.network import checkpoint
 from tests.model.test_engines import SIDE, decided
 
 RUNTIMES = ("openvino", "onnx")
+pytestmark = pytest.mark.skipif(not native_int8(), reason="this processor has no VNNI")
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +160,11 @@ def test_a_form_that_is_not_of_these_weights_is_refused(folder, tmp_path, change
         (model / "int8.onnx").unlink()
     with pytest.raises(EngineError, match="or one of other weights"):
         create("openvino", checkpoint.load(model), precision="int8")
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_processor_without_vnni_is_refused(folder, name, monkeypatch):
+    """There, sums in 16 bits would overflow."""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    with pytest.raises(EngineError, match="no VNNI"):
+        create(name, checkpoint.load(folder), precision="int8")

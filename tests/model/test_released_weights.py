@@ -13,7 +13,7 @@ import pytest
 from pipelines.library.samples import samples
 from r2mrf.config import load
 from r2mrf.engines.onnx_graph import without_weights
-from r2mrf.engines.runtimes import EngineError
+from r2mrf.engines.runtimes import EngineError, native_int8
 from r2mrf.evaluation.metrics import Counts
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
@@ -132,6 +132,7 @@ def real_photos() -> dict[str, list[tuple[Path, Path, Path | None]]]:
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no real photographs at ../shared/data")
+@pytest.mark.skipif(not native_int8(), reason="this processor has no VNNI")
 @pytest.mark.parametrize("name", ["lytro", "CUHK, of the 604"])
 def test_int8_is_as_good_on_real_photographs(name):
     figures = {}

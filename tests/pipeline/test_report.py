@@ -65,6 +65,9 @@ def spoil(folder: Path, how: str) -> None:
     elif how == "a pipe":
         summary.unlink()
         os.mkfifo(summary)
+    elif how == "shard a pipe":
+        shard.unlink()
+        os.mkfifo(shard)
     elif how == "shard cut":
         shard.write_bytes(shard.read_bytes()[:-9])
     elif how == "older table":
@@ -84,6 +87,7 @@ def spoil(folder: Path, how: str) -> None:
         ("a pipe", ["summary.json: cannot be read", "pipe"]),
         ("other fingerprint", ["scores: no table of the run"]),
         ("shard cut", [f"shard-00000-{FINGERPRINT}.parquet: is damaged", "score` again"]),
+        ("shard a pipe", [f"shard-00000-{FINGERPRINT}.parquet", "pipe"]),
         ("older table", [f"shard-00000-{FINGERPRINT}.parquet: has no contrast", "score again"]),
     ],
 )

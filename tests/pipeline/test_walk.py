@@ -319,3 +319,21 @@ def test_a_storage_that_raises_what_it_likes(here):
     assert len(str(caught.value)) < 250
     with pytest.raises(UserError, match=r"moody://box: cannot be reached \(403"):
         Library(["moody://box"])
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv", "parquet"])
+def test_a_pipe_is_no_list_of_photos(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"list.{suffix}")
+    with pytest.raises(UserError, match=r"no usable .*pipe"):
+        Library([str(tmp_path / f"list.{suffix}")])
+
+
+@pytest.mark.parametrize(("column", "suffix"), [("path", "csv"), ("path", "parquet"), ("image", "parquet")])
+def test_a_table_with_a_column_twice_is_refused_by_its_name(tmp_path, column, suffix):
+    file = tmp_path / f"list.{suffix}"
+    if suffix == "csv":
+        file.write_text(f"{column},{column}\na.jpg,b.jpg\n")
+    else:
+        pq.write_table(pa.Table.from_arrays([pa.array([b"a"]), pa.array([b"b"])], names=[column] * 2), file)
+    with pytest.raises(UserError, match=f"the column {column} twice"):
+        Library([str(file)])

@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from functools import cache
 
-from r2mrf.imaging.box_files import brands
+from r2mrf.formats.box_files import brands
 
 
 @dataclass(frozen=True)

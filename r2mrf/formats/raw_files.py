@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from r2mrf.imaging import box_files, jpeg, tiff
-from r2mrf.imaging.box_files import brands
-from r2mrf.imaging.tiff import Directory
+from r2mrf.formats import box_files, jpeg, tiff
+from r2mrf.formats.box_files import brands
+from r2mrf.formats.tiff import Directory
 
 LEAST_SIDE = 640  # pixels of the longer side; an embedded JPEG that is smaller is a thumbnail
 
