@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 from pathspec import GitIgnoreSpec
 
 from r2mrf.errors import UserError, one_line
+from r2mrf.formats.known import RAW_SUFFIXES, UNREAD
 from r2mrf.imaging import images
-from r2mrf.imaging.formats import RAW_SUFFIXES, UNREAD
 from r2mrf.system.address import redacted
 
 IGNORE_FILE = ".r2mrfignore"

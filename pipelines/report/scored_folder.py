@@ -71,7 +71,7 @@ def _summary(path: Path) -> dict:
 def _shard(file: Path) -> pa.Table:
     try:
         check_regular(file)
-        table = pq.read_table(file)
+        table = pq.read_table(file, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
     if missing := set(SCORES.names) - ADDED - set(table.column_names):
