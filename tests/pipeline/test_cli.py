@@ -275,8 +275,21 @@ def test_export(run, tiny_model, form, written):
     assert facts[::2] == (0, [])
     assert facts[1][0] == f"deep/er: {', '.join(written)}, model.json; {name}"
     assert facts[1][1].startswith("differs from torch by ")
-    assert facts[1][1].endswith(" at most (allowed: 0.001)")
+    assert facts[1][1].endswith(", worst pixel (allowed: 0.001)")
     assert files("deep/er") == sorted([*written, "model.json"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["-o", "out"], "--format and -o go together"),
+        (["--format", "onnx"], "--format and -o go together"),
+        ([], "give --format and -o, or --precision int8 and --calibrate"),
+        (["--calibrate", "."], "--calibrate is for --precision int8"),
+    ],
+)
+def test_export_without_what_it_needs(run, arguments, sentence):
+    refused(run("export", *arguments), sentence)
 
 
 def test_export_over_something_else(run):
@@ -307,8 +320,6 @@ def test_export_without_a_model(capsys):
         ["score", "."],
         ["score", ".", "--out", "s3://bucket/scores"],
         ["evaluate", "--maps", "."],
-        ["export", "-o", "out"],
-        ["export", "--format", "onnx"],
         ["export", "--format", "tflite", "-o", "out"],
         ["evaluate", "--maps", ".", "--masks", ".", "--json", "f", "--mask-white", "blur"],
     ],
