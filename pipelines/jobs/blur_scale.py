@@ -1,7 +1,7 @@
 """Job blur_scale: how much blur a model tells from none, measured and written into its model.json.
 
     python -m pipelines.jobs.blur_scale [--model lite] [--photos FOLDER]    # -> blur_scale in the model's model.json
-    python -m pipelines.jobs.blur_scale --check                             # -> reports/blur_radius/table.csv, plot.png
+    python -m pipelines.jobs.blur_scale --check            # -> reports/blur_radius/table.csv, docs/blur_radius.png
 
 Photographs, halved so that they are sharp at 1:1, are blurred by discs and by Gaussians of known radius in linear
 light, and developed with noise and JPEG. The radius of a Gaussian is that of the disc of the same variance, 2 sigma.
@@ -33,6 +33,7 @@ from r2mrf.rendering.camera import Camera, to_linear
 from r2mrf.system.atomic import atomic_file
 
 FOLDER = REPORTS / "blur_radius"
+PLOT = Path("docs/blur_radius.png")
 KINDS = ("disc", "gaussian")
 SIDE = 480  # of the square of a photo that is blurred, in pixels
 SHRINK = 2  # photo pixels a network pixel while the scale is measured
@@ -150,8 +151,8 @@ def blur_scale(model: str, photos: Path | None, checked: bool) -> None:
         return
     rows = check(predictor, tiles)
     write_csv(FOLDER / "table.csv", rows)
-    measured_over_true({kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}, FOLDER / "plot.png")
-    print(f"{FOLDER}: table.csv, plot.png")
+    measured_over_true({kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}, PLOT)
+    print(f"{FOLDER}/table.csv, {PLOT}")
 
 
 def main() -> None:

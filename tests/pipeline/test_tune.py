@@ -64,7 +64,7 @@ def test_other_values_are_tried_beside_the_profiles_own():
 
 
 def test_a_trial_is_the_profile_with_its_values_and_the_budget():
-    given = config(budget=7, crop=64, validation=3, report_every=2, grace=7)
+    given = config(steps=[2], budget=7, crop=64, validation=3, report_every=2, grace=7)
     trial = of_trial(given, candidates(given)["steps_2"])
     assert trial.model == given.model.model_copy(update={"steps": 2})
     assert (trial.train.steps, trial.train.crop, trial.train.validation, trial.train.report_every) == (7, 64, 3, 2)
@@ -108,7 +108,7 @@ def test_without_a_shorter_grace_there_is_no_early_stopping():
 
 def test_what_became_of_each_trial_is_written_down(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    given = config(budget=20, grace=20)
+    given = config(steps=[1, 2, 3], budget=20, grace=20)
     reported = {"val_f_05": 0.5, "val_mae": 0.2, "loss": 1.5, "images_per_second": 9.0, "error": None}
     ends = {
         "steps_1": reported | {"step": 20},
