@@ -97,7 +97,7 @@ def serve(channel_number: int, parent: int) -> None:
 def _send_error(channel: Connection, error: Exception) -> None:
     import traceback
 
-    if not isinstance(error, UserError | OSError):
+    if not isinstance(error, UserError | OSError | ModuleNotFoundError):  # the command says what to install
         traceback.print_exception(error)  # a bug of ours, whose place is known here only
     try:
         channel.send(("error", error))
