@@ -194,7 +194,7 @@ class Ablate(Section):
 
 
 class Evaluate(Section):
-    """What is shown and compared with, beside the figures."""
+    """Settings of what is shown and compared, beside the figures."""
 
     gallery: Positive
     baseline_pairs: Annotated[int, Field(ge=2)]
@@ -280,7 +280,7 @@ class Config(Section):
         return self.seed + 1000 * self.train.repeat
 
     def but(self, model: dict | None = None, train: dict | None = None) -> Config:
-        """The same with other values in the chosen profile.
+        """Return this configuration with other values in the chosen profile.
 
         Raises:
             ConfigError: they do not fit it.

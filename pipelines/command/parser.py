@@ -143,8 +143,8 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     scoring.add_argument(
         "--precision", default="fp32", choices=("auto", *PRECISIONS),
-        help="fp32 (default): the same numbers on every machine; auto: bf16 where a trial finds it faster and in "
-        "agreement",
+        help="fp32 (default): the same numbers on every machine; auto: bf16 or int8 where a trial finds it faster and "
+        "in agreement",
     )  # fmt: skip
     scoring.add_argument("--retry", action="store_true", help="score photos again that failed before")
     scoring.add_argument(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
+
+from pipelines.project.tables import read_csv, read_json
 
 RELEASED = Path("released")
 OURS = {  # workspace -> what its model was trained on
@@ -53,10 +53,10 @@ def cuhk_table(published: dict[str, dict]) -> dict:
 def _ours(name: str, best: dict[str, float]) -> dict | None:
     """A model of ours, measured on the 100 photos; None if it was not."""
     folder = RELEASED / name / "reports"
-    figures, model = _json(folder / "evaluate/metrics.json"), _json(folder / "evaluate/model.json")
+    figures, model = read_json(folder / "evaluate/metrics.json"), read_json(folder / "evaluate/model.json")
     if not (figures and model) or figures["images"] != TEST_PHOTOS:
         return None
-    trained = _json(folder / "train/metrics.json") or {}
+    trained = read_json(folder / "train/metrics.json") or {}
     ahead = [
         figures["mae"] < best["mae"],
         figures["f_05"] > best["f_05"],
@@ -80,7 +80,7 @@ def _ours(name: str, best: dict[str, float]) -> dict | None:
 def _classical() -> list[dict]:
     """The classical measures, from the first workspace that measured them on the 100 photos."""
     for name in OURS:
-        lines = _csv(RELEASED / name / "reports/evaluate/comparison.csv")
+        lines = read_csv(RELEASED / name / "reports/evaluate/comparison.csv")
         if lines and int(lines[0]["photos"]) == TEST_PHOTOS:
             return [
                 {"method": line["method"], "whose": "classical, measured here"}
@@ -92,15 +92,4 @@ def _classical() -> list[dict]:
 
 def _looks() -> list[dict[str, str]]:
     """Models that were measured on the 100 photos, in any workspace."""
-    return [line for path in sorted(RELEASED.glob("*/reports/test_looks.csv")) for line in _csv(path)]
-
-
-def _csv(path: Path) -> list[dict]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _json(path: Path) -> dict | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return [line for path in sorted(RELEASED.glob("*/reports/test_looks.csv")) for line in read_csv(path)]

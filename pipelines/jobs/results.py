@@ -8,8 +8,6 @@ agrees with the paper is decided here, by comparing.
 
 from __future__ import annotations
 
-import csv
-import json
 import shutil
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from pipelines.jobs.cuhk_table import cuhk_table
 from pipelines.project import pages
 from pipelines.project.folders import CHOSEN_STEPS, REPORTS
 from pipelines.project.stage import main
+from pipelines.project.tables import read_csv, read_json
 from r2mrf.config import Config
 
 PAGE = Path("docs/results.md")
@@ -43,7 +42,7 @@ def results(config: Config) -> None:
 def page(config: Config) -> str:
     """The text of docs/results.md; copies the pictures that there are."""
     folder = next((folder for folder in ABLATIONS if (folder / "table.csv").is_file()), ABLATIONS[-1])
-    ablation, comparison = _csv(folder / "table.csv"), _csv(REPORTS / "evaluate/comparison.csv")
+    ablation, comparison = read_csv(folder / "table.csv"), read_csv(REPORTS / "evaluate/comparison.csv")
     rows = {row["row"]: row for row in ablation}
     published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
     return pages.render(
@@ -52,7 +51,7 @@ def page(config: Config) -> str:
         comparison=comparison,
         rival=max(comparison[1:], key=lambda row: float(row["f_05"]), default=None),
         source=config.data.source,
-        tuned=_json(CHOSEN_STEPS),
+        tuned=read_json(CHOSEN_STEPS),
         ablation=ablation,
         repeated=repeated(rows),
         refinement=against(rows, "full", ["no_rrm"]),
@@ -61,7 +60,7 @@ def page(config: Config) -> str:
         sides=against(rows, "full", ["side_growing", "side_small", "side_last"]),
         over_steps=over_steps(rows),
         backbones=against(rows, "resnext101", ["vgg16", "densenet161"]),
-        timing=_csv(REPORTS / "timing/table.csv"),
+        timing=read_csv(REPORTS / "timing/table.csv"),
         published=published,
         pictures=_pictures({"loss": folder / "loss.png", "steps": folder / "steps.png"}),
     )
@@ -140,18 +139,6 @@ def _pictures(more: dict[str, Path]) -> dict[str, str]:
         if copy.is_file():
             found[name] = f"results/{name}.png"
     return found
-
-
-def _csv(path: Path) -> list[dict]:
-    """Rows of a table; none if it was not made."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _json(path: Path) -> dict | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ class Selection:
         return True
 
     def sentence(self) -> str:
-        """What was left out, by reason."""
+        """Count what was left out, by reason."""
         return ", ".join(f"{number} {reason}" for reason, number in sorted(self.left_out.items()))
 
     def _leave(self, reason: str) -> bool:

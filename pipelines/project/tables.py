@@ -35,3 +35,16 @@ def write_csv(path: Path, rows: list[dict]) -> None:
         table = csv.DictWriter(file, rows[0].keys())
         table.writeheader()
         table.writerows(rows)
+
+
+def read_csv(path: Path) -> list[dict]:
+    """Return the rows of a table; none if it was not made."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def read_json(path: Path) -> dict | None:
+    """Return what a JSON file holds; None if it was not made."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -25,6 +24,7 @@ from pipelines.scoring.job import Job, with_engine
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
+from r2mrf.system.lock import exclusive
 from r2mrf.system.machine import cores
 
 LOST = {"unreadable", "unreachable", "not_a_file"}  # reasons of photos that may have gone with their source
@@ -38,7 +38,8 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
     library = Library(sources, options)
     job = Job.of(model, options, library.addresses)
     OutFolder.check(out, options.maps)
-    with _locked(out):
+    held = UserError(f"{out}: another run is writing here; wait for its end, or give another --out")
+    with exclusive(out / ".lock", held):
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
         ledger = Ledger(out, job.fingerprint, thresholds_of(options))
@@ -57,20 +58,6 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
         }
         write_json(out / "summary.json", summary)
         return summary
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep a second run out of the folder; the lock goes with the process, however it ends."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{out}: another run is writing here; wait for its end, or give another --out") from None
-        except OSError as error:  # some file systems of clusters know no locks
-            raise UserError(f"{out}: cannot be locked ({error.strerror}); give an --out on another disk") from None
-        yield
 
 
 def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chunk: OnChunk) -> float | None:

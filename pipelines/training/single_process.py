@@ -8,11 +8,9 @@ before is removed, so that a run that is stopped at any moment goes on from its 
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -20,6 +18,7 @@ import torch
 from pipelines.training import tables, worker
 from r2mrf.config import Config
 from r2mrf.errors import UserError
+from r2mrf.system.lock import exclusive
 from r2mrf.training.trainer import NotFinite, Trainer
 
 
@@ -27,20 +26,13 @@ class BusyError(UserError):
     """Another process works on the same run."""
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a run's folder for this process; the lock ends with the process, however that ends.
+def locked(folder: Path) -> AbstractContextManager[None]:
+    """Hold a run's folder for this process.
 
     Raises:
         BusyError: another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"{folder}: another process trains this run") from None
-        yield
+    return exclusive(folder / "lock", BusyError(f"{folder}: another process trains this run"))
 
 
 def train(config: Config, key: str, folder: Path, threads: int) -> Trainer:

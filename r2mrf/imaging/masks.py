@@ -24,7 +24,7 @@ _DOUBT, _VOID = 128, 255  # what becomes of class 255, by which annotations mark
 
 
 class Mask(NamedTuple):
-    """What a mask or map means: `pixels`, uint8 H×W; `note`, a key of `NOTES` if it was not simply black and white."""
+    """A mask or map as it was meant: `pixels`, uint8 H×W; `note`, a key of `NOTES` unless simply black and white."""
 
     pixels: np.ndarray
     note: str

@@ -40,7 +40,7 @@ def cr2(photo: bytes) -> bytes:
 
 
 def _shifted(data: bytes, by: int) -> bytes:
-    """What follows a TIFF's header, with 16 bytes of Canon's before it, and its strip moved likewise."""
+    """Return what follows a TIFF's header, with 16 bytes of Canon's before it, and its strip moved likewise."""
     place = data.index((273).to_bytes(2, "little") + b"\4\0\1\0\0\0") + 8
     strip = int.from_bytes(data[place : place + 4], "little") + by
     return b"CR\2\0".ljust(by, b"\0") + data[8:place] + strip.to_bytes(4, "little") + data[place + 4 :]

@@ -47,7 +47,7 @@ PLANTED = [planted(seed) for seed in range(100)]
 
 
 def pieces(secret: str) -> list[str]:
-    """What of a secret must be found nowhere: its parts between marks, as far as they tell something."""
+    """List what of a secret must be found nowhere: its parts between marks, as far as they tell something."""
     forms = (secret, quote(secret, safe=""), quote(secret))
     return [part for form in forms for part in form.replace("@", "/").split("/") if len(part) >= 6]
 

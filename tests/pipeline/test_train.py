@@ -70,7 +70,7 @@ def key_of(config: Config, data: str = "of images") -> str:
 
 
 def fitted(config: Config) -> Trainer:
-    """What `run.fit` returns, without Ray."""
+    """Return what `run.fit` returns, without Ray."""
     trainer = plain_loop(config)
     trainer.history[-1] |= {"step": 2, "loss": 1.0, "loss_fused": 1.0, "images_per_second": 1.0}
     return trainer
