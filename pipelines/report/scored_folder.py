@@ -14,6 +14,7 @@ from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 from r2mrf.system import strict_json
+from r2mrf.system.address import Address, is_address
 from r2mrf.system.regular_files import check_regular, read_regular
 
 THRESHOLDS = ("sharp_below", "blurred_above", "soft_above")
@@ -46,6 +47,8 @@ def read(folder: Path, **given: float | None) -> Scored:
     if not rows:
         raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
     for row in rows:
+        if is_address(row["path"]):  # until version 0.1 lists could bring secrets into tables
+            row["path"] = str(Address.parse(row["path"]))
         if row["status"] == "ok":
             row["verdict"] = thresholds.verdict_of(row)
     return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row["path"]))

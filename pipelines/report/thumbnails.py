@@ -93,7 +93,7 @@ def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
         data = _content(row["path"], addresses)
         if hashlib.sha256(data).hexdigest() != row["content_sha256"]:
             return False
-        small = _shrink(images.decode(data))
+        small = _shrink(images.decode_reduced(data, SIDE)[0])
     except images.ImageError:
         return False
     exif = Image.Exif()
