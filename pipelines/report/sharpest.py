@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -31,12 +32,20 @@ class Picture:
 def sharpest_first(burst: list[tuple[dict, Picture | None]]) -> list[dict]:
     """Sort the rows of a burst.
 
-    With maps, a photo counts by how much it has in focus of what any photo of the burst has in focus; without, by its
-    blur in the middle. Equals are told apart by `sharpest_radius`, where the table has it, and by the blur in all.
+    Where detail was asked for, the one that is least blurred in its sharpest place comes first, in steps of half an
+    octave. Of equals, with maps, a photo counts by how much it has in focus of what any photo of the burst has in
+    focus; without maps, by its blur in the middle, and by the blur in all.
     """
     shares = _shares([picture for _, picture in burst])
     rows = [row for row, _ in burst]
-    order = sorted(range(len(rows)), key=lambda i: (-round(shares[i], 2), *_blur(rows[i])))
+    detailed = all(row.get("sharpest_x1") is not None for row in rows)
+
+    def key(i: int) -> tuple[float, ...]:
+        row = rows[i]
+        step = _step(row["sharpest_radius"]) if detailed else 0.0
+        return step, -round(shares[i], 2), row["center_blur"], row["blur_fraction"]
+
+    order = sorted(range(len(rows)), key=key)
     return [rows[i] for i in order]
 
 
@@ -69,6 +78,8 @@ def _inside(focus: np.ndarray | None, shift: tuple[int, int], shifts: list[tuple
     return focus[spans[0], spans[1]]
 
 
-def _blur(row: dict) -> tuple[float, float, float]:
-    radius = row.get("sharpest_radius")
-    return (float("inf") if radius is None or np.isnan(radius) else radius, row["center_blur"], row["blur_fraction"])
+def _step(radius: float | None) -> float:
+    """Return a radius in half octaves: less is not told apart; 0 pixels come first, an unknown radius last."""
+    if radius is None or math.isnan(radius):
+        return math.inf
+    return round(2 * math.log2(radius)) if radius > 0 else -math.inf
