@@ -23,7 +23,7 @@ wheel: install ## dist/: the wheel, whose `pip install` is light, and the source
 
 lock: install ## requirements.txt from pyproject.toml; pins that still fit are kept
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra all --extra dev --extra docs pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --no-header --no-annotate --extra all --extra dev --extra docs pyproject.toml -o requirements.txt
 
 demo: install ## dvc repro over every stage, then where to look
 	dvc repro
