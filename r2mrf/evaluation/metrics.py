@@ -1,5 +1,10 @@
 """Computes MAE, F-measures, PR curve and IoU. Every figure is a pure function of streamed counts.
 
+    counts = Counts()
+    for defocus, mask in pairs:                 # anyone's maps: uint8 H×W each, white = defocused
+        counts.add(defocus, mask)
+    print(counts.summary())
+
 The protocol is pinned: positive = defocus; β² = 0.3; masks are binarised at > 0.5; maps are 8-bit, compared at the
 mask's size, and not normalised per image; a pixel is predicted at threshold k/255 if its value is >= k.
 
@@ -42,10 +47,7 @@ def count(defocus: np.ndarray, mask: np.ndarray) -> ImageCounts:
     Raises:
         ValueError: shapes differ or arrays are not uint8 H×W.
     """
-    if defocus.shape != mask.shape or defocus.ndim != 2:
-        raise ValueError(f"map {defocus.shape} and mask {mask.shape} must be H×W of one size: resize the map first")
-    if defocus.dtype != np.uint8 or mask.dtype != np.uint8:
-        raise ValueError(f"map ({defocus.dtype}) and mask ({mask.dtype}) must be 8-bit")
+    check_pair(defocus, mask)
     truth = mask > 127
     histogram = np.bincount(defocus.ravel(), minlength=256)
     true_histogram = np.bincount(defocus[truth], minlength=256)
@@ -60,6 +62,14 @@ def count(defocus: np.ndarray, mask: np.ndarray) -> ImageCounts:
         absolute_error=float(error / mask.size),
         map_mean=float((histogram * values).sum() / 255 / mask.size),
     )
+
+
+def check_pair(defocus: np.ndarray, mask: np.ndarray) -> None:
+    """Raise a ValueError that says what is wrong if these are no pair: uint8 H×W of one size."""
+    if defocus.shape != mask.shape or defocus.ndim != 2:
+        raise ValueError(f"map {defocus.shape} and mask {mask.shape} must be H×W of one size: resize the map first")
+    if defocus.dtype != np.uint8 or mask.dtype != np.uint8:
+        raise ValueError(f"map ({defocus.dtype}) and mask ({mask.dtype}) must be 8-bit")
 
 
 @dataclass

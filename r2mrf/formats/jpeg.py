@@ -76,6 +76,34 @@ def dimensions(data: bytes, start: int = 0) -> tuple[int, int] | None:
 
     Lossless JPEGs, in which raw files store the sensor's values, do not count.
     """
+    place = _frame(data, start)
+    if place is None:
+        return None
+    return int.from_bytes(data[place + 1 : place + 3], "big"), int.from_bytes(data[place + 3 : place + 5], "big")
+
+
+def is_sequential(data: bytes) -> bool:
+    """Return whether these bytes are a JPEG that `dimensions` knows, and which decodes row by row."""
+    place = _frame(data, 0) if data.startswith(b"\xff\xd8") else None
+    return place is not None and data[place - 3] in _SEQUENTIAL
+
+
+def header(data: bytes) -> bytes:
+    """Return a JPEG's header, up to its frame, with the size of 8×8 pixels in it: for programs that read metadata, and
+    refuse large pictures.
+
+    Raises:
+        ValueError: `dimensions` finds none.
+    """
+    place = _frame(data, 0)
+    if place is None:
+        raise ValueError("no JPEG of 8 bits")
+    end = place - 2 + int.from_bytes(data[place - 2 : place], "big")
+    return data[: place + 1] + b"\0\x08\0\x08" + data[place + 5 : end] + b"\xff\xda\0\x02"
+
+
+def _frame(data: bytes, start: int) -> int | None:
+    """Return the place of a frame's facts (bits, height, width, channels), behind the length of its segment."""
     place = start + 2
     while data[place : place + 1] == b"\xff" and place + 1 < len(data):
         marker = data[place + 1]
@@ -85,9 +113,7 @@ def dimensions(data: bytes, start: int = 0) -> tuple[int, int] | None:
         size = int.from_bytes(data[place + 2 : place + 4], "big")
         if marker in (0xC0, 0xC1, 0xC2):
             body = data[place + 4 : place + 2 + size]
-            if len(body) < 9 or body[0] != 8 or body[5] not in (1, 3, 4):
-                return None
-            return int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
+            return place + 4 if len(body) >= 9 and body[0] == 8 and body[5] in (1, 3, 4) else None
         if marker in _FRAMES or marker in (0x00, 0xD8, 0xD9, 0xDA) or size < 2:
             return None
         place += 2 + size

@@ -95,6 +95,7 @@ def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tup
 
     Returns:
         The pixels as `decode` returns them, possibly smaller, and the displayed (height, width) at full size.
+        `max_pixels` limits the pixels that are actually decoded.
 
     Raises:
         ImageError: as `decode`.
@@ -102,16 +103,18 @@ def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tup
     if not data:
         raise ImageError("empty")
     data, orientation = _photo_in(data, max_pixels)
-    image = _open(data)
-    width, height = image.size
-    if width * height > max_pixels:
-        raise _too_many_pixels(height, width, max_pixels)
+    if large := _large_but_reduced(data, least, max_pixels):
+        image, (height, width) = _open(jpeg.header(data)), large  # Pillow opens no picture above `MAX_PIXELS`
+    else:
+        image = _open(data)
+        width, height = image.size
+        if width * height > max_pixels:
+            raise _too_many_pixels(height, width, max_pixels)
     if min(width, height) < MIN_SIDE:
         raise ImageError("too_small", f"{width}×{height} pixels; each side needs at least {MIN_SIDE}")
     try:
         if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB", "CMYK"):
-            factor = max((f for f in (2, 4, 8) if least and min(width, height) >= f * least), default=1)
-            pixels = _decode_jpeg(data, image.mode, factor, height, width)
+            pixels = _decode_jpeg(data, image.mode, _factor(least, height, width), height, width)
         else:
             pixels = _load(image, data)
             height, width = pixels.shape[:2]  # Pillow itself applies the orientation of TIFFs
@@ -240,6 +243,23 @@ def _unknown(data: bytes, form: known.Format | None) -> ImageError:
     if data.startswith((b"II*\0", b"MM\0*")):
         return ImageError("corrupt")
     return ImageError("not_an_image")
+
+
+def _factor(least: int, height: int, width: int) -> int:
+    """Return the factor by which a JPEG may be shrunk while decoding, for a use that needs `least` pixels."""
+    return max((f for f in (2, 4, 8) if least and min(width, height) >= f * least), default=1)
+
+
+def _large_but_reduced(data: bytes, least: int, max_pixels: int) -> tuple[int, int] | None:
+    """Return (height, width) of a JPEG that has too many pixels but few enough when reduced; None for any other file.
+
+    Progressive JPEGs do not count, because the decoder keeps their coefficients at full size in memory.
+    """
+    size = jpeg.dimensions(data) if least and jpeg.is_sequential(data) else None
+    if size is None or size[0] * size[1] <= max_pixels:
+        return None
+    factor = _factor(least, *size)
+    return size if -(-size[0] // factor) * -(-size[1] // factor) <= max_pixels else None
 
 
 def _decode_jpeg(data: bytes, mode: str, factor: int, height: int, width: int) -> np.ndarray:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -65,7 +66,7 @@ def shrink(data: bytes, preprocess: Preprocess, max_pixels: int, detail: bool = 
     return Shrunk(pixels, width, height, content, local_contrast(pixels), place, places, taken)
 
 
-def read_photo(source: str | bytes, preprocess: Preprocess, max_pixels: int, detail: bool = False) -> Shrunk:
+def read_photo(source: str | bytes, detail: bool = False, *, preprocess: Preprocess, max_pixels: int) -> Shrunk:
     """Read, decode and shrink the photo at a path, or in memory, on one core.
 
     Raises:
@@ -75,14 +76,14 @@ def read_photo(source: str | bytes, preprocess: Preprocess, max_pixels: int, det
     return shrink(images.read_bytes(source) if isinstance(source, str) else source, preprocess, max_pixels, detail)
 
 
-def read_guarded(guard: Guard, source: str | bytes) -> Shrunk:
-    """Call a guarded `read_photo`; if its process dies, raise the reason as an ImageError.
+def read_guarded(guard: Guard, *arguments: object) -> Any:
+    """Call a guarded function that reads a photo; if its process dies, raise the reason as an ImageError.
 
     Raises:
         images.ImageError: the photo cannot be used.
     """
     try:
-        return guard(source)
+        return guard(*arguments)
     except MemoryError:
         raise images.ImageError("too_large", "does not fit into memory") from None
     except Lost as error:
@@ -127,6 +128,13 @@ def map_of(analysis: Analysis, photo: Shrunk) -> np.ndarray:
     return painted
 
 
+def within_borders(rgb: np.ndarray, look: Callable[[np.ndarray], np.ndarray], outside: float) -> np.ndarray:
+    """Map a photo inside its borders, uint8 H×W×3 -> float32 H×W; the borders get the value `outside`."""
+    seen, box = np.full(rgb.shape[:2], outside, np.float32), inside_borders(rgb)
+    box.cut(seen)[:] = look(box.cut(rgb))
+    return seen
+
+
 def record(predictor: Predictor, data: bytes, score: Score) -> dict:
     """Return the record of one encoded photo: the keys of `RECORD`, and those of `DETAIL` if `score.detail` is set.
 
@@ -145,7 +153,7 @@ def record_and_map(
         guard: a guarded `read_photo`; None = decode in this process.
     """
     try:
-        shrunk = read_guarded(guard, data) if guard else _shrink(data, predictor, score)
+        shrunk = read_guarded(guard, data, score.detail) if guard else _shrink(data, predictor, score)
     except images.ImageError as error:
         known = dict.fromkeys(RECORD + (DETAIL if score.detail else ()))
         return known | {"status": "failed", "error": str(error)}, None
