@@ -22,7 +22,6 @@ from pipelines.library.photo import to_text
 from pipelines.report import bursts, loupe, thumbnails
 from pipelines.report.mirror import shared_folder
 from pipelines.report.scored_folder import Scored
-from pipelines.report.sharpest import Picture, sharpest_first
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
@@ -65,14 +64,14 @@ def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
     def likeness_of(row: dict) -> int | None:
         return bursts.likeness(thumbnails.grey(folder / row["thumbnail"])) if row["thumbnail"] else None
 
-    def picture_of(row: dict) -> Picture:
+    def picture_of(row: dict) -> bursts.Picture:
         small = row["thumbnail_map"]
-        return Picture.of(
+        return bursts.Picture.of(
             thumbnails.grey(folder / row["thumbnail"]), thumbnails.grey(folder / small) if small else None
         )
 
     for number, burst in enumerate(bursts.find(scored.rows, time_of, likeness_of), 1):
-        for place, row in enumerate(sharpest_first([(row, picture_of(row)) for row in burst]), 1):
+        for place, row in enumerate(bursts.sharpest_first([(row, picture_of(row)) for row in burst]), 1):
             row.update(burst=number, burst_size=len(burst), burst_place=place, sharpest=place == 1)
 
 
