@@ -6,11 +6,15 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: install wheel lock demo test chaos cluster servers secrets lint bench results pictures docs api released cuhk
 
+# Tests compare our figures with its. It asks for NumPy and OpenCV older than our pins, and runs with them.
+OLDER := pysodmetrics==1.6.2
+
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
 $(BIN)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(OLDER)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 

@@ -19,10 +19,9 @@ from string import Template
 from urllib.parse import quote
 
 from pipelines.library.photo import to_text
-from pipelines.report import bursts, thumbnails
+from pipelines.report import bursts, loupe, thumbnails
 from pipelines.report.mirror import shared_folder
 from pipelines.report.scored_folder import Scored
-from pipelines.report.sharpest import Picture, sharpest_first
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
@@ -33,7 +32,8 @@ PAGE = Path(__file__).with_name("page_assets")
 
 # The facts of a photo on the page, in this order.
 FIELDS = ("folder", "name", "verdict", "blur", "focus", "center", "confidence", "width", "height",
-          "burst", "burst_size", "sharpest", "thumbnail", "map", "error")  # fmt: skip
+          "burst", "burst_size", "place", "thumbnail", "map", "crops", "places",
+          "detailed", "radius", "view", "error")  # fmt: skip
 
 
 def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
@@ -41,17 +41,20 @@ def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
 
     Photos in the buckets of `addresses` are fetched once more.
 
-    Columns added: `burst` (number from 1, or None), `burst_size`, `sharpest` (of its burst), `thumbnail` and
-    `thumbnail_map` (file names below thumbnails/, or None).
+    Columns added: `burst` (number from 1, or None), `burst_size`, `burst_place` (from 1 = the sharpest), `sharpest`
+    (whether it is that one), `thumbnail`, `thumbnail_map` and `crops` (file names below thumbnails/, or None), and
+    `places` of the crops, see `loupe`.
 
     Raises:
         UserError: a thumbnail cannot be written.
     """
     there = thumbnails.make(scored.rows, scored.folder, addresses)
+    crops: dict[str | None, tuple] = {found[0]: (name, found[1]) for name in there if (found := loupe.parse(name))}
     for row in scored.rows:
         names = thumbnails.photo_name(row), thumbnails.map_name(row)
         row["thumbnail"], row["thumbnail_map"] = (name if name in there else None for name in names)
-        row["burst"] = row["burst_size"] = row["sharpest"] = None
+        row["crops"], row["places"] = crops.get(loupe.key_of(row) if names[0] else None, (None, None))
+        row["burst"] = row["burst_size"] = row["burst_place"] = row["sharpest"] = None
 
     folder = scored.folder / "thumbnails"
 
@@ -61,15 +64,15 @@ def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
     def likeness_of(row: dict) -> int | None:
         return bursts.likeness(thumbnails.grey(folder / row["thumbnail"])) if row["thumbnail"] else None
 
-    def picture_of(row: dict) -> Picture:
+    def picture_of(row: dict) -> bursts.Picture:
         small = row["thumbnail_map"]
-        return Picture.of(
+        return bursts.Picture.of(
             thumbnails.grey(folder / row["thumbnail"]), thumbnails.grey(folder / small) if small else None
         )
 
     for number, burst in enumerate(bursts.find(scored.rows, time_of, likeness_of), 1):
-        for place, row in enumerate(sharpest_first([(row, picture_of(row)) for row in burst])):
-            row.update(burst=number, burst_size=len(burst), sharpest=place == 0)
+        for place, row in enumerate(bursts.sharpest_first([(row, picture_of(row)) for row in burst]), 1):
+            row.update(burst=number, burst_size=len(burst), burst_place=place, sharpest=place == 1)
 
 
 def write_page(scored: Scored, page: Path) -> None:
@@ -131,6 +134,7 @@ def _data(scored: Scored, page: Path) -> dict:
         "reasons": {key: text for key, text in REASONS.items() if any(e.startswith(f"{key}:") for e in errors)},
         "limits": [scored.thresholds.sharp_below, scored.thresholds.blurred_above],
         "model": f"{scored.summary.get('model')}",
+        "crop": loupe.SIDE,
         "thumbnails": quote(os.path.relpath(scored.folder / "thumbnails", page.parent)) + "/",
         "rows": [
             [numbers["folders"][folder], name, *_figures(row), numbers["errors"][row["error"] or ""]]
@@ -145,8 +149,8 @@ def _figures(row: dict) -> list:
     return [
         "failed" if failed else row["verdict"],
         *(None if share is None else round(share, 4) for share in shares),
-        *(row[name] for name in ("width", "height", "burst", "burst_size")),
-        bool(row["sharpest"]),
-        row["thumbnail"],
-        row["thumbnail_map"],
+        *(row[name] for name in ("width", "height", "burst", "burst_size", "burst_place")),
+        *(row[name] for name in ("thumbnail", "thumbnail_map", "crops", "places")),
+        "sharpest" in loupe.boxes_of(row),
+        *(row[name] for name in ("sharpest_radius", "sharp_view")),
     ]

@@ -12,10 +12,11 @@ from pipelines.report.xmp import EMPTY, merge
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.prediction.focus import Focus
+from r2mrf.prediction.record import DETAIL
 from r2mrf.system.atomic import atomic_file
 
 NAMES = ("full", "stem")  # IMG_1.JPG.xmp as darktable and digiKam read it, or IMG_1.xmp as Lightroom does
-FIGURES = (*Focus.__dataclass_fields__, "burst", "sharpest", "model", "model_sha256", "content_sha256")
+FIGURES = (*Focus.__dataclass_fields__, *DETAIL, "burst", "sharpest", "model", "model_sha256", "content_sha256")
 MAX_BYTES = 4 << 20  # of a sidecar that is merged; those of other programs have kilobytes
 
 
@@ -59,7 +60,7 @@ def sidecar(row: dict, fields: tuple[str, ...] = ("keywords",), old: bytes = EMP
         NotEditable: `old` cannot be merged with.
     """
     photo = row["path"].rpartition("/")[2]
-    return merge(old, {"photo": photo} | {name: row[name] for name in FIGURES}, labels_of(row, fields))
+    return merge(old, {"photo": photo} | {name: row.get(name) for name in FIGURES}, labels_of(row, fields))
 
 
 def _target(place: Path, name: str) -> Path:
