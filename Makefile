@@ -6,11 +6,15 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: install wheel lock demo test chaos cluster servers secrets lint bench results pictures docs api released cuhk
 
+# Tests compare our figures with its. It asks for NumPy and OpenCV older than our pins, and runs with them.
+OLDER := pysodmetrics==1.6.2
+
 install: $(BIN)/.installed ## make .venv with the pinned packages and the command r2mrf
 
 $(BIN)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(OLDER)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
@@ -19,7 +23,7 @@ wheel: install ## dist/: the wheel, whose `pip install` is light, and the source
 
 lock: install ## requirements.txt from pyproject.toml; pins that still fit are kept
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --extra all --extra dev --extra docs pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --no-header --no-annotate --extra all --extra dev --extra docs pyproject.toml -o requirements.txt
 
 demo: install ## dvc repro over every stage, then where to look
 	dvc repro

@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 
 import mlflow
@@ -40,7 +41,7 @@ from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint
 from r2mrf.network.checkpoint import WEIGHTS, Checkpoint
 from r2mrf.prediction.predictor import Predictor
-from r2mrf.prediction.record import RECORD
+from r2mrf.prediction.record import DETAIL, RECORD
 
 NEEDED = {  # packages that the registered model imports; their versions are pinned as here
     *("mlflow", "numpy", "opencv-python", "opencv-python-headless", "pandas", "pillow", "pydantic", "pyyaml"),
@@ -151,11 +152,13 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
 
 def _signature() -> ModelSignature:
     outputs = [ColSpec(KINDS[SCORES.field(name).type], name) for name in RECORD]
-    outputs.append(ColSpec("string", "map", required=False))
+    optional = {name: KINDS[SCORES.field(name).type] for name in DETAIL} | {"map": "string", "radius": "string"}
+    outputs += [ColSpec(kind, name, required=False) for name, kind in optional.items()]
+    types = {bool: DataType.boolean, str: DataType.string}
     return ModelSignature(
         inputs=Schema([ColSpec("binary", "image")]),
         outputs=Schema(outputs),
-        params=ParamSchema([ParamSpec("map", DataType.boolean, default=False)]),
+        params=ParamSchema([ParamSpec(f.name, types[type(f.default)], f.default) for f in fields(serving.Wanted)]),
     )
 
 

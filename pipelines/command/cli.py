@@ -95,7 +95,15 @@ def evaluate(options: argparse.Namespace) -> int:
     from pipelines.evaluation.saved_maps import compare
     from pipelines.project.tables import write_json
 
-    result = compare(options.maps, options.masks, options.mask_white, options.map_white, options.mask_values)
+    result = compare(
+        options.maps,
+        options.masks,
+        options.mask_white,
+        options.map_white,
+        options.mask_values,
+        options.protocol,
+        options.positive,
+    )
     summary = result.counts.summary()
     write_json(options.json, summary)
     for name, value in summary.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from r2mrf import __version__
 from r2mrf.engine_names import ENGINES, EXPORTS, PRECISIONS
 
+PROTOCOLS = ("r2mrf", "r3net", "d-dffnet", "pysod", "dd")  # `evaluation.protocols` holds the same
 MOST_PIXELS = 178_000_000  # `config.Score` holds the same
 
 EXAMPLES = """examples:
@@ -63,8 +64,10 @@ EVALUATE = """examples:
   r2mrf evaluate --maps maps --masks gt --json figures.json                     matched by stem; white = defocus in both
   r2mrf evaluate --maps maps --masks gt --mask-white focus --json figures.json  masks in which white means in focus
   r2mrf evaluate --maps maps --masks gt --mask-values 0,90 --json figures.json  masks in which 90 means white
+  r2mrf evaluate --maps maps --masks gt --protocol pysod --json figures.json    as PySODMetrics computes them
 
-Figures: mae; f_max, f_adaptive, f_05 (positive = defocus, β² = 0.3); iou. docs/method.md defines them.
+Figures: mae; f_max, f_adaptive, f_05 (positive = defocus, β² = 0.3); iou. Published protocols have others.
+docs/evaluation.md defines all of them.
 """
 
 EXPORT = """examples:
@@ -221,6 +224,14 @@ def parser() -> argparse.ArgumentParser:
     judging.add_argument(
         "--mask-values", type=_two_values, metavar="BLACK,WHITE",
         help="what means black and white in the masks, as in 0,1 (default: found out where it is certain)",
+    )  # fmt: skip
+    judging.add_argument(
+        "--protocol", default=PROTOCOLS[0], choices=PROTOCOLS,
+        help="whose definitions: this project's (r2mrf, default), or those of a published program",
+    )  # fmt: skip
+    judging.add_argument(
+        "--positive", choices=("defocus", "focus"),
+        help="the class whose precision and recall a published protocol takes (default: its authors' choice)",
     )  # fmt: skip
     path(judging, "--json", required=True, metavar="FILE", help="where the figures go")
 

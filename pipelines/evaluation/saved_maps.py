@@ -12,6 +12,7 @@ import numpy as np
 
 from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import Counts
+from r2mrf.evaluation.protocols import OWN, Positive, Published, named
 from r2mrf.imaging import images, masks
 from r2mrf.imaging.resize import resize
 
@@ -22,7 +23,7 @@ White = Literal["defocus", "focus"]
 class Comparison:
     """Maps compared with masks: their counts, a sentence for each pair that could not be compared, and remarks."""
 
-    counts: Counts = field(default_factory=Counts)
+    counts: Counts | Published
     failures: list[str] = field(default_factory=list)
     remarks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # sentence -> files
 
@@ -33,7 +34,13 @@ class Comparison:
 
 
 def compare(
-    maps: Path, truth: Path, mask_white: White, map_white: White, values: tuple[int, int] | None = None
+    maps: Path,
+    truth: Path,
+    mask_white: White,
+    map_white: White,
+    values: tuple[int, int] | None = None,
+    protocol: str = OWN,
+    positive: Positive | None = None,
 ) -> Comparison:
     """Score the maps of a folder, at the size of their masks.
 
@@ -41,12 +48,15 @@ def compare(
         maps, truth: folders of maps, and of masks with the same stems.
         mask_white, map_white: what white means in them.
         values: what means black and what means white in the masks; None: to be found out.
+        protocol, positive: see `r2mrf.evaluation.protocols.named`.
 
     Raises:
-        UserError: a folder is missing, or not a single pair could be compared.
+        UserError: a folder is missing, not a single pair could be compared, or the protocol has another positive class.
     """
     found, wanted = _by_stem(maps), _by_stem(truth)
-    result = Comparison()
+    if protocol == OWN and positive == "focus":
+        raise UserError("--positive focus goes with a published protocol: add --protocol")
+    result = Comparison(named(protocol, positive))
     result.failures += [
         f"{found[stem]}: no mask of this stem in {truth}" for stem in sorted(found.keys() - wanted.keys())
     ]

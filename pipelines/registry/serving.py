@@ -1,4 +1,4 @@
-"""The registered model: image bytes in, the record of a photo out, and its map if asked for.
+"""The registered model: image bytes in, the record of a photo out, and its map and blur radius if asked for.
 
 MLflow logs this file itself ("models from code") with the model folder as an artifact: nothing is pickled.
 """
@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -25,16 +26,20 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, scoring_server
 
 from r2mrf.config import Score
+from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.imaging.resize import resize
 from r2mrf.network import checkpoint
 from r2mrf.prediction.predictor import Predictor
-from r2mrf.prediction.record import read_photo, record_and_map
+from r2mrf.prediction.radius import to_hundredths
+from r2mrf.prediction.record import read_guarded, read_photo, record_and_map, within_borders
+from r2mrf.prediction.views import parse
 from r2mrf.system.sandbox import Guard
 
 # Limits of one request over HTTP; tables that a program passes directly (load_model, Spark) may have any length.
 MAX_PHOTOS = 64
+MAX_CLOSE = 1  # of photos that are looked at in windows, which takes seconds for each
 MAX_BYTES = 64 * 2**20  # of encoded photos
 MAX_BODY = 90 * 2**20  # of the whole request: base64 is a third longer
 MAX_MESSAGE = 1000  # characters; MLflow's own messages repeat the request
@@ -42,13 +47,40 @@ MAX_MESSAGE = 1000  # characters; MLflow's own messages repeat the request
 # Limits of decoding one photo, in a process of its own.
 SECONDS = 20
 MEMORY = 768 * 2**20
+CLOSE_PIXELS = 25_000_000  # of a photo that is looked at in windows: they take 20 to 30 bytes each
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The parameters of a request, with their defaults; the signature of the registered model names the same.
+
+    Attributes:
+        map: add a column `map`: base64 of an 8-bit PNG of the photo's displayed size, white = defocused.
+        view: at which the map is made: `whole`, `full`, or pixels along the long side. See `r2mrf.prediction.views`.
+        radius: add a column `radius`: base64 of a 16-bit PNG, hundredths of a pixel. See `r2mrf.prediction.radius`.
+        detail: add the columns of `r2mrf.prediction.detail.Detail`.
+    """
+
+    map: bool = False
+    view: str = "whole"
+    radius: bool = False
+    detail: bool = False
+
+    def __post_init__(self):
+        if parse(self.view) != "whole" and not self.map:
+            raise UserError(f"view {self.view}: it is the view of the map, which is not asked for: set map to true")
+
+    @property
+    def close(self) -> bool:
+        """Whether windows of the photo have to be looked at."""
+        return self.radius or self.view != "whole"
 
 
 class DefocusModel(PythonModel):
     """Scores a table with a column `image` (encoded bytes); returns a table of records, one row a photo.
 
-    With the parameter `map`, a column `map` is added: base64 of an 8-bit PNG of the photo's displayed size, white =
-    defocused. A photo that cannot be used is a row with status "failed" and the reason in `error`.
+    `Wanted` says what its parameters add. A photo that cannot be used is a row with status "failed" and the reason in
+    `error`.
     """
 
     def load_context(self, context) -> None:
@@ -57,36 +89,59 @@ class DefocusModel(PythonModel):
         self.score = Score()
         read = functools.partial(read_photo, preprocess=self.predictor.preprocess, max_pixels=self.score.max_pixels)
         self.guard = Guard(read, SECONDS, MEMORY)
+        self.close_guard = Guard(functools.partial(images.decode, max_pixels=CLOSE_PIXELS), SECONDS, MEMORY)
         if scoring_server._SERVER_MODEL_PATH in os.environ:
             _bound_server()
         # clients wait for each other: the network takes all cores anyway, and memory holds one decoded photo
         self.one_at_a_time = threading.Lock()
 
     def predict(self, context, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
-        """Return one record a photo, in the order of `model_input`.
+        """Return one record a photo, in the order of `model_input`. `params`: the fields of `Wanted`.
 
         Raises:
-            MlflowException: one request over HTTP holds too much.
+            MlflowException: there is no such view, or one request over HTTP holds too much.
         """
+        try:
+            wanted = Wanted(**params or {})
+        except UserError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
         photos = model_input["image"].tolist()
         if _MLFLOW_IS_IN_SERVING_ENVIRONMENT.get():
-            _refuse_too_much(photos)
+            _refuse_too_much(photos, MAX_CLOSE if wanted.close else MAX_PHOTOS)
         rows = []
         for data in photos:
             with self.one_at_a_time:
-                rows.append(self._row(data, bool(params and params.get("map"))))
+                rows.append(self._row(_file(data), wanted))
         return pd.DataFrame(rows, dtype=object)  # so that what is unknown is null in JSON, not NaN, which is none
 
-    def _row(self, data: bytes | str, with_map: bool) -> dict:
-        row, defocus = record_and_map(self.predictor, _file(data), self.score, self.guard)
-        if with_map:
-            row["map"] = None if defocus is None else _png(defocus, row["height"], row["width"])
-        return row
+    def _row(self, data: bytes, wanted: Wanted) -> dict:
+        score = self.score.model_copy(update={"detail": wanted.detail})
+        row, defocus = record_and_map(self.predictor, data, score, self.guard)
+        pictures: dict[str, np.ndarray | None] = {}
+        if wanted.map:
+            # enlarged as 8 bits: as floats a large map takes gigabytes
+            pictures["map"] = None if defocus is None else resize(to_uint8(defocus), row["height"], row["width"])
+        if wanted.close:
+            try:
+                pictures |= {} if defocus is None else self._close(read_guarded(self.close_guard, data), wanted)
+            except images.ImageError as error:
+                row = dict.fromkeys(row) | {"status": "failed", "error": str(error)}
+                pictures = {}
+        names = [name for name in ("map", "radius") if getattr(wanted, name)]
+        return row | {name: _base64(pictures.get(name)) for name in names}
+
+    def _close(self, rgb: np.ndarray, wanted: Wanted) -> dict[str, np.ndarray | None]:
+        """Return what is asked for of a photo's windows: `map`, uint8 H×W; `radius`, uint16 H×W."""
+        found: dict[str, np.ndarray | None] = {}
+        if wanted.view != "whole":
+            found["map"] = to_uint8(within_borders(rgb, lambda inner: self.predictor(inner, wanted.view), 0))
+        if wanted.radius:
+            found["radius"] = to_hundredths(within_borders(rgb, self.predictor.blur_radius, np.nan))
+        return found
 
 
-def _png(defocus: np.ndarray, height: int, width: int) -> str:
-    """Return a map at the photo's size, in base64. It is enlarged as 8 bits: as floats a large one takes gigabytes."""
-    return base64.b64encode(images.encode_png(resize(to_uint8(defocus), height, width))).decode()
+def _base64(pixels: np.ndarray | None) -> str | None:
+    return None if pixels is None else base64.b64encode(images.encode_png(pixels)).decode()
 
 
 def _file(data: bytes | str) -> bytes:
@@ -99,12 +154,12 @@ def _file(data: bytes | str) -> bytes:
     return given
 
 
-def _refuse_too_much(photos: list[bytes]) -> None:
+def _refuse_too_much(photos: list[bytes], most: int) -> None:
     size = sum(map(len, photos))
-    if len(photos) > MAX_PHOTOS or size > MAX_BYTES:
+    if len(photos) > most or size > MAX_BYTES:
         raise MlflowException(
-            f"too_large: {len(photos)} photos, {size:,} bytes in one request; at most {MAX_PHOTOS} photos and "
-            f"{MAX_BYTES:,} bytes are taken: send several requests",
+            f"too_large: {len(photos)} photos, {size:,} bytes in one request; at most {most} photos "
+            f"({MAX_CLOSE} at a view or with its radius) and {MAX_BYTES:,} bytes are taken: send several requests",
             INVALID_PARAMETER_VALUE,
         )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from pipelines.library.columns import AnyRow, Row
+from pipelines.library.columns import AnyRow
 from r2mrf.imaging.resize import resize
 
 GRID = 64  # maps are compared at this many places a side
@@ -32,12 +33,20 @@ class Picture:
 def sharpest_first(burst: list[tuple[AnyRow, Picture | None]]) -> list[AnyRow]:
     """Sort the rows of a burst.
 
-    With maps, a photo counts by how much it has in focus of what any photo of the burst has in focus; without, by its
-    blur in the middle. Equals are told apart by `sharpest_radius`, where the table has it, and by the blur in all.
+    Where detail was asked for, the one that is least blurred in its sharpest place comes first, in steps of half an
+    octave. Of equals, with maps, a photo counts by how much it has in focus of what any photo of the burst has in
+    focus; without maps, by its blur in the middle, and by the blur in all.
     """
     shares = _shares([picture for _, picture in burst])
     rows = [row for row, _ in burst]
-    order = sorted(range(len(rows)), key=lambda i: (-round(shares[i], 2), *_blur(rows[i])))
+    detailed = all(row.sharpest_x1 is not None for row in rows)
+
+    def key(i: int) -> tuple[float | None, ...]:
+        row = rows[i]
+        step = _step(row.sharpest_radius) if detailed else 0.0
+        return step, -round(shares[i], 2), row.center_blur, row.blur_fraction
+
+    order = sorted(range(len(rows)), key=key)
     return [rows[i] for i in order]
 
 
@@ -70,6 +79,8 @@ def _inside(focus: np.ndarray | None, shift: tuple[int, int], shifts: list[tuple
     return focus[spans[0], spans[1]]
 
 
-def _blur(row: Row) -> tuple[float | None, ...]:
-    radius = row.sharpest_radius
-    return (float("inf") if radius is None or np.isnan(radius) else radius, row.center_blur, row.blur_fraction)
+def _step(radius: float | None) -> float:
+    """Return a radius in half octaves: less is not told apart; 0 pixels come first, an unknown radius last."""
+    if radius is None or math.isnan(radius):
+        return math.inf
+    return round(2 * math.log2(radius)) if radius > 0 else -math.inf

@@ -1,9 +1,9 @@
-"""Small pictures of scored photos and of their maps, for the report page.
+"""Small pictures of scored photos and of their maps, and crops at 1:1, for the report page.
 
 Each is a file of its own in DIR/thumbnails, named by content: made once, found again by the next report, and
 loaded by the browser only when it is scrolled to. So the page stays small at any number of photos, while the
 first report of a library takes as long as decoding the photos takes. A run that is stopped goes on where it was.
-They are JPEG and PNG under names (.thumb, .apng) that are not among `images.SUFFIXES`: a scored folder may lie
+They are JPEG and PNG under names (.thumb, .crops, .apng) that are not among `images.SUFFIXES`: a scored folder may lie
 inside the library, and the next run must not take them for photos.
 """
 
@@ -28,6 +28,7 @@ from pipelines.cluster.progress import progress
 from pipelines.library import held_images
 from pipelines.library.columns import Row
 from pipelines.library.photo import PhotoName
+from pipelines.report import loupe
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
@@ -50,8 +51,8 @@ def make(rows: Sequence[Row], scored: Path, addresses: Addresses | None = None) 
         addresses: photos in their buckets are fetched once more; those at other addresses have no thumbnail.
 
     Returns:
-        The names that are there: see `photo_name` and `map_name`. A photo that is gone, or has changed since
-        it was scored, has none.
+        The names that are there: see `photo_name`, `map_name` and `loupe.name_of`. A photo that is gone, or has changed
+        since it was scored, has none.
 
     Raises:
         UserError: a thumbnail cannot be written.
@@ -59,14 +60,23 @@ def make(rows: Sequence[Row], scored: Path, addresses: Addresses | None = None) 
     folder = scored / "thumbnails"
     photos = {name: row for row in rows if (name := photo_name(row))}
     maps = {name: row for row in rows if (name := map_name(row))}
-    there = {path.name for path in folder.glob("*")}
+    there, keys = _names(folder)
     addresses = addresses or Addresses()
-    missing = {name: PhotoName.parse(row.path) for name, row in photos.items() if name not in there}
-    in_order = sorted(missing, key=lambda name: (missing[name].file, missing[name].row or 0))  # of tables
-    there |= _each(partial(_photo, folder, addresses), {name: photos[name] for name in in_order})
+    made = there | keys
+    unmade = {name: row for name, row in photos.items() if {name, loupe.key_of(row) or name} - made}
+    by_place = {name: PhotoName.parse(row.path) for name, row in unmade.items()}
+    in_order = sorted(unmade, key=lambda name: (by_place[name].file, by_place[name].row or 0))  # of tables
+    _each(partial(_photo, folder, addresses, made), {name: unmade[name] for name in in_order})
+    there, keys = _names(folder)
     maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # laid over, or not shown at all
-    made = _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
-    return (there | made) & (photos.keys() | maps.keys())
+    there |= _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
+    return there & (photos.keys() | maps.keys()) | {name for name in there if name.endswith(loupe.SUFFIX)}
+
+
+def _names(folder: Path) -> tuple[set[str], set[str]]:
+    """Return the names in a folder, and the keys of those that are crops."""
+    names = {path.name for path in folder.glob("*")}
+    return names, {found[0] for name in names if (found := loupe.parse(name))}
 
 
 def photo_name(row: Row) -> str | None:
@@ -89,18 +99,24 @@ def _each(make, rows: dict[str, Row]) -> set[str]:
         return {name for name, made in zip(rows, shown, strict=True) if made}
 
 
-def _photo(folder: Path, addresses: Addresses, name: str, row: Row) -> bool:
+def _photo(folder: Path, addresses: Addresses, made: set[str], name: str, row: Row) -> bool:
+    """Make a photo's thumbnail and crops, as far as they are not made; returns whether both are now."""
     try:
         data = _content(row.path, addresses)
         if hashlib.sha256(data).hexdigest() != row.content_sha256:
             return False
-        small = _shrink(images.decode(data))
+        rgb = images.decode(data)
     except images.ImageError:
         return False
-    exif = Image.Exif()
-    exif.get_ifd(EXIF).update(_time_tags(data))
-    with atomic_file(folder / name) as file:
-        Image.fromarray(small).save(file, "JPEG", quality=80, exif=exif)
+    if name not in made:
+        exif = Image.Exif()
+        exif.get_ifd(EXIF).update(_time_tags(data))
+        with atomic_file(folder / name) as file:
+            Image.fromarray(_shrink(rgb)).save(file, "JPEG", quality=80, exif=exif)
+    if (key := loupe.key_of(row)) and key not in made:
+        pixels, places = loupe.crops(rgb, row)
+        with atomic_file(folder / loupe.name_of(key, places)) as file:
+            Image.fromarray(pixels).save(file, "JPEG", quality=85)
     return True
 
 

@@ -347,6 +347,28 @@ def test_limit_of_pixels():
     assert refused(data, max_pixels=H * W - 1) == "too_large"
 
 
+def test_the_limit_holds_for_the_pixels_that_are_decoded():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = Image.fromarray(cv2.resize(gradient(), (1600, 1200)))
+    data = encode(photo, "JPEG", exif=exif)
+    pixels, size = decode_reduced(data, 100, max_pixels=200 * 150)
+    assert (pixels.shape, size) == ((200, 150, 3), (1600, 1200))
+    np.testing.assert_array_equal(pixels, decode_reduced(data, 100)[0])
+    for other in (encode(photo, "JPEG", progressive=True), encode(photo, "PNG")):
+        with pytest.raises(ImageError, match="too_large"):
+            decode_reduced(other, 100, max_pixels=200 * 150)
+    assert refused(data, max_pixels=200 * 150) == "too_large"
+
+
+def test_a_panorama_above_the_limit_is_decoded_at_a_fraction():
+    data = encode(Image.new("L", (13_500, 13_500), 200), "JPEG")
+    pixels, size = decode_reduced(data, 640)
+    assert (pixels.shape, size) == ((1688, 1688, 3), (13_500, 13_500))
+    assert set(np.unique(pixels)) == {200}
+    assert refused(data) == "too_large"
+
+
 def png_chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 

@@ -1,6 +1,7 @@
 """What the documents tell a reader to type works: README.md's commands are run, where that takes no hours; all others
 are asked of the programs that they call: is there such a command, option, target, stage, parameter, file?"""
 
+import ast
 import contextlib
 import importlib.util
 import inspect
@@ -117,6 +118,17 @@ def test_examples_for_other_programs(desk, monkeypatch, text):
     """After the commands above."""
     monkeypatch.chdir(desk)
     exec(compile(text, "docs/interop.md", "exec"), {})
+
+
+def test_maps_are_compared_in_python(desk, monkeypatch, capsys):
+    """The blocks of evaluation.md, one after the other, of maps that are their own masks."""
+    monkeypatch.chdir(desk)
+    variables: dict = {}
+    for text in (block.text for block in blocks("docs/evaluation.md") if block.language):
+        exec(compile(text, "docs/evaluation.md", "exec"), variables)
+    ours, pysod = map(ast.literal_eval, capsys.readouterr().out.splitlines())
+    assert (ours["f_05"], ours["images"]) == (1, 1)
+    assert pysod["protocol"] == "pysod" and 0.9 < pysod["f_max"] <= 1
 
 
 def test_the_examples_leave_masks_and_a_map(desk):

@@ -226,3 +226,23 @@ def test_stems_meet_however_their_accents_are_written(run):
     save("gt/cafe\u0301.png", mask())
     assert run()[0] == 0
     assert figures()["images"] == 3
+
+
+def test_a_published_protocol_by_name(run):
+    save("maps/a.png", mask(0.75))  # 45 of 60 columns where 30 are right
+    status, out, err = run("--protocol", "d-dffnet")
+    assert (status, err) == (0, [])
+    found = figures()
+    assert list(found) == ["protocol", "positive", "mae", "f_05", "f_05_or_all", "iou", "images"]
+    assert found["f_05"] == pytest.approx((1.3 * (2 / 3) / (0.3 * 2 / 3 + 1) + 1) / 2)
+    assert [line.split()[0] for line in out] == list(found)
+
+
+def test_the_positive_class_is_the_protocols_own_unless_it_is_given(run):
+    save("maps/a.png", mask(0.75))
+    run("--protocol", "dd")
+    assert figures()["positive"] == "focus"
+    run("--protocol", "dd", "--positive", "defocus")
+    assert figures()["positive"] == "defocus"
+    status, _, err = run("--positive", "focus")
+    assert (status, err) == (2, ["r2mrf: --positive focus goes with a published protocol: add --protocol"])

@@ -108,6 +108,17 @@ def test_map_on_request(server):
     assert np.abs(pixels.astype(int) - expected).max() <= 1
 
 
+def test_view_and_radius_of_one_photo_a_request(server):
+    rgb = load_sample_images().images[1]
+    (answer,) = server.records(PHOTO, map=True, view="full", radius=True, detail=True)
+    pixels = images.decode_mask(base64.b64decode(answer["map"]))
+    expected = to_uint8(Predictor.load("lite")(images.decode(PHOTO), "full"))
+    assert np.abs(pixels.astype(int) - expected).max() <= 1
+    assert answer["radius"] and 0 <= answer["sharpest_x0"] < answer["sharpest_x1"] <= rgb.shape[1]
+    status, body = server.ask(PHOTO, PHOTO, radius=True)
+    assert (status, "at most 1 photos" in body["message"]) == (400, True)
+
+
 def png(header: bytes, rows: bytes) -> bytes:
     """A PNG file of these chunks."""
 
@@ -162,6 +173,8 @@ def test_several_clients_get_their_own_answers(server):
         (b'{"dataframe_records": [{"image": null}]}', "image"),
         (b'{"dataframe_records": [{"image": "A"}]}', "base64"),
         (b'{"dataframe_records": [{"image": "AAAA"}], "params": {"map": "perhaps"}}', "map"),
+        (b'{"dataframe_records": [{"image": "AAAA"}], "params": {"map": true, "view": "half"}}', "view half"),
+        (b'{"dataframe_records": [{"image": "AAAA"}], "params": {"map": true, "view": 800}}', "string"),
     ],
 )
 def test_requests_that_are_none(server, body, says):
