@@ -84,7 +84,7 @@ def spoil(folder: Path, how: str) -> None:
         ("limit of text", ["summary.json: sharp_below is no number"]),
         ("limit of nothing", ["summary.json: blurred_above is no number"]),
         ("summary deep", ["summary.json: cannot be read", "nested too deep"]),
-        ("key twice", ["summary.json: cannot be read", "'fingerprint' twice"]),
+        ("key twice", ["summary.json: cannot be read", "'fingerprint' occurs twice"]),
         ("a pipe", ["summary.json: cannot be read", "pipe"]),
         ("other fingerprint", ["scores: no table of the run"]),
         ("shard cut", [f"shard-00000-{FINGERPRINT}.parquet: is damaged", "score` again"]),
