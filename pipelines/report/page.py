@@ -25,7 +25,6 @@ from pipelines.library.photo import to_text
 from pipelines.report import bursts, loupe, thumbnails
 from pipelines.report.mirror import shared_folder
 from pipelines.report.scored_folder import ReportRow, Scored
-from pipelines.report.sharpest import Picture, sharpest_first
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
@@ -67,13 +66,13 @@ def with_pictures(scored: Scored, addresses: Addresses | None = None) -> Scored:
         grey = grey_of(row.thumbnail)
         return None if grey is None else bursts.likeness(grey)
 
-    def picture_of(row: ReportRow) -> Picture | None:
+    def picture_of(row: ReportRow) -> bursts.Picture | None:
         grey = grey_of(row.thumbnail)
-        return None if grey is None else Picture.of(grey, grey_of(row.thumbnail_map))
+        return None if grey is None else bursts.Picture.of(grey, grey_of(row.thumbnail_map))
 
     members = {}
     for number, burst in enumerate(bursts.find(rows, time_of, likeness_of), 1):
-        for place, row in enumerate(sharpest_first([(row, picture_of(row)) for row in burst]), 1):
+        for place, row in enumerate(bursts.sharpest_first([(row, picture_of(row)) for row in burst]), 1):
             members[row.path] = replace(row, burst=number, burst_size=len(burst), burst_place=place)
     return replace(scored, rows=[members.get(row.path, row) for row in rows])
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from pipelines.report import bursts, thumbnails
+from pipelines.report.bursts import Picture, sharpest_first
 from pipelines.report.page import with_pictures
 from pipelines.report.scored_folder import ReportRow, read
-from pipelines.report.sharpest import Picture, sharpest_first
 from r2mrf.imaging import images
 from tests.support.photos import save_photo, save_scene
 from tests.support.scored_folder import failed, ok, save_table
