@@ -11,6 +11,7 @@ import re
 import cv2
 import numpy as np
 
+from pipelines.library.columns import Row
 from r2mrf.imaging.resize import resize
 
 SIDE = 224  # pixels of a crop
@@ -21,21 +22,21 @@ SUFFIX = ".crops"
 Place = tuple[int, int]  # left and top of a crop, in pixels of the photo
 
 
-def boxes_of(row: dict) -> dict[str, tuple[int, int, int, int]]:
+def boxes_of(row: Row) -> dict[str, tuple[int, int, int, int]]:
     """Return the boxes of a scored row by name, as x0, y0, x1, y1; those that lie in the photo and are not empty."""
     found = {}
     for name in BOXES:
-        edges = [row.get(f"{name}_{edge}") for edge in ("x0", "y0", "x1", "y1")]
+        edges = [getattr(row, f"{name}_{edge}") for edge in ("x0", "y0", "x1", "y1")]
         x0, y0, x1, y1 = (-1 if edge is None else edge for edge in edges)
-        if 0 <= x0 < x1 <= row["width"] and 0 <= y0 < y1 <= row["height"]:
+        if 0 <= x0 < x1 <= (row.width or 0) and 0 <= y0 < y1 <= (row.height or 0):
             found[name] = (x0, y0, x1, y1)
     return found
 
 
-def key_of(row: dict) -> str | None:
+def key_of(row: Row) -> str | None:
     """Return how the name of a row's crops begins; None if it has no box."""
     boxes = [name[0] + ".".join(map(str, box)) for name, box in boxes_of(row).items()]
-    return "-".join([row["content_sha256"][:32], *boxes]) if boxes else None
+    return "-".join([(row.content_sha256 or "")[:32], *boxes]) if boxes else None
 
 
 def name_of(key: str, places: list[Place]) -> str:
@@ -52,7 +53,7 @@ def parse(name: str) -> tuple[str, list[Place]] | None:
     return found[1], [(int(left), int(top)) for left, top in pairs]
 
 
-def crops(rgb: np.ndarray, row: dict) -> tuple[np.ndarray, list[Place]]:
+def crops(rgb: np.ndarray, row: Row) -> tuple[np.ndarray, list[Place]]:
     """Cut the crops out of a photo as displayed, uint8 H×W×3.
 
     Of the sharpest place, its middle is shown. The middle of the box of focus often lies beside what is in focus: there

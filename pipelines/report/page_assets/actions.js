@@ -1,11 +1,10 @@
 // The report page, part 3 of 3: what buttons and keys do.
 
 function saveCsv() {
-  const names = ["path", "verdict", "blur_fraction", "focus_area", "center_blur", "confidence",
-    "sharpest_radius", "sharp_view", "width", "height", "burst", "sharpest", "choice", "error"];
-  const cells = row => [pathOf(row), row[at.verdict], row[at.blur], row[at.focus], row[at.center],
-    row[at.confidence], row[at.radius], row[at.view], row[at.width], row[at.height], row[at.burst],
-    row[at.burst] && isSharpest(row), choiceOf(row), errorOf(row)];
+  const figures = ["verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "sharpest_radius",
+    "sharp_view", "width", "height", "burst", "sharpest"];
+  const names = ["path", ...figures, "choice", "error"];
+  const cells = row => [pathOf(row), ...figures.map(name => row[at[name]]), choiceOf(row), errorOf(row)];
   const quoted = cell => (/[",\r\n]/.test(cell ?? "") ? `"${cell.replaceAll('"', '""')}"` : String(cell ?? ""));
   const lines = [names, ...shown("applied").map(cells)].map(line => line.map(quoted).join(",") + "\r\n");
   const url = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
@@ -37,10 +36,10 @@ function show(place) {
   photo.addEventListener("error", () => { if (thumbnail) photo.src = thumbnail; }, { once: true });
   const frame = element("span", { class: "picture" }, photo);
   frame.style.setProperty("--aspect", row[at.width] ? row[at.width] / row[at.height] : 1.5);
-  if (row[at.map]) frame.append(element("img", { src: data.thumbnails + row[at.map], alt: "", class: "map" }));
+  if (row[at.thumbnail_map]) frame.append(element("img", { src: data.thumbnails + row[at.thumbnail_map], alt: "", class: "map" }));
   const close = loupe(row);
   frame.append(...close.map(crop => crop.mark));
-  const facts = [row[at.verdict], row[at.blur] !== null && `${percent(row[at.blur])} out of focus`, sharpness(row), size(row),
+  const facts = [row[at.verdict], row[at.blur_fraction] !== null && `${percent(row[at.blur_fraction])} out of focus`, sharpness(row), size(row),
     burst(row).textContent && `burst ${burst(row).textContent}`, choiceOf(row), errorOf(row)];
   const caption = element("p", {}, photoName(row), " · ", facts.filter(Boolean).join(" · "));
   by("large").className = choiceOf(row);
@@ -56,7 +55,7 @@ function loupe(row) {
   const [wide, tall] = [width, height].map(length => Math.min(data.crop, length));
   const titles = [["focus", "Middle of what is in focus", ""]];
   if (row[at.detailed]) titles.unshift(["sharpest", "Sharpest place", blurOf(row)]);
-  return row[at.places].map(([left, top], i) => {
+  return row[at.crop_places].map(([left, top], i) => {
     const [name, title, text] = titles[i];
     const image = element("img", { src: data.thumbnails + row[at.crops], alt: `${title} at 1:1` });
     Object.assign(image.style, { width: `${wide}px`, height: `${tall}px`, objectPosition: `${-i * wide}px 0` });
@@ -143,7 +142,7 @@ addVerdicts();
 addFolders();
 addFailures();
 drawHistogram();
-by("maps").hidden = !data.rows.some(row => row[at.map]);
+by("maps").hidden = !data.rows.some(row => row[at.thumbnail_map]);
 by("loupe").hidden = !data.rows.some(row => row[at.crops]);
 by("bursts").hidden = !data.rows.some(row => row[at.burst]);
 const [sharp, blurred] = data.limits.map(percent);
