@@ -33,7 +33,7 @@ def refused(folder: Path) -> str:
 def change(folder: Path, section: str, **values) -> None:
     facts = json.loads((folder / checkpoint.FACTS).read_text())
     facts[section] |= values
-    (folder / checkpoint.FACTS).write_text(json.dumps(facts))
+    (folder / checkpoint.FACTS).write_bytes(checkpoint.facts_to_json(facts))
 
 
 @pytest.mark.parametrize(
