@@ -53,7 +53,9 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
     except images.ImageError as error:
         raise UserError(f"{without_secrets(source)}: no usable list of paths: {error.detail}") from None
     except (OSError, UnicodeError, pa.ArrowException) as error:  # UnicodeError: its own name is no UTF-8
-        raise UserError(f"{without_secrets(source)}: no usable table: {redacted(one_line(error))}") from None
+        raise UserError(
+            f"{without_secrets(source)}: no usable table: {redacted(one_line(error, 2000))[:200]}"
+        ) from None
     yield from _each([_sorted(table)])
 
 
@@ -105,8 +107,8 @@ def _whole(table: pa.Table, column: str, name: str) -> pa.ChunkedArray:
         return values.cast(pa.int64())
     except pa.ArrowException:
         raise UserError(
-            f"{name}: its column {column} does not hold whole numbers (bytes of `size`, nanoseconds since 1970 of "
-            "`mtime`); make it so, or leave it out"
+            f"{without_secrets(name)}: its column {column} does not hold whole numbers (bytes of `size`, nanoseconds "
+            "since 1970 of `mtime`); make it so, or leave it out"
         ) from None
 
 
@@ -114,15 +116,15 @@ def _check_columns(columns: list[str], name: str) -> None:
     """Refuse a table in which a column that is read stands twice."""
     for column in {*PATHS, *FACTS, *IMAGES}:
         if columns.count(column) > 1:
-            raise UserError(f"{name}: has the column {column} twice: remove or rename one")
+            raise UserError(f"{without_secrets(name)}: has the column {column} twice: remove or rename one")
 
 
 def _path_column(columns: list[str], name: str) -> str:
     found = next((column for column in PATHS if column in columns), None)
     if found is None:
         raise UserError(
-            f"{name}: has the columns {', '.join(columns)}, and none of paths: name it {PATHS[0]}; "
-            f"or one of image bytes: name it {IMAGES[0]}, in a .parquet file"
+            f"{without_secrets(name)}: has the columns {redacted(', '.join(columns))}, and none of paths: name it "
+            f"{PATHS[0]}; or one of image bytes: name it {IMAGES[0]}, in a .parquet file"
         )
     return found
 

@@ -98,12 +98,17 @@ def _each(make, rows: dict[str, Row]) -> set[str]:
 
 
 def _photo(folder: Path, addresses: Addresses, made: set[str], name: str, row: Row) -> bool:
-    """Make a photo's thumbnail and crops, as far as they are not made; returns whether both are now."""
+    """Make a photo's thumbnail and crops, as far as they are not made; returns whether both are now.
+
+    Of a photo that is too large to be decoded at full size, there are no crops.
+    """
+    key = loupe.key_of(row) if (row.width or 0) * (row.height or 0) <= images.MAX_PIXELS else None
+    needs_crops = key is not None and key not in made
     try:
         data = _content(row.path, addresses)
         if hashlib.sha256(data).hexdigest() != row.content_sha256:
             return False
-        rgb = images.decode(data)
+        rgb = images.decode_reduced(data, 0 if needs_crops else SIDE)[0]
     except images.ImageError:
         return False
     if name not in made:
@@ -111,7 +116,7 @@ def _photo(folder: Path, addresses: Addresses, made: set[str], name: str, row: R
         exif.get_ifd(EXIF).update(_time_tags(data))
         with atomic_file(folder / name) as file:
             Image.fromarray(_shrink(rgb)).save(file, "JPEG", quality=80, exif=exif)
-    if (key := loupe.key_of(row)) and key not in made:
+    if needs_crops and key:
         pixels, places = loupe.crops(rgb, row)
         with atomic_file(folder / loupe.name_of(key, places)) as file:
             Image.fromarray(pixels).save(file, "JPEG", quality=85)

@@ -265,14 +265,14 @@ def _system(address: Address) -> FileSystem:
         if "unrecognized filesystem type" not in str(error).lower():
             raise UserError(_refusal(address, error)) from None
     try:
-        import fsspec
+        import fsspec.core
 
-        options: dict = {}
+        options: dict = {"timeout": http.SILENCE} if address.scheme == "ftp" else {}
         if address.scheme in ("http", "https"):
             import aiohttp
 
             options = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=http.SILENCE)}}
-        return PyFileSystem(FSSpecHandler(fsspec.filesystem(address.scheme, **options)))
+        return PyFileSystem(FSSpecHandler(fsspec.core.url_to_fs(address.reveal(), **options)[0]))
     except Exception as error:  # what is missing for a protocol is told by all sorts of errors
         raise UserError(_refusal(address, error)) from None
 
