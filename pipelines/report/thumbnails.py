@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -130,19 +128,8 @@ def _content(path: str, addresses: Addresses) -> bytes:
     if name.address and not addresses.has_credentials_for(name.place):
         raise images.ImageError("unreadable", "not to be fetched")
     if name.row is not None:
-        return held_images.image(name.place, name.row, None if name.address else _changed(name.place), addresses)
-    return addresses.read(name.place) if name.address else images.read_bytes(name.place)
-
-
-def _changed(table: str) -> int:
-    """Time of a table of this machine. ImageError if it is none: reading a pipe might never end."""
-    try:
-        facts = os.stat(table)  # noqa: PTH116
-    except (OSError, ValueError):
-        raise images.ImageError("unreadable") from None
-    if not stat.S_ISREG(facts.st_mode):
-        raise images.ImageError("not_a_file")
-    return facts.st_mtime_ns
+        return held_images.image(name.place, name.row, None, addresses)
+    return addresses.read(name.place)
 
 
 def _map(folder: Path, maps: Path, name: str, row: Row) -> bool:
