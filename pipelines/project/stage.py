@@ -6,18 +6,25 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from pipelines.cluster.supervised import in_a_fork
 from pipelines.storage.outputs import outputs_synchronised
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
 from r2mrf.system.address import redacted
 
 
-def main(stage: Callable[[Config], None]) -> None:
-    """The command line of a stage, which takes all from params.yaml: `--help`, or a run."""
+def main(stage: Callable[[Config], None], uses_ray: bool = False) -> None:
+    """The command line of a stage, which takes all from params.yaml: `--help`, or a run.
+
+    Args:
+        uses_ray: in this process, which Ray ends without a word when its own processes are killed.
+    """
     about = sys.modules[stage.__module__].__doc__
     argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter, epilog="No arguments: see params.yaml."
     ).parse_args()
+    if uses_ray:
+        in_a_fork(lambda: run(stage))
     run(stage)
 
 
