@@ -46,6 +46,7 @@ class Row:
     sharpest_y1: int | None = None
     sharp_view: int | None = None
     map: str | None = None  # file below maps/, if maps were asked for
+    partner: str | None = None  # path of the raw file that is one photo with this one
     taken: str | None = None  # this and the next: see r2mrf.prediction.exif.Taken
     camera: str | None = None
     lens: str | None = None
@@ -64,7 +65,7 @@ KINDS = {"str": pa.string(), "int": pa.int32(), "float": pa.float64()}  # by the
 SCORES = pa.schema([(field.name, KINDS[str(field.type).removesuffix(" | None")]) for field in fields(Row)])
 
 # Columns that tables of version 0.1 do not have.
-ADDED = {"reason", *(field.name for field in fields(Taken)), *DETAIL}
+ADDED = {"reason", "partner", *(field.name for field in fields(Taken)), *DETAIL}
 
 MANIFEST = pa.schema(
     [
@@ -74,7 +75,8 @@ MANIFEST = pa.schema(
         ("size", pa.int64()),
         ("mtime", pa.int64()),
         ("name_hash", pa.uint64()),  # of the path,
-        ("hash", pa.uint64()),  # and of path, size and time: by these a photo is known again
+        ("hash", pa.uint64()),  # and of path, size, time and partner: by these a photo is known again
+        ("partner", pa.string()),  # null: none, also in manifests of version 0.1, which lack the column
     ]
 )
 

@@ -38,11 +38,15 @@ class ListedPhotos:
 
 
 def hashes(photos: Iterable[Photo]) -> np.ndarray:
-    """uint64 N×2: of each photo's path, and of its path, size and time."""
+    """uint64 N×2: of each photo's path, and of its path, size, time and partner."""
     # -1 for what is unknown: tables that were scored before go on
-    parts = [(p.path.encode(), f"{p.path}\0{_known(p.size)}\0{_known(p.mtime)}".encode()) for p in photos]
+    parts = [(p.path.encode(), f"{p.path}\0{_known(p.size)}\0{_known(p.mtime)}{_with(p)}".encode()) for p in photos]
     digests = b"".join(hashlib.blake2b(part, digest_size=8).digest() for pair in parts for part in pair)
     return np.frombuffer(digests, np.uint64).reshape(-1, 2)
+
+
+def _with(photo: Photo) -> str:
+    return f"\0{photo.partner}" if photo.partner else ""
 
 
 def _known(fact: int | None) -> int:

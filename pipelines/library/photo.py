@@ -80,6 +80,7 @@ class Photo(NamedTuple):
         file, row: its name.
         size: bytes, or None if nobody told.
         mtime: nanoseconds since 1970, 0 to `LAST`, or None if nobody told.
+        partner: the path of a raw file that is one photo with it, as text.
     """
 
     path: str
@@ -87,6 +88,7 @@ class Photo(NamedTuple):
     row: int | None = None
     size: int | None = None
     mtime: int | None = None
+    partner: str | None = None
 
     @classmethod
     def of(cls, name: PhotoName, size: int | None = None, mtime: int | None = None) -> Photo:

@@ -59,4 +59,11 @@ class Scorer:
         return ScoredPhoto(self._row(photo, "ok", known), record.map_of(analysis, shrunk) if options.maps else None)
 
     def _row(self, photo: Photo, status: str, known: dict) -> Row:
-        return Row(path=photo.path, status=status, model=self.job.model, model_sha256=self.job.sha256, **known)
+        return Row(
+            path=photo.path,
+            status=status,
+            partner=photo.partner,
+            model=self.job.model,
+            model_sha256=self.job.sha256,
+            **known,
+        )

@@ -311,6 +311,25 @@ def test_a_name_that_read_like_another_is_taken_over(tmp_path):
     assert look(folder, out) == []
 
 
+# --- a raw file and its JPEG --------------------------------------------------------------------------------
+
+
+def test_a_raw_file_that_gets_a_jpeg_is_one_photo_with_it(library, tmp_path):
+    out = tmp_path / "out"
+    raw = save_photo(library / "x.jpg", seed=30).rename(library / "R.NEF")
+    look(library, out)
+    assert "R.NEF" in paths_of(out)
+    jpeg = save_photo(library / "R.jpg", seed=31)
+    assert look(library, out) == [["R.jpg"]]
+    assert "R.NEF" not in paths_of(out)
+    made = ledger(out)
+    (pair,) = [photo for number in made.listed() for photo in made.photos(number) if photo.path == str(jpeg)]
+    assert pair.partner == str(raw)
+    assert look(library, out) == []
+    raw.unlink()
+    assert look(library, out) == [["R.jpg"]]  # its row has no partner any more
+
+
 # --- damage ------------------------------------------------------------------------------------------------
 
 
