@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -19,8 +18,7 @@ from pipelines.library.listing import MOST, Listing
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import to_text
 from pipelines.library.walk import Library
-from pipelines.project.tables import write_json
-from pipelines.scoring import ray_data
+from pipelines.scoring import ray_data, summary
 from pipelines.scoring.job import Job, with_engine
 from pipelines.scoring.scorer import ScoredPhoto
 from r2mrf.config import Score
@@ -44,21 +42,11 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
     with exclusive(out / ".lock", held):
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
-        thresholds = thresholds_of(options)
-        ledger = Ledger(out, job.fingerprint, thresholds)
+        ledger = Ledger(out, job.fingerprint, thresholds_of(options))
+        if said := summary.why_anew(out, job, ledger):
+            print(said, file=sys.stderr)
         rate = _work(library, ledger, job, folder, report)
-        summary = ledger.counts() | {
-            "images_per_second": rate or _last_rate(out / "summary.json", job.fingerprint),
-            "left_out": dict(sorted(library.selection.left_out.items())),
-            "model": job.model,
-            "model_sha256": job.sha256,
-            "fingerprint": job.fingerprint,
-            "engine": job.engine,
-            "precision": job.precision,
-            **asdict(thresholds),
-        }
-        write_json(out / "summary.json", summary)
-        return summary
+        return summary.write(out, ledger, job, library.selection.left_out, rate)
 
 
 def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chunk: OnChunk) -> float | None:
@@ -125,12 +113,3 @@ def _keep(number: int, photos: list[ScoredPhoto], ledger: Ledger, library: Libra
             with folder.writing("maps", photo.row.map) as temporary:
                 temporary.write_bytes(photo.png)
     ledger.commit(number, rows)
-
-
-def _last_rate(path: Path, key: str) -> float | None:
-    """Rate of the previous run, for a run that has nothing to score: it must not change summary.json."""
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return summary.get("images_per_second") if summary.get("fingerprint") == key else None
