@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import PurePosixPath
 
 import numpy as np
 
+from pipelines.library.columns import AnyRow, Row
 from r2mrf.imaging.resize import resize
 
 GAP = timedelta(seconds=3)
 AHEAD = 4  # photos that follow in time are compared: two cameras may have taken turns
 ALIKE = 12  # of 64 bits; photos of different scenes differ in about 32
-
-Pair = tuple[dict, dict]
 
 
 def likeness(grey: np.ndarray) -> int:
@@ -32,66 +31,65 @@ def likeness(grey: np.ndarray) -> int:
 
 
 def find(
-    rows: list[dict], time_of: Callable[[dict], datetime | None], likeness_of: Callable[[dict], int | None]
-) -> list[list[dict]]:
+    rows: Sequence[AnyRow], time_of: Callable[[AnyRow], datetime | None], likeness_of: Callable[[AnyRow], int | None]
+) -> list[list[AnyRow]]:
     """Find the bursts of two photos or more.
 
     Args:
-        rows: rows of `columns.SCORES`.
         time_of: when a photo was taken; None = unknown.
         likeness_of: see `likeness`; None = unknown. Asked only of photos that may be neighbours in a burst.
 
     Returns:
         The rows of each burst; rows and bursts in the order of paths.
     """
-    scored = [row for row in rows if row["status"] == "ok"]
-    times = {row["path"]: time_of(row) for row in scored}
-    burst_of = {row["path"]: [row] for row in scored}
+    scored = [row for row in rows if row.status == "ok"]
+    times = {row.path: time_of(row) for row in scored}
+    burst_of = {row.path: [row] for row in scored}
     looks: dict[str, int | None] = {}
     for first, second in (*_near_in_time(scored, times), *_consecutive(scored, times)):
-        one, other = burst_of[first["path"]], burst_of[second["path"]]
+        one, other = burst_of[first.path], burst_of[second.path]
         if one is other:
             continue
         for row in (first, second):
-            if row["path"] not in looks:
-                looks[row["path"]] = likeness_of(row)
-        bits = looks[first["path"]], looks[second["path"]]
+            if row.path not in looks:
+                looks[row.path] = likeness_of(row)
+        bits = looks[first.path], looks[second.path]
         if None not in bits and (bits[0] ^ bits[1]).bit_count() <= ALIKE:  # type: ignore[operator]
             one += other
-            burst_of |= {row["path"]: one for row in other}
+            burst_of |= {row.path: one for row in other}
     found = {id(burst): burst for burst in burst_of.values() if len(burst) > 1}
-    return sorted((sorted(burst, key=_path) for burst in found.values()), key=lambda burst: burst[0]["path"])
+    return sorted((sorted(burst, key=_path) for burst in found.values()), key=lambda burst: burst[0].path)
 
 
-def _near_in_time(rows: list[dict], times: dict[str, datetime | None]) -> Iterator[Pair]:
-    for members in _by_folder_and_size([row for row in rows if times[row["path"]]]):
-        timed = sorted(((times[row["path"]], row["path"], row) for row in members), key=lambda entry: entry[:2])
+def _near_in_time(rows: list[AnyRow], times: dict[str, datetime | None]) -> Iterator[tuple[AnyRow, AnyRow]]:
+    for members in _by_folder_and_size([row for row in rows if times[row.path]]):
+        timed = sorted(((times[row.path], row.path, row) for row in members), key=lambda entry: entry[:2])
         for i, (taken, _, row) in enumerate(timed):
             for later, _, other in timed[i + 1 : i + 1 + AHEAD]:
                 if later - taken <= GAP:  # type: ignore[operator]
                     yield row, other
 
 
-def _consecutive(rows: list[dict], times: dict[str, datetime | None]) -> Iterator[Pair]:
+def _consecutive(rows: list[AnyRow], times: dict[str, datetime | None]) -> Iterator[tuple[AnyRow, AnyRow]]:
     """Pairs of consecutive numbers, unless both photos say when they were taken."""
     for members in _by_folder_and_size(rows):
-        numbered: dict[tuple, list[tuple[int, dict]]] = defaultdict(list)
+        numbered: dict[tuple, list[tuple[int, AnyRow]]] = defaultdict(list)
         for row in members:
-            path = PurePosixPath(row["path"])
+            path = PurePosixPath(row.path)
             if found := re.fullmatch(r"(.*?)(\d{1,18})(\D*)", path.stem, re.DOTALL):
                 numbered[found[1], found[3], path.suffix.lower()].append((int(found[2]), row))
         for series in numbered.values():
             for (number, row), (following, other) in pairwise(sorted(series, key=lambda entry: entry[0])):
-                if following == number + 1 and not (times[row["path"]] and times[other["path"]]):
+                if following == number + 1 and not (times[row.path] and times[other.path]):
                     yield row, other
 
 
-def _by_folder_and_size(rows: list[dict]) -> list[list[dict]]:
-    groups: dict[tuple, list[dict]] = defaultdict(list)
+def _by_folder_and_size(rows: list[AnyRow]) -> list[list[AnyRow]]:
+    groups: dict[tuple, list[AnyRow]] = defaultdict(list)
     for row in rows:
-        groups[row["path"].rpartition("/")[0], row["width"], row["height"]].append(row)
+        groups[row.path.rpartition("/")[0], row.width, row.height].append(row)
     return list(groups.values())
 
 
-def _path(row: dict) -> str:
-    return row["path"]
+def _path(row: Row) -> str:
+    return row.path

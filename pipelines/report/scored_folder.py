@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import ADDED, SCORES, completed
+from pipelines.library.columns import ADDED, SCORES, Row, completed, judged, rows_of
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 from r2mrf.system import strict_json
 from r2mrf.system.regular_files import check_regular, read_regular
 
-THRESHOLDS = ("sharp_below", "blurred_above", "soft_above")
-DEFAULT = {name: Score.model_fields[name].default for name in THRESHOLDS}
+DEFAULT = {field.name: Score.model_fields[field.name].default for field in fields(Thresholds)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRow(Row):
+    """A row of the table, with what `page.with_pictures` finds out.
+
+    Attributes:
+        burst: number of the burst that the photo belongs to, from 1 on.
+        burst_size: how many photos it has.
+        sharpest: whether this one is its sharpest; None if the photo belongs to no burst.
+        thumbnail, thumbnail_map: files below thumbnails/, if they are there.
+    """
+
+    burst: int | None = None
+    burst_size: int | None = None
+    sharpest: bool | None = None
+    thumbnail: str | None = None
+    thumbnail_map: str | None = None
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A scored folder. `rows` hold the columns of `columns.SCORES`, sorted by path; `summary` is summary.json."""
+    """A scored folder: its rows, sorted by path. `summary` is summary.json."""
 
     folder: Path
     summary: dict
     thresholds: Thresholds
-    rows: list[dict]
+    rows: list[ReportRow]
 
 
 def read(folder: Path, **given: float | None) -> Scored:
@@ -39,16 +56,13 @@ def read(folder: Path, **given: float | None) -> Scored:
         UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
     """
     summary = _summary(folder / "summary.json")
-    of_run = {name: summary.get(name, DEFAULT[name]) for name in THRESHOLDS}
+    of_run = {name: summary.get(name, default) for name, default in DEFAULT.items()}
     thresholds = Thresholds(**of_run | {name: value for name, value in given.items() if value is not None})
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
-    rows = [row for file in files for row in _shard(file).to_pylist()]
+    rows = [row for file in files for row in rows_of(judged(_shard(file), thresholds), ReportRow)]
     if not rows:
         raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
-    for row in rows:
-        if row["status"] == "ok":
-            row["verdict"] = thresholds.verdict_of(row)
-    return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row["path"]))
+    return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row.path))
 
 
 def _summary(path: Path) -> dict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pipelines.library.columns import AnyRow, Row
 from r2mrf.imaging.resize import resize
 
 GRID = 64  # maps are compared at this many places a side
@@ -28,7 +29,7 @@ class Picture:
         return cls(resize(grey, GRID, GRID).astype(np.float32), focus)
 
 
-def sharpest_first(burst: list[tuple[dict, Picture | None]]) -> list[dict]:
+def sharpest_first(burst: list[tuple[AnyRow, Picture | None]]) -> list[AnyRow]:
     """Sort the rows of a burst.
 
     With maps, a photo counts by how much it has in focus of what any photo of the burst has in focus; without, by its
@@ -69,6 +70,6 @@ def _inside(focus: np.ndarray | None, shift: tuple[int, int], shifts: list[tuple
     return focus[spans[0], spans[1]]
 
 
-def _blur(row: dict) -> tuple[float, float, float]:
-    radius = row.get("sharpest_radius")
-    return (float("inf") if radius is None or np.isnan(radius) else radius, row["center_blur"], row["blur_fraction"])
+def _blur(row: Row) -> tuple[float | None, ...]:
+    radius = row.sharpest_radius
+    return (float("inf") if radius is None or np.isnan(radius) else radius, row.center_blur, row.blur_fraction)

@@ -14,7 +14,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -26,6 +26,7 @@ from PIL import Image
 
 from pipelines.cluster.progress import progress
 from pipelines.library import held_images
+from pipelines.library.columns import Row
 from pipelines.library.photo import PhotoName
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
@@ -40,11 +41,11 @@ SIDE = 256  # longest side, in pixels
 EXIF, TAKEN, FRACTION = 0x8769, 0x9003, 0x9291  # the EXIF directory; in it the time of exposure and its decimals
 
 
-def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> set[str]:
+def make(rows: Sequence[Row], scored: Path, addresses: Addresses | None = None) -> set[str]:
     """Make what is missing in `scored`/thumbnails. Photos are only read.
 
     Args:
-        rows: of `columns.SCORES`; failed ones are passed over.
+        rows: failed ones are passed over.
         scored: the folder with maps/, where the rows have maps.
         addresses: photos in their buckets are fetched once more; those at other addresses have no thumbnail.
 
@@ -60,7 +61,7 @@ def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> 
     maps = {name: row for row in rows if (name := map_name(row))}
     there = {path.name for path in folder.glob("*")}
     addresses = addresses or Addresses()
-    missing = {name: PhotoName.parse(row["path"]) for name, row in photos.items() if name not in there}
+    missing = {name: PhotoName.parse(row.path) for name, row in photos.items() if name not in there}
     in_order = sorted(missing, key=lambda name: (missing[name].file, missing[name].row or 0))  # of tables
     there |= _each(partial(_photo, folder, addresses), {name: photos[name] for name in in_order})
     maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # laid over, or not shown at all
@@ -68,19 +69,19 @@ def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> 
     return (there | made) & (photos.keys() | maps.keys())
 
 
-def photo_name(row: dict) -> str | None:
+def photo_name(row: Row) -> str | None:
     """File name of a photo's thumbnail. Tables may come from others: what is no hash names no file."""
-    sha256 = row["content_sha256"] or ""
+    sha256 = row.content_sha256 or ""
     return f"{sha256[:32]}.thumb" if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
 
 
-def map_name(row: dict) -> str | None:
+def map_name(row: Row) -> str | None:
     """File name of the small map: the tint, as opaque as the photo is blurred."""
-    stem = (row["map"] or "").removesuffix(".png")
+    stem = (row.map or "").removesuffix(".png")
     return f"{stem}-map.apng" if re.fullmatch(r"[0-9a-f]+", stem) else None
 
 
-def _each(make, rows: dict[str, dict]) -> set[str]:
+def _each(make, rows: dict[str, Row]) -> set[str]:
     """Names for which `make(name, row)` has made the file, in threads: decoders leave Python's lock free."""
     with ThreadPoolExecutor(cores()) as pool:
         done: Iterable[bool] = pool.map(make, rows, rows.values())
@@ -88,10 +89,10 @@ def _each(make, rows: dict[str, dict]) -> set[str]:
         return {name for name, made in zip(rows, shown, strict=True) if made}
 
 
-def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
+def _photo(folder: Path, addresses: Addresses, name: str, row: Row) -> bool:
     try:
-        data = _content(row["path"], addresses)
-        if hashlib.sha256(data).hexdigest() != row["content_sha256"]:
+        data = _content(row.path, addresses)
+        if hashlib.sha256(data).hexdigest() != row.content_sha256:
             return False
         small = _shrink(images.decode(data))
     except images.ImageError:
@@ -123,9 +124,9 @@ def _changed(table: str) -> int:
     return facts.st_mtime_ns
 
 
-def _map(folder: Path, maps: Path, name: str, row: dict) -> bool:
+def _map(folder: Path, maps: Path, name: str, row: Row) -> bool:
     try:
-        small = _shrink(images.decode_mask(images.read_bytes(maps / row["map"])))
+        small = _shrink(images.decode_mask(images.read_bytes(maps / (row.map or ""))))
     except images.ImageError:
         return False
     picture = Image.fromarray(small, "P")

@@ -229,7 +229,7 @@ def test_hostile_names_are_inert(tmp_path, policy):
     assert seen["hacked"] is None
     assert seen["violations"] == []
     assert seen["strangers"] == 0
-    assert sorted(seen["names"]) == sorted(row["path"].split("/")[-1] for row in rows)
+    assert sorted(seen["names"]) == sorted(row.path.split("/")[-1] for row in rows)
     assert len(seen["searched"]) == 2
 
 
@@ -251,9 +251,9 @@ def test_fifty_thousand_photos(tmp_path):
     assert first[0] == sorted_[0] == 60  # rows in the page, however many photos there are
     assert blurred == "100 %"
     assert sorted_[1:] == ["IMG_00000.jpg", "1 to 60 of 50,000"]
-    inside = [row for row in rows if row["path"].startswith("/p/07/") and row["blur_fraction"] < 0.15]
-    assert filtered[1:] == [min(r["path"] for r in inside)[6:], f"1 to 60 of {len(inside)} (50,000 in all)"]
-    count = sum("IMG_4" in row["path"] for row in inside)
+    inside = [row for row in rows if row.path.startswith("/p/07/") and row.blur_fraction < 0.15]
+    assert filtered[1:] == [min(r.path for r in inside)[6:], f"1 to 60 of {len(inside)} (50,000 in all)"]
+    count = sum("IMG_4" in row.path for row in inside)
     assert f"of {count} " in searched
 
 

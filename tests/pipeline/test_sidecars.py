@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pipelines.report.labels import FIELDS
+from pipelines.report.scored_folder import ReportRow
 from pipelines.report.sidecars import sidecar, write_sidecars
 from pipelines.report.xml_positions import NotEditable
 from tests.support.photos import save_photo
@@ -41,8 +42,8 @@ DARKTABLE = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def row(path: str = "/p/a.jpg", blur: float = 0.5, **others: object) -> dict:
-    return ok(path, blur) | {"burst": None, "sharpest": None} | others
+def row(path: str = "/p/a.jpg", blur: float = 0.5, **others: object) -> ReportRow:
+    return ok(path, blur, **others)
 
 
 def read(packet: bytes) -> dict[str, object]:

@@ -1,11 +1,10 @@
 // The report page, part 3 of 3: what buttons and keys do.
 
 function saveCsv() {
-  const names = ["path", "verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "width", "height",
-    "burst", "sharpest", "choice", "error"];
-  const cells = row => [pathOf(row), row[at.verdict], row[at.blur], row[at.focus], row[at.center],
-    row[at.confidence], row[at.width], row[at.height], row[at.burst], row[at.burst] && row[at.sharpest], choiceOf(row),
-    errorOf(row)];
+  const figures = ["verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "width", "height", "burst",
+    "sharpest"];
+  const names = ["path", ...figures, "choice", "error"];
+  const cells = row => [pathOf(row), ...figures.map(name => row[at[name]]), choiceOf(row), errorOf(row)];
   const quoted = cell => (/[",\r\n]/.test(cell ?? "") ? `"${cell.replaceAll('"', '""')}"` : String(cell ?? ""));
   const lines = [names, ...shown("applied").map(cells)].map(line => line.map(quoted).join(",") + "\r\n");
   const url = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
@@ -37,8 +36,8 @@ function show(place) {
   photo.addEventListener("error", () => { if (thumbnail) photo.src = thumbnail; }, { once: true });
   const frame = element("span", { class: "picture" }, photo);
   if (row[at.width]) frame.style.aspectRatio = `${row[at.width]} / ${row[at.height]}`;
-  if (row[at.map]) frame.append(element("img", { src: data.thumbnails + row[at.map], alt: "", class: "map" }));
-  const facts = [row[at.verdict], row[at.blur] !== null && `${percent(row[at.blur])} out of focus`, size(row),
+  if (row[at.thumbnail_map]) frame.append(element("img", { src: data.thumbnails + row[at.thumbnail_map], alt: "", class: "map" }));
+  const facts = [row[at.verdict], row[at.blur_fraction] !== null && `${percent(row[at.blur_fraction])} out of focus`, size(row),
     burst(row).textContent && `burst ${burst(row).textContent}`, choiceOf(row), errorOf(row)];
   const caption = element("p", {}, photoName(row), " · ", facts.filter(Boolean).join(" · "));
   by("large").className = choiceOf(row);
@@ -117,7 +116,7 @@ addVerdicts();
 addFolders();
 addFailures();
 drawHistogram();
-by("maps").hidden = !data.rows.some(row => row[at.map]);
+by("maps").hidden = !data.rows.some(row => row[at.thumbnail_map]);
 by("bursts").hidden = !data.rows.some(row => row[at.burst]);
 const [sharp, blurred] = data.limits.map(percent);
 by("about").append(`${count(data.rows.length)} photos in `, element("bdi", {}, data.root),

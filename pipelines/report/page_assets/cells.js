@@ -58,7 +58,7 @@ function picture(row) {
   const frame = element("button", { class: "picture", "aria-label": `Show ${row[at.name]} large` });
   const thumbnail = (name, kind) => element("img", { src: data.thumbnails + name, loading: "lazy", alt: "", class: kind });
   if (row[at.thumbnail]) frame.append(thumbnail(row[at.thumbnail], "photo"));
-  if (row[at.map]) frame.append(thumbnail(row[at.map], "map"));
+  if (row[at.thumbnail_map]) frame.append(thumbnail(row[at.thumbnail_map], "map"));
   return frame;
 }
 
@@ -103,9 +103,9 @@ const columns = [
   column("Folder", folderOf, row => element("bdi", { title: pathOf(row) }, folderOf(row) || "·"), text),
   column("Verdict", row => VERDICTS.indexOf(row[at.verdict]),
     row => element("span", { class: `verdict ${row[at.verdict]}` }, row[at.verdict])),
-  column("Blurred", row => row[at.blur], row => share(row[at.blur])),
-  column("Centre blurred", row => row[at.center], row => share(row[at.center])),
-  column("In focus", row => row[at.focus], row => share(row[at.focus])),
+  column("Blurred", row => row[at.blur_fraction], row => share(row[at.blur_fraction])),
+  column("Centre blurred", row => row[at.center_blur], row => share(row[at.center_blur])),
+  column("In focus", row => row[at.focus_area], row => share(row[at.focus_area])),
   column("Confidence", row => row[at.confidence], spanOf(row => percent(row[at.confidence]))),
   column("Size", megapixels, spanOf(size)),
   // within a burst the sharpest comes first
