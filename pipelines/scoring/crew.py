@@ -31,10 +31,9 @@ class Crew:
         self._stack = stack
         pool = stack.enter_context(ThreadPoolExecutor(1))
         self._prepared: Future[Job] = pool.submit(job.prepared)
-        self._threads: Threads | None = None
         self._ray: RayTasks | None = None
-        if not in_a_job() and not has_gpu():
-            self._threads = Threads(job, self._prepared.result)
+        self._threads = None if in_a_job() or has_gpu() else Threads(job, self._prepared.result)
+        if self._threads:
             stack.callback(self._threads.close)
 
     def work(self, waiting: deque[Chunk], take: Take) -> None:
@@ -51,10 +50,10 @@ class Crew:
 
     def _in_threads(self, threads: Threads, waiting: deque[Chunk], take: Take) -> None:
         """Work in threads until all is done, or Ray is there to do the rest."""
-        results, rates = threads.run(waiting), _Rate()
+        results, rate = threads.run(waiting), _Rate()
         for chunk, photos in results:
             take(chunk, photos)
-            if rates.seconds(chunk, photos_in(waiting)) > RAY_START:
+            if pays(rate.seconds(chunk, photos_in(waiting))):
                 break
         else:
             return
@@ -71,6 +70,11 @@ class Crew:
     def _connected(self) -> RayTasks:
         self._stack.enter_context(connect(logical_cpus=LOGICAL_CPUS + 2 * cores()))
         return RayTasks(self._prepared.result())
+
+
+def pays(seconds: float) -> bool:
+    """Return whether Ray is started for what threads would do in so many seconds."""
+    return seconds > RAY_START
 
 
 class _Rate:

@@ -37,8 +37,7 @@ class RayTasks:
         import ray
 
         self._job, self._copies = job, list[Any]()
-        # in a list, a reference stays one; where it is an argument itself, Ray warns that it may be lost
-        self._shared = [ray.put(job)]
+        self._shared = [ray.put(job)]  # in a list it stays a reference, which each process looks up once
         task = ray.remote(num_cpus=1, max_retries=RETRIES)
         self._read, self._paint = task(_read), task(_paint)
         self._copy = ray.remote(
@@ -61,7 +60,7 @@ class RayTasks:
         import ray
 
         left, batch = photos_in(waiting), self._job.options.batch
-        copies, lanes = self._ready(left)
+        copies, lanes, threads = self._ready(left)
         under_way: dict[Any, tuple[Chunk, Any]] = {}  # a chunk's result, once it comes -> the chunk and its copy
         free = copies * lanes
         while waiting or under_way:
@@ -69,15 +68,15 @@ class RayTasks:
                 size = whole(batch) if left > whole(batch) * len(copies) else batch
                 chunk, copy = take(waiting, size), free.pop(0)
                 left -= len(chunk.photos)
-                under_way[self._send(chunk, copy)] = chunk, copy
+                under_way[self._send(chunk, copy, threads)] = chunk, copy
             ray.wait([*under_way])
             for result in ray.wait([*under_way], num_returns=len(under_way), timeout=0)[0]:
                 chunk, copy = under_way.pop(result)
                 free.append(copy)
                 yield chunk, ray.get(result)
 
-    def _ready(self, photos: int) -> tuple[list[Any], int]:
-        """Return the copies of the network that the cluster has room for, and how many lanes each may have.
+    def _ready(self, photos: int) -> tuple[list[Any], int, int]:
+        """Return the copies of the network that the cluster has room for, and the number of lanes and threads of each.
 
         In one lane a chunk is scored; in the others chunks are read meanwhile, as many as there are readers and memory.
         """
@@ -88,14 +87,14 @@ class RayTasks:
         if slots < 2:  # the network would wait for readers, and they for its CPU
             raise UserError(f"score needs two CPUs, and this cluster has {slots}: start a machine with `--num-cpus=2`")
         actors = min(actors, slots - 1, math.ceil(photos / self._job.options.batch))
-        self._copies += [self._copy.remote(self._shared, threads) for _ in range(actors - len(self._copies))]
+        self._copies += [self._copy.remote() for _ in range(actors - len(self._copies))]
         readers = min(cpus, slots - actors)
         in_memory = ray.cluster_resources().get("object_store_memory", 0) / 2 / _bytes(self._job)
-        return self._copies, 1 + math.ceil(min(1.25 * readers, in_memory) / len(self._copies))
+        return self._copies, 1 + math.ceil(min(1.25 * readers, in_memory) / len(self._copies)), threads
 
-    def _send(self, chunk: Chunk, copy: Any) -> Any:
+    def _send(self, chunk: Chunk, copy: Any, threads: int) -> Any:
         """Send a chunk on its way; returns the reference to what comes of it."""
-        scored = copy.score.remote(self._read.remote(chunk.photos, self._shared))
+        scored = copy.score.remote(self._read.remote(chunk.photos, self._shared), self._shared, threads)
         return self._paint.remote(scored, self._shared) if self._job.options.maps else scored
 
 
@@ -121,15 +120,16 @@ def _job(shared: Any) -> Job:
 
 
 class Copy:
-    """A copy of the network, on whatever machine. What keeps it from starting is raised when it is first used."""
+    """A copy of the network, on whatever machine.
 
-    def __init__(self, shared: list, threads: int):
-        self._shared, self._threads = shared, threads
+    It is told of the job with each chunk. Of an object given to a constructor, Ray warns that it may be lost.
+    """
 
-    @functools.cached_property
-    def _look(self) -> Scorer:
-        return Scorer(_job(self._shared[0]), self._threads)
+    def score(self, seen: list[ReadPhoto], shared: list, threads: int) -> list[ScoredPhoto]:
+        """Score photos that were read; the first ones wait for the engine to start."""
+        return _scorer(shared[0], threads)(seen)
 
-    def score(self, seen: list[ReadPhoto]) -> list[ScoredPhoto]:
-        """Score photos that were read."""
-        return self._look(seen)
+
+@functools.lru_cache(maxsize=1)
+def _scorer(shared: Any, threads: int) -> Scorer:
+    return Scorer(_job(shared), threads)
