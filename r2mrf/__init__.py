@@ -3,8 +3,8 @@
     from r2mrf import Predictor
     defocus = Predictor.load("lite")(rgb)       # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
 
-torch is imported when `Predictor` is first asked for; where it is not installed, `Predictor` runs the released weights
-by ONNX Runtime. `images` reads and writes photos; what a user can mend is raised as a `UserError`.
+Importing r2mrf does not import torch; the first use of `Predictor` does. Without torch installed, `Predictor` runs the
+released weights with ONNX Runtime. `images` reads and writes photos. `UserError` is raised for whatever a user can fix.
 """
 
 from importlib import import_module
@@ -17,7 +17,7 @@ _ROOMS = {"Predictor": "prediction.predictor", "UserError": "errors", "images": 
 
 
 def __getattr__(name: str):
-    # torch takes a second to import: only those who ask for the predictor pay for it.
+    # torch takes a second to import, so only those who use the predictor wait for it.
     if name not in _ROOMS:
         raise AttributeError(f"module 'r2mrf' has no attribute {name!r}")
     light = name == "Predictor" and not find_spec("torch")

@@ -1,9 +1,9 @@
-"""params.yaml -> one frozen, typed `Config`, checked once at the door.
+"""Reads params.yaml into one frozen, typed `Config` and checks every value once.
 
     config = load("params.yaml")
-    config.model.steps                      # of the chosen profile
+    config.model.steps                      # from the chosen profile
 
-An unknown key, a missing one, or a value out of range is an error that names it.
+An unknown key, a missing key or a value out of range raises an error that names the key.
 """
 
 from __future__ import annotations
@@ -13,38 +13,37 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from r2mrf.engine_names import EngineChoice, PrecisionChoice
 from r2mrf.errors import ConfigError
 from r2mrf.system import layered_yaml
-from r2mrf.system.address import Address, is_address
+from r2mrf.system.address import Address, is_address, redacted
 
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Positive = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Width = Annotated[int, Field(gt=0, le=4096)]  # of a layer, in channels
-Side = Annotated[int, Field(ge=32, le=16_384)]  # pixels; a backbone's deepest level has one for 32 of them
-Rendered = Annotated[int, Field(gt=0, le=500_000)]  # seeds for testing begin so far behind those for training
+Side = Annotated[int, Field(ge=32, le=16_384)]  # pixels; 32 of them make one pixel at a backbone's deepest level
+Rendered = Annotated[int, Field(gt=0, le=500_000)]  # test seeds start this far after the training seeds
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Steps = Annotated[int, Field(ge=0, le=16)]  # recurrent ones, T
-SECRET = "it holds a password"  # an error that says so does not show the value
-
-
-def _without_password(address: str) -> str:
-    """params.yaml and dvc.lock are committed."""
-    if is_address(address) and Address.parse(address).has_password:
-        raise ValueError(f"{SECRET}: give that by environment variables (docs/serving.md)")
-    return address
-
-
-Place = Annotated[str, AfterValidator(_without_password)]  # of a server or bucket, or a path of this machine
+Steps = Annotated[int, Field(ge=0, le=16)]  # number of recurrent steps, T
+SECRET = "it holds a password"  # an error message that contains this does not show the value
 
 
 class Section(BaseModel):
-    """A part of params.yaml, where each key is explained; frozen, and without other keys than these."""
+    """A section of params.yaml, where each key is explained. Sections are frozen and accept no other keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _without_password(cls, value: object) -> object:
+        """Refuse an address with a password, because params.yaml and dvc.lock are committed."""
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and is_address(text) and Address.parse(text).has_password:
+                raise ValueError(f"{SECRET}: set it through environment variables (docs/serving.md)")
+        return value
 
 
 class Data(Section):
@@ -69,9 +68,9 @@ class Augment(Section):
 
 
 class Model(Section):
-    """Architecture of the network; in docs/method.md `steps` is T and `width` is M.
+    """Architecture of the network. In docs/method.md, `steps` is called T and `width` is called M.
 
-    A model.json holds it too: a field that is added needs a default that leaves models saved before as they were.
+    model.json stores it too: a new field needs a default value under which models saved earlier stay the same.
     """
 
     backbone: str
@@ -79,7 +78,7 @@ class Model(Section):
     grid_stride: Literal[2, 4]
     amdf_width: Width
     width: Width
-    steps: Literal["auto"] | Steps  # auto: what the stage tune has chosen; no network is built from it
+    steps: Literal["auto"] | Steps  # auto: replaced by the number that the stage tune chose, before a network is built
     share_steps: bool
     rrm: bool
     fusion_relu: bool
@@ -87,18 +86,18 @@ class Model(Section):
 
     @property
     def recurrent_steps(self) -> int:
-        """`steps` as a number.
+        """Return `steps` as a number.
 
         Raises:
-            ConfigError: it is still `auto`.
+            ConfigError: `steps` is still `auto`.
         """
         if self.steps == "auto":
-            raise ConfigError("model.steps is auto, and a network needs a number: run `dvc repro tune`, or give one")
+            raise ConfigError("model.steps is auto, but a network needs a number: run `dvc repro tune`, or set one")
         return self.steps
 
 
 class Mixed(Section):
-    """A further folder of training images, and the share of every batch that is drawn from it."""
+    """An additional folder of training images, and the share of every batch that is drawn from it."""
 
     folder: Annotated[str, Field(min_length=1)]
     share: Annotated[float, Field(gt=0, lt=1)]
@@ -110,7 +109,7 @@ class Train(Section):
     start: str
     mix: tuple[Mixed, ...]
     repeat: Count
-    workers: Positive | tuple[Positive, Positive]  # or the fewest and the most, as machines come and go
+    workers: Positive | tuple[Positive, Positive]  # a number, or (fewest, most) where machines come and go
     steps: Positive
     batch: Annotated[int, Field(gt=0, le=65_536)]
     crop: Side
@@ -132,20 +131,20 @@ class Train(Section):
     @model_validator(mode="after")
     def _batch_splits(self) -> Train:
         if isinstance(self.workers, tuple) and self.workers[0] > self.workers[1]:
-            raise ValueError(f"workers {list(self.workers)}: the fewest come first, then the most")
+            raise ValueError(f"workers {list(self.workers)}: give the smallest number first, then the largest")
         if self.batch < self.most_workers:
-            raise ValueError(f"batch {self.batch} leaves some of {self.most_workers} workers nothing to do")
+            raise ValueError(f"batch {self.batch} is too small for {self.most_workers} workers: each needs a sample")
         return self
 
     @model_validator(mode="after")
     def _main_has_a_share(self) -> Train:
         if sum(other.share for other in self.mix) >= 1:
-            raise ValueError("mix: the shares leave nothing of a batch to data/augmented: lower them")
+            raise ValueError("mix: the shares add up to 1 or more and leave no room for data/augmented: lower them")
         return self
 
     @property
     def most_workers(self) -> int:
-        """How many workers there may be at a time."""
+        """Largest number of workers that may run at the same time."""
         return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
@@ -163,7 +162,7 @@ class Profile(Section):
 
 
 class Tune(Section):
-    """The search for the number of recurrent steps. Lists may name values of the profile to try as well."""
+    """Search for the number of recurrent steps. The lists may also name values of the profile to try."""
 
     steps: Annotated[tuple[Steps, ...], Field(min_length=1)]
     width: tuple[Width, ...]
@@ -186,7 +185,7 @@ class Tune(Section):
 
 
 class Ablate(Section):
-    """How long ablations may train, in minutes, how many steps a row, and how many pairs compare them."""
+    """Ablations: training time in minutes, training steps for each row, and pairs held back to compare the rows."""
 
     minutes: Amount
     steps: Positive
@@ -194,14 +193,14 @@ class Ablate(Section):
 
 
 class Evaluate(Section):
-    """Settings of what is shown and compared, beside the figures."""
+    """Settings for the gallery and for the comparison with classical baselines."""
 
     gallery: Positive
     baseline_pairs: Annotated[int, Field(ge=2)]
 
 
 class Registry(Section):
-    """The name that models are registered under, and what a champion must reach."""
+    """The name under which models are registered, and the figures that a champion must reach."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     margin: Annotated[float, Field(gt=0, le=1)]
@@ -210,12 +209,12 @@ class Registry(Section):
 
 
 class Score(Section):
-    """Bulk scoring. The defaults serve the command line where there is no params.yaml."""
+    """Bulk scoring. The command line uses these defaults where there is no params.yaml."""
 
-    source: Place = "samples"
+    source: str = "samples"
     allow: tuple[str, ...] = ()  # servers and buckets that lists may name, like https://host or s3://*
-    include: tuple[str, ...] = ()  # patterns of photos in folders, as .gitignore has them: only these
-    exclude: tuple[str, ...] = ()  # and not these
+    include: tuple[str, ...] = ()  # patterns in the syntax of .gitignore: score only photos that match one
+    exclude: tuple[str, ...] = ()  # and none that matches one of these
     maps: bool = False
     detail: bool = False
     by_content: bool = False
@@ -240,18 +239,18 @@ class Score(Section):
 
 
 class Tracking(Section):
-    """Where MLflow is, and where states of unfinished training lie."""
+    """The address of the MLflow server, and where the states of unfinished trainings are kept."""
 
-    uri: Place
+    uri: str
     experiment: str
-    states: Place
+    states: str
 
 
 class Config(Section):
     """All of params.yaml."""
 
     seed: Count
-    storage: Place
+    storage: str
     profile: Literal["lite", "paper"]
     data: Data
     augment: Augment
@@ -276,14 +275,14 @@ class Config(Section):
 
     @property
     def run_seed(self) -> int:
-        """Seed of initial weights and of batches; a repetition has another. Which pairs are held back is by `seed`."""
+        """Seed of initial weights and batches. It changes with `repeat`; the choice of held-back pairs does not."""
         return self.seed + 1000 * self.train.repeat
 
     def but(self, model: dict | None = None, train: dict | None = None) -> Config:
-        """Return this configuration with other values in the chosen profile.
+        """Return this configuration with some values of the chosen profile replaced.
 
         Raises:
-            ConfigError: they do not fit it.
+            ConfigError: the new values do not fit the others.
         """
         values = self.model_dump()
         values[self.profile]["model"] |= model or {}
@@ -294,19 +293,31 @@ class Config(Section):
 def load(path: str | Path = "params.yaml") -> Config:
     """Read and check a parameter file.
 
-    A file with `base: OTHER`, a path from where it lies, says only what differs from the other one.
+    A file with `base: OTHER`, where OTHER is a path relative to that file, only lists what differs from OTHER.
 
     Raises:
-        ConfigError: the file is missing or no YAML, a key is unknown or missing, a value is out of range.
+        ConfigError: the file is missing or not YAML, a key is unknown or missing, or a value is out of range.
     """
     return _checked(layered_yaml.read(Path(path)), str(path))
+
+
+def score_options(**values: object) -> Score:
+    """Return the options of bulk scoring that a command line gives.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    try:
+        return Score.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(redacted("; ".join(_sentence(e) for e in error.errors()))) from None
 
 
 def _checked(values: dict, where: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_sentence(e) for e in error.errors())) from None
+        raise ConfigError(redacted(f"{where}: " + "; ".join(_sentence(e) for e in error.errors()))) from None
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
@@ -315,9 +326,6 @@ def _sentence(error: Mapping[str, Any]) -> str:
         return f"unknown parameter {key}: remove it or correct its name"
     if error["type"] == "missing":
         return f"parameter {key} is missing: add it"
-    given = (
-        ""
-        if isinstance(error["input"], dict) or SECRET in error["msg"]
-        else f" (given: {reprlib.repr(error['input'])[:80]})"
-    )
+    shows = not isinstance(error["input"], dict) and SECRET not in error["msg"]
+    given = f" (given: {reprlib.repr(redacted(str(error['input'])))[:80]})" if shows else ""
     return f"{key}: {error['msg'].removeprefix('Value error, ')}{given}"

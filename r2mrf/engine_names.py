@@ -1,6 +1,6 @@
-"""Names the engines, precisions and forms of export: the configuration, the command line and the engines read them.
+"""Names of the engines, precisions and export formats, for the configuration, the command line and the engines.
 
-`auto` as an engine or a precision means: what a short trial finds fastest on this machine.
+As an engine or precision, `auto` means the fastest one on this machine, found by a short trial.
 """
 
 from typing import Literal, get_args
@@ -10,6 +10,6 @@ PrecisionName = Literal["fp32", "bf16", "int8"]
 EngineChoice = Literal["auto", EngineName]
 PrecisionChoice = Literal["auto", PrecisionName]
 
-ENGINES: tuple[str, ...] = get_args(EngineName)  # of those that are equally fast, a trial takes the first
+ENGINES: tuple[str, ...] = get_args(EngineName)  # in order of preference between equally fast ones
 PRECISIONS: tuple[str, ...] = get_args(PrecisionName)
 EXPORTS = ("onnx", "openvino")

@@ -1,12 +1,12 @@
-"""Errors that are shown to a user as a line, not as a traceback: all are a `UserError`."""
+"""Errors that a user sees as one line instead of a traceback. All of them are a `UserError`."""
 
 
 class UserError(ValueError):
-    """Something that the user can mend. The message is a sentence: what, which file or key, what to do."""
+    """A problem that the user can fix. The message says what is wrong, with which file or key, and what to do."""
 
 
 class DataError(UserError):
-    """A data set that cannot be used; the message lists its `problems`, one a line."""
+    """A data set that cannot be used. The message lists its `problems`, one per line."""
 
     def __init__(self, *problems: str):
         super().__init__(*problems)
@@ -17,10 +17,10 @@ class DataError(UserError):
 
 
 class ConfigError(UserError):
-    """Parameters that cannot be used; the message names the file or the key, and the fix."""
+    """Parameters that cannot be used. The message names the file or key, and the fix."""
 
 
 def one_line(error: object, most: int = 200, end: bool = False) -> str:
-    """Return the text of an error on one line: its first `most` characters, or its last ones."""
+    """Return the text of an error on one line, cut to its first `most` characters (its last, if `end`)."""
     text = " ".join(str(error).split())
     return text[-most:] if end else text[:most]

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from r2mrf.errors import UserError, one_line
+from r2mrf.system.address import redacted
 
 PATIENCE = 60.0  # seconds that the child may take to end after an interrupt
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -99,7 +100,8 @@ def _send_error(channel: Connection, error: Exception) -> None:
     import traceback
 
     if not isinstance(error, UserError | OSError | ModuleNotFoundError):  # the command says what to install
-        traceback.print_exception(error)  # a bug of ours, whose place is known here only
+        # a bug of ours, whose place is known here only
+        print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
     try:
         channel.send(("error", error))
     except Exception:  # it cannot be pickled

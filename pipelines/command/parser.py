@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from r2mrf import __version__
 from r2mrf.engine_names import ENGINES, EXPORTS, PRECISIONS
+from r2mrf.system.address import Address, is_address, redacted
 
 PROTOCOLS = ("r2mrf", "r3net", "d-dffnet", "pysod", "dd")  # `evaluation.protocols` holds the same
 MOST_PIXELS = 178_000_000  # `config.Score` holds the same
@@ -77,14 +79,21 @@ EXPORT = """examples:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Shows no password of an address that stands where none is understood."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(redacted(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line; the chosen command is stored as `command`."""
     paths: list[argparse.Action] = []  # arguments that a shell completes by files
 
-    def path(command: argparse.ArgumentParser, *names: str, type: Callable[[str], object] = Path, **options) -> None:
+    def path(command: argparse.ArgumentParser, *names: str, type: Callable[[str], object] = _file, **options) -> None:
         paths.append(command.add_argument(*names, type=type, **options))
 
-    top = _described(argparse.ArgumentParser(prog="r2mrf"), "Where is a photograph out of focus?", EXAMPLES)
+    top = _described(_Parser(prog="r2mrf"), "Where is a photograph out of focus?", EXAMPLES)
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top.add_argument(
         "--print-completion", choices=("bash", "zsh", "tcsh"), action=_Completion, paths=paths,
@@ -159,7 +168,7 @@ def parser() -> argparse.ArgumentParser:
         help="where a photo's time or size has changed, score it again only if its content has changed",
     )  # fmt: skip
     scoring.add_argument(
-        "--allow", action="append", default=[], metavar="SERVER",
+        "--allow", action="append", default=[], metavar="SERVER", type=_server,
         help="a server or bucket that lists and tables may name, like https://example.org or 's3://*'; may be repeated",
     )  # fmt: skip
     for option, text in (("include", "take only photos in folders that match"), ("exclude", "leave out what matches")):
@@ -270,18 +279,30 @@ def _two_values(text: str) -> tuple[int, int]:
 
 
 def _address(text: str) -> str:
-    from r2mrf.system.address import is_address
-
     if not is_address(text):
-        raise argparse.ArgumentTypeError(f"{text} is no address: give one like s3://bucket/photos")
+        raise argparse.ArgumentTypeError("no address: give one like s3://bucket/photos")
     return text
 
 
 def _folder(text: str) -> Path:
     """Return a folder of this machine; `Path` would take an address for a folder called s3:."""
-    if "://" in text:
+    if is_address(text):
         raise argparse.ArgumentTypeError(f"{text} is an address, and a table is written to a folder of this machine")
     return Path(text)
+
+
+def _file(text: str) -> Path:
+    """Return a path of this machine."""
+    if is_address(text):
+        raise argparse.ArgumentTypeError(f"{text} is an address, and a file or folder of this machine is meant")
+    return Path(text)
+
+
+def _server(text: str) -> str:
+    """Return a pattern of servers or buckets."""
+    if not is_address(text) or Address.parse(text).user:
+        raise argparse.ArgumentTypeError(f"{text}: give a server or bucket, like https://example.org or 's3://*'")
+    return text
 
 
 def _fields(text: str) -> tuple[str, ...]:

@@ -1,10 +1,13 @@
-"""Text for a terminal: names come from strangers, and control characters in them would steer it."""
+"""Text for a terminal: names come from strangers, and control characters in them would steer it; addresses may hold
+passwords."""
 
 from __future__ import annotations
 
 import re
 import sys
 from typing import TextIO
+
+from r2mrf.system.address import redacted
 
 
 def printable(text: str, kept: str = "") -> str:
@@ -13,11 +16,11 @@ def printable(text: str, kept: str = "") -> str:
 
 
 def say(text: object, stream: TextIO | None = None) -> None:
-    """Print a line. Control characters stay only in what a program reads through a pipe.
+    """Print a line. Control characters, and passwords in addresses, stay only in what a program reads through a pipe.
 
     Args:
         stream: where to; None = the standard output.
     """
     out = stream or sys.stdout
     to_program = out is sys.stdout and not out.isatty()
-    print(text if to_program else printable(str(text), kept="\n\t"), file=out)
+    print(text if to_program else printable(redacted(str(text)), kept="\n\t"), file=out)

@@ -24,9 +24,8 @@ from r2mrf.config import Config
 PAGE = Path("docs/results.md")
 PUBLISHED = Path("docs/published.yaml")
 ABLATIONS = (Path("released/ablation/reports/ablate"), REPORTS / "ablate")  # the first that there is
+ON_CUHK = [Path("released") / name / "reports/evaluate" for name in ("mixed", "cuhk_only")]  # the first that there is
 PICTURES = {
-    "cuhk": Path("released/mixed/reports/evaluate/curves.png"),
-    "risk": Path("released/mixed/reports/evaluate/risk.png"),
     "curves": REPORTS / "evaluate/curves.png",
     "trials": CHOSEN_STEPS.with_name("trials.png"),
 }
@@ -62,7 +61,7 @@ def page(config: Config) -> str:
         backbones=against(rows, "resnext101", ["vgg16", "densenet161"]),
         timing=read_csv(REPORTS / "timing/table.csv"),
         published=published,
-        pictures=_pictures({"loss": folder / "loss.png", "steps": folder / "steps.png"}),
+        pictures=_pictures({"loss": folder / "loss.png", "steps": folder / "steps.png", **_on_cuhk()}),
     )
 
 
@@ -123,6 +122,12 @@ def over_steps(rows: dict[str, dict]) -> dict | None:
         "learnt_from": rows[f"T{steps[0]}"]["learnt_from"],
         "agrees": stable is not None and stable <= 6 and f[6] > f[0] + STABLE,
     }
+
+
+def _on_cuhk() -> dict[str, Path]:
+    """Return the pictures of the measurement on CUHK's test photos that the page shows."""
+    folder = next((folder for folder in ON_CUHK if (folder / "metrics.json").is_file()), ON_CUHK[-1])
+    return {"cuhk": folder / "curves.png", "risk": folder / "risk.png"}
 
 
 def _pictures(more: dict[str, Path]) -> dict[str, str]:

@@ -1,19 +1,22 @@
-"""Bursts: photos of one scene, taken one right after the other, of which the sharpest is wanted.
+"""Bursts: photos of one scene, taken one right after the other, and which of them is the sharpest.
 
 Two photos belong together if they lie in one folder, have the same size, look alike, and were taken within seconds of
 each other. Where one of them does not say when it was taken, their names must have consecutive numbers instead
-(IMG_0412.JPG, IMG_0413.JPG). A burst is a chain of such pairs.
+(IMG_0412.JPG, IMG_0413.JPG). A burst is a chain of such pairs. Their maps are compared inside the region that all show.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import PurePosixPath
 
+import cv2
 import numpy as np
 
 from pipelines.library.columns import AnyRow, Row
@@ -22,6 +25,10 @@ from r2mrf.imaging.resize import resize
 GAP = timedelta(seconds=3)
 AHEAD = 4  # photos that follow in time are compared: two cameras may have taken turns
 ALIKE = 12  # of 64 bits; photos of different scenes differ in about 32
+
+GRID = 64  # maps are compared at this many places a side
+LARGEST_SHIFT = GRID // 4  # between two photos of a burst
+SURE_SHIFT = 0.1  # response of the correlation from which a shift is believed
 
 
 def likeness(grey: np.ndarray) -> int:
@@ -93,3 +100,73 @@ def _by_folder_and_size(rows: list[AnyRow]) -> list[list[AnyRow]]:
 
 def _path(row: Row) -> str:
     return row.path
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo and its map, GRID×GRID: `grey` float32, `focus` float32 in [0, 1], 1 = in focus; None: no map."""
+
+    grey: np.ndarray
+    focus: np.ndarray | None
+
+    @classmethod
+    def of(cls, grey: np.ndarray, defocus: np.ndarray | None) -> Picture:
+        """Shrink a photo, uint8 H×W, and its map, uint8 H×W with 255 = defocused."""
+        focus = None if defocus is None else 1 - resize(defocus, GRID, GRID).astype(np.float32) / 255
+        return cls(resize(grey, GRID, GRID).astype(np.float32), focus)
+
+
+def sharpest_first(burst: list[tuple[AnyRow, Picture | None]]) -> list[AnyRow]:
+    """Sort the rows of a burst.
+
+    Where detail was asked for, the one that is least blurred in its sharpest place comes first, in steps of half an
+    octave. Of equals, with maps, a photo counts by how much it has in focus of what any photo of the burst has in
+    focus; without maps, by its blur in the middle, and by the blur in all.
+    """
+    shares = _shares([picture for _, picture in burst])
+    rows = [row for row, _ in burst]
+    detailed = all(row.sharpest_x1 is not None for row in rows)
+
+    def key(i: int) -> tuple[float | None, ...]:
+        row = rows[i]
+        step = _step(row.sharpest_radius) if detailed else 0.0
+        return step, -round(shares[i], 2), row.center_blur, row.blur_fraction
+
+    order = sorted(range(len(rows)), key=key)
+    return [rows[i] for i in order]
+
+
+def _shares(pictures: list[Picture | None]) -> list[float]:
+    """Return the share of the common focus that each photo has, 0 … 1; all 0 if a photo has no map."""
+    known = [picture for picture in pictures if picture is not None and picture.focus is not None]
+    if len(known) < len(pictures):
+        return [0.0] * len(pictures)
+    shifts = [_shift(known[0].grey, picture.grey) for picture in known]
+    maps = np.stack([_inside(picture.focus, shift, shifts) for picture, shift in zip(known, shifts, strict=True)])
+    subject = maps.max(axis=0)
+    return [float((focus * subject).sum() / max(subject.sum(), 1e-6)) for focus in maps]
+
+
+def _shift(reference: np.ndarray, grey: np.ndarray) -> tuple[int, int]:
+    """Return by how many places (down, right) a photo's content lies from the reference's; 0, 0 if unsure."""
+    window = cv2.createHanningWindow((GRID, GRID), cv2.CV_32F)
+    (right, down), response = cv2.phaseCorrelate(reference, grey, window)
+    sure = response >= SURE_SHIFT and max(abs(right), abs(down)) <= LARGEST_SHIFT
+    return (round(down), round(right)) if sure else (0, 0)
+
+
+def _inside(focus: np.ndarray | None, shift: tuple[int, int], shifts: list[tuple[int, int]]) -> np.ndarray:
+    """Cut a map to the region that all photos show."""
+    assert focus is not None
+    spans = []
+    for axis in (0, 1):
+        low, high = min(s[axis] for s in shifts), max(s[axis] for s in shifts)
+        spans.append(slice(shift[axis] - low, GRID - high + shift[axis]))
+    return focus[spans[0], spans[1]]
+
+
+def _step(radius: float | None) -> float:
+    """Return a radius in half octaves: less is not told apart; 0 pixels come first, an unknown radius last."""
+    if radius is None or math.isnan(radius):
+        return math.inf
+    return round(2 * math.log2(radius)) if radius > 0 else -math.inf

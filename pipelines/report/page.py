@@ -22,10 +22,9 @@ from urllib.parse import quote
 import numpy as np
 
 from pipelines.library.photo import to_text
-from pipelines.report import bursts, thumbnails
+from pipelines.report import bursts, loupe, thumbnails
 from pipelines.report.mirror import shared_folder
 from pipelines.report.scored_folder import ReportRow, Scored
-from pipelines.report.sharpest import Picture, sharpest_first
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
@@ -36,7 +35,8 @@ PAGE = Path(__file__).with_name("page_assets")
 
 # The fields of a row that the page's script gets, by their names.
 SHOWN = ("verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "width", "height", "burst",
-         "burst_size", "sharpest", "thumbnail", "thumbnail_map", "reason")  # fmt: skip
+         "burst_size", "burst_place", "sharpest", "thumbnail", "thumbnail_map", "crops", "crop_places",
+         "sharpest_radius", "sharp_view", "reason")  # fmt: skip
 
 
 def with_pictures(scored: Scored, addresses: Addresses | None = None) -> Scored:
@@ -48,11 +48,13 @@ def with_pictures(scored: Scored, addresses: Addresses | None = None) -> Scored:
         UserError: a thumbnail cannot be written.
     """
     there = thumbnails.make(scored.rows, scored.folder, addresses)
+    crops: dict[str | None, tuple] = {found[0]: (name, found[1]) for name in there if (found := loupe.parse(name))}
     folder, rows = scored.folder / "thumbnails", []
     for row in scored.rows:
         names = thumbnails.photo_name(row), thumbnails.map_name(row)
         photo, small_map = (name if name in there else None for name in names)
-        rows.append(replace(row, thumbnail=photo, thumbnail_map=small_map))
+        of_row, places = crops.get(loupe.key_of(row) if names[0] else None, (None, None))
+        rows.append(replace(row, thumbnail=photo, thumbnail_map=small_map, crops=of_row, crop_places=places))
 
     def time_of(row: ReportRow) -> datetime | None:
         return thumbnails.taken(folder / row.thumbnail) if row.thumbnail else None
@@ -64,14 +66,14 @@ def with_pictures(scored: Scored, addresses: Addresses | None = None) -> Scored:
         grey = grey_of(row.thumbnail)
         return None if grey is None else bursts.likeness(grey)
 
-    def picture_of(row: ReportRow) -> Picture | None:
+    def picture_of(row: ReportRow) -> bursts.Picture | None:
         grey = grey_of(row.thumbnail)
-        return None if grey is None else Picture.of(grey, grey_of(row.thumbnail_map))
+        return None if grey is None else bursts.Picture.of(grey, grey_of(row.thumbnail_map))
 
     members = {}
     for number, burst in enumerate(bursts.find(rows, time_of, likeness_of), 1):
-        for place, row in enumerate(sharpest_first([(row, picture_of(row)) for row in burst])):
-            members[row.path] = replace(row, burst=number, burst_size=len(burst), sharpest=place == 0)
+        for place, row in enumerate(bursts.sharpest_first([(row, picture_of(row)) for row in burst]), 1):
+            members[row.path] = replace(row, burst=number, burst_size=len(burst), burst_place=place)
     return replace(scored, rows=[members.get(row.path, row) for row in rows])
 
 
@@ -127,7 +129,7 @@ def _data(scored: Scored, page: Path) -> dict:
     numbers = {name: {text: i for i, text in enumerate(sorted(set(texts)))} for name, texts in
                (("folders", folders), ("errors", errors))}  # fmt: skip
     return {
-        "fields": ["folder", "name", *SHOWN, "error"],
+        "fields": ["folder", "name", *SHOWN, "detailed", "error"],
         "verdicts": [*VERDICTS, "failed"],
         "root": root,
         "folders": list(numbers["folders"]),
@@ -135,6 +137,7 @@ def _data(scored: Scored, page: Path) -> dict:
         "reasons": {key: text for key, text in REASONS.items() if key in reasons},
         "limits": [scored.thresholds.sharp_below, scored.thresholds.blurred_above],
         "model": f"{scored.summary.get('model')}",
+        "crop": loupe.SIDE,
         "thumbnails": quote(os.path.relpath(scored.folder / "thumbnails", page.parent)) + "/",
         "rows": [
             [numbers["folders"][folder], name, *_shown(row), numbers["errors"][row.error or ""]]
@@ -145,4 +148,5 @@ def _data(scored: Scored, page: Path) -> dict:
 
 def _shown(row: ReportRow) -> list:
     values = {name: getattr(row, name) for name in SHOWN} | {"verdict": row.verdict or "failed"}
+    values["detailed"] = "sharpest" in loupe.boxes_of(row)
     return [round(value, 4) if isinstance(value, float) else value for value in values.values()]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.library.columns import ADDED, SCORES, Row, completed, judged, rows_of
+from pipelines.report.loupe import Place
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 from r2mrf.system import strict_json
+from r2mrf.system.address import Address, is_address
 from r2mrf.system.regular_files import check_regular, read_regular
 
 DEFAULT = {field.name: Score.model_fields[field.name].default for field in fields(Thresholds)}
@@ -24,17 +26,25 @@ class ReportRow(Row):
     """A row of the table, with what `page.with_pictures` finds out.
 
     Attributes:
-        burst: number of the burst that the photo belongs to, from 1 on.
+        burst: number of the burst that the photo belongs to, from 1 on; None: to none.
         burst_size: how many photos it has.
-        sharpest: whether this one is its sharpest; None if the photo belongs to no burst.
-        thumbnail, thumbnail_map: files below thumbnails/, if they are there.
+        burst_place: of the photo among them, 1 = the sharpest.
+        thumbnail, thumbnail_map, crops: files below thumbnails/, if they are there.
+        crop_places: where the crops lie, see `loupe`.
     """
 
     burst: int | None = None
     burst_size: int | None = None
-    sharpest: bool | None = None
+    burst_place: int | None = None
     thumbnail: str | None = None
     thumbnail_map: str | None = None
+    crops: str | None = None
+    crop_places: list[Place] | None = None
+
+    @property
+    def sharpest(self) -> bool | None:
+        """Whether the photo is the sharpest of its burst; None if it belongs to none."""
+        return None if self.burst_place is None else self.burst_place == 1
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,8 @@ def read(folder: Path, **given: float | None) -> Scored:
     rows = [row for file in files for row in rows_of(judged(_shard(file), thresholds), ReportRow)]
     if not rows:
         raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
+    # until version 0.1 lists could bring secrets into tables
+    rows = [replace(row, path=str(Address.parse(row.path))) if is_address(row.path) else row for row in rows]
     return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row.path))
 
 

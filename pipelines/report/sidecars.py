@@ -13,10 +13,11 @@ from pipelines.report.xmp import EMPTY, merge
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.prediction.focus import Focus
+from r2mrf.prediction.record import DETAIL
 from r2mrf.system.atomic import atomic_file
 
 NAMES = ("full", "stem")  # IMG_1.JPG.xmp as darktable and digiKam read it, or IMG_1.xmp as Lightroom does
-FIGURES = (*Focus.__dataclass_fields__, "burst", "sharpest", "model", "model_sha256", "content_sha256")
+FIGURES = (*Focus.__dataclass_fields__, *DETAIL, "burst", "sharpest", "model", "model_sha256", "content_sha256")
 MAX_BYTES = 4 << 20  # of a sidecar that is merged; those of other programs have kilobytes
 
 

@@ -1,1 +1,1 @@
-"""Pairs of photo and mask for training and measuring: add a published set, a variant or a column of the shards here."""
+"""Pairs of photo and mask for training and testing: add a published set, a variant or a shard column here."""

@@ -1,4 +1,4 @@
-"""Training images as batches. Which images, crops and flips make a batch is a pure function of (seed, step)."""
+"""Turns training images into batches. A batch's images, crops and flips are a pure function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def batch_positions(step: int, batch: int, rank: int = 0, world: int = 1) -> range:
-    """Return the positions in the endless sequence of samples that worker `rank` of `world` handles in a step."""
+    """Return the positions in the endless sequence of samples that worker `rank` of `world` takes in one step."""
     return range(step * batch + rank, (step + 1) * batch, world)
 
 
 def row_at(position: int, seed: int, count: int) -> int:
-    """Return the row at a position of the endless sequence: every epoch holds each of `count` rows once, reshuffled."""
+    """Return the row at a position of the endless sequence, in which every epoch holds each of `count` rows once."""
     epoch, place = divmod(position, count)
     return int(_order(seed, epoch, count)[place])
 
 
 def table_at(position: int, shares: Sequence[float]) -> tuple[int, int]:
-    """Return the table that a position of the endless sequence is drawn from, and the position in that table.
+    """Choose the table for a position of the endless sequence; return its index and the position within that table.
 
-    Table 0 is the main one; `shares` are those of the others, 1, 2 …, each of the whole sequence.
+    Table 0 is the main one. `shares` holds the share of the whole sequence that each further table (1, 2, …) gets.
     """
     left = 1.0
     for table, share in enumerate(shares, 1):
-        part = share / left  # of the places that the tables before have left
+        part = share / left  # of the positions that the tables before this one have left
         before, after = math.floor(position * part), math.floor((position + 1) * part)
         if after > before:
             return table, before
@@ -59,33 +59,34 @@ def table_at(position: int, shares: Sequence[float]) -> tuple[int, int]:
 
 
 def split(table: pa.Table, held_back: int, seed: int) -> tuple[pa.Table, pa.Table]:
-    """Split a table into rows to learn from and the unaltered photos of `held_back` sources, for validation.
+    """Split a table into training rows and validation rows.
 
-    None of the held-back sources' variants is learnt from.
+    The validation rows are the unaltered photos of `held_back` randomly chosen sources, none of whose variants is
+    trained on.
 
     Raises:
-        UserError: nothing is left to learn from.
+        UserError: no row is left to train on.
     """
     sources = sorted(pc.unique(table["source_id"]).to_pylist())
     if held_back >= len(sources):
-        raise UserError(f"train.validation {held_back} leaves nothing of {len(sources)} pairs to learn from: lower it")
+        raise UserError(f"train.validation {held_back} leaves none of {len(sources)} pairs to train on: lower it")
     chosen = np.random.default_rng([seed, 2]).choice(sources, held_back, replace=False)
     held = pc.is_in(table["source_id"], pa.array(chosen, pa.string()))
     return table.filter(pc.invert(held)), table.filter(pc.and_(held, pc.equal(table["variant"], 0)))
 
 
 class Samples:
-    """Rows of the augmented shards, decoded on demand.
+    """Samples of the augmented shards, decoded on demand.
 
     Args:
-        table: with the columns image and mask, both encoded.
-        preprocess: of the network; photos are shrunk to its `size` at the most.
-        crop: side of the square that is learnt from, in pixels.
-        seed: of the run.
-        others: further tables, each with its share of the samples; the rest are of `table`.
+        table: the main table, with encoded images in the columns image and mask.
+        preprocess: the network's preprocessing; photos are shrunk to its `size` at most.
+        crop: side of the square crop to train on, in pixels.
+        seed: the run's seed.
+        others: further tables, each with its share of the samples; `table` provides the rest.
 
     Raises:
-        ValueError: the crop does not fit into the network's input, or a table has no row.
+        ValueError: the crop is larger than the network's input, or a table is empty.
     """
 
     def __init__(
@@ -102,12 +103,12 @@ class Samples:
             )
         self._tables = [table, *(other for other, _ in others)]
         if not all(each.num_rows for each in self._tables):
-            raise ValueError("no training image is left: lower train.validation, or give more pairs")
+            raise ValueError("no training image is left: lower train.validation, or add pairs")
         self._shares = [share for _, share in others]
         self._preprocess, self._crop, self._seed = preprocess, crop, seed
 
     def batch(self, positions: range) -> Batch:
-        """Return the samples at these positions of the sequence, cropped and flipped at random."""
+        """Return the samples at these positions of the sequence, randomly cropped and flipped."""
         pairs = [self._sample(position) for position in positions]
         photos = np.stack([photo for photo, _ in pairs])
         masks = np.stack([mask for _, mask in pairs])[:, None]
@@ -124,14 +125,16 @@ class Samples:
 
 
 def shrink_to(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Shrink uint8 H×W or H×W×3 until no side is longer than `size`, as in use; nothing is enlarged, since an enlarged
-    sharp photo is no longer sharp."""
+    """Shrink uint8 H×W or H×W×3 until no side is longer than `size`, as prediction does.
+
+    Nothing is enlarged, because an enlarged sharp photo is no longer sharp.
+    """
     h, w = pixels.shape[:2]
     return resize(pixels, min(h, size), min(w, size))
 
 
 def validation_batch(table: pa.Table, rows: range, preprocess: Preprocess) -> tuple[Tensor, list[np.ndarray]]:
-    """Return photos as the network sees them in use (normalised B×3×S×S), and their masks at their own size."""
+    """Return photos as the network sees them in prediction (normalised B×3×S×S), and their masks at full size."""
     photos = [preprocess.shrink(images.decode(table["image"][i].as_py())) for i in rows]
     masks = [images.decode_mask(table["mask"][i].as_py()) for i in rows]
     return _photos(np.stack(photos), preprocess), masks
@@ -143,7 +146,7 @@ def _photos(photos: np.ndarray, preprocess: Preprocess) -> Tensor:
 
 def _crop(photo: np.ndarray, mask: np.ndarray, side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     h, w = mask.shape
-    if min(h, w) < side:  # reflected, image and mask alike, so that no label is invented
+    if min(h, w) < side:  # image and mask are both padded by reflection, so that no label is made up
         pad = (0, max(side - h, 0), 0, max(side - w, 0), cv2.BORDER_REFLECT)
         photo, mask = cv2.copyMakeBorder(photo, *pad), cv2.copyMakeBorder(mask, *pad)
         h, w = mask.shape

@@ -1,7 +1,7 @@
-"""The customary 100 test photos of CUHK (Shi et al., CVPR 2014), by number; the other 604 train.
+"""The customary 100 test photos of CUHK (Shi et al., CVPR 2014), by number; the other 604 are for training.
 
-It is the split of BTBNet (Zhao et al., CVPR 2018) as D-DFFNet (Jin et al., ICME 2023) publishes it: a list,
-given by no rule.
+It is the split of BTBNet (Zhao et al., CVPR 2018) as published with D-DFFNet (Jin et al., ICME 2023). It is an explicit
+list; no rule produces it.
 """
 
 TEST = frozenset([

@@ -1,9 +1,9 @@
-"""Reads photos with their masks, and judges whether a set of such pairs can be trusted.
+"""Reads photos with their masks and judges whether a set of such pairs can be trusted.
 
-    image, mask, facts = examine(pair)           # reads both files, once; white = defocused
+    image, mask, facts = examine(pair)           # reads each file once; white = defocused
     errors, warnings = check_facts(all_facts)
 
-Problems are reported all at once, as sentences that name the files.
+All problems are reported at once, as sentences that name the files.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from r2mrf.errors import DataError
 from r2mrf.imaging import images
 from r2mrf.imaging.resize import resize
 
-INVERTED, UNSURE = 0.8, 1.25  # a split whose median focus ratio is below: refused, warned of
-_SUSPECT = 0.5  # of one pair: a smooth thing in focus may come as low, an inverted mask does
-_BLACK, _WHITE = 8, 247  # what JPEG does to a mask stays outside of these; between them it is grey
-_NAMED = 8  # files that a warning calls by name
+INVERTED, UNSURE = 0.8, 1.25  # median focus ratio of a split: below the first, refuse it; below the second, warn
+_SUSPECT = 0.5  # focus ratio of one pair: a smooth object in focus may be this low, but so is an inverted mask
+_BLACK, _WHITE = 8, 247  # JPEG noise in a black or white mask stays outside this range; values inside are grey
+_NAMED = 8  # how many files a warning names
 
 
 @dataclass(frozen=True)
 class Pair:
     """A photo and its mask on disk."""
 
-    id: str  # unique: the photo's stem, after "train-" or "test-" where each has folders of its own
+    id: str  # unique: the photo's stem, prefixed with "train-" or "test-" if each split has its own folders
     split: str  # "train" | "test"
     image: Path
     mask: Path
@@ -41,24 +41,24 @@ class Pair:
 
 @dataclass(frozen=True)
 class Facts:
-    """Findings about one pair; small, so that those of a whole set fit into memory."""
+    """Findings about one pair, small enough to keep those of a whole set in memory."""
 
     pair: Pair
-    errors: tuple[str, ...] = ()  # where there are any, the rest is not known
+    errors: tuple[str, ...] = ()  # if there are any, the other fields are not filled in
     content: str = ""  # SHA-256 of the photo's pixels
     grey: float = 0.0  # share of the mask that is neither black nor white
-    defocused: float = 0.0  # share of the mask
+    defocused: float = 0.0  # share of the mask that is white
     focus_ratio: float | None = None
 
 
 def read_pair(pair: Pair) -> tuple[bytes, bytes]:
-    """Read a photo's file, and its mask as an 8-bit PNG, 255 = defocused, of the photo's displayed size.
+    """Read a photo's file, and its mask as an 8-bit PNG at the photo's displayed size, 255 = defocused.
 
-    Where EXIF turns the photo, it comes as an upright PNG of the same pixels instead. Grey stays in the mask:
-    it marks doubt.
+    A photo that its EXIF turns is returned as an upright PNG of the same pixels. Grey values of the mask are kept: they
+    mark doubt.
 
     Raises:
-        DataError: a file cannot be used, or their sizes differ.
+        DataError: a file cannot be used, or photo and mask differ in size.
     """
     image, mask, facts = examine(pair)
     if facts.errors:
@@ -67,17 +67,17 @@ def read_pair(pair: Pair) -> tuple[bytes, bytes]:
 
 
 def examine(pair: Pair) -> tuple[bytes, bytes, Facts]:
-    """Read a pair as `read_pair` does, with facts about it. Errors are in the facts, and the bytes are then empty."""
+    """Read a pair like `read_pair`, with facts about it. If the facts hold errors, the bytes are empty."""
     errors = []
     try:
         file = images.read_bytes(pair.image)
         rgb = images.decode(file)
     except images.ImageError as error:
-        errors.append(f"{pair.image}: no usable photo: {error.detail}. Replace it, or remove the pair.")
+        errors.append(f"{pair.image}: not a usable photo: {error.detail}. Replace it, or remove the pair.")
     try:
         mask = images.decode_mask(images.read_bytes(pair.mask))
     except images.ImageError as error:
-        errors.append(f"{pair.mask}: no usable mask: {error.detail}. Replace it, or remove the pair.")
+        errors.append(f"{pair.mask}: not a usable mask: {error.detail}. Replace it, or remove the pair.")
     if not errors:
         turned, grey = images.is_turned(file), float(((mask > _BLACK) & (mask < _WHITE)).mean())
         errors = list(_faults(pair, rgb, turned, mask, grey))
@@ -91,18 +91,19 @@ def examine(pair: Pair) -> tuple[bytes, bytes, Facts]:
 
 
 def focus_ratio(rgb: np.ndarray, mask: np.ndarray) -> float | None:
-    """Return mean |Laplacian| where a mask says in focus, divided by the mean where it says defocused.
+    """Return the mean |Laplacian| of the region in focus divided by that of the defocused region.
 
     Args:
         rgb: uint8 H×W×3.
         mask: uint8 H×W, 255 = defocused.
 
     Returns:
-        Usually above 1; None if either region is too small to tell. Pixels near the boundary are left out, since its
-        edge would count for both; half a grey level is added to both means, so that of two flat regions neither wins.
+        Usually above 1; None if either region is too small to judge. Pixels near the boundary are left out, because its
+        edge would count for both regions. Half a grey level is added to both means, so that two flat regions give about
+        1.
     """
     height, width = mask.shape
-    scale = min(1.0, 640 / max(height, width))  # the finest pixels of large photos hold noise, not focus
+    scale = min(1.0, 640 / max(height, width))  # at full size, the finest detail of a large photo is noise
     height, width = max(1, round(height * scale)), max(1, round(width * scale))
     rgb, mask = resize(rgb, height, width), resize(mask, height, width)
     energy = np.abs(cv2.Laplacian(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
@@ -115,10 +116,10 @@ def focus_ratio(rgb: np.ndarray, mask: np.ndarray) -> float | None:
 
 
 def check_facts(facts: Iterable[Facts]) -> tuple[list[str], list[str]]:
-    """Judge a set as a whole.
+    """Judge a set of pairs as a whole.
 
     Returns:
-        Errors, with which it should not be used, and warnings: sentences that name the files.
+        Errors, which mean that the set should not be used, and warnings. Both are sentences that name the files.
     """
     facts = list(facts)
     errors = [error for fact in facts for error in fact.errors]
@@ -131,47 +132,47 @@ def check_facts(facts: Iterable[Facts]) -> tuple[list[str], list[str]]:
     for same in _copies(good):
         names = " and ".join(str(pair.image) for pair in same)
         if len({pair.split for pair in same}) > 1:
-            errors.append(f"{names}: the same photo for training and for testing. Keep one of them.")
+            errors.append(f"{names}: the same photo is in the training set and in the test set. Keep one of them.")
         else:
-            warnings.append(f"{names}: the same photo more than once. Keep one of them.")
+            warnings.append(f"{names}: the same photo occurs more than once. Keep one of them.")
     return errors, warnings
 
 
 def _faults(pair: Pair, rgb: np.ndarray, turned: bool, mask: np.ndarray, grey: float) -> Iterator[str]:
-    """Yield a sentence for each thing that makes a readable pair unusable."""
+    """Yield a sentence for each problem that makes a readable pair unusable."""
     (height, width), (h, w) = rgb.shape[:2], mask.shape
     if (height, width) != (h, w) == (width, height) and turned:
         yield (
-            f"{pair.mask}: drawn on {pair.image.name} as it is stored, but EXIF turns that photo when it is "
-            "shown. Turn the mask likewise, or take the orientation out of the photo's EXIF."
+            f"{pair.mask}: drawn for {pair.image.name} as it is stored, but the photo's EXIF turns it for display. "
+            "Turn the mask likewise, or remove the orientation from the photo's EXIF."
         )
     elif (height, width) != (h, w):
         yield (
             f"{pair.mask}: {w}×{h} pixels, but its photo {pair.image.name} has {width}×{height}. "
-            "Bring the mask to the photo's size, or remove the pair."
+            "Resize the mask to the photo's size, or remove the pair."
         )
     if 0 < mask.max() < 128:
-        yield f"{pair.mask}: nowhere brighter than {mask.max()} of 255. Save the mask with 0 and 255."
+        yield f"{pair.mask}: its brightest value is {mask.max()} of 255. Save the mask with the values 0 and 255."
     if grey > 0.5:
         yield (
-            f"{pair.mask}: {grey:.0%} of it are neither black nor white, so it is no mask. Threshold it, or "
-            "look whether photos and masks are interchanged."
+            f"{pair.mask}: {grey:.0%} of its pixels are neither black nor white, so it is not a mask. Threshold it, or "
+            "check whether photos and masks are swapped."
         )
 
 
 def _doubts(facts: list[Facts]) -> Iterator[str]:
-    """Yield a warning for each kind of doubt about single masks; it names the files."""
+    """Yield a warning for each kind of doubtful mask, naming the files."""
     kinds = {
-        f"partly grey, up to {max((fact.grey for fact in facts), default=0):.1%}; grey is taken as doubt": [
+        f"partly grey, up to {max((fact.grey for fact in facts), default=0):.1%}; grey is read as doubt": [
             fact for fact in facts if fact.grey > 0
         ],
-        "wholly in focus; as it should be if nothing in the photo is blurred": [
+        "entirely in focus; right only if nothing in the photo is blurred": [
             fact for fact in facts if fact.defocused == 0
         ],
-        "wholly defocused; as it should be if nothing in the photo is sharp": [
+        "entirely defocused; right only if nothing in the photo is sharp": [
             fact for fact in facts if fact.defocused == 1
         ],
-        "more detail in what is called defocused than in the rest; look whether it is inverted": [
+        "more detail in the defocused region than in the rest; check whether it is inverted": [
             fact for fact in facts if fact.focus_ratio is not None and fact.focus_ratio < _SUSPECT
         ],
     }
@@ -191,23 +192,23 @@ def _copies(facts: list[Facts]) -> list[list[Pair]]:
 
 
 def _judge_polarity(facts: list[Facts]) -> tuple[str, bool]:
-    """Judge whether a split's masks are inverted: a sentence ("" if all is well), and whether to refuse them.
+    """Judge whether a split's masks are inverted; return a message ("" if all is well) and whether to refuse it.
 
-    The median over the split decides: in a single photo something smooth may be in focus before a busy background,
-    but over a set the regions in focus have more detail.
+    The median over the split decides. In a single photo a smooth subject may be in focus before a busy background, but
+    over a whole set the regions in focus have more detail.
     """
     ratios = [fact.focus_ratio for fact in facts if fact.focus_ratio is not None]
     pair = facts[0].pair
     if not ratios:
-        return f"{pair.mask.parent}: no mask has enough of both sides to check which is which.", False
+        return f"{pair.mask.parent}: no mask has enough of both regions to check its polarity.", False
     ratio = statistics.median(ratios)
     if ratio >= UNSURE:
         return "", False
     found = (
-        f"{pair.mask.parent}: with white = {pair.white} in the {pair.split} masks, what is defocused has "
+        f"{pair.mask.parent}: with white = {pair.white} in the {pair.split} masks, the defocused regions have "
         f"{1 / ratio:.3g} times the detail of the rest (median of {len(ratios)})"
     )
     if ratio >= INVERTED:
-        return f"{found}: too close to tell whether they are inverted. Look at some.", False
+        return f"{found}: too close to tell whether the masks are inverted. Look at some of them.", False
     other = "focus" if pair.white == "defocus" else "defocus"
-    return f"{found}: inverted. If white is {other}, set data.source: pairs and data.white: {other}.", True
+    return f"{found}: they are inverted. If white is {other}, set data.source: pairs and data.white: {other}.", True

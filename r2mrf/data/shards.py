@@ -1,7 +1,7 @@
-"""Shards: Parquet files of photos with their masks, which `prepare` and `augment` write and training reads.
+"""Shards: Parquet files of photos with masks. `prepare` and `augment` write them, and training reads them.
 
-Photos and masks stay encoded (JPEG or PNG bytes), so a shard is as small as its pictures and quick to write. The same
-rows give the same bytes.
+Photos and masks stay encoded (JPEG or PNG), so a shard is no larger than its pictures and quick to write. The same rows
+always give the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from r2mrf.errors import UserError
 from r2mrf.system.atomic import atomic_file
 
-# One row a photo. split: "train" | "test"; kind: what kind of scene, "photo" for real ones; mask: PNG, 255 = defocused.
+# One row per photo. split: "train" | "test"; kind: the kind of scene, or "photo"; mask: PNG, 255 = defocused.
 PAIRS = pa.schema(
     [
         ("source_id", pa.string()),
@@ -26,13 +26,13 @@ PAIRS = pa.schema(
         ("image", pa.binary()),
         ("mask", pa.binary()),
         ("sha256", pa.string()),  # of image + mask bytes
-        ("defocused", pa.float64()),  # share of the photo
-        ("doubt", pa.float64()),  # share of it that is neither surely defocused nor surely in focus
-        ("blur_radius", pa.float64()),  # median over what is defocused, pixels; null for photos not rendered here
+        ("defocused", pa.float64()),  # share of the photo that is defocused
+        ("doubt", pa.float64()),  # share of the photo that is neither clearly defocused nor clearly in focus
+        ("blur_radius", pa.float64()),  # median over the defocused part, pixels; null if not rendered here
     ]
 )
 
-# One row a training image. transform: JSON that replays variant 0 into this row's pixels.
+# One row per training image. transform: JSON; replays the steps from variant 0 to this row's pixels.
 VARIANTS = pa.schema(
     [
         ("source_id", pa.string()),
@@ -46,13 +46,13 @@ VARIANTS = pa.schema(
 
 _FINGERPRINT = b"r2mrf.fingerprint"
 ROW_GROUP = 64  # rows
-DAMAGE = (OSError, ValueError, MemoryError, pa.ArrowException)  # raised where a file is not what it should be
+DAMAGE = (OSError, ValueError, MemoryError, pa.ArrowException)  # raised when a file is not a valid shard
 
 
 class Inspection(NamedTuple):
-    """`rows` of a shard that can be used as it is; None if it cannot, and `damage` then says what is wrong with it.
+    """Result of an inspection. `rows`: the shard's rows, or None if it must be built anew; `damage`: what is broken.
 
-    A shard that is not there, or was made from something else, has no damage.
+    A missing shard, or one with another fingerprint, counts as not built rather than damaged: its `damage` is empty.
     """
 
     rows: int | None
@@ -60,7 +60,7 @@ class Inspection(NamedTuple):
 
 
 def write(path: Path, rows: Iterable[dict], schema: pa.Schema, fingerprint: str) -> int:
-    """Write a shard, completely or not at all, with checksums of its pages; return its number of rows."""
+    """Write a shard with page checksums, completely or not at all; return its number of rows."""
     table = pa.Table.from_pylist(list(rows), schema=schema.with_metadata({_FINGERPRINT: fingerprint}))
     with atomic_file(path) as temporary:
         pq.write_table(
@@ -75,13 +75,13 @@ def write(path: Path, rows: Iterable[dict], schema: pa.Schema, fingerprint: str)
 
 
 def inspect(shard: Path | pa.NativeFile, fingerprint: str) -> Inspection:
-    """Tell whether a shard was made from exactly this and is still what was written: every row's hash is checked."""
+    """Check a shard's fingerprint and the hash of every row."""
     try:
         with pq.ParquetFile(shard, page_checksum_verification=True) as file:
             if (file.schema_arrow.metadata or {}).get(_FINGERPRINT) != fingerprint.encode():
                 return Inspection(None)
             if not any(file.schema_arrow.equals(schema) for schema in (PAIRS, VARIANTS)):
-                return Inspection(None, "its columns are others")
+                return Inspection(None, "its columns are not those of a shard")
             rows = 0
             for batch in file.iter_batches(ROW_GROUP):
                 if damage := _damaged_row(batch):
@@ -100,15 +100,15 @@ def check_rows(table: pa.Table, where: Path) -> None:
     """Check photos and masks by their hashes.
 
     Args:
-        table: with the columns source_id, image, mask, sha256.
-        where: the folder that it was read from, for the message.
+        table: with the columns source_id, image, mask and sha256.
+        where: the folder that the table was read from, for the message.
 
     Raises:
-        UserError: one is not what was written.
+        UserError: a photo or mask is not what was written.
     """
     for batch in table.to_batches(max_chunksize=ROW_GROUP):
         if damage := _damaged_row(batch):
-            raise UserError(f"{where}: damaged ({damage}): run the stage that makes it again")
+            raise UserError(f"{where}: damaged ({damage}): run the stage again that makes it")
 
 
 def _damaged_row(batch: pa.RecordBatch) -> str:
@@ -119,7 +119,7 @@ def _damaged_row(batch: pa.RecordBatch) -> str:
 
 
 def rows_written(shard: Path | pa.NativeFile, fingerprint: str) -> int | None:
-    """Rows of a shard that was made from exactly this; None if it is missing, damaged or of another make."""
+    """Return the number of rows of a shard with this fingerprint, or None if it is missing, damaged or out of date."""
     return inspect(shard, fingerprint).rows
 
 
@@ -127,22 +127,22 @@ def read(folder: Path, pattern: str = "*.parquet", columns: list[str] | None = N
     """Read all shards of a folder in the order of their names.
 
     Raises:
-        UserError: there are none, or one is damaged.
+        UserError: there are no shards, or one is damaged.
     """
     paths = sorted(folder.glob(pattern))
     if not paths:
-        raise UserError(f"{folder}/{pattern}: no such files; run `dvc repro` to make them")
+        raise UserError(f"{folder}/{pattern}: no such files: run `dvc repro` to make them")
     return pa.concat_tables([read_shard(path, columns) for path in paths])
 
 
 def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """The rows of one shard, whose pages are checked.
+    """Read one shard and verify its page checksums.
 
     Raises:
-        UserError: it is damaged.
+        UserError: the shard is damaged.
     """
     try:
         return pq.read_table(path, columns=columns, page_checksum_verification=True)
     except DAMAGE as error:
         why = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: damaged ({why}): delete it, and run the stage that makes it again") from None
+        raise UserError(f"{path}: damaged ({why}): delete it, and run the stage again that makes it") from None

@@ -1,12 +1,12 @@
 """The 16 variants of a training pair: flips, small rotations and slight shrinking (paper, section 4.1).
 
 Only transforms that keep every label true are used:
-- rotation crops the corners away; filling them with black would call them sharp;
-- photos shrink a little and are never enlarged: an enlarged sharp photo is no longer sharp, and a photo that is
-  shrunk much no longer shows its blur, so the range ends at `min_scale` (0.85: a blur of 2 pixels stays at 1.7);
-- nothing blurs, sharpens, denoises or changes colour.
+- Rotations crop the corners away, because corners filled with black would be labelled sharp.
+- Photos shrink a little and are never enlarged. An enlarged sharp photo is no longer sharp, and a photo that shrinks
+  a lot no longer shows its blur, so the range ends at `min_scale` (at 0.85, a blur of 2 pixels becomes 1.7).
+- Nothing blurs, sharpens, denoises or changes colour.
 
-Masks are interpolated linearly: their edges turn grey, which means doubt and is not learnt from.
+Masks are interpolated linearly. This turns their edges grey, which means doubt and is not trained on.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def variants(source_id: str, image: bytes, mask: bytes, seed: int, augment: Augm
 
     Args:
         source_id: name of the pair.
-        image, mask: encoded photo, and mask (PNG, 255 = defocused) of the same size.
-        seed: of the run.
+        image, mask: the encoded photo, and its mask (PNG, 255 = defocused) at the same size.
+        seed: the run's seed.
 
     Raises:
         images.ImageError: photo or mask cannot be decoded.
@@ -47,12 +47,12 @@ def variants(source_id: str, image: bytes, mask: bytes, seed: int, augment: Augm
 
 
 def draw(source_id: str, variant: int, size: tuple[int, int], seed: int, augment: Augment) -> A.Compose:
-    """Draw the transform of a variant (1 …), a pure function of (seed, source, variant); `size` = (height, width)."""
+    """Draw the transform of a variant (1, 2, …) from (seed, source, variant) alone; `size` = (height, width)."""
     digest = hashlib.sha256(f"{seed}/{source_id}/{variant}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
     angle = rng.uniform(-augment.max_rotation, augment.max_rotation)
     scale = rng.uniform(augment.min_scale, 1)
-    # the crop is rounded outwards: a corner pixel may still reach over the edge, where it finds the reflection
+    # the crop is rounded outwards, so a corner pixel may lie just outside the photo: it is filled by reflection
     edges = {"border_mode": cv2.BORDER_REFLECT_101, "crop_border": True}
     steps: list[A.BasicTransform] = [
         A.Rotate((angle, angle), cv2.INTER_CUBIC, mask_interpolation=cv2.INTER_LINEAR, **edges, p=1),

@@ -1,1 +1,1 @@
-"""Runs the network fast, by torch, ONNX Runtime or OpenVINO, and exports it: add a runtime or a form of export here."""
+"""Runs and exports the network with torch, ONNX Runtime or OpenVINO: add a runtime or an export format here."""

@@ -1,11 +1,11 @@
-"""Chooses what runs the network: torch, ONNX Runtime or OpenVINO behind one call; torch on a GPU where there is one.
+"""Chooses an engine for the network: torch (on a GPU if there is one), ONNX Runtime or OpenVINO.
 
     engine = create("openvino", checkpoint, threads=2)
     defocus, steps = engine(x)              # normalised float32 B×3×S×S -> probabilities
     print(fastest(checkpoint, threads=2))   # "openvino fp32 (photos/s: openvino fp32 21.3, torch fp32 17.9)"
 
-An engine gives torch's probabilities, to the rounding of its precision; `fastest` refuses one that does not. Unless
-another precision is asked for, it is fp32: the same photo then has the same map on every machine.
+Every engine gives torch's probabilities, up to the rounding of its precision; `fastest` refuses one that does not. The
+default precision is fp32, so that a photo has the same map on every machine.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.precision import native_bfloat16
 from r2mrf.rendering.scenes import render_scene
 
-TIE = 1.05  # rates that differ by less are equal: the next trial might turn them round
-# Largest mean difference of maps from torch's in fp32, over rendered scenes. The released weights' maps differ by less
-# than 1e-5 between engines in fp32; in bf16 by 0.0013 on scenes and by 0.002 to 0.008 on sets of photographs.
+TIE = 1.05  # rates that differ by less count as equal: the next trial might reverse them
+# Largest mean difference between an engine's maps and those of torch in fp32, over rendered scenes. For the released
+# weights, fp32 engines differ by less than 1e-5; bf16 differs by 0.0013 on scenes and by 0.002 to 0.008 on photographs.
 AGREEMENT = {"fp32": 1e-3, "bf16": 0.01, "int8": 0.02}
 
 log = logging.getLogger(__name__)
 
 
 def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precision: str = "fp32") -> Engine:
-    """Create an engine by name: one of `ENGINES`, or `auto` for the fastest (said in the log).
+    """Create an engine by name: one of `ENGINES`, or `auto` for the fastest, which is named in the log.
 
     Args:
-        threads: how many the engine uses; None: as many as torch has.
-        precision: fp32; bf16, which ONNX Runtime does not have; int8, which torch does not have, and which the model
-            must have been given (`r2mrf.engines.int8`); or auto for the fastest of those that agree.
+        threads: number of threads; None: as many as torch uses.
+        precision: fp32; bf16, which ONNX Runtime does not have; int8, which torch does not have and for which the model
+            needs an int8 form (`r2mrf.engines.int8`); or auto, the fastest one whose maps agree.
 
     Raises:
-        EngineError: no such engine or precision, its package is not installed, or it lacks the precision.
-        GraphError: the network cannot be turned into the engine's form.
-        UserError: some weight of the model is not a finite number.
+        EngineError: there is no such engine or precision, or its package is not installed, or it lacks the precision.
+        GraphError: the network cannot be converted for the engine.
+        UserError: a weight of the model is not a finite number.
     """
     check(checkpoint)
     if precision not in (*PRECISIONS, "auto"):
@@ -64,18 +64,19 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
 
 
 def check(checkpoint: Checkpoint) -> None:
-    """Raise UserError if any weight is not a finite number: no map could be made with it."""
+    """Raise UserError if any weight is not a finite number, because no map could be made with it."""
     if not all(value.isfinite().all() for value in checkpoint.network.state_dict().values()):
         raise UserError(
-            f"{checkpoint.name}: some of its weights are not finite numbers; train it anew, or give another model"
+            f"{checkpoint.name}: some of its weights are not finite numbers: train it again, or choose another model"
         )
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The outcome of a trial: the fastest engine. Engines are named with their precision ("torch fp32").
+    """Result of a trial. An engine is named together with its precision ("torch fp32").
 
-    `rates`: photos a second by name, fastest first; `refused`: name -> why it was not timed.
+    `engine`: the fastest one; `rates`: photos per second by name, fastest first; `refused`: name -> reason it was not
+    timed.
     """
 
     engine: Engine
@@ -96,19 +97,20 @@ def fastest(
     batch: int = 4,
     rounds: int = 3,
 ) -> Trial:
-    """Time engines on a few rendered scenes, by turns, and take the fastest.
+    """Time the engines alternately on a few rendered scenes, and choose the fastest.
 
-    It stays the choice: to have the same engine in other processes, pass on its name and precision. Rates that differ
-    by less than `TIE` go by the order of `ENGINES`. An engine that fails here is refused, and so is one whose maps
-    differ from torch's in fp32 by more than `AGREEMENT`, however fast it is.
+    To get the same engine in other processes, pass on its name and precision. Rates that differ by less than `TIE`
+    count as equal, and the order of `ENGINES` decides. An engine is refused if it fails here, or if its maps differ
+    from those of torch in fp32 by more than `AGREEMENT`, however fast it is.
 
     Args:
-        name: `auto` tries every engine, another name only that one.
-        precision: `auto` tries fp32, bf16 where it is native, and int8 where the model has it; another one only that.
+        name: `auto` tries every engine; any other name tries that engine only.
+        precision: `auto` tries fp32, bf16 where it is native, and int8 if the model has it; any other name tries only
+            that.
 
     Raises:
         EngineError: no engine is left.
-        UserError: some weight of the model is not a finite number.
+        UserError: a weight of the model is not a finite number.
     """
     x = scenes(checkpoint, batch)
     reference = create("torch", checkpoint, threads)
@@ -119,8 +121,8 @@ def fastest(
         try:
             same = (candidate, form) == ("torch", "fp32")
             engine = reference if same else create(candidate, checkpoint, threads, form)
-            defocus = engine(x).defocus  # the first batch is slower, and not timed
-        except Exception as error:  # whatever other makers' code thinks of this machine, torch still does
+            defocus = engine(x).defocus  # the first batch is slow, so it is not timed
+        except Exception as error:  # a third-party runtime may fail in any way on this machine; torch still works
             refused[label] = one_line(error)
             continue
         if np.abs(defocus - expected).mean() <= AGREEMENT[form]:
@@ -136,14 +138,14 @@ def fastest(
 
 
 def scenes(checkpoint: Checkpoint, batch: int = 4) -> np.ndarray:
-    """Render photos to compare engines on; returns the network's input, float32 B×3×S×S."""
+    """Render photos on which to compare engines; return them as the network's input, float32 B×3×S×S."""
     size = checkpoint.preprocess.size
     photos = [images.decode(render_scene(number, size).jpeg) for number in range(batch)]
     return checkpoint.preprocess.normalise(np.stack(photos))
 
 
 def _candidates(name: str, precision: str, int8: bool = False) -> list[tuple[str, str]]:
-    """Return the pairs of engine and precision to try, in the order in which equals are taken.
+    """Return the pairs (engine, precision) to try, in order of preference between equally fast ones.
 
     Args:
         int8: whether the model has an int8 form.
@@ -165,7 +167,7 @@ def _label(name: str, precision: str) -> str:
 def _time(engines: dict[str, Engine], x: np.ndarray, rounds: int) -> dict[str, list[float]]:
     """Return the seconds that each engine took for each batch.
 
-    They run by turns, so that what else the machine does slows all of them alike.
+    The engines alternate, so that other load on the machine slows all of them alike.
     """
     times: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(rounds):

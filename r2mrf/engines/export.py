@@ -1,7 +1,7 @@
-"""Exports a trained model for other programs: a folder with its graph for ONNX Runtime or OpenVINO, and `model.json`.
+"""Exports a trained model for other programs: a folder with a graph for ONNX Runtime or OpenVINO, and `model.json`.
 
-`model.json` says all that is needed to use the graph: what goes in, what comes out, the preprocessing, the SHA-256
-of the model and of each file, and how closely the graph was found to follow torch.
+`model.json` holds all that is needed to use the graph: inputs, outputs, preprocessing, the SHA-256 of the model and of
+each file, and how closely the graph follows torch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import FACTS, Checkpoint
 from r2mrf.system.atomic import atomic_folder
 
-TOLERANCE = 1e-3  # of a probability, both in float32: a quarter of a grey level of a map on disk
+TOLERANCE = 1e-3  # of a probability, in float32: a quarter of a grey level of a stored map
 
 INTERFACE: dict[str, dict] = {
     "input": {
@@ -40,27 +40,27 @@ INTERFACE: dict[str, dict] = {
         OUTPUTS[1]: {
             "shape": ["batch", "steps", "rows", "columns"],
             "type": "float32",
-            "meaning": "the same after each of the last recurrent steps, smaller; where they agree and are decided, "
-            "the map can be trusted: confidence = mean |2 p - 1|, p their mean over the steps",
+            "meaning": "the same after each of the last recurrent steps, smaller; where they agree and are close to "
+            "0 or 1, the map can be trusted: confidence = mean |2 p - 1|, p their mean over the steps",
         },
     },
 }
 
 
 class ExportError(UserError):
-    """An export that could not be made; the message says why, and nothing is left behind."""
+    """The export could not be made. The message says why; no files are left behind."""
 
 
 def export(checkpoint: Checkpoint, form: str, folder: str | Path, precision: str = "fp32") -> dict:
-    """Write the export, replacing an older one of the same form; returns what its `model.json` says.
+    """Write the export, replacing an older one of the same format, and return the content of its `model.json`.
 
     Args:
         form: one of `EXPORTS`: `onnx` (model.onnx) or `openvino` (model.xml, model.bin).
-        precision: fp32, or int8, for which the model must have an int8 form; it takes photos of its own size only.
+        precision: fp32, or int8, which needs a model with an int8 form and takes photos of its input size only.
 
     Raises:
-        ExportError: `folder` holds something else, or the graph does not give torch's probabilities.
-        EngineError: int8 is asked for, and the model has no int8 form.
+        ExportError: `folder` holds something else, or the graph does not reproduce torch's probabilities.
+        EngineError: int8 was asked for, but the model has no int8 form.
         UserError: the runtime that checks the graph is not installed, or the folder cannot be written.
     """
     folder = Path(folder)
@@ -71,9 +71,9 @@ def export(checkpoint: Checkpoint, form: str, folder: str | Path, precision: str
         parity = _parity(checkpoint, engine)
         if not parity["difference"] <= parity["tolerance"]:
             raise ExportError(
-                f"{folder}: not written, as its probabilities differ from torch's by {parity['difference']:.2g} in the "
-                f"{parity['over']} (allowed: {parity['tolerance']:g}); please report the model's architecture and the "
-                "versions installed"
+                f"{folder}: not written, because its probabilities differ from torch's by "
+                f"{parity['difference']:.2g} in the {parity['over']} (allowed: {parity['tolerance']:g}); please report "
+                "the model's architecture and the installed versions"
             )
         facts = {
             "format": 1,
@@ -93,7 +93,7 @@ def export(checkpoint: Checkpoint, form: str, folder: str | Path, precision: str
 
 
 def _parity(checkpoint: Checkpoint, engine: Engine) -> dict:
-    """Measure how closely an engine follows torch in float32; what is written in 8 bits does so in the mean only."""
+    """Measure how closely an engine follows torch in float32: in the worst pixel, or for int8 in the mean."""
     if engine.precision != "int8":
         return {"difference": _largest_difference(checkpoint, engine), "tolerance": TOLERANCE, "over": "worst pixel"}
     x = scenes(checkpoint)
@@ -114,11 +114,11 @@ def _largest_difference(checkpoint: Checkpoint, engine: Engine) -> float:
             if got.shape != tuple(wanted.shape):
                 return float("inf")
             largest.append(np.abs(got - wanted.numpy()).max())
-    return float(np.max(largest))  # NaN, if any is
+    return float(np.max(largest))  # NaN if any difference is NaN
 
 
 def _probes(size: int) -> list[np.ndarray]:
-    """Return batches of uint8 photos: noise alone; black, white, an edge and a ramp together; noise of another size."""
+    """Return batches of uint8 photos: noise; black, white, an edge and a ramp together; noise of another size."""
     random = np.random.default_rng(0)
     black = np.zeros((size, size, 3), np.uint8)
     edge, ramp = black.copy(), black.copy()
@@ -129,7 +129,7 @@ def _probes(size: int) -> list[np.ndarray]:
 
 
 def _write(graph: bytes, form: str, folder: Path) -> Path:
-    """Write an ONNX file in a form of export; returns the file that its runtime opens."""
+    """Write an ONNX file in an export format; return the file that its runtime opens."""
     if form == "onnx":
         path = folder / "model.onnx"
         path.write_bytes(graph)
@@ -140,7 +140,7 @@ def _write(graph: bytes, form: str, folder: Path) -> Path:
 
 
 def _interface(checkpoint: Checkpoint, precision: str) -> dict:
-    """Return `INTERFACE`, with the only height and width that an int8 form takes."""
+    """Return `INTERFACE`; for int8, with the only height and width that the graph accepts."""
     if precision != "int8":
         return INTERFACE
     size = checkpoint.preprocess.size
@@ -156,4 +156,4 @@ def _check_free(folder: Path, form: str) -> None:
         older = None
     if older != form:
         what = f"an export for {older}" if older else f"not an export for {form}"
-        raise ExportError(f"{folder} is there and is {what}: give another name, or move it away")
+        raise ExportError(f"{folder} exists and is {what}: choose another folder, or move this one away")

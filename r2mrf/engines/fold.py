@@ -1,4 +1,4 @@
-"""Rewrites a trained network with fewer operations; its outputs change by rounding alone."""
+"""Rewrites a trained network with fewer operations; its outputs change only by rounding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from r2mrf.network.model import R2MRF, RRM, Branch
 
 
 def for_inference(network: R2MRF) -> R2MRF:
-    """Copy the network, folding the backbone's normalisation into its convolutions and merging its `RRM`s."""
+    """Copy the network, with the backbone's normalisation folded into its convolutions and its `RRM`s merged."""
     network = copy.deepcopy(network).eval()
     network.backbone.fold()
     for branch in cast(list[Branch], list(network.branches)):
@@ -24,8 +24,8 @@ def for_inference(network: R2MRF) -> R2MRF:
 class MergedRRM(nn.Module):
     """An `RRM` whose two convolutions of the side map are merged into one 5×5 kernel, and which avoids torch.cat.
 
-    The side map has one channel, so that the larger kernel costs next to nothing. The second convolutions stay two:
-    merged, they would multiply half as much again.
+    The side map has one channel, so the larger kernel costs next to nothing. The second pair of convolutions is not
+    merged: that would take one and a half times as many multiplications.
     """
 
     def __init__(self, module: RRM):

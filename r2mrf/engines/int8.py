@@ -1,12 +1,12 @@
-"""Makes a model's int8 form, which OpenVINO runs about twice as fast as fp32 where the processor has VNNI.
+"""Makes a model's int8 form, which OpenVINO runs about twice as fast as fp32 on processors with VNNI.
 
     photos = calibration_photos(Path("photos"), checkpoint.preprocess)
     form = quantise(checkpoint, photos)         # needs the package nncf; running the form does not
     store(folder, form)                         # int8.onnx, and its facts in model.json
 
-Weights and activations are rounded to 8 bits (NNCF, post-training). Rounding makes the maps greyer, so a scale and a
-shift of the logits bring them back to those of fp32. Some of the photos set the ranges of the activations, the others
-the scale and the shift; neither masks nor photos that judge the model play a part.
+NNCF rounds weights and activations to 8 bits after training. Rounding makes the maps greyer, so the logits are scaled
+and shifted to bring the maps back to those of fp32. Some of the photos set the ranges of the activations, the others
+the scale and the shift. No masks are used, and no photos that the model is evaluated on.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.checkpoint import FACTS, INT8, Checkpoint
 from r2mrf.system.atomic import atomic_file
 
-MOST_PHOTOS, FEWEST_PHOTOS = 144, 6  # more than the most add minutes and change little
-EVERY = 3  # each third photo sets scale and shift, the others the ranges
-LARGEST_DIFFERENCE = 0.05  # of maps from fp32's, in the mean; beyond, something has gone wrong
-LOGIT = 15.0  # of a probability that float32 cannot tell from 0 or 1
+MOST_PHOTOS, FEWEST_PHOTOS = 144, 6  # more photos add minutes and change little
+EVERY = 3  # every third photo sets the scale and shift, the others the ranges
+LARGEST_DIFFERENCE = 0.05  # mean difference of the maps from fp32; a larger one means that something went wrong
+LOGIT = 15.0  # logit of a probability that float32 cannot tell from 1
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Int8:
 
     Attributes:
         graph: an ONNX file, for photos of the model's input size.
-        logit_scale, logit_shift: what the logits are multiplied by, and what is then added; the graph does both.
-        photos: how many it was made from.
-        difference: mean |P - P of fp32| over the photos that set scale and shift.
+        logit_scale, logit_shift: the graph multiplies its logits by the first and then adds the second.
+        photos: number of photos that it was calibrated on.
+        difference: mean |P - P of fp32| over the photos that set the scale and shift.
     """
 
     graph: bytes
@@ -54,16 +54,16 @@ class Int8:
     nncf: str
 
     def facts(self) -> dict[str, Any]:
-        """Return what model.json says of it, without the graph but with its SHA-256."""
+        """Return the facts that model.json stores: all fields but the graph, which is replaced by its SHA-256."""
         facts = asdict(self)
         return {"sha256": hashlib.sha256(facts.pop("graph")).hexdigest(), **facts}
 
 
 def calibration_photos(folder: Path, preprocess: Preprocess) -> list[np.ndarray]:
-    """Read up to `MOST_PHOTOS` photos below a folder, evenly spread over their names, as normalised 1×3×S×S.
+    """Read up to `MOST_PHOTOS` photos below a folder, evenly spaced by name, as normalised 1×3×S×S.
 
     Raises:
-        UserError: there are too few photos that can be read.
+        UserError: too few photos can be read.
     """
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in images.SUFFIXES)
     chosen = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), MOST_PHOTOS)).astype(int)]
@@ -72,22 +72,22 @@ def calibration_photos(folder: Path, preprocess: Preprocess) -> list[np.ndarray]
         try:
             rgb = images.load(file)
         except images.ImageError:
-            continue  # enough others are left, or the error below says so
+            continue  # enough others may be left; if not, the error below says so
         photos.append(np.ascontiguousarray(preprocess.normalise(preprocess.shrink(rgb)[None])))
     if len(photos) < FEWEST_PHOTOS:
         raise UserError(
-            f"{folder}: {len(photos)} photos can be read there, and calibration takes at least {FEWEST_PHOTOS}, better "
-            f"{MOST_PHOTOS}: give a folder of photos like those that will be scored"
+            f"{folder}: only {len(photos)} photos can be read there, and calibration needs at least {FEWEST_PHOTOS}, "
+            f"better {MOST_PHOTOS}: give a folder of photos like those that will be scored"
         )
     return photos
 
 
 def quantise(checkpoint: Checkpoint, photos: list[np.ndarray]) -> Int8:
-    """Make the int8 form from photos, normalised 1×3×S×S.
+    """Make the int8 form, calibrated on photos, normalised 1×3×S×S.
 
     Raises:
         EngineError: nncf or ONNX Runtime is not installed.
-        UserError: the maps differ too much from those of fp32.
+        UserError: its maps differ too much from those of fp32.
     """
     exact = to_onnx(checkpoint.network, size=checkpoint.preprocess.size)
     ranges = [photo for i, photo in enumerate(photos) if i % EVERY]
@@ -99,14 +99,14 @@ def quantise(checkpoint: Checkpoint, photos: list[np.ndarray]) -> Int8:
     difference = float(np.abs(_maps(graph, judged) - expected).mean())
     if not difference <= LARGEST_DIFFERENCE:
         raise UserError(
-            f"{checkpoint.name}: its maps in int8 differ from those in fp32 by {difference:.2g} in the mean (allowed: "
-            f"{LARGEST_DIFFERENCE:g}); calibrate on more and other photos, or use bf16"
+            f"{checkpoint.name}: its int8 maps differ from its fp32 maps by {difference:.2g} on average (allowed: "
+            f"{LARGEST_DIFFERENCE:g}): calibrate on more or other photos, or use bf16"
         )
     return Int8(graph, scale, shift, len(photos), difference, version)
 
 
 def store(folder: Path, form: Int8) -> None:
-    """Keep the form with its model: the graph in a file of its own, then its facts in model.json."""
+    """Store the int8 form with its model: first the graph in a file of its own, then its facts in model.json."""
     facts = json.loads((folder / FACTS).read_bytes()) | {"int8": form.facts()}
     with atomic_file(folder / INT8) as file:
         file.write_bytes(form.graph)
@@ -115,11 +115,11 @@ def store(folder: Path, form: Int8) -> None:
 
 
 def fit_logits(rounded: np.ndarray, expected: np.ndarray, steps: int = 25) -> tuple[float, float]:
-    """Find the scale and shift of logits with which the first maps come closest to the second, in cross-entropy.
+    """Find the scale and shift of the logits that bring the first maps closest to the second, in cross-entropy.
 
     Args:
         rounded, expected: probabilities of the same shape.
-        steps: of Newton's method, which converges since the problem is convex.
+        steps: of Newton's method, which converges because the problem is convex.
     """
     z, target = _logits(rounded).ravel(), expected.astype(np.float64).ravel()
     scale, shift = 1.0, 0.0
@@ -136,8 +136,8 @@ def fit_logits(rounded: np.ndarray, expected: np.ndarray, steps: int = 25) -> tu
 
 
 def _rounded(graph: bytes, photos: list[np.ndarray]) -> tuple[bytes, str]:
-    """Quantise a graph; returns it, and the version of NNCF."""
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # complains where there is no CUDA
+    """Quantise a graph; return it and the version of NNCF."""
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns where there is no CUDA
     nncf, onnx = package("nncf", of="int8"), package("onnx")
     ranges = package("nncf.quantization.range_estimator").RangeEstimatorParametersSet
     nncf.set_log_level(logging.ERROR)
@@ -146,9 +146,9 @@ def _rounded(graph: bytes, photos: list[np.ndarray]) -> tuple[bytes, str]:
     del model.opset_import[:]
     model.opset_import.extend(main)
     data = nncf.Dataset(photos, lambda photo: {INPUT: photo})
-    # By default NNCF gives the first layer 7 bits, lest 16-bit sums overflow on processors without VNNI: that made most
-    # of the difference from fp32. And it cuts off what lies beyond an average photo's range; no photo's range is cut
-    # here, which makes the maps less grey.
+    # By default NNCF uses 7 bits in the first layer, to keep 16-bit sums from overflowing on processors without VNNI;
+    # this caused most of the difference from fp32. It also clips values beyond an average photo's range. Here no
+    # photo's range is clipped, which makes the maps less grey.
     advanced = nncf.AdvancedQuantizationParameters(
         overflow_fix=nncf.OverflowFix.DISABLE,
         activations_range_estimator_params=ranges.MINMAX,
@@ -156,7 +156,7 @@ def _rounded(graph: bytes, photos: list[np.ndarray]) -> tuple[bytes, str]:
     quantised = nncf.quantize(
         model,
         data,
-        preset=nncf.QuantizationPreset.MIXED,  # activations that are never negative get all 256 values
+        preset=nncf.QuantizationPreset.MIXED,  # activations that are never negative use all 256 values
         subset_size=len(photos),
         advanced_parameters=advanced,
     )
@@ -164,7 +164,7 @@ def _rounded(graph: bytes, photos: list[np.ndarray]) -> tuple[bytes, str]:
 
 
 def _simplified(graph: bytes) -> bytes:
-    """Let ONNX Runtime compute what is constant; NNCF does not know some of the operators that do it."""
+    """Let ONNX Runtime fold constants, because NNCF does not support some of the operators that compute them."""
     runtime = package("onnxruntime")
     with tempfile.TemporaryDirectory() as scratch:
         options = runtime.SessionOptions()
@@ -176,7 +176,7 @@ def _simplified(graph: bytes) -> bytes:
 
 
 def _with_logits(graph: bytes, scale: float, shift: float) -> bytes:
-    """Put a multiplication and an addition before each sigmoid of an ONNX file, and drop the names of its nodes."""
+    """Insert a multiplication and an addition before each sigmoid of an ONNX file, and drop the names of its nodes."""
     onnx = package("onnx")
     model = onnx.load_from_string(graph)
     constants = {"logit_scale": scale, "logit_shift": shift}

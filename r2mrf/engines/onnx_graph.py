@@ -1,4 +1,4 @@
-"""Writes the network as one graph, which every engine runs and every export holds."""
+"""Writes the network as one ONNX graph, which every engine but torch runs and every export contains."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from r2mrf.errors import UserError, one_line
 from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model import R2MRF
 
-AGREEMENT_STEPS = 3  # last recurrent steps whose agreement makes the confidence
-OPSET = 18  # of ONNX 1.13, 2022: older runtimes read it too
+AGREEMENT_STEPS = 3  # number of last recurrent steps from whose agreement the confidence is computed
+OPSET = 18  # introduced by ONNX 1.13 in 2022, so that older runtimes can read it too
 
 
 class GraphError(UserError):
-    """The graph cannot be written; the message says why, and what to do."""
+    """The graph cannot be written. The message says why and what to do."""
 
 
 class Graph(nn.Module):
-    """Turns normalised photos B×3×H×W into probabilities of defocus, float32.
+    """Maps normalised photos B×3×H×W to probabilities of defocus, float32.
 
-    They are `defocus`, B×H×W, and `steps`, B×K×h×w: the maps of the last K recurrent steps on the network's grid,
-    K = `AGREEMENT_STEPS` or fewer.
+    `defocus` is B×H×W. `steps` is B×K×h×w: the maps of the last K recurrent steps on the network's grid, where K is
+    `AGREEMENT_STEPS` or fewer.
     """
 
     def __init__(self, network: R2MRF):
@@ -45,18 +45,18 @@ class Graph(nn.Module):
 
 
 def to_onnx(network: R2MRF, folded: bool = True, size: int | None = None) -> bytes:
-    """Write the graph as an ONNX file. Batch, height and width are free; height and width at least 32.
+    """Write the graph as an ONNX file for any batch size and, unless `size` is given, any height and width from 32.
 
     Args:
-        folded: write the network `for_inference`, and compute beforehand what depends on weights alone. If not, the
-            graph holds the weights of the network itself, by their names.
-        size: fix height and width to it.
+        folded: write the network `for_inference`, with constants computed beforehand. If False, the graph holds the
+            network's own weights under their names.
+        size: fixed height and width.
 
     Raises:
-        GraphError: the package onnx is missing, or ONNX has no operator for something that the network does.
+        GraphError: the package onnx is missing, or ONNX has no operator for one of the network's operations.
     """
     if importlib.util.find_spec("onnx") is None:
-        raise GraphError("ONNX files cannot be written here: `pip install onnx`, or use the engine torch")
+        raise GraphError("the package onnx is not installed: `pip install onnx`, or use the engine torch")
     sizes = {
         INPUT: {0: "batch", 2: "height", 3: "width"},
         OUTPUTS[0]: {0: "batch", 1: "height", 2: "width"},
@@ -65,14 +65,14 @@ def to_onnx(network: R2MRF, folded: bool = True, size: int | None = None) -> byt
     if size:
         sizes = {name: {0: "batch"} for name in sizes}
     names: dict[str, Any] = {"input_names": [INPUT], "output_names": list(OUTPUTS), "dynamic_axes": sizes}
-    # EVAL would fold the normalisation whatever it is asked
+    # EVAL would fold the normalisation even if do_constant_folding is off
     mode = torch.onnx.TrainingMode.EVAL if folded else torch.onnx.TrainingMode.PRESERVE
     options: dict[str, Any] = {"training": mode, "do_constant_folding": folded, "opset_version": OPSET}
     graph, example = Graph(for_inference(network) if folded else network), torch.zeros(1, 3, size or 64, size or 64)
-    file: Any = io.BytesIO()  # torch takes it; its types know of paths only
+    file: Any = io.BytesIO()  # torch accepts it, although its type hints allow paths only
     try:
         with warnings.catch_warnings():
-            # the exporter that torch calls legacy takes two seconds; the newer one, half a minute
+            # the exporter that torch calls legacy takes two seconds, the newer one half a minute
             warnings.simplefilter("ignore")
             torch.onnx.export(graph, (example,), file, dynamo=False, **options, **names)
     except torch.onnx.errors.OnnxExporterError as error:
@@ -85,35 +85,35 @@ def graph_for(checkpoint: Checkpoint, precision: str) -> bytes:
     """Return the ONNX file that the engines other than torch run.
 
     Raises:
-        EngineError: int8 is asked for, and the model has no int8 form.
+        EngineError: int8 was asked for, but the model has no int8 form.
         GraphError: the network cannot be written as ONNX.
     """
     if precision != "int8":
         return to_onnx(checkpoint.network)
     if not checkpoint.int8:
         raise EngineError(
-            f"{checkpoint.name} has no int8 form, or one of other weights: make it with "
-            "`r2mrf export --precision int8 --calibrate PHOTOS --model MODEL`, PHOTOS being a folder of photographs"
+            f"{checkpoint.name} has no int8 form, or one that belongs to other weights: make it with "
+            "`r2mrf export --precision int8 --calibrate PHOTOS --model MODEL`, where PHOTOS is a folder of photographs"
         )
     return checkpoint.int8
 
 
 def without_weights(network: R2MRF, weights: bytes, beside: str) -> bytes:
-    """Write the graph as an ONNX file without weights, which says where in a safetensors file each of them lies.
+    """Write the graph as an ONNX file without weights; it refers to each weight's place in a safetensors file.
 
     Args:
         weights: content of the safetensors file.
-        beside: its name; the graph must lie in the same folder.
+        beside: name of the safetensors file; the graph must be in the same folder.
 
     Raises:
-        GraphError: see `to_onnx`; or the file holds other weights than the network.
+        GraphError: see `to_onnx`; or the safetensors file holds other weights than the network.
     """
     graph = to_onnx(network.eval(), folded=False)
-    import onnx  # is there, as `to_onnx` has seen
+    import onnx  # installed: `to_onnx` has checked
     from onnx.external_data_helper import set_external_data
 
     model = onnx.load_from_string(graph)
-    head = int.from_bytes(weights[:8], "little")  # a safetensors file: length of the header, header, numbers
+    head = int.from_bytes(weights[:8], "little")  # safetensors: length of the header, header, data
     places = json.loads(weights[8 : 8 + head])
     for tensor in model.graph.initializer:
         name = tensor.name.removeprefix("network.")
@@ -124,6 +124,6 @@ def without_weights(network: R2MRF, weights: bytes, beside: str) -> bytes:
         tensor.ClearField("raw_data")
         tensor.data_location = onnx.TensorProto.EXTERNAL
     for node in model.graph.node:
-        node.ClearField("name")  # nobody reads them, and they are a third of the file
+        node.ClearField("name")  # nothing reads the names, and they make up a third of the file
     onnx.helper.set_model_props(model, {WEIGHTS_HASH: hashlib.sha256(weights).hexdigest()})
     return model.SerializeToString(deterministic=True)

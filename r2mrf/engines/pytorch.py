@@ -1,4 +1,4 @@
-"""Runs the network with torch itself, on a GPU where there is one."""
+"""Runs the network with torch itself, on a GPU if there is one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from r2mrf.network.precision import autocast
 
 
 class Torch:
-    """Runs a copy of the network that was made for inference, under autocast."""
+    """Runs a copy of the network prepared for inference, under autocast."""
 
     name = "torch"
 
@@ -21,7 +21,7 @@ class Torch:
         if precision == "int8":
             raise EngineError("torch does not calculate in int8: use the engine openvino, or another precision")
         if threads:
-            torch.set_num_threads(threads)  # for the whole process: torch has one pool
+            torch.set_num_threads(threads)  # applies to the whole process: torch has one thread pool
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.precision = precision
         self.graph = Graph(for_inference(network).to(self.device))

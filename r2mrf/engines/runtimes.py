@@ -1,9 +1,9 @@
-"""Runs the network without torch: ONNX Runtime or OpenVINO behind one call.
+"""Runs the network without torch, by ONNX Runtime or OpenVINO behind one call.
 
-    engine = RUNTIMES["openvino"](graph, threads=2)   # graph: what `r2mrf.engines.onnx_graph.to_onnx` wrote
+    engine = RUNTIMES["openvino"](graph, threads=2)   # graph: written by `r2mrf.engines.onnx_graph.to_onnx`
     defocus, steps = engine(x)                        # normalised float32 B×3×S×S -> probabilities
 
-Torch is not imported here: it takes seconds and half a gigabyte, and workers that only score do not need it.
+torch is not imported here: it takes seconds and half a gigabyte, and workers that only score do not need it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import numpy as np
 from r2mrf.errors import UserError
 
 INPUT, OUTPUTS = "photos", ("defocus", "steps")  # names in the graph
-WEIGHTS_HASH = "weights_sha256"  # says which file a graph without weights takes them from
+WEIGHTS_HASH = "weights_sha256"  # metadata key: hash of the file that a graph without weights takes them from
 
 
 WITHOUT_VNNI = {"SSE41", "AVX", "AVX2", "AVX512_CORE"}  # values of ONEDNN_MAX_CPU_ISA
 
 
 class EngineError(UserError):
-    """An engine that cannot be had here; the message says what to do."""
+    """The engine is not available on this machine. The message says what to do."""
 
 
 class Probabilities(NamedTuple):
@@ -43,7 +43,7 @@ class Probabilities(NamedTuple):
 
 
 class Engine(Protocol):
-    """Runs one network. Engines whose `name` or `precision` differ may give other numbers."""
+    """Runs one network. Engines that differ in `name` or `precision` may give different numbers."""
 
     name: str
     precision: str
@@ -53,12 +53,12 @@ class Engine(Protocol):
 
 
 class OnnxRuntime:
-    """Runs `model`, an ONNX file or its content, in the precision of the file: fp32 or int8.
+    """Runs `model`, an ONNX file or its content, in the file's precision: fp32 or int8.
 
     `facts`: the file's metadata, by name.
 
     Raises:
-        EngineError: bf16 is asked for, or the package is not installed.
+        EngineError: bf16 was asked for, or the package is not installed.
     """
 
     name = "onnx"
@@ -81,13 +81,13 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """Runs `model`: an ONNX file, its content, or an OpenVINO .xml. A file in int8 is run in int8.
+    """Runs `model`: an ONNX file, its content, or an OpenVINO .xml. A file in int8 runs in int8.
 
-    With `size`, the side S of all photos, they go through one by one: OpenVINO does fewer operations where it knows the
-    shapes, and what one photo needs stays in the cache.
+    If `size` is given, all photos are S×S with S = `size`, and are processed one by one. OpenVINO needs fewer
+    operations when it knows the shapes, and the data of a single photo stays in the cache.
 
     Raises:
-        EngineError: this processor cannot calculate in that precision, or the package is not installed.
+        EngineError: this processor does not support the precision, or the package is not installed.
     """
 
     name = "openvino"
@@ -103,10 +103,10 @@ class OpenVino:
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-            "PERFORMANCE_HINT": "LATENCY",  # all threads on one photo or batch: they come one after the other
+            "PERFORMANCE_HINT": "LATENCY",  # all threads work on one photo or batch: batches arrive one after the other
             "ENABLE_CPU_PINNING": False,  # several processes would all pin themselves to the same cores
         }
-        refusal = EngineError(f"OpenVINO cannot calculate in {precision} on this processor: use the precision fp32")
+        refusal = EngineError(f"OpenVINO cannot compute in {precision} on this processor: use the precision fp32")
         try:
             self.compiled = core.compile_model(graph, "CPU", settings)
         except RuntimeError:
@@ -114,7 +114,7 @@ class OpenVino:
                 raise
             raise refusal from None
         used = self.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        if (used == "bf16") != (precision == "bf16"):  # a hint may be passed over
+        if (used == "bf16") != (precision == "bf16"):  # OpenVINO may ignore a hint
             raise refusal
 
     def __call__(self, x: np.ndarray) -> Probabilities:
@@ -124,18 +124,18 @@ class OpenVino:
 
 
 def _check_int8(precision: str) -> None:
-    """Raise EngineError if int8 is asked for and the processor has no dot product of 8-bit numbers.
+    """Raise EngineError if int8 is asked for and the processor has no 8-bit dot product.
 
-    Without one, products are added up in 16 bits, which overflow: maps came out wrong by 0.09 in the mean.
+    Without one, products are summed in 16 bits, which overflows: maps came out wrong by 0.09 on average.
     """
     if precision == "int8" and not native_int8():
-        raise EngineError("this processor cannot calculate in int8 exactly (it has no VNNI): use the precision fp32")
+        raise EngineError("this processor cannot compute exactly in int8 (it has no VNNI): use the precision fp32")
 
 
 def native_int8() -> bool:
-    """Return whether the processor multiplies and adds 8-bit numbers without overflow (VNNI, AMX; dot product of ARM).
+    """Return whether the processor sums products of 8-bit numbers without overflow (VNNI, AMX, ARM's dot product).
 
-    ONEDNN_MAX_CPU_ISA=AVX2 makes a newer processor behave like an older one.
+    With ONEDNN_MAX_CPU_ISA=AVX2 a newer processor behaves like an older one.
     """
     if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in WITHOUT_VNNI:
         return False
@@ -148,11 +148,12 @@ def native_int8() -> bool:
 
 @cache
 def openvino_core(openvino: ModuleType) -> Any:
-    """Return OpenVINO's core, the same one for the life of the process; `openvino`: its package.
+    """Return OpenVINO's core, always the same one in a process; `openvino` is its package.
 
-    Every core loads the CPU plugin anew, which gives the thread a stack for signal handlers, and takes it back when the
-    core and its models are gone. When two go in the order in which they came, the thread keeps a stack that has been
-    freed, and the next signal, Ctrl-C for one, ends the process with SIGSEGV (seen with OpenVINO 2026.4.1).
+    Every new core loads the CPU plugin again. The plugin gives the thread a stack for signal handlers, and takes it
+    back when the core and its models are gone. If two cores go in the order in which they came, the thread is left with
+    a freed stack, and the next signal (Ctrl-C, for example) ends the process with SIGSEGV (seen with OpenVINO
+    2026.4.1).
     """
     return openvino.Core()
 
@@ -164,13 +165,13 @@ def package(name: str, of: str = "") -> ModuleType:
     """Import a package that not every installation has.
 
     Args:
-        of: the extra of r2mrf that brings it, where it is not an engine's package.
+        of: the extra of r2mrf that installs it, unless it is an engine's own package.
 
     Raises:
-        EngineError: it is not installed, or cannot be loaded here.
+        EngineError: the package is not installed, or cannot be loaded on this machine.
     """
     if name in ("openvino", "nncf"):
-        # None forbids the import, which would send usage statistics
+        # None blocks the import, which would send usage statistics
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return importlib.import_module(name)

@@ -1,1 +1,1 @@
-"""Figures of maps against masks, and classical baselines: add a figure or a baseline here; each is a pure function."""
+"""Figures that compare maps with masks, and classical baselines: add one of either here, as a pure function."""

@@ -1,11 +1,11 @@
-"""Classical measures of local sharpness as defocus maps: what the network is compared with.
+"""Classical measures of local sharpness, turned into defocus maps to compare the network with.
 
     baseline = fit("laplacian", learn, choose, side=320)      # pairs of photo and mask
     defocus = baseline(rgb)                                   # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
 
-Three of the oldest (Pertuz et al., "Analysis of focus measure operators for shape-from-focus", 2013, describes them
-all): energy of the Laplacian, energy of the gradient (Tenengrad), and the share of high frequencies. A photo is shrunk
-to the square that the network sees, so that a window covers the same part of a large photo as of a small one.
+These are three of the oldest (all described in Pertuz et al., "Analysis of focus measure operators for
+shape-from-focus", 2013): energy of the Laplacian, energy of the gradient (Tenengrad), and share of high frequencies. A
+photo is shrunk to the network's input square, so that a window covers the same part of a large photo as of a small one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from r2mrf.imaging.maps import to_uint8
 from r2mrf.imaging.resize import resize
 
 WINDOWS = (9, 17, 33)  # sides to choose from, pixels
-EVERY = 4  # a curve is fitted to every fourth pixel: neighbours tell the same
-FAINT = 1e-8  # energy below which grey values in 1/255 have no say
+EVERY = 4  # a curve is fitted to every fourth pixel, because neighbours say the same
+FAINT = 1e-8  # energy below which noise from rounding grey values to 1/255 dominates
 
 PhotoAndMask = tuple[np.ndarray, np.ndarray]  # photo uint8 H×W×3; mask uint8 H×W, white = defocused
 
@@ -40,22 +40,23 @@ def gradient_energy(grey: np.ndarray, window: int) -> np.ndarray:
 
 
 def high_frequencies(grey: np.ndarray, window: int) -> np.ndarray:
-    """Share, 0 to 1, of a window's variation beyond half the highest frequency: float32 H×W in [0, 1] -> float32 H×W.
+    """Share of a window's variation above half the highest frequency, 0 to 1: float32 H×W in [0, 1] -> float32 H×W.
 
-    There is a window every quarter of its side, transformed by the cosine transform; values between are interpolated.
+    Windows overlap: one starts every quarter of a side. Each is cosine-transformed; values between them are
+    interpolated.
     """
     h, w = grey.shape
     step = window // 4
     rows, columns = -(-h // step), -(-w // step)
-    before = window // 2 - step // 2  # so that the windows' middles lie where `resize` takes its pixels from
+    before = window // 2 - step // 2  # centres the windows on the pixels where `resize` samples
     after = [(n - 1) * step + window - before - size for n, size in ((rows, h), (columns, w))]
     padded = np.pad(grey, [(before, max(after[0], 0)), (before, max(after[1], 0))], mode="symmetric")
     blocks = view_as_windows(padded, (window, window), step)[:rows, :columns]
     energy = dctn(blocks, axes=(2, 3), norm="ortho") ** 2
-    energy[..., 0, 0] = 0  # the mean
+    energy[..., 0, 0] = 0  # remove the mean
     frequency = np.arange(window)
     high = frequency[:, None] ** 2 + frequency**2 >= (window / 2) ** 2
-    share = energy[..., high].sum(-1) / (energy.sum((2, 3)) + window**2 / 255**2)  # flat but for rounding: none
+    share = energy[..., high].sum(-1) / (energy.sum((2, 3)) + window**2 / 255**2)  # 0 in flat windows
     return resize(share.astype(np.float32), rows * step, columns * step)[:h, :w]
 
 
@@ -68,7 +69,7 @@ MEASURES: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Baseline:
-    """A measure in a window, and the logistic curve that turns its logarithm into a probability."""
+    """A measure in a window, with the logistic curve that turns its logarithm into a probability."""
 
     measure: str
     window: int
@@ -77,18 +78,19 @@ class Baseline:
     offset: float
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused."""
+        """Return the defocus map of a photo: uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused."""
         logits = self.slope * _log_energy(self.measure, self.window, self.side, rgb) + self.offset
         return resize(1 / (1 + np.exp(-logits)), *rgb.shape[:2]).clip(0, 1)
 
 
 def fit(measure: str, learn: Iterable[PhotoAndMask], choose: Iterable[PhotoAndMask], side: int) -> Baseline:
-    """Fit a measure at its best: the curve to the pixels of `learn`, and the window with the highest mean F at 0.5 on
-    `choose`; of equal windows, the smaller.
+    """Fit a measure: its curve to the pixels of `learn`, and its window by the highest mean F at 0.5 on `choose`.
+
+    Of equally good windows, the smaller one is chosen.
 
     Args:
         measure: a key of `MEASURES`.
-        learn, choose: photos with masks, one or more of each.
+        learn, choose: photos with masks, at least one each.
         side: of the square that photos are shrunk to, in pixels.
     """
     learn, choose = list(learn), list(choose)
@@ -104,7 +106,7 @@ def _fit_curve(measure: str, window: int, pairs: list[PhotoAndMask], side: int) 
         energies.append(_log_energy(measure, window, side, rgb)[::EVERY, ::EVERY].ravel())
         truths.append(resize(mask, side, side)[::EVERY, ::EVERY].ravel() > 127)
     energy, truth = np.concatenate(energies).astype(float), np.concatenate(truths)
-    # one pixel more of either kind, at the ends: there is a curve also where all photos are sharp, or none
+    # one extra pixel of either class at the extremes: the curve then exists even if all photos are sharp, or none is
     energy, truth = np.append(energy, [energy.min(), energy.max()]), np.append(truth, [True, False])
     curve = LogisticRegression().fit(energy[:, None], truth)
     return Baseline(measure, window, side, float(curve.coef_[0, 0]), float(curve.intercept_[0]))

@@ -1,17 +1,17 @@
-"""Streaming counts -> MAE, F-measures, PR curve, IoU. Every figure is a pure function of the counts.
+"""Computes MAE, F-measures, PR curve and IoU. Every figure is a pure function of streamed counts.
 
     counts = Counts()
     for defocus, mask in pairs:                 # anyone's maps: uint8 H×W each, white = defocused
         counts.add(defocus, mask)
     print(counts.summary())
 
-The protocol, pinned: positive = defocus; β² = 0.3; masks are binarised at > 0.5; maps are 8-bit, compared at
-the mask's size, never stretched per image; a pixel is predicted at threshold k/255 if its value is >= k.
+The protocol is pinned: positive = defocus; β² = 0.3; masks are binarised at > 0.5; maps are 8-bit, compared at the
+mask's size, and not normalised per image; a pixel is predicted at threshold k/255 if its value is >= k.
 
-    precision(no predicted pixel) = 1 if the mask has no defocus either, else 0
-    recall(no defocused pixel in the mask) = 1 if none is predicted either, else 0
+    precision, with no predicted pixel:            1 if the mask has no defocus either, else 0
+    recall, with no defocused pixel in the mask:   1 if no pixel is predicted either, else 0
 
-so an image without any positive pixel is defined: right if the map says "all sharp", wrong as soon as it does not.
+An image without any positive pixel is therefore defined: right if the map says "all sharp", wrong if not.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ HALF = 128  # 8-bit maps: value >= 0.5 means k >= 128
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """Counts of one image, all that its figures need. Arrays have one entry a threshold, 0/255 … 255/255."""
+    """Counts of one image, sufficient for all its figures. The arrays have one entry per threshold, 0/255 … 255/255."""
 
     true_positive: np.ndarray  # int64[256]: defocused pixels predicted at the threshold
     predicted: np.ndarray  # int64[256]: pixels predicted at the threshold
     positive: int  # defocused pixels of the mask
     pixels: int
     absolute_error: float  # mean |P − G| over the pixels
-    map_mean: float  # of P, in [0, 1]
+    map_mean: float  # mean of P, in [0, 1]
 
 
 def count(defocus: np.ndarray, mask: np.ndarray) -> ImageCounts:
-    """Count one pair.
+    """Count one pair of map and mask.
 
     Args:
         defocus: uint8 H×W, 255 = surely defocused.
@@ -79,12 +79,12 @@ class Counts:
     images: list[ImageCounts] = field(default_factory=list)
 
     def add(self, defocus: np.ndarray, mask: np.ndarray) -> ImageCounts:
-        """`count` a pair, both uint8 H×W, and keep its counts."""
+        """Count a pair, both uint8 H×W, and keep its counts."""
         self.images.append(count(defocus, mask))
         return self.images[-1]
 
     def summary(self) -> dict[str, float | int]:
-        """The pinned figures: mae, f_max, f_adaptive, f_05, iou, with counts of images and of those without defocus.
+        """Return the pinned figures (mae, f_max, f_adaptive, f_05, iou) and the numbers of images.
 
         Raises:
             ValueError: no image was added.
@@ -103,19 +103,19 @@ class Counts:
         }
 
     def curve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Image-averaged precision and recall, float64[256] each, at `THRESHOLDS`."""
+        """Return image-averaged precision and recall, float64[256] each, at `THRESHOLDS`."""
         pairs = [precision_recall(c) for c in self.images]
         return np.mean([p for p, _ in pairs], axis=0), np.mean([r for _, r in pairs], axis=0)
 
     def iou(self) -> float:
-        """Intersection over union at 0.5, pooled over all pixels; 1 if both are empty."""
+        """Return the intersection over union at 0.5, pooled over all pixels; 1 if both are empty."""
         both = sum(int(c.true_positive[HALF]) for c in self.images)
         either = sum(int(c.predicted[HALF]) + c.positive for c in self.images) - both
         return both / either if either else 1.0
 
 
 def precision_recall(counts: ImageCounts) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and recall of one image at the 256 thresholds, float64[256] each."""
+    """Return precision and recall of one image at the 256 thresholds, float64[256] each."""
     precision = np.full(256, float(counts.positive == 0))
     some = counts.predicted > 0
     precision[some] = counts.true_positive[some] / counts.predicted[some]
@@ -125,27 +125,27 @@ def precision_recall(counts: ImageCounts) -> tuple[np.ndarray, np.ndarray]:
 
 
 def f_measure(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
-    """F_β with β² = 0.3; 0 where both are 0."""
+    """Return F_β with β² = 0.3; 0 where precision and recall are both 0."""
     low = BETA2 * precision + recall
     return np.divide((1 + BETA2) * precision * recall, low, out=np.zeros_like(low), where=low > 0)
 
 
 def f_at(counts: ImageCounts, k: int) -> float:
-    """F_β of one image at threshold k/255."""
+    """Return F_β of one image at threshold k/255."""
     precision, recall = precision_recall(counts)
     return float(f_measure(precision[k], recall[k]))
 
 
 def f_adaptive(counts: ImageCounts) -> float:
-    """F_β of one image at 1.5 × the mean of its map, capped at 1.
+    """Return F_β of one image at 1.5 × the mean of its map, capped at 1.
 
-    A map of nothing but 0 has threshold 0, which every pixel reaches; where the mask has no defocus either, that
-    map is right, and nothing counts as predicted.
+    A map that is 0 everywhere has threshold 0, which every pixel reaches. If the mask has no defocus either, that map
+    is right, so in this case nothing counts as predicted.
     """
     k = int(np.ceil(min(1.5 * counts.map_mean, 1.0) * 255 - 1e-9))
     return f_at(counts, k if counts.positive else max(k, 1))
 
 
 def _from_above(histogram: np.ndarray) -> np.ndarray:
-    """Count the values >= k for each k."""
+    """Return the number of values >= k, for each k."""
     return histogram[::-1].cumsum()[::-1]

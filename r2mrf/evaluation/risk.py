@@ -1,7 +1,7 @@
-"""Does a confidence tell which photos a map is wrong about? The risk-coverage curve (El-Yaniv and Wiener 2010).
+"""Measures whether a confidence predicts a map's error: the risk-coverage curve (El-Yaniv and Wiener 2010).
 
-curve = risk_coverage(errors, confidences)       # mean error of the surest 1, 2, … n photos
-area = curve.mean()                              # smaller is better; of a useless confidence it is errors.mean()
+curve = risk_coverage(errors, confidences)       # mean error of the 1, 2, … n most confident photos
+area = curve.mean()                              # smaller is better; a useless confidence gives errors.mean()
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import numpy as np
 
 
 def risk_coverage(errors: np.ndarray, confidences: np.ndarray) -> np.ndarray:
-    """Mean error of the k photos of highest confidence, for k = 1 … n: float64[n].
+    """Return the mean error of the k photos with the highest confidence, for k = 1 … n: float64[n].
 
-    Photos of equal confidence count with their common mean, in whatever order they come.
+    Photos with equal confidence all count with their mean error, so that their order does not matter.
 
     Args:
-        errors: of each photo, for example its MAE.
-        confidences: of each photo; only their order matters.
+        errors: one per photo, for example its MAE.
+        confidences: one per photo; only their order matters.
 
     Raises:
-        ValueError: the two are not of one length, or empty.
+        ValueError: the two differ in length, or are empty.
     """
     errors, confidences = np.asarray(errors, float), np.asarray(confidences, float)
     if errors.shape != confidences.shape or errors.ndim != 1 or not errors.size:
@@ -31,10 +31,10 @@ def risk_coverage(errors: np.ndarray, confidences: np.ndarray) -> np.ndarray:
 
 
 def excess_area(errors: np.ndarray, confidences: np.ndarray) -> float:
-    """Share of what a perfect confidence gains over a useless one that this one misses.
+    """Return the share of a perfect confidence's gain over a useless one that this confidence misses.
 
-    0: it orders photos as their errors do; 1: it tells nothing; above 1: it is worse than chance; nan: all errors are
-    equal, and there is nothing to tell.
+    0: it orders photos exactly as their errors do; 1: it tells nothing; above 1: it is worse than chance; NaN: all
+    errors are equal, so there is nothing to tell.
     """
     errors = np.asarray(errors, float)
     best, chance = risk_coverage(errors, -errors).mean(), errors.mean()

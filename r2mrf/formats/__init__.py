@@ -1,1 +1,1 @@
-"""Bytes of image files: which formats are read, and whether a file is whole; add a format here."""
+"""File formats of images: which ones can be read, and whether a file is complete. Add a format here."""

@@ -1,6 +1,7 @@
-"""Files of boxes (ISO base media: HEIF, AVIF, CR3): what they are, and whether they are complete.
+"""Files made of boxes (ISO base media: HEIF, AVIF, CR3): recognises them and checks that they are complete.
 
-Decoders of HEIF return the tiles that a file cut short still has, the others grey. So lengths are compared before.
+HEIF decoders return the tiles that a truncated file still has and leave the others grey, so the lengths are checked
+before decoding.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ _MOST_ITEMS = 100_000
 
 
 def brands(data: bytes) -> list[bytes]:
-    """Return the brands of a file of boxes, the major one first; nothing for any other file."""
+    """Return the brands of a file of boxes, the major one first; an empty list for any other file."""
     if data[4:8] != b"ftyp":
         return []
     size = min(int.from_bytes(data[:4], "big"), 256)
@@ -19,10 +20,10 @@ def brands(data: bytes) -> list[bytes]:
 
 
 def check_boxes(data: bytes) -> None:
-    """Refuse a file of boxes that ends within a box, or before the bytes of an item.
+    """Refuse a file of boxes that ends inside a box or before the last byte of an item.
 
     Raises:
-        ValueError: it is cut short.
+        ValueError: the file is cut short.
     """
     if not brands(data):
         return
@@ -36,12 +37,12 @@ def check_boxes(data: bytes) -> None:
 
 
 def _boxes(data: bytes, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, begin of the content and end of each box in a range of bytes."""
+    """Yield (kind, start of the content, end) of each box in a range of bytes."""
     while place + 8 <= end:
         size, head = int.from_bytes(data[place : place + 4], "big"), 8
         if size == 1:
             size, head = int.from_bytes(data[place + 8 : place + 16], "big"), 16
-        elif size == 0:  # up to the end
+        elif size == 0:  # extends to the end of the file
             size = end - place
         if size < head:
             return
@@ -50,7 +51,7 @@ def _boxes(data: bytes, place: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 
 def _ends(box: bytes) -> Iterator[int]:
-    """Where in the file each extent of the items ends, by the content of an iloc box."""
+    """Yield the position in the file where each extent of the items ends, from the content of an iloc box."""
     version, place = box[0] if box else 0, 4
 
     def number(size: int) -> int:
@@ -61,9 +62,9 @@ def _ends(box: bytes) -> Iterator[int]:
     sizes = number(2)
     offset_size, length_size, base_size, index_size = ((sizes >> shift) & 15 for shift in (12, 8, 4, 0))
     for _ in range(min(number(2 if version < 2 else 4), _MOST_ITEMS)):
-        number(2 if version < 2 else 4)  # the item
+        number(2 if version < 2 else 4)  # item ID
         in_file = version == 0 or number(2) & 15 == 0
-        number(2)  # which file: this one
+        number(2)  # data reference index, 0 for this file
         base = number(base_size)
         for _ in range(min(number(2), _MOST_ITEMS)):
             if version:

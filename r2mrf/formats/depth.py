@@ -1,20 +1,20 @@
-"""Values of more than 8 bits, brought to 8 bits by the range that the file names, or by their own."""
+"""Converts values of more than 8 bits to 8 bits, by the range that the file states or by that of the values."""
 
 from __future__ import annotations
 
 import numpy as np
 
-_BITS = (8, 10, 12, 14, 16)  # depths of cameras and scanners; values of each come in files of 16 bits
-_OUTLIER = 2.0  # a maximum so many times the 99.9th percentile is a hot pixel or two, not the range
+_BITS = (8, 10, 12, 14, 16)  # depths of cameras and scanners, all of which may be stored in 16-bit files
+_OUTLIER = 2.0  # a maximum this many times above the 99.9th percentile comes from a few hot pixels
 
 
 def to_eight_bits(values: np.ndarray, top: float | None = None) -> np.ndarray:
     """Scale deep values, integers or floats of any shape, to uint8.
 
     Args:
-        values: of one picture; values that are no numbers count as 0.
-        top: value of white, if the file names it. Else integers are scaled by the smallest of the usual depths that
-            holds them, floats by [0, 1], and what exceeds these by its own range, apart from single hot pixels.
+        values: the values of one picture; NaN and infinities count as 0.
+        top: value of white, if the file states it. Otherwise integers are scaled by the smallest usual depth that holds
+            them, and floats by [0, 1]; larger values are scaled by their own range, ignoring single hot pixels.
     """
     numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = 0.0, float(numbers.max(initial=0.0))

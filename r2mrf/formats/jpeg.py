@@ -1,7 +1,7 @@
-"""Strict decoding of JPEGs: torn pixels are an error, and odd bytes around sound ones are none.
+"""Decodes JPEGs strictly: damaged pixels are an error, while odd bytes around sound pixels are not.
 
-libjpeg only warns of damage, and of the first fault alone: a harmless oddity in the header would hide torn pixels.
-So `tidy` first rewrites what is known to be harmless, and then every warning is damage.
+libjpeg only warns of damage, and only of the first fault, so a harmless oddity in the header would hide damaged pixels.
+`tidy` therefore rewrites whatever is known to be harmless, and after that every warning means damage.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import numpy as np
 import simplejpeg
 
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # ends a scan's data: neither a stuffed byte nor a restart
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # ends a scan's data; stuffed bytes and restart markers do not
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), (0xC2, 0xCA)
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 … SOF15
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}  # Huffman, arithmetic, quantisation, lines, restart interval
@@ -19,10 +19,10 @@ _EOI = b"\xff\xd9"
 
 
 def decode(data: bytes, space: str, factor: int, height: int, width: int) -> np.ndarray:
-    """Decode a JPEG, at 1/factor of its size; `space` is RGB or CMYK. Returns uint8 H×W×3 or H×W×4.
+    """Decode a JPEG at 1/factor of its size. `space` is RGB or CMYK; returns uint8 H×W×3 or H×W×4.
 
     Raises:
-        ValueError: pixels are damaged or missing, or it is no JPEG.
+        ValueError: pixels are damaged or missing, or the data is not a JPEG.
     """
     smallest = {"min_height": -(-height // factor), "min_width": -(-width // factor)} if factor > 1 else {}
     return simplejpeg.decode_jpeg(tidy(data), space, **smallest)
@@ -31,15 +31,15 @@ def decode(data: bytes, space: str, factor: int, height: int, width: int) -> np.
 def tidy(data: bytes) -> bytes:
     """Return the same picture as a JPEG without anything that libjpeg warns of although it harms no pixel.
 
-    Left out: stray bytes between the header's segments, application data (broken ICC profiles, unknown versions) except
-    for what tells the colour space, and everything behind the picture. Mended: odd scan parameters of sequential JPEGs,
-    and a missing end marker, if the data before it is complete.
+    Removed: stray bytes between the segments of the header, application data (broken ICC profiles, unknown versions)
+    except what defines the colour space, and everything after the picture. Repaired: odd scan parameters of sequential
+    JPEGs, and a missing end marker if the data before it is complete.
 
     Raises:
-        ValueError: it is no JPEG, or cut short.
+        ValueError: the data is not a JPEG, or is cut short.
     """
     kept, place = [b"\xff\xd8"], 2
-    frame, sent = 0, dict[int, list[int]]()  # component -> bit from which each of its 64 coefficients is known
+    frame, sent = 0, dict[int, list[int]]()  # component -> lowest bit known so far of each of its 64 coefficients
     while True:
         place, marker = _next_marker(data, place)
         if marker == 0xD9:
@@ -61,7 +61,7 @@ def tidy(data: bytes) -> bytes:
         if marker in _FRAMES | _TABLES:
             kept.append(_segment(marker, body))
         elif marker == 0xE0 and body[:5] == b"JFIF\0" and frame == 0:
-            kept[1:1] = [_segment(marker, b"JFIF\0\1\1\0\0\1\0\1\0\0")]  # whatever version, without a thumbnail
+            kept[1:1] = [_segment(marker, b"JFIF\0\1\1\0\0\1\0\1\0\0")]  # a plain header without a thumbnail
         elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
             kept.append(_segment(marker, body[:11] + bytes([body[11] if body[11] <= 2 else 1])))
         elif marker == 0xDA:
@@ -72,9 +72,9 @@ def tidy(data: bytes) -> bytes:
 
 
 def dimensions(data: bytes, start: int = 0) -> tuple[int, int] | None:
-    """Return (height, width) of the JPEG at a place in some bytes; None if none of 8 bits and 1 to 4 channels is there.
+    """Return (height, width) of the 8-bit JPEG with 1 to 4 channels that starts at a position; None if there is none.
 
-    Lossless JPEGs, in which raw files keep the sensor's values, are none.
+    Lossless JPEGs, in which raw files store the sensor's values, do not count.
     """
     place = _frame(data, start)
     if place is None:
@@ -121,7 +121,7 @@ def _frame(data: bytes, start: int) -> int | None:
 
 
 def _next_marker(data: bytes, place: int) -> tuple[int, int | None]:
-    """Skip stray bytes: (the place behind the next marker, the marker), or (end, None) where none follows."""
+    """Skip stray bytes; return (position after the next marker, the marker), or (end of the data, None)."""
     while True:
         place = data.find(b"\xff", place)
         if place < 0:
@@ -136,7 +136,7 @@ def _next_marker(data: bytes, place: int) -> tuple[int, int | None]:
 
 
 def _scan(body: bytes, frame: int, sent: dict[int, list[int]]) -> bytes:
-    """Note which coefficients a scan brings; return its header, with the parameters that a sequential one must have."""
+    """Record which coefficients a scan delivers; return its header, corrected if the JPEG is sequential."""
     count = body[0] if body else 0
     if len(body) < 4 + 2 * count:
         raise ValueError("cut short in the header of a scan")
@@ -150,7 +150,7 @@ def _scan(body: bytes, frame: int, sent: dict[int, list[int]]) -> bytes:
 
 
 def _end_of_scan(data: bytes, place: int) -> int:
-    """Return where a scan's data ends: at the next marker; without one, at the trailer or the end of the file."""
+    """Return the end of a scan's data: the next marker, or else a known trailer, or else the end of the file."""
     found = _MARKER.search(data, place)
     if found and found.group()[-1] in {0xD9, 0xDA} | _TABLES:
         return found.start()
@@ -163,9 +163,10 @@ def _end_of_scan(data: bytes, place: int) -> int:
 
 
 def _samsung_trailer(data: bytes) -> int | None:
-    """Return where the trailer of a Samsung phone begins, before which the end marker may be missing; None if none.
+    """Return the position of a Samsung phone's trailer, before which the end marker may be missing, or None.
 
-    It ends with a directory (SEFH) that says how far before it each of its blocks begins, its length, and SEFT.
+    The trailer ends with a directory (SEFH), the directory's length and "SEFT". The directory says how far before
+    itself each block begins.
     """
     if data[-4:] != b"SEFT":
         return None

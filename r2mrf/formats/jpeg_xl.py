@@ -1,16 +1,16 @@
-"""The size of a JPEG XL picture, by its header: the decoder that we use tells it only when all pixels are decoded."""
+"""Reads the size of a JPEG XL picture from its header, because our decoder knows it only after decoding all pixels."""
 
 from __future__ import annotations
 
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))  # width to height
-_LENGTHS = (9, 13, 18, 30)  # bits of a side
+_LENGTHS = (9, 13, 18, 30)  # numbers of bits in which a side may be stored
 
 
 def dimensions(data: bytes) -> tuple[int, int]:
-    """Return (height, width) of a JPEG XL picture, bare or in boxes (ISO/IEC 18181-1, SizeHeader).
+    """Return (height, width) of a JPEG XL picture, with or without boxes around it (ISO/IEC 18181-1, SizeHeader).
 
     Raises:
-        ValueError: it has no header.
+        ValueError: the data has no such header.
     """
     start = 0
     if data[:2] != b"\xff\x0a":

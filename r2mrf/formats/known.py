@@ -1,4 +1,4 @@
-"""Image formats: which are read, by which package, under which suffixes; and what a file is by its first bytes."""
+"""Image formats: which ones are read, by which package and under which suffixes, and what a file's first bytes say."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from r2mrf.formats.box_files import brands
 
 @dataclass(frozen=True)
 class Format:
-    """A format that is read.
+    """An image format that is read.
 
     Attributes:
-        name: for people; that of Pillow's plugin, if Pillow reads it.
-        suffixes: lower case, under which folders are searched for it. Content decides what a file is.
-        package: module of an optional package that teaches Pillow the format; None if none is needed.
+        name: shown to people; the name of Pillow's plugin, if Pillow reads the format.
+        suffixes: in lower case; used to find files in folders. The content of a file decides its format.
+        package: module of an optional package that adds the format to Pillow; None if none is needed.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Format:
     package: str | None = None
 
 
-# Formats that are not here are refused: some have hardly a signature (TGA), some start a program (EPS) or hide a second
+# All other formats are refused: some have almost no signature (TGA), some start a program (EPS) or hide a second
 # header (ICNS).
 FORMATS = (
     Format("AVIF", (".avif", ".avifs")),
@@ -38,14 +38,14 @@ FORMATS = (
     Format("PPM", (".ppm", ".pgm", ".pbm", ".pnm")),
     Format("TIFF", (".tif", ".tiff")),
     Format("WEBP", (".webp",)),
-    # of raw files the largest photo that the camera has embedded as a JPEG is read (`raw_files`)
+    # Of a raw file, the largest JPEG that the camera embedded is read (`raw_files`).
     Format("RAW", (".cr2", ".cr3", ".nef", ".nrw", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw")),
 )
 SUFFIXES = frozenset(suffix for form in FORMATS for suffix in form.suffixes)
 RAW_SUFFIXES = frozenset(next(form for form in FORMATS if form.name == "RAW").suffixes)
-INSTALL = "pip install 'r2mrf[formats]'"  # brings the optional packages
+INSTALL = "pip install 'r2mrf[formats]'"  # installs the optional packages
 
-# Suffixes of pictures that are not read, and what they are; folders count such files by it.
+# Suffixes of pictures that are not read, with a description by which folders count them.
 UNREAD = {
     ".psd": "a Photoshop file",
     ".psb": "a Photoshop file",
@@ -87,7 +87,7 @@ _AVIF = {b"avif", b"avis"}
 
 
 def optional(data: bytes) -> Format | None:
-    """Return the format of these bytes if it takes an optional package, else None."""
+    """Return the format of these bytes if it needs an optional package, else None."""
     found = brands(data)
     if found and _HEIF & set(found) and not _AVIF & set(found):
         return _named("HEIF")
@@ -97,7 +97,7 @@ def optional(data: bytes) -> Format | None:
 
 
 def unread(data: bytes) -> str | None:
-    """Return what these bytes are, if it is a known kind of file that is not read here; else None."""
+    """Describe these bytes if they are a known kind of file that is not read here; else return None."""
     if found := brands(data):
         return None if (_HEIF | _AVIF | {b"crx "}) & set(found) else "a film (MP4 or QuickTime)"
     return next((name for signature, name in _SIGNATURES.items() if data.startswith(signature)), None)
@@ -105,7 +105,7 @@ def unread(data: bytes) -> str | None:
 
 @cache
 def is_installed(form: Format) -> bool:
-    """Return whether a format can be read here; its optional package is imported and taught to Pillow."""
+    """Return whether a format can be read here. This imports its optional package and registers it with Pillow."""
     if form.package is None:
         return True
     try:
@@ -113,7 +113,7 @@ def is_installed(form: Format) -> bool:
     except ImportError:
         return False
     if form.name == "HEIF":
-        # one thread, as readers have one core each; what stands beside the photo is not looked at
+        # one thread, because each reader has one core; thumbnails, depth maps and other extras are ignored
         module.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
     return True
 

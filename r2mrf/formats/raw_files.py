@@ -1,6 +1,6 @@
-"""Raw files of cameras: the largest photo that the camera has embedded as a JPEG stands for the file.
+"""Cameras' raw files: the largest JPEG that the camera embedded is read in place of the file.
 
-Nothing is developed from the sensor's values. A thumbnail never stands for a photo: it is too small to show focus.
+The sensor's values are not developed. A thumbnail is never used, because it is too small to show focus.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from r2mrf.formats import box_files, jpeg, tiff
 from r2mrf.formats.box_files import brands
 from r2mrf.formats.tiff import Directory
 
-LEAST_SIDE = 640  # pixels of the longer side; an embedded JPEG that is smaller is a thumbnail
+LEAST_SIDE = 640  # pixels; an embedded JPEG whose longer side is shorter is a thumbnail
 
 _START = re.compile(rb"\xff\xd8\xff[\xc0-\xc2\xc4\xdb\xdd\xe0-\xef\xfe]")
 _BY_SIGNATURE = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")  # RAF, ORF, RW2
-_CMT1 = b"CMT1"  # box of a CR3 file: the TIFF directory with what holds for the photo
+_CMT1 = b"CMT1"  # box of a CR3 file with the TIFF directory that describes the photo
 
 
 class NoPreview(ValueError):
-    """A raw file without an embedded JPEG that could stand for the photo; the message says so."""
+    """A raw file without an embedded JPEG that is large enough. The message says so."""
 
 
 def is_raw(data: bytes) -> bool:
@@ -35,11 +35,11 @@ def is_raw(data: bytes) -> bool:
 
 
 def embedded_jpeg(data: bytes) -> tuple[bytes, int | None]:
-    """Return the largest JPEG in a raw file, and the orientation that the raw file asks for (None: the JPEG's own).
+    """Return the largest JPEG in a raw file, and the orientation that the raw file states (None: use the JPEG's own).
 
     Raises:
-        NoPreview: there is none that is larger than a thumbnail.
-        ValueError: the file is cut short before one that it names.
+        NoPreview: no embedded JPEG is larger than a thumbnail.
+        ValueError: the file ends before a JPEG that it lists.
     """
     directories = tiff.directories(data)
     _check_lengths(data, directories)
@@ -48,7 +48,7 @@ def embedded_jpeg(data: bytes) -> tuple[bytes, int | None]:
     start = max(known, key=lambda place: known[place][0] * known[place][1], default=None)
     if start is None or max(known[start]) < LEAST_SIDE:
         there = f"only a thumbnail of {known[start][1]}×{known[start][0]} pixels" if start is not None else "no photo"
-        raise NoPreview(f"a raw file with {there} embedded as a JPEG: develop it, and give the JPEG or TIFF")
+        raise NoPreview(f"a raw file with {there} embedded as a JPEG: develop it, and use the JPEG or TIFF")
     return data[start:], _orientation(data, directories)
 
 
@@ -57,14 +57,14 @@ def _is_camera(directory: Directory) -> bool:
 
 
 def _is_thumbnail_first(directories: list[Directory]) -> bool:
-    """Whether the first picture is a reduced one of another: what opens a TIFF would show the thumbnail."""
+    """Return whether the first picture is a thumbnail of a later one; TIFF readers would then open the thumbnail."""
     first, *others = directories
     pixels = first.first(tiff.WIDTH) * first.first(tiff.HEIGHT)
     return first.is_reduced and any(d.first(tiff.WIDTH) * d.first(tiff.HEIGHT) > pixels for d in others)
 
 
 def _check_lengths(data: bytes, directories: list[Directory]) -> None:
-    """Refuse a file that ends before a JPEG that it names: the next smaller one would be taken for the photo."""
+    """Refuse a file that ends before a JPEG that it lists; otherwise a smaller one would be taken for the photo."""
     box_files.check_boxes(data)
     named = []
     if data.startswith(b"FUJIFILMCCD-RAW"):
@@ -80,7 +80,7 @@ def _check_lengths(data: bytes, directories: list[Directory]) -> None:
 
 
 def _orientation(data: bytes, directories: list[Directory]) -> int | None:
-    """EXIF orientation 1 … 8 that a raw file names for the photo."""
+    """Return the EXIF orientation, 1 … 8, that a raw file states for the photo; None if there is none."""
     if b"crx " in brands(data):
         place = data.find(_CMT1, 0, 1 << 20)
         directories = tiff.directories(data, place + 4) if place > 0 else []

@@ -1,4 +1,4 @@
-"""The directories of a TIFF file, as far as they tell raw files from pictures and how deep a picture's values are."""
+"""Reads the directories of TIFF files: enough to tell raw files from pictures, and to know the depth of the values."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Tags, by their names in the specification.
+# Tags, under the names of the specification.
 NEW_SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 STRIP_OFFSETS, ORIENTATION, SAMPLES, STRIP_COUNTS, PLANAR = 273, 274, 277, 279, 284
 MAX_VALUE, SUB_DIRECTORIES, SAMPLE_FORMAT, S_MAX_VALUE = 281, 330, 339, 341
 JPEG_OFFSET, JPEG_COUNT, DNG_VERSION = 513, 514, 50706
-_CFA, _LINEAR_RAW = 32803, 34892  # photometric interpretations of a sensor's values
+_CFA, _LINEAR_RAW = 32803, 34892  # photometric interpretations that mean sensor values
 
-# Signatures of TIFF and of the raw formats that differ from it in the first bytes alone: Olympus, Panasonic.
+# Signatures of TIFF, and of raw formats that differ from it only in their first bytes (Olympus, Panasonic).
 _ORDER = {b"II*\0": "<", b"MM\0*": ">", b"IIRO": "<", b"IIRS": "<", b"MMOR": ">", b"IIU\0": "<"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
@@ -23,7 +23,7 @@ _MOST_DIRECTORIES, _MOST_VALUES = 64, 1 << 16
 
 
 class Values(NamedTuple):
-    """Depth of a picture's values: `bits` a sample, how many `samples` a pixel, whether they are `floats`."""
+    """Depth of a picture's values: `bits` per sample, `samples` per pixel, and whether they are `floats`."""
 
     bits: int
     samples: int
@@ -32,22 +32,22 @@ class Values(NamedTuple):
 
 @dataclass(frozen=True)
 class Directory:
-    """Numeric tags of one directory: number -> values."""
+    """The numeric tags of one directory: number -> values."""
 
     tags: dict[int, tuple]
 
     def first(self, tag: int, default: int = 0) -> int:
-        """Return the first value of a tag, or `default` if the tag is not there."""
+        """Return the first value of a tag, or `default` if the tag is missing."""
         return self.tags.get(tag, (default,))[0]
 
     @property
     def is_reduced(self) -> bool:
-        """Whether this is a reduced picture of another directory's."""
+        """Whether the picture is a reduced version of another directory's picture."""
         return bool(int(self.first(NEW_SUBFILE_TYPE)) & 1)
 
     @property
     def is_sensor(self) -> bool:
-        """Whether this holds a sensor's values, and no picture."""
+        """Whether the directory holds sensor values instead of a picture."""
         return self.first(PHOTOMETRIC) in (_CFA, _LINEAR_RAW)
 
     @property
@@ -57,7 +57,7 @@ class Directory:
 
     @property
     def top(self) -> float | None:
-        """Value of white, if the file names it: by its largest sample value, or by an odd number of bits."""
+        """Value of white, if the file states it: as its largest sample value, or by a depth between 8 and 16 bits."""
         for tag in (S_MAX_VALUE, MAX_VALUE):
             if self.first(tag) > 0 and (self.values.floats or self.first(tag) < 2**self.values.bits - 1):
                 return float(self.first(tag))
@@ -66,8 +66,10 @@ class Directory:
 
 
 def directories(data: bytes, start: int = 0) -> list[Directory]:
-    """Return the directories of a TIFF, or of a raw file of its kind, that begins at `start`: each followed by those
-    below it. Empty if it is none; what is damaged or lies outside of the file is left out."""
+    """Return the directories of the TIFF or similar raw file at `start`, each followed by its subdirectories.
+
+    The list is empty for any other data. Entries that are damaged or lie outside the file are left out.
+    """
     order = _ORDER.get(bytes(data[start : start + 4]))
     found: list[Directory] = []
     waiting = list(_numbers(data, start + 4, order + "I")) if order else []
@@ -84,10 +86,10 @@ def directories(data: bytes, start: int = 0) -> list[Directory]:
 
 
 def planar_sixteen_bit(data: bytes, directory: Directory) -> np.ndarray | None:
-    """Read an uncompressed picture whose 16-bit colours lie in planes one behind the other: uint16 H×W×3, else None.
+    """Read an uncompressed 16-bit picture stored as one plane per colour: uint16 H×W×3; None for any other picture.
 
     Raises:
-        ValueError: it is cut short.
+        ValueError: the picture is cut short.
     """
     depth, height, width = directory.values, directory.first(HEIGHT), directory.first(WIDTH)
     kind = directory.first(PLANAR, 1), directory.first(COMPRESSION, 1), depth.bits, depth.floats
@@ -103,7 +105,7 @@ def planar_sixteen_bit(data: bytes, directory: Directory) -> np.ndarray | None:
 
 
 def _directory(data: bytes, start: int, place: int, order: str) -> tuple[dict[int, tuple], list[int]]:
-    """Numeric tags of a directory, and the place of the next one."""
+    """Return the numeric tags of a directory, and the position of the next directory."""
     count = next(iter(_numbers(data, start + place, order + "H")), 0)
     tags = {}
     for i in range(count):
@@ -114,7 +116,7 @@ def _directory(data: bytes, start: int, place: int, order: str) -> tuple[dict[in
         tag, kind, number = head
         if kind not in _CODES or not 0 < number <= _MOST_VALUES:
             if kind in _SIZES and tag not in tags and number:
-                tags[tag] = (_reached(data, start, entry, order),)  # of bytes too many to read: where they lie
+                tags[tag] = (_reached(data, start, entry, order),)  # too many values to read: keep their position
             continue
         size = _SIZES[kind] * number
         at = entry + 8 if size <= 4 else start + _reached(data, start, entry, order)
@@ -128,7 +130,7 @@ def _reached(data: bytes, start: int, entry: int, order: str) -> int:
 
 
 def _numbers(data: bytes, place: int, form: str) -> tuple:
-    """Numbers at a place; none where the bytes end before."""
+    """Return the numbers at a position; an empty tuple if the data ends before."""
     try:
         return struct.unpack_from(form, data, place)
     except struct.error:

@@ -1,1 +1,1 @@
-"""Files to pixels and back: add an image format or a check for damage here; a change here changes every figure."""
+"""Reading and writing images: add an image format or a damage check here. A change here changes every figure."""

@@ -1,9 +1,9 @@
-"""Decodes image files to RGB as a person sees it, or raises an `ImageError`: every hostile file ends here.
+"""Decodes image files to RGB as displayed. Anything that cannot be decoded, however hostile, raises an `ImageError`.
 
-Training, evaluation and scoring all decode here. The file's content counts, not its suffix; EXIF orientation is
-applied; transparency lies over white; deep values are scaled to 8 bits; of an animation the first frame is taken, of a
-raw file the photo that the camera has embedded. A damaged file is an error, never half a picture: grey filling would
-pass for defocus.
+Training, evaluation and scoring all decode here. A file's content decides its format, not its suffix. EXIF orientation
+is applied, transparency is laid over white, and values of more than 8 bits are scaled to 8. Of an animation the first
+frame is read, of a raw file the JPEG that the camera embedded. A damaged file is an error and never half a picture,
+because its grey filling would pass for defocus.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from r2mrf.system.regular_files import NotRegular, read_regular
 
 MAX_PIXELS = 178_000_000  # just below Pillow's own limit, which stays in force
 MAX_BYTES = 1 << 30
-MIN_SIDE = 8  # smaller pictures hold nothing that could be in or out of focus
+MIN_SIDE = 8  # pixels; smaller pictures show nothing that could be in or out of focus
 FORMATS = tuple(form.name for form in known.FORMATS if form.package is None and form.name != "RAW")  # Pillow's names
 
-# Colour profiles and texts of PNGs may be as long as a photo's pixels; each is unpacked only up to here.
+# Colour profiles and texts of a PNG may be as long as a photo's pixels; this is how far they are decompressed.
 PngImagePlugin.MAX_TEXT_CHUNK = 64 << 20
 PngImagePlugin.MAX_TEXT_MEMORY = 128 << 20
 
 REASONS = {
     "unreadable": "the file cannot be opened or read",
-    "unreachable": "its server or bucket is not there, or does not answer",
-    "not_allowed": "a list names it on a server or bucket that the command does not allow",
-    "not_a_file": "a folder, pipe, device or broken link",
+    "unreachable": "its server or bucket does not exist or does not answer",
+    "not_allowed": "a list names it on a server or bucket that has not been allowed",
+    "not_a_file": "it is a folder, pipe, device or broken link",
     "empty": "the file has no bytes",
-    "not_an_image": "the bytes are no image format known here",
-    "unsupported": "an image of a kind that is not read",
-    "ambiguous": "a mask in which it is not certain what is white",
+    "not_an_image": "the bytes are not in any known image format",
+    "unsupported": "this kind of image is not read",
+    "ambiguous": "it is not certain which value of the mask means white",
     "corrupt": "the image is damaged or cut short",
     "too_large": "more pixels or bytes than allowed",
     "too_small": f"a side is shorter than {MIN_SIDE} pixels",
-    "crashed": "decoding it ends the process that does it",
+    "crashed": "decoding it crashes the process",
     "timeout": "fetching or decoding it takes too long",
 }
 
@@ -59,7 +59,7 @@ class ImageError(UserError):
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Content of a regular file. Pipes and devices are refused, so nothing waits for ever.
+    """Return the content of a regular file. Pipes and devices are refused, so that reading never hangs.
 
     Raises:
         ImageError: unreadable, not_a_file, empty or too_large.
@@ -89,12 +89,13 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 
 def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, tuple[int, int]]:
-    """Decode for a use that needs no side longer than `least`: JPEGs of camera size are decoded at 1/2, 1/4 or 1/8,
-    as long as both sides keep `least` pixels. 0: at full size.
+    """Decode an image for a use that needs no side longer than `least` pixels; 0 = full size.
+
+    JPEGs from cameras are decoded at 1/2, 1/4 or 1/8 as long as both sides keep `least` pixels.
 
     Returns:
-        The pixels as `decode` gives them, maybe smaller, and (height, width) as displayed at full size. `max_pixels`
-        holds for the pixels that are decoded.
+        The pixels as `decode` returns them, possibly smaller, and the displayed (height, width) at full size.
+        `max_pixels` limits the pixels that are actually decoded.
 
     Raises:
         ImageError: as `decode`.
@@ -110,24 +111,24 @@ def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tup
         if width * height > max_pixels:
             raise _too_many_pixels(height, width, max_pixels)
     if min(width, height) < MIN_SIDE:
-        raise ImageError("too_small", f"{width}×{height} pixels; each side must have {MIN_SIDE}")
+        raise ImageError("too_small", f"{width}×{height} pixels; each side needs at least {MIN_SIDE}")
     try:
         if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB", "CMYK"):
             pixels = _decode_jpeg(data, image.mode, _factor(least, height, width), height, width)
         else:
             pixels = _load(image, data)
-            height, width = pixels.shape[:2]  # Pillow turns TIFFs itself
+            height, width = pixels.shape[:2]  # Pillow itself applies the orientation of TIFFs
         orientation = orientation or _orientation(image)
         pixels = np.ascontiguousarray(_TURN[orientation](pixels))
         return pixels, (width, height) if orientation in _SIDEWAYS else (height, width)
     except MemoryError:
         raise ImageError("too_large", f"{width}×{height} pixels do not fit into memory") from None
-    except Exception as error:  # decoders of damaged files raise all sorts
+    except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise ImageError("corrupt", f"{REASONS['corrupt']} ({one_line(error)})") from None
 
 
 def is_turned(data: bytes) -> bool:
-    """Return whether an image file asks for its pixels to be turned or mirrored when they are shown.
+    """Return whether an image file asks for its pixels to be rotated or mirrored for display.
 
     Raises:
         ImageError: not_an_image, unsupported, corrupt or too_large.
@@ -137,12 +138,12 @@ def is_turned(data: bytes) -> bool:
 
 
 def load(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """`decode(read_bytes(path))`."""
+    """Return `decode(read_bytes(path))`."""
     return decode(read_bytes(path), max_pixels)
 
 
 def decode_mask(data: bytes) -> np.ndarray:
-    """Bytes of an annotation or map -> uint8 H×W; colour turns grey, polarity is left as it is.
+    """Decode an annotation or map to uint8 H×W. Colour becomes grey; the polarity stays as in the file.
 
     Raises:
         ImageError: as `decode`.
@@ -151,16 +152,16 @@ def decode_mask(data: bytes) -> np.ndarray:
 
 
 def own_channels(data: bytes) -> dict[str, np.ndarray]:
-    """Return what a picture holds apart from how it is shown, each uint8 H×W and upright.
+    """Return a picture's channels as stored, whatever it looks like when displayed; each is uint8 H×W and upright.
 
     Returns:
-        `grey`: its colours as greys, as if it were opaque. `alpha`, where it has one. Of a palette's colours: `index`,
-        their numbers, and `is_grey`, 255 where a colour is a grey.
+        Its colours as `grey`, as if they were opaque; its transparency as `alpha`, if it has any. For a palette also
+        `index`, the palette numbers, and `is_grey`, which is 255 where the palette's colour is a grey.
 
     Raises:
         ImageError: as `decode`.
     """
-    rgb = decode(data)  # which refuses what is damaged or too large
+    rgb = decode(data)  # refuses damaged or oversized images
     image = _open(_photo_in(data)[0])
     if image.mode not in ("P", "PA", "LA", "RGBA", "La", "RGBa") and "transparency" not in image.info:
         return {"grey": cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)}
@@ -180,20 +181,20 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 
 def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
-    """uint8 RGB H×W×3 -> JPEG bytes; colour is kept at full resolution."""
+    """Encode RGB uint8 H×W×3 as JPEG; colour keeps its full resolution."""
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
     return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
 
 
 def _photo_in(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[bytes, int | None]:
-    """Return the bytes that Pillow is to open, and the orientation where other bytes than these tell it.
+    """Return the bytes that Pillow is to open, and the orientation if it is stored outside of them.
 
     Raises:
         ImageError: unsupported, corrupt, or too_large.
     """
     form = known.optional(data)
     if form is not None and not known.is_installed(form):
-        raise ImageError("unsupported", f"{form.name} is read with an optional package: {known.INSTALL}")
+        raise ImageError("unsupported", f"{form.name} needs an optional package: {known.INSTALL}")
     try:
         if form is not None and form.name == "JXL":
             height, width = jpeg_xl.dimensions(data)
@@ -225,12 +226,12 @@ def _open(data: bytes) -> Image.Image:
         raise ImageError("too_large", f"more than {MAX_PIXELS:,} pixels") from None
     except MemoryError:
         raise ImageError("too_large", "does not fit into memory") from None
-    except Exception as error:  # a header that lies: struct, overflow, syntax errors
+    except Exception as error:  # a header that lies: struct, overflow and syntax errors
         raise ImageError("corrupt", f"{REASONS['corrupt']} ({one_line(error)})") from None
 
 
 def _unknown(data: bytes, form: known.Format | None) -> ImageError:
-    """Say what bytes are that no decoder knows."""
+    """Describe bytes that no decoder recognises."""
     if name := known.unread(data):
         return ImageError("unsupported", f"{name} is not read")
     if form is not None or box_files.brands(data):
@@ -245,14 +246,14 @@ def _unknown(data: bytes, form: known.Format | None) -> ImageError:
 
 
 def _factor(least: int, height: int, width: int) -> int:
-    """Return the fraction of its size, as 1/factor, at which a JPEG is decoded for a use that needs `least` pixels."""
+    """Return the factor by which a JPEG may be shrunk while decoding, for a use that needs `least` pixels."""
     return max((f for f in (2, 4, 8) if least and min(width, height) >= f * least), default=1)
 
 
 def _large_but_reduced(data: bytes, least: int, max_pixels: int) -> tuple[int, int] | None:
-    """Return (height, width) of a JPEG of too many pixels that is decoded to few enough; None for any other file.
+    """Return (height, width) of a JPEG that has too many pixels but few enough when reduced; None for any other file.
 
-    A progressive one is any other: its coefficients at full size are held in memory.
+    Progressive JPEGs do not count, because the decoder keeps their coefficients at full size in memory.
     """
     size = jpeg.dimensions(data) if least and jpeg.is_sequential(data) else None
     if size is None or size[0] * size[1] <= max_pixels:
@@ -262,15 +263,15 @@ def _large_but_reduced(data: bytes, least: int, max_pixels: int) -> tuple[int, i
 
 
 def _decode_jpeg(data: bytes, mode: str, factor: int, height: int, width: int) -> np.ndarray:
-    """Decode a JPEG strictly to uint8 H×W×3; Pillow does not tell of damage."""
+    """Decode a JPEG strictly to uint8 H×W×3; Pillow does not report damage."""
     if mode != "CMYK":
         return jpeg.decode(data, "RGB", factor, height, width)
-    inverted = jpeg.decode(data, "CMYK", factor, height, width)  # as Adobe writes it, and so everyone
+    inverted = jpeg.decode(data, "CMYK", factor, height, width)  # inverted, as Adobe and therefore everyone writes it
     return np.asarray(Image.fromarray(255 - inverted, "CMYK").convert("RGB"))
 
 
 def _load(image: Image.Image, data: bytes) -> np.ndarray:
-    """Decode what is no JPEG to uint8 H×W×3."""
+    """Decode any format but JPEG to uint8 H×W×3."""
     if image.format != "TIFF":
         image.load()
         return _to_rgb(image)
@@ -284,15 +285,15 @@ def _load(image: Image.Image, data: bytes) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 … 8; of a TIFF that is loaded always 1, since Pillow has turned it."""
+    """Return the EXIF orientation, 1 … 8; always 1 for a TIFF that is loaded, because Pillow has applied it."""
     try:
         orientation = image.getexif().get(0x0112, 1)
-    except Exception:  # broken metadata around good pixels: shown as they lie, as viewers do
+    except Exception:  # broken metadata around good pixels: shown as stored, as viewers do
         return 1
     return orientation if orientation in _TURN else 1
 
 
-# What a viewer does for each EXIF orientation, on H×W×3.
+# How a viewer transforms H×W×3 for each EXIF orientation.
 _TURN = {
     1: lambda p: p,
     2: lambda p: p[:, ::-1],
@@ -307,7 +308,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 
 def _to_rgb(image: Image.Image, top: float | None = None) -> np.ndarray:
-    """Pixels of a loaded image as uint8 H×W×3; `top` is the value of white in deep greys, if the file names it."""
+    """Return a loaded image as uint8 H×W×3; `top` is the value of white in deep greys, if the file states it."""
     if image.mode in ("F", "I") or image.mode.startswith("I;16"):
         return cv2.cvtColor(depth.to_eight_bits(np.asarray(image), top), cv2.COLOR_GRAY2RGB)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:

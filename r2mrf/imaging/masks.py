@@ -1,6 +1,6 @@
-"""Masks and maps by other people's programs, read as their makers meant them where that is certain.
+"""Reads masks and maps made by other programs as they were meant, or refuses them if that is not certain.
 
-pixels, note = read_mask(data)      # uint8 H×W, white = 255; "" or what was done, a key of `NOTES`
+pixels, note = read_mask(data)      # uint8 H×W, white = 255; "" or a key of `NOTES`, which says what was done
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from r2mrf.imaging.images import ImageError
 NOTES = {
     "classes": "of 0 and 1 instead of 0 and 255; 1 is read as white",
     "palette": "with the classes 0 and 1 in a palette; 1 is read as white, 255 as doubt",
-    "alpha": "drawn in their transparency alone; opaque is read as white",
+    "alpha": "drawn only in their transparency; opaque is read as white",
     "opaque": "partly transparent; their colours are read as if they were opaque",
-    "turned": "turned by their EXIF; they are read as viewers show them",
-    "values": "read by the values that were given",
+    "turned": "turned by their EXIF; they are read as displayed",
+    "values": "read by the given values",
 }
-_DOUBT, _VOID = 128, 255  # what becomes of class 255, by which annotations mark doubtful borders
+_DOUBT, _VOID = 128, 255  # class 255, with which annotations mark doubtful borders, becomes grey
 
 
 class Mask(NamedTuple):
-    """A mask or map as it was meant: `pixels`, uint8 H×W; `note`, a key of `NOTES` unless simply black and white."""
+    """A mask or map as it was meant. `pixels`: uint8 H×W; `note`: a key of `NOTES`, or "" if it was read as it is."""
 
     pixels: np.ndarray
     note: str
@@ -35,11 +35,11 @@ def read_mask(data: bytes, values: tuple[int, int] | None = None) -> Mask:
 
     Args:
         data: an image file.
-        values: what means black and what means white in it, as grey values or as numbers of a palette's colours;
-            between them lies doubt. None: to be found out.
+        values: the values for black and white, as grey values or as numbers of the palette; values between mean doubt.
+            None: find them out.
 
     Raises:
-        ImageError: as `images.decode`; or `ambiguous`: it is not certain what is white in it.
+        ImageError: as `images.decode`; or `ambiguous`: it is not certain which value means white.
     """
     channels = images.own_channels(data)
     index = channels.get("index")
@@ -51,15 +51,15 @@ def read_mask(data: bytes, values: tuple[int, int] | None = None) -> Mask:
     if mask.pixels.max() == 1:
         return Mask(mask.pixels * np.uint8(255), "classes")
     if 1 < mask.pixels.max() <= 127:
-        raise _ambiguous(f"nowhere brighter than {mask.pixels.max()} of 255")
+        raise _ambiguous(f"its brightest value is {mask.pixels.max()} of 255")
     return mask
 
 
 def read_map(data: bytes) -> Mask:
-    """Read a map of probabilities, 0 … 255: transparency is no value of it, unless it is drawn in nothing else.
+    """Read a map of probabilities, 0 … 255. Its transparency is ignored, unless the map is drawn in nothing else.
 
     Raises:
-        ImageError: as `images.decode`; or `ambiguous`: its colours and its transparency say different things.
+        ImageError: as `images.decode`; or `ambiguous`: its colours and its transparency disagree.
     """
     channels = images.own_channels(data)
     grey, alpha = channels["grey"], channels.get("alpha")
@@ -68,7 +68,7 @@ def read_map(data: bytes) -> Mask:
     if alpha.min() < alpha.max() and grey.min() == grey.max():
         return Mask(alpha, "alpha")
     if alpha.min() < alpha.max() and not np.array_equal(grey > 127, alpha > 127):
-        raise _ambiguous("its colours and its transparency differ")
+        raise _ambiguous("its colours and its transparency disagree")
     return Mask(grey, "opaque")
 
 
@@ -81,12 +81,12 @@ def _by_values(found: np.ndarray, values: tuple[int, int]) -> np.ndarray:
 def _by_class(index: np.ndarray) -> np.ndarray:
     classes = {*np.unique(index).tolist()}
     if not classes <= {0, 1, _VOID}:
-        raise _ambiguous(f"a palette with the classes {', '.join(map(str, sorted(classes)[:8]))}")
+        raise _ambiguous(f"its palette has the classes {', '.join(map(str, sorted(classes)[:8]))}")
     return np.where(index == _VOID, _DOUBT, index * 255).astype(np.uint8)
 
 
 def _ambiguous(why: str) -> ImageError:
     return ImageError(
         "ambiguous",
-        f"{why}, so that it is not certain what is white in it: save it with 0 and 255, or give --mask-values",
+        f"{why}, so it is not certain which value means white: save it with 0 and 255, or give --mask-values",
     )

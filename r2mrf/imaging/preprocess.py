@@ -1,8 +1,8 @@
-"""Preprocessing: a photo becomes the network's input, and the network's output a map of the photo's size.
+"""Preprocessing: turns a photo into the network's input, and the network's output into a map of the photo's size.
 
-Training, evaluation, registry and scoring all use it. It is the field's usual protocol: the whole photo is resized to
-one square (320×320 in most published work), and its aspect ratio is not kept. A photo smaller than the square is not
-enlarged, which would blur it: it is laid into the square and continued by reflection.
+Training, evaluation, registry and scoring all use it. It follows the usual protocol: the whole photo is resized to one
+square (320×320 in most published work) and its aspect ratio is not kept. A photo smaller than the square is not
+enlarged, which would blur it: it is placed in the square and continued by reflection.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from r2mrf.imaging.resize import lay_in, resize
 
-VERSION = 1  # raise it when the same photo would give other numbers; it enters every fingerprint
+VERSION = 1  # raise it when a change gives the same photo different numbers; every fingerprint contains it
 
 
 @dataclass(frozen=True)
@@ -28,33 +28,33 @@ class Preprocess:
     def __post_init__(self):
         if self.version != VERSION:
             raise ValueError(
-                f"the model was made for preprocessing version {self.version}, this is version {VERSION}: "
-                "install the r2mrf release that made it, or train it anew"
+                f"the model was made for preprocessing version {self.version}, but this is version {VERSION}: "
+                "install the r2mrf release that made it, or train it again"
             )
 
     def shrink(self, rgb: np.ndarray) -> np.ndarray:
-        """uint8 H×W×3 -> uint8 size×size×3."""
+        """Bring a photo to the network's input size: uint8 H×W×3 -> uint8 size×size×3."""
         return lay_in(rgb, self.size) if max(rgb.shape[:2]) <= self.size else resize(rgb, self.size, self.size)
 
     def normalise(self, rgb: np.ndarray) -> np.ndarray:
-        """uint8 [B×]H×W×3 -> float32 [B×]3×H×W, channels-last in memory, which the kernels prefer."""
+        """Normalise pixels: uint8 [B×]H×W×3 -> float32 [B×]3×H×W, channels-last in memory, which is faster."""
         scale = 1 / (255 * np.asarray(self.std, np.float32))
         shift = -np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
         return np.moveaxis(rgb * scale + shift, -1, -3)
 
     def expand(self, defocus: np.ndarray, height: int, width: int) -> np.ndarray:
-        """The inverse for maps: float32 H×W in [0, 1] -> float32 height×width in [0, 1]."""
+        """Bring a map back to the photo's size: float32 H×W in [0, 1] -> float32 height×width in [0, 1]."""
         return resize(visible(defocus, height, width), height, width).clip(0, 1)
 
     def to_dict(self) -> dict:
-        """Return the values that a model.json holds."""
+        """Return the values that model.json stores."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict) -> Preprocess:
-        """Build from the values of a model.json; ValueError if they are unsound, or of another version of this file."""
+        """Build from the values in a model.json; raises ValueError if they are invalid or from another version."""
         if not isinstance(values, dict):
-            raise ValueError("preprocess: must hold keys and values")
+            raise ValueError("preprocess must hold keys and values")
         if unknown := values.keys() ^ {"size", "mean", "std", "version"}:
             raise ValueError(f"preprocess: the keys {', '.join(sorted(unknown))} are missing or unknown")
         size, version = values["size"], values["version"]
@@ -71,5 +71,5 @@ class Preprocess:
 
 
 def visible(defocus: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the part of a map S×S that shows a photo of height×width: less than all of it if it was laid in."""
+    """Return the part of a map S×S that shows a photo of height×width; a smaller photo fills only part of it."""
     return defocus[:height, :width] if max(height, width) <= len(defocus) else defocus

@@ -1,7 +1,7 @@
-"""The one way to resize: area average when shrinking, linear when growing.
+"""The only way to resize here: area averaging to shrink, linear interpolation to enlarge.
 
-Linear interpolation aliases when it shrinks, and aliasing passes for sharpness: measured, the Laplacian
-variance of a sharp 6-megapixel photo at 320×320 is six times too high with it.
+Shrinking by linear interpolation aliases, and aliasing looks like sharpness: it made the Laplacian variance of a sharp
+6-megapixel photo at 320×320 six times too high.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize H×W or H×W×C, uint8 or float32, to height×width; each axis shrinks or grows on its own."""
+    """Resize H×W or H×W×C, uint8 or float32, to height×width; one axis may shrink while the other grows."""
     h, w = pixels.shape[:2]
-    # OpenCV's area mode turns linear as soon as one axis grows: shrink first, then grow.
+    # OpenCV's area mode becomes linear as soon as one axis grows: shrink first, then enlarge.
     smaller = (min(w, width), min(h, height))
     if smaller != (w, h):
         pixels = cv2.resize(pixels, smaller, interpolation=cv2.INTER_AREA)
@@ -23,7 +23,7 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def lay_in(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Continue H×W×3 pixels, no side longer than `size`, by reflection to size×size; they stay at the top left."""
+    """Pad H×W×3 pixels, no side longer than `size`, to size×size by reflection; they stay at the top left."""
     height, width = pixels.shape[:2]
     if (height, width) == (size, size):
         return pixels

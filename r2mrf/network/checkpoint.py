@@ -1,7 +1,8 @@
 """A trained model on disk: a folder with `model.safetensors` (weights) and `model.json` (everything else).
 
-`model.json` holds the architecture, the preprocessing, facts of the training and the SHA-256 of the weights.
-Nothing is unpickled. A folder appears whole or not at all. A model is named `lite`, by its folder, or in a registry.
+`model.json` holds the architecture, the preprocessing, facts about the training and the SHA-256 of the weights. Nothing
+is unpickled. A folder appears completely or not at all. A model's name is `lite`, its folder, or its name in a
+registry.
 """
 
 from __future__ import annotations
@@ -26,34 +27,35 @@ from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.model import R2MRF
 from r2mrf.system import strict_json
+from r2mrf.system.address import redacted
 from r2mrf.system.atomic import atomic_folder
 from r2mrf.system.regular_files import read_regular
 
 WEIGHTS, FACTS = "model.safetensors", "model.json"
-MOST_BYTES = 4 << 30  # of weights; the paper's network has 0.2
-INT8 = "int8.onnx"  # the network in 8 bits, where r2mrf.engines.int8 has made it
+MOST_BYTES = 4 << 30  # of weights; the paper's network needs 0.2 GiB
+INT8 = "int8.onnx"  # the network in 8 bits, if r2mrf.engines.int8 has made it
 RELEASED = Path(__file__).parents[1] / "weights"
 
 
 class CheckpointError(UserError):
-    """A model folder that cannot be used; the message says what is wrong and what to do."""
+    """A model folder that cannot be used. The message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with what is needed to use it. `sha256` covers weights, architecture and preprocessing."""
+    """A network with all that is needed to use it. `sha256` covers weights, architecture and preprocessing."""
 
     network: R2MRF
     model: Model
     preprocess: Preprocess
-    training: dict = field(default_factory=dict)  # facts, for people: data, steps, figures
+    training: dict = field(default_factory=dict)  # facts for people: data, steps, figures
     sha256: str = ""
     blur_scale: BlurScale = UNMEASURED
-    int8: bytes = field(default=b"", repr=False)  # an ONNX file; empty if none was made of these weights
+    int8: bytes = field(default=b"", repr=False)  # an ONNX file; empty if none was made from these weights
 
     @property
     def name(self) -> str:
-        """Backbone, recurrent steps and the first of the content hash, for people."""
+        """Backbone, number of recurrent steps and the start of the content hash, for people."""
         return f"{self.model.backbone.split('.')[0]}-T{self.model.steps}-{self.sha256[:12]}"
 
 
@@ -61,12 +63,12 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
     """Write a model folder, replacing an older one; if anything fails, the old one stays.
 
     Raises:
-        CheckpointError: something else lies at `folder`.
+        CheckpointError: `folder` exists and is not a model folder.
         UserError: the folder cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / FACTS).is_file():
-        raise CheckpointError(f"{folder} is there and is no model folder: give another name, or move it away")
+        raise CheckpointError(f"{folder} exists and is not a model folder: choose another name, or move it away")
     weights = save_tensors({key: value.contiguous() for key, value in checkpoint.network.state_dict().items()})
     facts = {
         "format": 1,
@@ -86,30 +88,30 @@ def load(folder: str | Path) -> Checkpoint:
     """Read a model folder.
 
     Raises:
-        CheckpointError: missing or damaged files, weights that are not the ones that model.json names, an
-            architecture or preprocessing that this release does not know.
+        CheckpointError: files are missing or damaged, the weights are not those that model.json names, or this release
+            does not know the architecture or preprocessing.
     """
     return parse(read(folder), folder)
 
 
 def read(folder: str | Path) -> dict[str, bytes]:
-    """Read the files of a model folder, by name, as `parse` takes them.
+    """Read the files of a model folder by name, in the form that `parse` takes.
 
     Raises:
-        CheckpointError: weights or facts are missing.
+        CheckpointError: the weights or the facts are missing.
     """
     names = [WEIGHTS, FACTS, *([INT8] if (Path(folder) / INT8).is_file() else [])]
     return {name: _read(Path(folder), name) for name in names}
 
 
 def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
-    """Do what `load` does with files that were read before; `origin` stands in errors. Raises as `load`."""
+    """Build a checkpoint from files that were read before; `origin` is named in errors. Raises the same as `load`."""
     folder = Path(origin)
     weights, facts = _checked(files, folder)
     try:
         model = Model.model_validate(facts["model"]).model_copy(update={"weights": "random"})
         preprocess = Preprocess.from_dict(facts["preprocess"])
-        if preprocess.size != model.input_size:  # which is bounded
+        if preprocess.size != model.input_size:  # input_size has an upper bound
             raise ValueError(f"preprocess.size {preprocess.size} is not model.input_size {model.input_size}")
         blur_scale = BlurScale.from_facts(facts)
         tensors = load_tensors(weights)
@@ -117,7 +119,7 @@ def parse(files: dict[str, bytes], origin: str | Path) -> Checkpoint:
         network = R2MRF(model)
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, SafetensorError) as error:
-        raise CheckpointError(f"{folder} does not fit this release of r2mrf: {one_line(error, 300)}") from None
+        raise CheckpointError(f"{folder} does not work with this release of r2mrf: {one_line(error, 300)}") from None
     training, identity, int8 = facts.get("training", {}), _identity(facts), _int8(files, facts)
     return Checkpoint(network.eval(), model, preprocess, training, identity, blur_scale, int8)
 
@@ -126,40 +128,42 @@ def content_hash(folder: str | Path) -> str:
     """Return `Checkpoint.sha256` of a model folder, without building its network.
 
     Raises:
-        CheckpointError: missing or damaged files, weights that are not the ones that model.json names.
+        CheckpointError: files are missing or damaged, or the weights are not those that model.json names.
     """
     try:
         return _identity(_checked(read(folder), Path(folder))[1])
     except (KeyError, TypeError, AttributeError):
-        raise CheckpointError(f"{Path(folder) / FACTS} lacks what a model needs: get the folder anew") from None
+        raise CheckpointError(f"{Path(folder) / FACTS} is incomplete: get the folder again") from None
 
 
 def locate(name: str) -> Path:
-    """Find the folder of a model on this machine by the model's name.
+    """Return the folder of a model on this machine, given the model's name.
 
     Raises:
-        CheckpointError: nothing here resolves such a name.
+        CheckpointError: no installed resolver handles this kind of name.
     """
     scheme, colon, _ = name.partition(":/")
     if colon:
         for resolver in entry_points(group="r2mrf.resolvers", name=scheme):
             return resolver.load()(name)
-        raise CheckpointError(f"{name}: nothing installed here resolves {scheme}:/ names; give a model folder")
+        raise CheckpointError(
+            f"{redacted(name)}: nothing installed here resolves {scheme}:/ names: give a model folder"
+        )
     return RELEASED / "lite" if name == "lite" else Path(name)
 
 
 def _checked(files: dict[str, bytes], folder: Path) -> tuple[bytes, dict]:
-    """Return the weights and the facts, whose hash of the weights holds."""
+    """Return the weights and the facts, after checking the hash of the weights."""
     weights, facts = files[WEIGHTS], _facts(folder, files[FACTS])
     if hashlib.sha256(weights).hexdigest() != facts.get("weights_sha256"):
         raise CheckpointError(
-            f"{folder / WEIGHTS} is not the file that {FACTS} names (SHA-256 differs): get the folder anew"
+            f"{folder / WEIGHTS} is not the file that {FACTS} names (SHA-256 differs): get the folder again"
         )
     return weights, facts
 
 
 def _int8(files: dict[str, bytes], facts: dict) -> bytes:
-    """Return the int8 form, unless it is missing or not the one that the facts name."""
+    """Return the int8 form, or b"" if it is missing or is not the one that the facts name."""
     graph, named = files.get(INT8, b""), facts.get("int8")
     if not isinstance(named, dict) or hashlib.sha256(graph).hexdigest() != named.get("sha256"):
         return b""
@@ -167,7 +171,7 @@ def _int8(files: dict[str, bytes], facts: dict) -> bytes:
 
 
 def _identity(facts: dict) -> str:
-    """Hash everything that changes a map: weights, architecture, preprocessing."""
+    """Hash everything that affects a map: weights, architecture, preprocessing."""
     model = {key: value for key, value in facts["model"].items() if key != "weights"}
     parts = [facts["weights_sha256"], model, facts["preprocess"]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -187,23 +191,23 @@ def _facts(folder: Path, content: bytes) -> dict:
         return strict_json.parse_object(content)
     except ValueError as error:
         raise CheckpointError(
-            f"{folder / FACTS} is not a JSON object ({one_line(error)}): get the folder anew"
+            f"{folder / FACTS} is not a JSON object ({one_line(error)}): get the folder again"
         ) from None
 
 
 def _check_shapes(model: Model, tensors: dict[str, Tensor]) -> None:
-    """Refuse an architecture that is not the weights' before memory is taken for it: it may be of any size."""
+    """Refuse an architecture that does not match the weights before allocating its memory: it may be of any size."""
     with torch.device("meta"), _Unfilled():
         wanted = R2MRF(model).state_dict()
     for name, tensor in wanted.items():
         given = tensors.get(name)
         if given is None or given.shape != tensor.shape:
             found = "missing" if given is None else f"of shape {[*given.shape]}"
-            raise ValueError(f"model: {name} is {found} in {WEIGHTS}, and of shape {[*tensor.shape]} by {FACTS}")
+            raise ValueError(f"model: {name} is {found} in {WEIGHTS}, but {FACTS} says shape {[*tensor.shape]}")
 
 
 class _Unfilled(TorchFunctionMode):
-    """Leaves new weights unfilled: to fill some that take no memory, torch would import its compiler."""
+    """Leaves new weights unfilled, because filling tensors without memory would make torch import its compiler."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -213,7 +217,7 @@ class _Unfilled(TorchFunctionMode):
 
 
 def untrained(model: Model) -> Checkpoint:
-    """Build an architecture with random weights, ready to predict."""
+    """Build a network with random weights, ready to predict."""
     model = model.model_copy(update={"weights": "random"})
     network = R2MRF(model).eval()
     return Checkpoint(network, model, Preprocess(model.input_size, network.backbone.mean, network.backbone.std))

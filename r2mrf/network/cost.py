@@ -1,4 +1,4 @@
-"""The cost of a network: its parameters, and its multiply-accumulates for one photo."""
+"""Counts the parameters of a network and its multiply-accumulates per photo."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from r2mrf.network.model import R2MRF
 
 
 class Cost(NamedTuple):
-    """`parameters` of the network; `macs`: multiply-accumulates of its convolutions and products, of one photo."""
+    """`parameters` of the network; `macs`: multiply-accumulates of its convolutions and matrix products per photo."""
 
     parameters: int
     macs: int
 
 
 def cost_of(model: Model) -> Cost:
-    """Count an architecture's cost at its input size. Nothing is computed: tensors without memory run through it."""
+    """Count an architecture's cost at its input size. Nothing is computed: the tensors have no memory (meta device)."""
     with torch.device("meta"):
         network = R2MRF(model.model_copy(update={"weights": "random"})).eval()
         photo = torch.zeros(1, 3, model.input_size, model.input_size)
@@ -34,7 +34,7 @@ def parameters_of(network: nn.Module) -> int:
 
 @torch.inference_mode()
 def macs_of(network: nn.Module, x: torch.Tensor) -> int:
-    """Count an input's multiply-accumulates, in convolutions and matrix products; `R2MRF` takes normalised B×3×H×W."""
+    """Count the multiply-accumulates of convolutions and matrix products for one input, normalised B×3×H×W."""
     with FlopCounterMode(display=False) as counter:
         network(x)
     return counter.get_total_flops() // 2

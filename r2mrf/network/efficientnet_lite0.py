@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 without its classifier: the five feature levels of the lite backbone.
 
-The network of https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, under the names that
-timm gives the layers of `tf_efficientnet_lite0`, so that weights fit both. It stands here, in a screen of code, because
-timm takes longer to import than the network takes for a photo. tests/model/test_backbones.py holds it to timm's.
+The network of https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, with the layer names of
+timm's `tf_efficientnet_lite0`, so that the same weights fit both. It is written out here because importing timm takes
+longer than running the network on a photo. tests/model/test_backbones.py compares it with timm's.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-CHANNELS = (16, 24, 40, 112, 320)  # of the levels, at strides 2, 4, 8, 16, 32
+CHANNELS = (16, 24, 40, 112, 320)  # of the levels at strides 2, 4, 8, 16, 32
 STEM = 32
 
-# blocks, kernel, stride, expansion, channels, and whether a level ends here
+# number of blocks, kernel, stride, expansion, channels, and whether a level ends after the stage
 STAGES = (
     (1, 3, 1, 1, 16, True),
     (2, 3, 2, 6, 24, True),
@@ -30,7 +30,7 @@ STAGES = (
 
 
 class Same(nn.Conv2d):
-    """A convolution without bias, padded as TensorFlow does: ceil(n / stride) wide, an odd row of zeros at the end."""
+    """A convolution without bias, padded like TensorFlow's: to ceil(n / stride); an odd row of zeros is at the end."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1):
         padding = kernel // 2 if stride == 1 else 0
@@ -45,7 +45,7 @@ class Same(nn.Conv2d):
 
 
 class Norm(nn.BatchNorm2d):
-    """Batch normalisation with TensorFlow's epsilon, followed by ReLU6 or by nothing."""
+    """Batch normalisation with TensorFlow's epsilon, optionally followed by ReLU6."""
 
     def __init__(self, channels: int, act: bool = True):
         super().__init__(channels, eps=1e-3)
@@ -57,7 +57,7 @@ class Norm(nn.BatchNorm2d):
 
 
 class Separable(nn.Module):
-    """Depthwise, then pointwise; the first stage's block."""
+    """Depthwise, then pointwise convolution: the block of the first stage."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int):
         super().__init__()
@@ -69,7 +69,7 @@ class Separable(nn.Module):
 
 
 class Inverted(nn.Module):
-    """Expand, depthwise, project; with a shortcut where the shape stays."""
+    """Expansion, depthwise convolution, projection; with a shortcut if the shape does not change."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int):
         super().__init__()
@@ -85,7 +85,7 @@ class Inverted(nn.Module):
 
 
 class Lite0(nn.Module):
-    """Normalised B×3×H×W -> five levels B×C×⌈H/s⌉×⌈W/s⌉ for s = 2, 4, 8, 16, 32."""
+    """Maps normalised B×3×H×W to five levels B×C×⌈H/s⌉×⌈W/s⌉ for s = 2, 4, 8, 16, 32."""
 
     def __init__(self):
         super().__init__()
@@ -111,10 +111,10 @@ class Lite0(nn.Module):
         return levels
 
     def fold(self) -> None:
-        """Fold each normalisation into the convolution before it: the same levels up to rounding, in less time.
+        """Fold each normalisation into the convolution before it. The levels change only by rounding.
 
-        This is for evaluation mode and cannot be undone: a folded network cannot be trained, and its parameters have
-        other names.
+        This is for evaluation mode only and cannot be undone: a folded network cannot be trained, and its parameters
+        have other names.
         """
         for parent in list(self.modules()):
             for (name, convolution), (after, norm) in pairwise(list(parent.named_children())):

@@ -1,4 +1,4 @@
-"""Cross-entropy of the fused map and of every intermediate output, summed (paper, section 3)."""
+"""The loss: cross-entropy of the fused map and of every intermediate output, summed (paper, section 3)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from r2mrf.network.model import Outputs
 
 
 def certain(mask: Tensor) -> Tensor:
-    """1 where a mask in [0, 1] says sharp or defocused, 0 in the doubt between; same shape."""
+    """Return 1 where a mask in [0, 1] says sharp or defocused, and 0 where it says doubt; same shape."""
     return ((mask <= DOUBT[0]) | (mask >= DOUBT[1])).to(mask.dtype)
 
 
 def loss_terms(outputs: Outputs, mask: Tensor, side_weight: float = 1.0, side_growth: float = 1.0) -> dict[str, Tensor]:
-    """Weighted terms of the loss, by name: `fused`, and `side_t` for t = 0 … T (sum over the five branches).
+    """Return the weighted terms of the loss by name: `fused`, and `side_t` for t = 0 … T (sum over the five branches).
 
-    Intermediate outputs are compared on their own grid with the area-averaged mask, the fused map at full size.
+    Intermediate outputs are compared with the area-averaged mask on their own grid, the fused map with the full mask.
 
     Args:
-        outputs: of the network.
+        outputs: the network's outputs.
         mask: B×1×H×W in [0, 1], 1 = defocused.
         side_weight: weight of each branch's output at the last step; 1 in the paper.
-        side_growth: ratio of a step's weight to that of the step before; 1 in the paper.
+        side_growth: ratio between the weights of a step and of the step before it; 1 in the paper.
     """
     weight = certain(mask)
     terms = {"fused": _cross_entropy(outputs.fused, mask, weight)}
@@ -38,5 +38,5 @@ def loss_terms(outputs: Outputs, mask: Tensor, side_weight: float = 1.0, side_gr
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Mean over the pixels; doubtful ones count as zero, so that every photo weighs the same in any batch."""
+    """Average over all pixels; doubtful ones count as zero, so that a photo has the same weight in any batch."""
     return F.binary_cross_entropy_with_logits(logits.float(), target, weight=weight)

@@ -1,10 +1,10 @@
 """The network: aggregated multi-level deep features (AMDF), five branches of recurrent residual refinement, fusion.
 
 After Tang et al., "R2MRF: Defocus Blur Detection via Recurrently Refining Multi-Scale Residual Features",
-AAAI 2020, section 3. The code was never released; what is inferred is said in docs/method.md.
+AAAI 2020, section 3. Their code was never released; docs/method.md says which details are inferred.
 
     F_1 … F_5  features of the backbone; all maps live on F_1's grid (1/grid_stride of the input)
-    A          = relu(W_a · Cat(F_1, Up F_2, …, Up F_5))          once a photo
+    A          = relu(W_a · Cat(F_1, Up F_2, …, Up F_5))          once per photo
     O_l^0      = Up(W_l · F_l)                                    first side map of branch l, logits
     O_l^t      = O_l^{t-1} + RRM_l^t(Cat(O_l^{t-1}, A))           t = 1 … T
     B          = W_f · Cat(O_1^T, …, O_5^T)                       P(defocus) = sigmoid(Up B)
@@ -25,8 +25,8 @@ BRANCHES = 5
 
 
 class Outputs(NamedTuple):
-    """`fused`: B×1×H×W logits at the input's size. `sides`: T+1 tensors B×5×h×w, logits of the five branches
-    after t = 0 … T steps, on the grid."""
+    """`fused`: logits B×1×H×W at the input's size. `sides`: T+1 tensors B×5×h×w, the logits of the five branches on the
+    grid after t = 0 … T steps."""
 
     fused: Tensor
     sides: list[Tensor]
@@ -35,8 +35,8 @@ class Outputs(NamedTuple):
 class AMDF(nn.Module):
     """Merges the five levels into one feature map on the first level's grid.
 
-    A 1×1 convolution and bilinear upsampling are both linear and commute, so each level is reduced at its own
-    size and then enlarged: the same sum as convolving the concatenation, for a fraction of the work.
+    A 1×1 convolution and bilinear upsampling are both linear and commute. So each level is convolved at its own size
+    and then enlarged, which gives the same sum as convolving the concatenation for a fraction of the work.
     """
 
     def __init__(self, channels: list[int], width: int):
@@ -45,7 +45,7 @@ class AMDF(nn.Module):
         self.channels = channels
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Five B×C_l×h_l×w_l -> B×width×h_1×w_1."""
+        """Merge five tensors B×C_l×h_l×w_l into B×width×h_1×w_1."""
         weights = self.merge.weight.split(self.channels, dim=1)
         grid = features[0].shape[-2:]
         total = F.conv2d(features[0], weights[0], self.merge.bias)
@@ -55,10 +55,10 @@ class AMDF(nn.Module):
 
 
 class RRM(nn.Module):
-    """Residual refinement module: two paths, 3×3 and 5×5, that share what they see half-way.
+    """Residual refinement module: a 3×3 path and a 5×5 path that exchange their features half-way.
 
     Its first convolutions read Cat(O, A). They are linear, so the part that reads A (`context`) can be computed
-    apart; with weights shared over the steps it is the same in every step.
+    separately; if the steps share weights, it is the same in every step.
     """
 
     def __init__(self, amdf_width: int, width: int):
@@ -70,11 +70,11 @@ class RRM(nn.Module):
         self.out = nn.Conv2d(2 * width, 1, kernel_size=1)
 
     def context(self, amdf: Tensor) -> Tensor:
-        """B×C×h×w -> B×2M×h×w: what both first convolutions make of A."""
+        """Return the contribution of A to both first convolutions: B×C×h×w -> B×2M×h×w."""
         return torch.cat([_part(self.s1, amdf, 1, None), _part(self.p1, amdf, 1, None)], dim=1)
 
     def forward(self, side: Tensor, context: Tensor) -> Tensor:
-        """Side map B×1×h×w and `context(A)` -> refinement B×1×h×w."""
+        """Return the refinement B×1×h×w of a side map B×1×h×w, given `context(A)`."""
         first = torch.cat([_part(self.s1, side, 0, 1), _part(self.p1, side, 0, 1)], dim=1)
         first = F.relu(first + context)
         second = F.relu(torch.cat([self.s2(first), self.p2(first)], dim=1))
@@ -82,7 +82,7 @@ class RRM(nn.Module):
 
 
 class Branch(nn.Module):
-    """One level's side map and its refinement over T steps."""
+    """The side map of one level and its refinement over T steps."""
 
     def __init__(self, channels: int, model: Model):
         super().__init__()
@@ -92,7 +92,7 @@ class Branch(nn.Module):
         self.refine = nn.ModuleList(RRM(model.amdf_width, model.width) for _ in range(modules))
 
     def forward(self, feature: Tensor, amdf: Tensor) -> list[Tensor]:
-        """B×C_l×h_l×w_l and A on the grid -> side maps after t = 0 … T steps, each B×1×h×w."""
+        """Return the side maps after t = 0 … T steps, each B×1×h×w, for a level B×C_l×h_l×w_l and A on the grid."""
         side = upsample(self.side(feature), amdf.shape[-2:])
         sides = [side]
         modules = cast(list[RRM], list(self.refine))
@@ -106,26 +106,26 @@ class Branch(nn.Module):
 
 
 class R2MRF(nn.Module):
-    """The whole network.
+    """The complete network.
 
     Args:
-        model: architecture. `weights` is read by the backbone; use `random` when a checkpoint is loaded after.
+        model: the architecture. Its `weights` are those of the backbone: `random` if a checkpoint is loaded afterwards.
     """
 
     def __init__(self, model: Model):
         super().__init__()
         self.backbone = Backbone(model.backbone, model.weights)
-        self.pool_first_level = model.grid_stride == 4  # as where conv1 includes its max-pool
+        self.pool_first_level = model.grid_stride == 4  # as in networks whose conv1 includes a max-pool
         self.amdf = AMDF(self.backbone.channels, model.amdf_width)
-        self.amdf.requires_grad_(model.steps != 0)  # without steps nothing reads it, and no gradient would come
+        self.amdf.requires_grad_(model.steps != 0)  # without steps nothing uses it, so it would get no gradient
         self.branches = nn.ModuleList(Branch(channels, model) for channels in self.backbone.channels)
         self.fusion = nn.Conv2d(BRANCHES, 1, kernel_size=1)
         self.fusion_relu = model.fusion_relu
         for parameter, value in zip(self.fusion.parameters(), (1 / BRANCHES, 0), strict=True):
-            nn.init.constant_(parameter, value)  # starts as the mean of the branches
+            nn.init.constant_(parameter, value)  # fusion starts as the mean of the branches
 
     def forward(self, x: Tensor) -> Outputs:
-        """Normalised photos B×3×H×W, H and W at least 32 -> `Outputs`."""
+        """Return the `Outputs` for normalised photos B×3×H×W, with H and W at least 32."""
         features = self.backbone(x)
         if self.pool_first_level:
             features[0] = F.max_pool2d(features[0], kernel_size=3, stride=2, padding=1)
@@ -135,17 +135,17 @@ class R2MRF(nn.Module):
         return Outputs(upsample(self.fuse(sides[-1]), x.shape[-2:]), sides)
 
     def fuse(self, sides: Tensor) -> Tensor:
-        """Side maps of one step B×5×h×w -> fused logits B×1×h×w."""
+        """Fuse the side maps of one step, B×5×h×w, into logits B×1×h×w."""
         fused = self.fusion(sides)
         return F.relu(fused) if self.fusion_relu else fused
 
 
 def upsample(x: Tensor, size: torch.Size) -> Tensor:
-    """B×C×h×w -> B×C×`size`, bilinear; corners are not aligned."""
+    """Resize B×C×h×w to B×C×`size`, bilinear, without aligned corners."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
 def _part(conv: nn.Conv2d, x: Tensor, start: int, stop: int | None) -> Tensor:
-    """`conv` restricted to its input channels start:stop; the bias goes with the part that reads A."""
+    """Apply `conv` restricted to its input channels start:stop; the bias belongs to the part that reads A."""
     bias = conv.bias if stop is None else None
     return F.conv2d(x, conv.weight[:, start:stop], bias, padding=conv.padding)

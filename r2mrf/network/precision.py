@@ -1,5 +1,5 @@
-"""Number formats of the network's arithmetic: fp32, which gives the same numbers on every machine to rounding, and
-bf16, which is faster where the processor or GPU multiplies it natively."""
+"""Precisions of the network's arithmetic. fp32 gives the same numbers on every machine, up to rounding; bf16 is faster
+where the processor or GPU supports it natively."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 
 import torch
 
-# Values of ONEDNN_MAX_CPU_ISA that keep oneDNN, which convolves for torch and OpenVINO, from native bfloat16.
+# Values of ONEDNN_MAX_CPU_ISA under which oneDNN, which torch and OpenVINO use, has no native bfloat16.
 WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
 
 def native_bfloat16(device: str = "cpu") -> bool:
-    """Return whether the processor or GPU multiplies bfloat16 itself. Emulated, it is slower than fp32.
+    """Return whether the processor or GPU multiplies bfloat16 natively; emulated, it is slower than fp32.
 
-    ONEDNN_MAX_CPU_ISA=AVX512_CORE makes a newer processor behave like an older one.
+    With ONEDNN_MAX_CPU_ISA=AVX512_CORE a newer processor behaves like an older one.
     """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -25,9 +25,10 @@ def native_bfloat16(device: str = "cpu") -> bool:
 
 
 def resolve_precision(precision: str, device: str = "cpu") -> str:
-    """Turn a training run's `auto` into bf16 where it is native, else fp32; return other formats unchanged.
+    """Replace a training run's `auto` by bf16 if that is native, else by fp32; return other precisions unchanged.
 
-    It goes by the processor and never by a timing: a run that is resumed must continue in the format it began with.
+    The choice depends on the processor and never on a timing: a resumed run must continue in the precision it began
+    with.
     """
     if precision != "auto":
         return precision

@@ -1,1 +1,1 @@
-"""A photo in; its map, confidence and record out."""
+"""Turns a photo into its map, confidence and record."""

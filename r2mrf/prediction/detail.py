@@ -1,11 +1,11 @@
-"""How sharp a photo is at its sharpest place, at the cost of two more runs of the network.
+"""Measures how sharp a photo is at its sharpest place, with only two more runs of the network.
 
-    places = take(rgb, size=320)                        # without the network: patches of the most detailed places
-    detail = judge(places, maps, blur_scale, (h, w))    # of their pictures: sharpest_radius, and where
+    places = take(rgb, size=320)                        # without the network: the most detailed places, as patches
+    detail = judge(places, maps, blur_scale, (h, w))    # maps: of the places' pictures; sharpest_radius, and where
 
-`blur_radius` measures every pixel and looks at every window. Bulk scoring only needs the sharpest place. It is looked
-for by its fine detail; the network then sees it at four views, an octave apart, as patches of one picture. What it says
-in the middle of a patch of 160 pixels is what it says there in a window of its own.
+`blur_radius` measures every pixel and examines every window, but bulk scoring only needs the sharpest place. Places are
+chosen by their fine detail. The network then sees each of them at four views, an octave apart, as patches of one
+picture. In the middle of a 160-pixel patch its output is the same as in a window of its own.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from r2mrf.imaging.resize import lay_in, resize
 from r2mrf.prediction.radius import exceeded
 from r2mrf.prediction.views import SURE
 
-AREA = 0.01  # of a photo: a place that is looked at. Half of its pixels decide, and they take the 0.5 % promised
-PLACES = 2  # places looked at
-ACROSS = 2  # patches side by side, and one above the other, in a picture
-SCALES = (1, 2, 4, 8)  # photo pixels a pixel of each patch
-RIM = 0.25  # of a patch's side: what its neighbours may disturb
-FADE = 0.15  # of a patch's side: the breadth over which it fades into its neighbours
-CELL = 16  # pixels: detail is compared in squares of this side
+AREA = 0.01  # share of the photo that a place covers; half of its pixels decide, which is the promised 0.5 %
+PLACES = 2  # number of places examined
+ACROSS = 2  # patches in each row and each column of a picture
+SCALES = (1, 2, 4, 8)  # photo pixels per pixel, for each patch
+RIM = 0.25  # of a patch's side: the margin in which neighbouring patches may disturb the result
+FADE = 0.15  # of a patch's side: the width over which it fades out
+CELL = 16  # pixels: side of the squares in which detail is compared
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place of a photo, in its pixels, x1 and y1 exclusive, and its patches in one picture, uint8 S×S×3.
+    """A place of a photo, and its patches in one picture, uint8 S×S×3.
 
-    `inner`: for each patch the rows and columns of the picture that show the place, undisturbed by other patches.
+    `box`: in pixels of the photo, x1 and y1 exclusive. `inner`: for each patch, the rows and columns of the picture
+    that show the place and are not disturbed by other patches.
     """
 
     box: tuple[int, int, int, int]  # x0, y0, x1, y1
@@ -43,27 +44,27 @@ class Place:
 
 @dataclass(frozen=True)
 class Detail:
-    """The sharpest place of a photo that takes at least 0.5 % of it; places and radius are in pixels of the photo."""
+    """The sharpest place that covers at least 0.5 % of a photo. All values are in pixels of the photo."""
 
-    sharpest_radius: float | None  # 0 = in focus at 1:1; None = by more than `SCALES` tell, some 13 pixels
+    sharpest_radius: float | None  # 0 = in focus at 1:1; None = larger than `SCALES` can measure, about 13 pixels
     sharpest_x0: int  # the place, for a crop at 1:1; x1 and y1 exclusive
     sharpest_y0: int
     sharpest_x1: int
     sharpest_y1: int
-    sharp_view: int | None  # the largest view in which the place is in focus, in pixels of the long side
+    sharp_view: int | None  # the largest view in which the place is in focus: the length of its long side
 
 
 def take(rgb: np.ndarray, size: int) -> list[Place]:
-    """Cut out the places of a photo, uint8 H×W×3, that have most detail; `size`: side of the network's input."""
+    """Cut out the most detailed places of a photo, uint8 H×W×3; `size` is the side of the network's input."""
     return [_place(rgb, center, size) for center in _most_detailed(rgb)]
 
 
 def judge(places: list[Place], maps: list[np.ndarray], scale: BlurScale, size: tuple[int, int]) -> Detail:
-    """Measure the places and return the sharpest.
+    """Measure the places and return the sharpest one.
 
     Args:
-        maps: what the network says of each place's picture, float32 S×S.
-        scale: of the network.
+        maps: the network's map of each place's picture, float32 S×S.
+        scale: the network's blur scale.
         size: (height, width) of the photo.
     """
     radii = [_radius(place, defocus, scale) for place, defocus in zip(places, maps, strict=True)]
@@ -76,9 +77,9 @@ def judge(places: list[Place], maps: list[np.ndarray], scale: BlurScale, size: t
 
 
 def _radius(place: Place, defocus: np.ndarray, scale: BlurScale) -> float:
-    """Return the radius of a place: 0 = in focus at 1:1, infinite = out of focus in all patches."""
+    """Return the radius of a place: 0 = in focus at 1:1, infinity = out of focus in all patches."""
     total, sure = 0.0, False
-    for rows, columns in reversed(place.inner):  # from the coarsest patch on, as `radius.blur_radius`
+    for rows, columns in reversed(place.inner):  # from the coarsest patch to the finest, like `radius.blur_radius`
         found = np.median(defocus[rows, columns])
         share = 1.0 if sure else float(exceeded(found, scale))
         total = share + total * min(2 * share, 1)
@@ -104,7 +105,7 @@ def _place(rgb: np.ndarray, center: tuple[int, int], size: int) -> Place:
 def _patch(
     rgb: np.ndarray, tall: tuple[int, int], wide: tuple[int, int], scale: int, side: int
 ) -> tuple[np.ndarray, slice, slice]:
-    """Return side×side pixels around the middle of a place at a scale, and which of them show the place."""
+    """Return side×side pixels around the middle of a place at a scale, and which rows and columns show the place."""
     spans, inner = [], []
     for (first, last), length in ((tall, rgb.shape[0]), (wide, rgb.shape[1])):
         span = min(round(side * scale), length)
@@ -119,7 +120,7 @@ def _patch(
 
 
 def _faded(patch: np.ndarray) -> np.ndarray:
-    """Return a patch whose rim fades into its mean colour: seams between patches would pass for sharp edges."""
+    """Fade the rim of a patch into its mean colour, because seams between patches would look like sharp edges."""
     side = len(patch)
     ramp = ((np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5) / (FADE * side)).clip(0, 1)
     share = np.outer(*[np.sin(ramp * np.pi / 2).astype(np.float32) ** 2] * 2)[..., None]
@@ -127,7 +128,7 @@ def _faded(patch: np.ndarray) -> np.ndarray:
 
 
 def _most_detailed(rgb: np.ndarray) -> list[tuple[int, int]]:
-    """Return the middles, (y, x), of places with most fine detail that do not overlap, the most detailed first."""
+    """Return the centres (y, x) of the places with the most fine detail, which do not overlap; most detailed first."""
     height, width = rgb.shape[:2]
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     edges = cv2.convertScaleAbs(cv2.Laplacian(cv2.GaussianBlur(grey, (3, 3), 0), cv2.CV_16S))
@@ -144,7 +145,7 @@ def _most_detailed(rgb: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _sides(height: int, width: int) -> tuple[int, int]:
-    """Return height and width of a place: a square of `AREA`, or less high and wider where the photo is that thin."""
+    """Return height and width of a place: a square of `AREA`, or a longer rectangle where the photo is too narrow."""
     area = AREA * height * width
     tall = min(round(area**0.5), height)
     wide = min(round(area / max(tall, 1)), width)
@@ -152,5 +153,5 @@ def _sides(height: int, width: int) -> tuple[int, int]:
 
 
 def _inside(middle: int, span: int, length: int) -> int:
-    """Return where a span around `middle` starts so that it lies within 0 … length."""
+    """Return the start of a span around `middle`, moved so that it lies within 0 … length."""
     return min(max(middle - span // 2, 0), length - span)

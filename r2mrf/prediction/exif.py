@@ -1,4 +1,4 @@
-"""How a photo was taken, as its file says. Cameras and editors write anything: nothing here is trusted."""
+"""Reads how a photo was taken from its metadata. Cameras and editors write anything, so no value is trusted."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from PIL import Image
 
 from r2mrf.imaging import images
 
-_EXIF = 0x8769  # the tag of the directory that tells how a photo was taken
+_EXIF = 0x8769  # tag of the directory with the exposure data
 _LONGEST = 100  # characters of a name
-_XMP_READ = 1 << 18  # bytes of a file in which XMP is looked for
+_XMP_READ = 1 << 18  # bytes at the start of a file that are searched for XMP
 _RATING = re.compile(rb"xmp:Rating(?:=[\"']|>)\s*(-1|[0-5])(?:\.0)?\s*[\"'<]")
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Facts of a photo's EXIF and XMP; None for what is missing, or makes no sense.
+    """Facts from a photo's EXIF and XMP; None for values that are missing or make no sense.
 
     Attributes:
-        taken: time of exposure as the camera's clock had it, YYYY-MM-DDTHH:MM:SS, with the fraction of a second and the
-            offset from UTC (+02:00) where the file tells them.
+        taken: time of exposure by the camera's clock, YYYY-MM-DDTHH:MM:SS, with the fraction of a second and the
+            offset from UTC (+02:00) if the file states them.
         shutter: seconds.
         aperture: f-number.
-        focal_length: millimetres, as the lens has it.
+        focal_length: millimetres; the lens's own, not the 35 mm equivalent.
         orientation: 1 to 8; 1 = as stored.
         rating: -1 = rejected, 0 to 5.
     """
@@ -44,7 +44,7 @@ class Taken:
 
 
 def read(data: bytes) -> Taken:
-    """Facts of an image file's bytes; whatever is wrong with them costs the fact and nothing else."""
+    """Read the facts from an image file's bytes; a damaged value is left out and affects no other."""
     try:
         with Image.open(io.BytesIO(data), formats=images.FORMATS) as image:
             main = image.getexif()
@@ -74,7 +74,7 @@ def _text(value: Any) -> str | None:
 
 
 def _camera(maker: str | None, model: str | None) -> str | None:
-    """Maker and model; many models repeat the maker's name."""
+    """Join maker and model; many models repeat the maker's name."""
     if not (maker and model):
         return model or maker
     return model if model.lower().startswith(maker.split()[0].lower()) else f"{maker} {model}"
@@ -107,7 +107,7 @@ def _time(value: Any, fraction: Any, offset: Any) -> str | None:
 
 
 def _rating(value: Any, data: bytes) -> int | None:
-    """The rating of XMP, which may reject, else of EXIF."""
+    """Return the rating from XMP, which can also reject a photo, or else from EXIF."""
     if found := _RATING.search(data[:_XMP_READ]):
         return int(found[1])
     return _whole(value, 0, 5)

@@ -1,4 +1,4 @@
-"""Sums up a map: how much of a photo is blurred, where the focus lies, a verdict, how sure it is."""
+"""Summarises a map: how much of the photo is blurred, where the focus is, and a verdict."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ VERDICTS = ("sharp", "partial", "blurred", "flat", "soft", "small")
 
 SMALLEST = 64  # pixels: a photo with a shorter side is too small to judge
 
-# A photo without detail says nothing about focus: sky, wall, fog, lens cap, also where its brightness changes slowly.
+# A photo without detail (sky, wall, fog, lens cap) says nothing about focus, even if its brightness changes slowly.
 FLAT_CONTRAST = 2.0  # largest `local_contrast` that still counts as flat
-LEAST_FOCUS = 0.02  # share of the photo from which a region in focus is worth naming: it is then never `blurred`
+LEAST_FOCUS = 0.02  # share of the photo: a photo with a larger region in focus is never `blurred`
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The thresholds that verdicts are given by.
+    """The thresholds that decide the verdicts.
 
     Attributes:
-        sharp_below: of blur_fraction, 0 … 1: below it a photo is sharp.
-        blurred_above: of blur_fraction: above it a photo may be blurred.
-        soft_above: of sharpest_radius, in pixels: a photo that would be sharp or partial is soft if even its sharpest
-            place is blurred by more. None, or no sharpest place known: no photo is soft.
+        sharp_below: a photo is sharp if its blur_fraction (0 … 1) is below.
+        blurred_above: a photo may be blurred if its blur_fraction is above.
+        soft_above: in pixels: a photo that would be sharp or partial is soft if its sharpest_radius is larger. With
+            None, or if the sharpest place is not known, no photo is soft.
 
     Raises:
-        UserError: they are not in order, or out of range.
+        UserError: a threshold is out of range, or the first is not smaller than the second.
     """
 
     sharp_below: float
@@ -51,9 +51,9 @@ class Thresholds:
             raise UserError(f"soft above {self.soft_above:g}: give a radius in pixels, 0 or more")
 
     def verdict_of(self, row: Mapping[str, Any]) -> str:
-        """Return one of `VERDICTS` from a row of the table: new thresholds need no new run of the network.
+        """Return one of `VERDICTS` for a row of the table. New thresholds therefore need no new run of the network.
 
-        Where the sharpest place was looked for, its box is known; a `sharpest_radius` of None is then a large one.
+        If the row has the box of a sharpest place, a `sharpest_radius` of None means a radius too large to measure.
         """
         if min(row["width"], row["height"]) < SMALLEST:
             return "small"
@@ -64,7 +64,7 @@ class Thresholds:
         return "soft" if radius is None or radius > self.soft_above else verdict
 
     def verdict(self, blur_fraction: float, focus_area: float, contrast: float) -> str:
-        """Return the verdict on the map alone: sharp, partial, blurred or flat."""
+        """Return the verdict from the map alone: sharp, partial, blurred or flat."""
         if contrast <= FLAT_CONTRAST:
             return "flat"
         if blur_fraction < self.sharp_below:
@@ -74,15 +74,15 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Focus:
-    """Where a photo is in focus. Areas are shares of the photo; places are in pixels of the photo."""
+    """Where a photo is in focus. Areas are shares of the photo; coordinates are pixels of the photo."""
 
-    blur_fraction: float  # share of pixels that are defocused, 0 … 1
-    focus_area: float  # share of the largest connected region in focus
+    blur_fraction: float  # share of defocused pixels, 0 … 1
+    focus_area: float  # the largest connected region in focus, as a share of the photo
     focus_x0: int  # its bounding box, x1 and y1 exclusive; all 0 if nothing is in focus
     focus_y0: int
     focus_x1: int
     focus_y1: int
-    center_blur: float  # share of defocus, weighted towards the middle
+    center_blur: float  # share of defocused pixels, weighted towards the centre
     confidence: float  # 0 … 1: mean |2p − 1|, p averaged over the last recurrent steps
     verdict: str
 
@@ -95,19 +95,19 @@ def describe(
     thresholds: Thresholds,
     box: Box | None = None,
 ) -> Focus:
-    """Sum up a map.
+    """Summarise a map.
 
     Args:
-        defocus: float32 h×w in [0, 1], 1 = defocused; at the size of the photo or of its box, or smaller.
-        size: (height, width) of the photo, in which the region in focus is placed.
+        defocus: float32 h×w in [0, 1], 1 = defocused; of any resolution.
+        size: (height, width) of the photo, in whose pixels the region in focus is given.
         confidence, contrast: see `analyser.certainty` and `local_contrast`.
-        box: the part of the photo that the map shows, in pixels; None = all of it.
+        box: the part of the photo that the map shows, in pixels; None = the whole photo.
     """
     blurred = defocus >= 0.5
     blur_fraction = float(blurred.mean())
     area, (x0, y0, x1, y1) = _largest_region(~blurred)
     left, top, right, bottom = box or (0, 0, size[1], size[0])
-    (height, width), (h, w) = (bottom - top, right - left), defocus.shape  # whole numbers: a float may round up
+    (height, width), (h, w) = (bottom - top, right - left), defocus.shape  # integer arithmetic: floats may round up
     found = area > 0
     return Focus(
         blur_fraction=blur_fraction,
@@ -123,9 +123,9 @@ def describe(
 
 
 def local_contrast(rgb: np.ndarray) -> float:
-    """Return the largest contrast of detail in a tile of a photo, uint8 H×W×3, that is cut 8 by 8.
+    """Return the largest local contrast among the 8×8 tiles of a photo, uint8 H×W×3.
 
-    It is the standard deviation of grey, in levels of 255, around the tile's own gradient of brightness.
+    A tile's contrast is the standard deviation of its grey levels (0 … 255) around its own gradient of brightness.
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     rows, columns = (np.linspace(0, n, min(n, 8) + 1).astype(int) for n in grey.shape)
@@ -134,7 +134,7 @@ def local_contrast(rgb: np.ndarray) -> float:
 
 
 def _detail(tile: np.ndarray) -> float:
-    """Return the standard deviation around the plane that fits best."""
+    """Return the standard deviation around the best-fitting plane."""
     variance = tile.var()
     for axis, n in enumerate(tile.shape):
         place = np.arange(n) - (n - 1) / 2
@@ -153,6 +153,6 @@ def _largest_region(focused: np.ndarray) -> tuple[float, tuple[int, int, int, in
 
 
 def _center_mean(blurred: np.ndarray) -> float:
-    """Mean with a Gaussian weight, σ = a quarter of each side."""
+    """Return the mean with Gaussian weights, σ = a quarter of each side."""
     y, x = (np.exp(-0.5 * (np.linspace(-2, 2, n)) ** 2) for n in blurred.shape)
     return float(y @ blurred @ x / (y.sum() * x.sum()))

@@ -1,9 +1,9 @@
-"""A photo in, its defocus map out, at the photo's own size.
+"""Predicts the defocus map of a photo, at the photo's own size.
 
     predictor = Predictor.load("lite")
     defocus = predictor(rgb)                    # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
 
-A model is named `lite`, by its folder, or by its address in a registry.
+A model's name is `lite`, its folder, or its address in a registry.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from r2mrf.prediction.analyser import Analyser
 
 
 class Predictor(Analyser):
-    """A trained network, ready for photos. It is called as `Analyser` says.
+    """A trained network, ready for photos. Call it as described in `Analyser`.
 
     Attributes:
         network: the torch module in evaluation mode; takes normalised B×3×H×W. The engine runs a copy of it, so later
-            changes to this module change no map.
-        checkpoint: architecture, training facts, content hash.
+            changes to this module do not change any map.
+        checkpoint: architecture, facts about the training, content hash.
         preprocess, engine: see `Analyser`; the engine is torch unless another is asked for.
     """
 
@@ -37,18 +37,18 @@ class Predictor(Analyser):
     def load(
         cls, name: str | Path, engine: str = "torch", threads: int | None = None, precision: str = "fp32"
     ) -> Predictor:
-        """Load by name: `lite` (released weights), a model folder, or `models:/NAME@ALIAS` of a registry.
+        """Load a model by name: `lite` (the released weights), a model folder, or `models:/NAME@ALIAS` in a registry.
 
         Args:
-            engine: `torch`, `onnx`, `openvino`, or `auto`: the one that a short trial finds fastest here.
-            threads: how many the engine uses; None: as many as torch has.
-            precision: `fp32`, which gives one map for one photo on every machine; `bf16`; `int8`, where the model has
-                it; or `auto`, the fastest of those that a short trial finds to agree with fp32.
+            engine: `torch`, `onnx`, `openvino`, or `auto`, the fastest on this machine in a short trial.
+            threads: number of threads for the engine; None: as many as torch uses.
+            precision: `fp32`, which gives a photo the same map on every machine; `bf16`; `int8`, if the model has that
+                form; or `auto`, the fastest one that agrees with fp32 in a short trial.
 
         Raises:
             CheckpointError: there is no such model, or it cannot be used.
             EngineError: there is no such engine, its package is not installed, or it lacks the precision.
-            GraphError: the network cannot be put in the engine's form.
+            GraphError: the network cannot be converted for the engine.
         """
         checkpoint = checkpoints.load(locate(str(name)))
         return cls(checkpoint, choose.create(engine, checkpoint, threads, precision))

@@ -1,4 +1,4 @@
-"""An encoded photo -> its record. Bulk scoring runs the two halves apart: read the photo; sum up its map."""
+"""Makes the record of an encoded photo, in two halves that bulk scoring runs separately: reading and summarising."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from r2mrf.prediction.exif import Taken
 from r2mrf.prediction.focus import Focus, Thresholds, describe, local_contrast
 from r2mrf.system.sandbox import Guard, Lost
 
-if TYPE_CHECKING:  # what only reads photos needs no network
+if TYPE_CHECKING:  # processes that only read photos need no network
     from r2mrf.prediction.predictor import Predictor
 
-VERSION = 4  # raise it when the same photo and model would give another record; it enters every fingerprint
+VERSION = 4  # raise it when a change gives a photo another record; every fingerprint contains it
 
-# The keys of a record, which are columns of the table of scores.
+# The keys of a record, which are also columns of the table of scores.
 RECORD = ("status", "error", "width", "height", "content_sha256", *Focus.__dataclass_fields__)
-DETAIL = tuple(Detail.__dataclass_fields__)  # and these, if `Score.detail` asks for them
+DETAIL = tuple(Detail.__dataclass_fields__)  # additional keys, if `Score.detail` is set
 
-# JPEGs may be decoded at a fraction of their size as long as each side keeps this many times the network's input:
-# the rest is an area average, as shrinking is. tests/model/test_released_weights.py holds what that changes in a score.
+# A JPEG may be decoded at a fraction of its size as long as each side keeps this many times the network's input size;
+# area averaging does the rest. tests/model/test_released_weights.py limits how much this changes a score.
 REDUCED = 2
 
 
 @dataclass(frozen=True)
 class Shrunk:
-    """A photo as the network will see it: `pixels`, uint8 S×S×3, and facts read from the file before it runs."""
+    """A photo as the network will see it: `pixels`, uint8 S×S×3, and facts that are read from the file."""
 
     pixels: np.ndarray
     width: int
     height: int
     content_sha256: str
     contrast: float  # see focus.local_contrast
-    box: Box  # the part of the photo that `pixels` show, within its borders; in pixels of the photo
-    places: tuple[Place, ...] = ()  # within the box, where the sharpest place may be; empty if detail is not wanted
+    box: Box  # the part of the photo that `pixels` show, inside its borders; in pixels of the photo
+    places: tuple[Place, ...] = ()  # candidates for the sharpest place, inside the box; empty without `detail`
     taken: Taken = field(default_factory=Taken)
 
 
 def shrink(data: bytes, preprocess: Preprocess, max_pixels: int, detail: bool = False) -> Shrunk:
-    """Decode a photo, cut its borders and shrink it to the network's input; the full-size pixels are not kept.
+    """Decode a photo, cut off its borders and shrink it to the network's input; the full-size pixels are not kept.
 
     Raises:
         images.ImageError: the photo cannot be used.
@@ -67,7 +67,7 @@ def shrink(data: bytes, preprocess: Preprocess, max_pixels: int, detail: bool = 
 
 
 def read_photo(source: str | bytes, detail: bool = False, *, preprocess: Preprocess, max_pixels: int) -> Shrunk:
-    """Read, decode and shrink the photo at a path, or its bytes, on one core.
+    """Read, decode and shrink the photo at a path, or in memory, on one core.
 
     Raises:
         images.ImageError: the photo cannot be used.
@@ -77,7 +77,7 @@ def read_photo(source: str | bytes, detail: bool = False, *, preprocess: Preproc
 
 
 def read_guarded(guard: Guard, *arguments: object) -> Any:
-    """Call a guard of a function that reads a photo; whatever ends its process is a reason why it cannot be used.
+    """Call a guarded function that reads a photo; if its process dies, raise the reason as an ImageError.
 
     Raises:
         images.ImageError: the photo cannot be used.
@@ -91,19 +91,19 @@ def read_guarded(guard: Guard, *arguments: object) -> Any:
 
 
 def focus_of(analysis: Analysis, photo: Shrunk, score: Score) -> Focus:
-    """Sum up the map of a photo's shrunk pixels. Shares are those of the photo within its borders."""
+    """Summarise the map of a photo's shrunk pixels. Shares refer to the photo inside its borders."""
     size, box = (photo.height, photo.width), photo.box
     defocus = visible(analysis.defocus, box.y1 - box.y0, box.x1 - box.x0)
     return describe(defocus, size, analysis.confidence, photo.contrast, thresholds_of(score), box)
 
 
 def thresholds_of(score: Score) -> Thresholds:
-    """Return the thresholds of the verdict that the options of scoring hold."""
+    """Return the thresholds of the verdicts, taken from the scoring options."""
     return Thresholds(score.sharp_below, score.blurred_above, score.soft_above)
 
 
 def detail_of(photo: Shrunk, maps: list[np.ndarray], scale: BlurScale) -> dict:
-    """Return the fields of `detail.Detail` from the maps of a photo's places; none if detail is not wanted."""
+    """Return the fields of `detail.Detail`, measured on the maps of a photo's places; empty without `detail`."""
     if not photo.places:
         return {}
     left, top = photo.box[:2]
@@ -114,9 +114,9 @@ def detail_of(photo: Shrunk, maps: list[np.ndarray], scale: BlurScale) -> dict:
 
 
 def map_of(analysis: Analysis, photo: Shrunk) -> np.ndarray:
-    """Return the map of all of a photo, float32 S×S, or of the photo's size if that is smaller.
+    """Return the map of the whole photo, float32 S×S, or of the photo's size if that is smaller.
 
-    Its borders, of which nothing can be said, count as in focus.
+    Its borders, about which nothing can be said, count as in focus.
     """
     size = photo.height, photo.width
     if photo.box == (0, 0, photo.width, photo.height):
@@ -129,16 +129,17 @@ def map_of(analysis: Analysis, photo: Shrunk) -> np.ndarray:
 
 
 def within_borders(rgb: np.ndarray, look: Callable[[np.ndarray], np.ndarray], outside: float) -> np.ndarray:
-    """Look at a photo within its borders, uint8 H×W×3 -> float32 H×W, which holds `outside` in the borders."""
+    """Map a photo inside its borders, uint8 H×W×3 -> float32 H×W; the borders get the value `outside`."""
     seen, box = np.full(rgb.shape[:2], outside, np.float32), inside_borders(rgb)
     box.cut(seen)[:] = look(box.cut(rgb))
     return seen
 
 
 def record(predictor: Predictor, data: bytes, score: Score) -> dict:
-    """Return the record of one encoded photo: the keys of `RECORD`, and those of `DETAIL` if `score` asks for them.
+    """Return the record of one encoded photo: the keys of `RECORD`, and those of `DETAIL` if `score.detail` is set.
 
-    A photo that cannot be used raises nothing: `status` is "failed", `error` says why, and the other fields are None.
+    Nothing is raised for a photo that cannot be used: `status` is "failed", `error` says why, and other fields are
+    None.
     """
     return record_and_map(predictor, data, score)[0]
 
@@ -146,10 +147,10 @@ def record(predictor: Predictor, data: bytes, score: Score) -> dict:
 def record_and_map(
     predictor: Predictor, data: bytes, score: Score, guard: Guard | None = None
 ) -> tuple[dict, np.ndarray | None]:
-    """Return the record and the map of all of the photo, float32 S×S; None if it failed.
+    """Return the record, and the map of the whole photo, float32 S×S, or None if the photo failed.
 
     Args:
-        guard: of `read_photo`; None = decode in this process.
+        guard: a guarded `read_photo`; None = decode in this process.
     """
     try:
         shrunk = read_guarded(guard, data, score.detail) if guard else _shrink(data, predictor, score)

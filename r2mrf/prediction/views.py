@@ -1,11 +1,12 @@
-"""Looks at a photo at a chosen size, coarse to fine, in windows that the network sees at their own resolution.
+"""Maps a photo at a chosen size, from coarse to fine, in windows that the network sees at their own resolution.
 
     analyser = Predictor.load("lite")
     defocus = at_view(analyser, rgb, "full")    # uint8 H×W×3 -> float32 H×W, 1 = out of focus at 1:1
 
-By optics, what is out of focus in a small view is so in every larger one. That decides which windows of the next view
-are worth a look, and it removes specks that noise and JPEG blocks leave at 1:1. Smooth things, whose fine texture only
-a larger view shows, are the exception: a small view calls them blurred without being sure, and is overruled.
+By optics, whatever is out of focus in a small view is also out of focus in every larger one. This decides which windows
+of the next view need to be run, and removes the specks that noise and JPEG blocks leave at 1:1. The exception are
+smooth surfaces whose fine texture only a larger view shows: a small view calls them blurred, but without certainty, so
+the larger view overrules it.
 """
 
 from __future__ import annotations
@@ -25,30 +26,30 @@ if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
 
 View = str | int  # whole, full, or pixels along the long side
-BATCH = 8  # windows that the engine gets at a time
+BATCH = 8  # windows per call of the engine
 
-# What a view finds out of focus with this probability is so in all larger ones; of the rest the larger view decides.
-# Of five rules this one was right most often on photographs blurred in part (docs/method.md).
+# A region that a view finds out of focus with this probability stays so in all larger views; elsewhere the larger view
+# decides. Of five rules, this one was right most often on partly blurred photographs (docs/method.md).
 SURE = 0.95
 
 
 def parse(view: View) -> View:
-    """Check a view, and turn one that is written as a number into pixels.
+    """Check a view; convert a number of pixels to int.
 
     Raises:
-        UserError: it is neither whole, nor full, nor a number of pixels from 64 on.
+        UserError: it is neither whole, nor full, nor a number of at least 64 pixels.
     """
     if view in ("whole", "full"):
         return view
     if not re.fullmatch(r"\d{1,9}", str(view)) or int(view) < 64:
-        raise UserError(f"view {view}: give whole, full, or how many pixels (64 or more) the long side shall have")
+        raise UserError(f"view {view}: give whole, full, or the length of the long side in pixels (64 or more)")
     return int(view)
 
 
 def at_view(analyser: Analyser, rgb: np.ndarray, view: View) -> np.ndarray:
     """Return the map of a photo at a view: uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused.
 
-    Beside the photo and the map, memory holds the photo at this view and a few windows.
+    Besides the photo and the map, only the photo at this view and a few windows are kept in memory.
 
     Raises:
         UserError: as `parse`.
@@ -65,9 +66,9 @@ def at_view(analyser: Analyser, rgb: np.ndarray, view: View) -> np.ndarray:
 
 
 def sizes(height: int, width: int, least: int, view: View) -> list[tuple[int, int]]:
-    """Return (height, width) of the views from the one behind the whole photo to `view`, each twice the one before.
+    """Return (height, width) of the views after the whole photo, up to `view`; each is twice the one before.
 
-    The list is empty for `whole`, and holds one size, no longer than `least`, where the photo fits into one window.
+    The list is empty for `whole`. If the photo fits into one window, it holds one size, at most `least`.
     """
     if view == "whole":
         return []
@@ -80,7 +81,7 @@ def sizes(height: int, width: int, least: int, view: View) -> list[tuple[int, in
 
 
 def refine(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) -> np.ndarray:
-    """Map a view by windows, passing over those that a smaller view found surely out of focus.
+    """Map a view window by window, skipping windows that a smaller view found certainly out of focus.
 
     Args:
         pixels: the photo at this view, uint8 h×w×3.
@@ -98,9 +99,9 @@ def refine(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) ->
 
 
 class Look(NamedTuple):
-    """A window of a view, with what the network finds in it and what the smaller view found there, float32 h×w each.
+    """A window of a view, with the network's map of it and the smaller view's map of the same region, float32 h×w each.
 
-    `found` is `before` where the window was passed over; `before` is None where there is no smaller view.
+    If the window was skipped, `found` is `before`; without a smaller view, `before` is None.
     """
 
     window: Window
@@ -109,7 +110,7 @@ class Look(NamedTuple):
 
 
 def looks(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) -> Iterator[Look]:
-    """Yield each window of a view, in any order; arguments as of `refine`."""
+    """Yield each window of a view, in any order. The arguments are those of `refine`."""
     height, width = pixels.shape[:2]
     batch: list[tuple[Window, np.ndarray | None]] = []
     for window in windows(height, width, analyser.preprocess.size):
@@ -134,7 +135,7 @@ def _analysed(analyser: Analyser, pixels: np.ndarray, batch: list[tuple[Window, 
 
 
 def cut(coarse: np.ndarray, window: Window, height: int, width: int) -> np.ndarray:
-    """Return the part of a smaller view's map that a window of the view of height×width shows, at its resolution."""
+    """Return the part of a smaller view's map that a window of a height×width view shows, at that view's resolution."""
     top, down = _span(coarse.shape[0], height, window.rows)
     left, across = _span(coarse.shape[1], width, window.columns)
     x, y = np.meshgrid(across, down)
@@ -142,7 +143,7 @@ def cut(coarse: np.ndarray, window: Window, height: int, width: int) -> np.ndarr
 
 
 def _span(coarse: int, length: int, span: slice) -> tuple[slice, np.ndarray]:
-    """Return the pixels of the smaller map's axis that a window needs, and where among them its own pixels lie."""
+    """Return the pixels of the smaller map that a window needs along one axis, and its own positions among them."""
     places = (np.arange(span.start, span.stop, dtype=np.float32) + 0.5) * (coarse / length) - 0.5
     first, last = max(int(places[0]) - 1, 0), min(int(places[-1]) + 3, coarse)
     return slice(first, last), (places - first).astype(np.float32)

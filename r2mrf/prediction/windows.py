@@ -1,4 +1,4 @@
-"""Cuts a photo into overlapping windows of the network's input size, and says how their maps are blended."""
+"""Divides a photo into overlapping windows of the network's input size, with the weights that blend their maps."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-OVERLAP = 4  # neighbouring windows share a quarter of their side
+OVERLAP = 4  # neighbouring windows share one fourth of their side
 
 
 class Window(NamedTuple):
-    """A window of a view: its rows and columns there, and its share of each pixel, float32 h×w in (0, 1].
+    """A window of a view: its rows and columns, and its weight at each pixel, float32 h×w in (0, 1].
 
-    The shares of all windows of a view add up to 1 everywhere.
+    The weights of all windows of a view add up to 1 everywhere.
     """
 
     rows: slice
@@ -25,8 +25,8 @@ class Window(NamedTuple):
 def windows(height: int, width: int, size: int) -> Iterator[Window]:
     """Yield the windows of a view of height×width pixels, row by row.
 
-    Their stride is fixed, so that a photo and its crop by a stride have the same windows; the last one of a row or
-    column ends where the view ends. A view smaller than `size` on an axis is covered by one window on it.
+    Their stride is fixed, so a photo and its crop by whole strides have the same windows; only the last one in a row
+    or column ends where the view ends. Along an axis shorter than `size`, a single window covers the view.
     """
     rows, columns = list(_spans(height, size)), list(_spans(width, size))
     for (y, down), (x, across) in product(rows, columns):
@@ -34,12 +34,12 @@ def windows(height: int, width: int, size: int) -> Iterator[Window]:
 
 
 def count(height: int, width: int, size: int) -> int:
-    """Return how many windows cover a view of height×width pixels."""
+    """Return the number of windows that cover a view of height×width pixels."""
     return len(_starts(height, size)) * len(_starts(width, size))
 
 
 def _spans(length: int, size: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield start and shares of the windows along an axis; the shares of a pixel add up to 1."""
+    """Yield start and weights of the windows along an axis; the weights of a pixel add up to 1."""
     starts, span = _starts(length, size), min(size, length)
     ramp = np.sin((np.arange(size // OVERLAP) + 0.5) / (size // OVERLAP) * np.pi / 2).astype(np.float32) ** 2
     shares = np.ones((len(starts), span), np.float32)

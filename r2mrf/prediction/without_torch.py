@@ -1,9 +1,9 @@
-"""A released model that runs without torch, whose import takes seconds: for a map or two.
+"""Runs a released model without torch, whose import takes seconds, to make a map or two quickly.
 
     analyser = without_torch.load("lite")
     defocus = analyser(rgb)                     # uint8 H×W×3 -> float32 H×W in [0, 1], 1 = defocused
 
-A released model's folder also holds its graph, which reads its numbers from the weights file; ONNX Runtime runs it.
+A released model's folder also holds its ONNX graph without weights; ONNX Runtime reads these from the weights file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Predictor(Analyser):
-    """The `r2mrf.Predictor` of an installation without torch: it takes the released weights, by ONNX Runtime."""
+    """The `r2mrf.Predictor` of an installation without torch: it runs the released weights with ONNX Runtime."""
 
     @classmethod
     def load(
@@ -35,31 +35,32 @@ class Predictor(Analyser):
         """Load the released weights, `lite`.
 
         Args:
-            engine, precision: onnx (or auto) and fp32 (or auto), which is what there is without torch.
-            threads: how many the engine uses; None: one a core.
+            engine, precision: onnx (or auto) and fp32 (or auto); nothing else is available without torch.
+            threads: number of threads for the engine; None: one per core.
 
         Raises:
-            EngineError: another model, engine or precision is asked for; the message says what to install.
+            EngineError: another model, engine or precision was asked for; the message says what to install.
         """
         for asked, had in ((str(name), ("lite",)), (engine, ("onnx", "auto")), (precision, ("fp32", "auto"))):
             if asked not in had:
                 raise EngineError(f'{asked} needs torch, which is not installed: `pip install "r2mrf[score]"`')
         analyser = load("lite", threads)
         if analyser is None:
-            raise EngineError("the released model cannot be run by ONNX Runtime here: install r2mrf anew")
+            raise EngineError("the released model cannot be run by ONNX Runtime here: reinstall r2mrf")
         return cls(analyser.preprocess, analyser.engine, analyser.blur_scale)
 
     @property
     def network(self) -> object:
-        """Raise EngineError: the network is a torch module."""
+        """Raise EngineError, because the network is a torch module."""
         raise EngineError('the network needs torch, which is not installed: `pip install "r2mrf[score]"`')
 
 
 def load(name: str, threads: int | None = None) -> Analyser | None:
-    """Load the shipped model without torch, or return None: it has another name, ONNX Runtime is not installed, or its
-    files do not belong together (which the log says).
+    """Load the shipped model without torch.
 
-    `Predictor.load` takes every model, and says what is wrong with one.
+    Return None if the model has another name, if ONNX Runtime is not installed, or if the shipped files do not belong
+    together; the log says so in the last two cases. `Predictor.load` takes every model and raises what is wrong with
+    it.
     """
     folder = FOLDER / "lite"
     if name != "lite" or not (folder / GRAPH).is_file():
@@ -71,8 +72,8 @@ def load(name: str, threads: int | None = None) -> Analyser | None:
         if len(hashes) > 1:
             raise ValueError(f"{folder}: its files do not belong together")
         return Analyser(Preprocess.from_dict(facts["preprocess"]), engine, BlurScale.from_facts(facts))
-    except Exception as error:  # the runtime has a dozen kinds of its own
+    except Exception as error:  # ONNX Runtime has a dozen exception classes of its own
         log.warning(
-            "the released model runs by torch, which starts more slowly: %s", " ".join(str(error).split())[:200]
+            "the released model runs with torch, which starts more slowly: %s", " ".join(str(error).split())[:200]
         )
         return None

@@ -1,1 +1,1 @@
-"""Rendered defocus: add a scene, a lens, an aperture or a way to cut a photo into layers here."""
+"""Rendered defocus: add a scene, a lens, an aperture or a way to divide a photo into layers here."""

@@ -1,4 +1,4 @@
-"""A camera's processing of linear light into a JPEG: noise, sRGB, tone curve, sharpening."""
+"""Processes linear light into a JPEG as a camera does: noise, sRGB, tone curve, sharpening."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 
 def to_linear(image: np.ndarray) -> np.ndarray:
-    """sRGB uint8 -> linear light, float32 in [0, 1] (IEC 61966-2-1)."""
+    """Convert sRGB uint8 to linear light, float32 in [0, 1] (IEC 61966-2-1)."""
     code = np.arange(256) / 255
     table = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)
     return table[image]
 
 
 def to_srgb(light: np.ndarray) -> np.ndarray:
-    """Linear light -> sRGB-encoded float32 in [0, 1], clipped (IEC 61966-2-1)."""
+    """Convert linear light to sRGB-encoded float32 in [0, 1], clipped (IEC 61966-2-1)."""
     light = np.clip(light, 0, 1)
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** np.float32(1 / 2.4) - 0.055)
 
@@ -29,7 +29,7 @@ class Camera:
         shot, read: the noise has the variance shot * light + read².
         contrast: strength, 0 to 1, of an S-curve on the encoded tones.
         sharpening: amount of an unsharp mask of sigma 0.8 pixels.
-        quality: of the JPEG.
+        quality: quality setting of the JPEG.
     """
 
     shot: float = 2e-4
@@ -49,5 +49,5 @@ class Camera:
         flags = [cv2.IMWRITE_JPEG_QUALITY, self.quality]
         jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)[1]
         decoded = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
-        assert decoded is not None  # it was encoded a line before
+        assert decoded is not None  # it was encoded just above
         return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), jpeg.tobytes()

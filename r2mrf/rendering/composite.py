@@ -1,10 +1,10 @@
-"""Sharp photographs rephotographed through a rendered lens: what `data.source: composite` trains on.
+"""Rephotographs sharp photographs through a rendered lens: the training data of `data.source: composite`.
 
     sources, shapes = find_sharp(Path("data/sharp_photos"))
     photo = render_composite(sources[0], shapes, seed=0)
 
-A photo is cut into layers along what is known of it (its main objects, its segments, or merely the typical shape of
-an in-focus region), and the lens of `lens` is focused on one of them.
+A photo is divided into layers by its main objects, by its segments, or by the typical shape of a region in focus,
+whichever is known of it. The lens of `lens` is then focused on one of the layers.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ from r2mrf.rendering.photograph import (
 from r2mrf.rendering.sharp_photos import Sharp, digest, grain
 from r2mrf.rendering.surfaces import log_uniform
 
-KINDS: dict[str, float] = {  # share of each kind; of one photo, of those that it can be rendered as
-    "object": 0.30,  # in focus: the main object; blurred: what is behind, half of it a ground that runs to it
-    "background": 0.22,  # in focus: the background; blurred: the object before it
+KINDS: dict[str, float] = {  # share of each kind, among those that a photo can be rendered as
+    "object": 0.30,  # main object in focus, background blurred; half of these backgrounds are a ground that reaches it
+    "background": 0.22,  # background in focus, main object in front of it blurred
     "segments": 0.12,  # two or three depths, one of them in focus
-    "shape": 0.10,  # in focus: a region of the shape that such regions have, its edge a step or a run
-    "ramp": 0.10,  # depth runs, a band of it is in focus
+    "shape": 0.10,  # a region with the typical shape is in focus; depth changes at its edge in a step or gradually
+    "ramp": 0.10,  # depth changes gradually, and a band of it is in focus
     "sharp": 0.08,  # all in focus
     "blurred": 0.08,  # nothing in focus
 }
 
-# Radii of the strongest defocus where depth runs and nothing stands before it, as things do in `scenes`: with
-# less, there is more doubt than anything else.
+# Radii of the strongest defocus where depth changes gradually and nothing stands in front, as objects do in `scenes`.
+# With smaller radii, most of the picture would be doubtful.
 _BLUR_RUNNING = (2.5, 20.0)
-_BLUR = (1.2, 20.0)  # wider than that of `scenes`: close-ups have backgrounds without any detail
-_OBJECT = (0.03, 0.8)  # shares of the picture that an object takes
+_BLUR = (1.2, 20.0)  # wider than in `scenes`, because backgrounds of close-ups show no detail at all
+_OBJECT = (0.03, 0.8)  # smallest and largest share of the picture that an object covers
 
 
 def render_composite(source: Sharp, shapes: list[Path], seed: int, size: int = 320) -> RenderedPhoto:
-    """Render a sharp photo's scene with a shallower depth of field, as a square.
+    """Render a sharp photo as a square with a shallower depth of field.
 
-    The square's side is `size` or the photo's shortest side, whichever is less: an enlarged sharp photo is no longer
-    sharp. Same source, shapes, seed and size, same bytes.
+    The square's side is `size` or the photo's shortest side, whichever is smaller, because an enlarged sharp photo is
+    no longer sharp. The same source, shapes, seed and size give the same bytes.
 
     Raises:
         ImageError: a file of the source cannot be read.
-        DataError: a mask is not of its photo's size.
+        DataError: a mask does not have its photo's size.
         ValueError: the seed is below 0, or the size below 32.
     """
     check_seed_and_size(seed, size)
@@ -79,12 +79,12 @@ def render_composite(source: Sharp, shapes: list[Path], seed: int, size: int = 3
 
 
 def _frame(rng: np.random.Generator, source: Sharp, size: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Cut a square out of the photo and out of its objects or segments, sometimes shrunk before, perhaps mirrored."""
+    """Cut a square out of the photo and of its objects or segments; sometimes shrink it before, sometimes mirror it."""
     planes = [images.load(source.image)]
     if path := source.objects or source.segments:
         planes.append(images.decode_mask(images.read_bytes(path)))
         if planes[1].shape != planes[0].shape[:2]:
-            raise DataError(f"{path}: not of the size of its photo {source.image}. Replace it, or remove it.")
+            raise DataError(f"{path}: differs in size from its photo {source.image}. Replace it, or remove it.")
     height, width = planes[0].shape[:2]
     side = min(size, height, width)
     shrink = rng.choice([1.0, rng.uniform(max(0.5, side / min(height, width)), 1)])
@@ -98,7 +98,7 @@ def _frame(rng: np.random.Generator, source: Sharp, size: int) -> tuple[np.ndarr
 
 
 def _thing(rng: np.random.Generator, source: Sharp, regions: np.ndarray | None) -> np.ndarray | None:
-    """Return the objects, or one of the segments, as bool H×W; None if none is of a fitting size."""
+    """Return the objects, or one of the segments, as bool H×W; None if none has a suitable size."""
     if regions is None:
         return None
     numbers, counts = np.unique(regions > 127 if source.objects else regions, return_counts=True)
@@ -109,7 +109,7 @@ def _thing(rng: np.random.Generator, source: Sharp, regions: np.ndarray | None) 
 
 
 def _highlights(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
-    """Sometimes give back the light that the sensor clipped: lights then become pictures of the aperture."""
+    """Sometimes restore the light that the sensor clipped, so that lights blur into pictures of the aperture."""
     excess = np.clip((light.min(2, keepdims=True) - 0.85) / 0.15, 0, 1)
     return light * (1 + np.float32(rng.choice([0, log_uniform(rng, 0.3, 5)])) * excess)
 
@@ -122,7 +122,7 @@ def _stage(
     regions: np.ndarray | None,
     shapes: list[Path],
 ) -> list[Layer]:
-    """Layers, back to front; depths in metres."""
+    """Return the layers, back to front; depths are in metres."""
     (near, far), side = draw_span(rng), len(light)
     if kind == "segments" and regions is not None:
         level = _levels(rng, regions)
@@ -134,7 +134,7 @@ def _stage(
         return _layers(light, [thing], [back, near])
     if kind == "shape" and np.ptp(share := _shape(rng, shapes, light)) > 0.5:
         return [Layer(light, depth=depth_between(share, near, far))]
-    if kind in ("ramp", "shape") or (kind == "blurred" and rng.uniform() < 0.5):  # a shape may fill its square
+    if kind in ("ramp", "shape") or (kind == "blurred" and rng.uniform() < 0.5):  # a shape may fill its whole square
         ground = _ground(rng, side, near, far)
         wall = ground.T[:, :: rng.choice([-1, 1])]
         return [Layer(light, depth=ground if rng.uniform() < 0.6 else wall)]
@@ -146,24 +146,24 @@ def _layers(light: np.ndarray, masks: list[np.ndarray], depths: list[float | np.
 
 
 def _ground(rng: np.random.Generator, side: int, near: float, far: float, foot: float = 1.0) -> np.ndarray:
-    """Return the depth of a level ground: `near` at row `foot` (a share of the height), `far` from the horizon up."""
+    """Return the depth of level ground: `near` at row `foot` (a share of the height), `far` from the horizon up."""
     line = (np.arange(side, dtype=np.float32)[:, None] + 0.5) / side
     horizon = foot - rng.uniform(0.3, 1)
     return np.asarray(depth_between(np.clip((foot - line) / (foot - horizon), -0.5, 1).repeat(side, 1), near, far))
 
 
 def _shape(rng: np.random.Generator, shapes: list[Path], light: np.ndarray) -> np.ndarray:
-    """Cut a square out of a shape mask, float32 side×side, 0 = in focus, 1 = defocused, its edge a step or a ramp."""
+    """Cut a square out of a shape mask: float32 side×side, 0 = in focus, 1 = defocused; its edge is a step or ramp."""
     mask = images.decode_mask(images.read_bytes(shapes[rng.integers(len(shapes))]))
     short, side = min(mask.shape), len(light)
     top, left = (rng.integers(length - short + 1) for length in mask.shape)
     mask = resize(mask[top : top + short, left : left + short], side, side)
-    blurred = fit_mask(mask[:, :: rng.choice([-1, 1])] > 127, light, 12)  # it follows what is in the photo
+    blurred = fit_mask(mask[:, :: rng.choice([-1, 1])] > 127, light, 12)  # the outline follows edges of the photo
     return cv2.GaussianBlur(blurred.astype(np.float32), (0, 0), log_uniform(rng, 1, 40) * side / 320)
 
 
 def _levels(rng: np.random.Generator, regions: np.ndarray) -> np.ndarray:
-    """Put each region at one of two or three depths, int H×W, 0 = farthest; lower regions tend to be nearer."""
+    """Assign each region one of two or three depths, int H×W, 0 = farthest; lower regions tend to be nearer."""
     numbers, inverse = np.unique(regions, return_inverse=True)
     inverse = inverse.reshape(regions.shape)
     rows = np.indices(regions.shape)[0]
@@ -173,7 +173,7 @@ def _levels(rng: np.random.Generator, regions: np.ndarray) -> np.ndarray:
 
 
 def _lens(rng: np.random.Generator, kind: str, layers: list[Layer], side: int) -> Lens:
-    """Focus a lens where the kind demands, and open it until the strongest defocus has a drawn radius."""
+    """Focus a lens as the kind requires, and open it until the strongest defocus has a randomly drawn radius."""
     near, far = extremes(layers)
     focus = {
         "background": far,
@@ -184,10 +184,10 @@ def _lens(rng: np.random.Generator, kind: str, layers: list[Layer], side: int) -
     }.get(kind, layers[-1].depth)
     lens = normal_lens(float(focus), side)
     if kind == "sharp":
-        return lens  # all stands in the plane in focus: no opening blurs it
-    # A layer of one depth should not lie in doubt as a whole: if the weakest defocus is too weak, open further.
-    # (`scenes` moves the layer into focus. Of two or three depths that could leave none defocused; and they lie
-    # well apart, so that not much opening is needed.)
+        return lens  # everything lies in the plane in focus, so no aperture can blur it
+    # A layer of constant depth should not be doubtful as a whole: if the weakest defocus is too weak, open further.
+    # (`scenes` moves such a layer into focus instead. With only two or three depths that could leave nothing defocused;
+    # here the depths lie well apart, so little opening is needed.)
     depths = [near, far] if kind == "blurred" else [layer.depth for layer in layers if np.ndim(layer.depth) == 0]
     steps = np.abs(lens.circle_of_confusion(np.array(depths or [near])))
     ends = np.abs(lens.circle_of_confusion(np.array([near, far])))
@@ -198,10 +198,10 @@ def _lens(rng: np.random.Generator, kind: str, layers: list[Layer], side: int) -
 
 
 def _aperture(rng: np.random.Generator) -> Aperture:
-    """Draw an aperture: round, or of straight blades.
+    """Draw an aperture: round, or with straight blades.
 
-    Unlike in `scenes` none is a cat's eye: its shape turns about the middle of a frame, most sources are whole frames,
-    and one kernel serves a whole picture.
+    Unlike in `scenes`, none is a cat's eye. That shape turns around the centre of the frame, but most sources are whole
+    frames and one kernel serves a whole picture.
     """
     rim = max(0.0, rng.uniform(-0.5, 0.8))
     if rng.uniform() < 0.3:
@@ -212,9 +212,9 @@ def _aperture(rng: np.random.Generator) -> Aperture:
 def _camera(rng: np.random.Generator, noise: float) -> Camera:
     """Draw a camera whose noise is about as strong as the photo's own, `noise` grey levels, over the whole picture.
 
-    Blurring removes the photo's own noise: without new noise, its absence would give defocus away.
+    Blurring removes the photo's own noise. Without new noise, the missing noise would reveal the defocus.
     """
-    tone = 0.2  # light at which sRGB rises by 1.12 a unit of light
+    tone = 0.2  # level of light at which the slope of sRGB is 1.12
     floor = (rng.uniform(0.6, 1.4) * noise / 255 / 1.12) ** 2 / tone
-    # less than a scene's contrast and sharpening: the photo has been through a camera once
+    # weaker contrast and sharpening than for a scene, because a camera has already processed the photo
     return draw_camera(rng, contrast=0.4, sharpening=0.7, shot=floor)

@@ -1,11 +1,11 @@
-"""A lens rendered in linear light: circles of confusion, aperture, occlusion.
+"""Renders a lens in linear light: circles of confusion, aperture, occlusion.
 
     lens = Lens(focal=50, f_number=2, focus=2, pixels_per_mm=320 / 36)
     exposure = expose([Layer(far_wall, depth=4), Layer(person, alpha, depth=2)], lens)
     image, jpeg = Camera().develop(exposure.light, np.random.default_rng(0))
 
-Everywhere, the amount of defocus is the *radius* of the circle of confusion in pixels of the picture.
-Light is float32 H×W×3, linear RGB; 1 = what the sensor can hold.
+The amount of defocus is always given as the *radius* of the circle of confusion, in pixels of the picture.
+Light is float32 H×W×3, linear RGB; 1 = the most that the sensor can hold.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-FOCUS_COC = 0.7  # pixels: a circle of confusion up to this radius counts as in focus,
-DOUBT_COC = 0.5  # and as defocused from this much beyond; between the two nobody can tell
+FOCUS_COC = 0.7  # pixels: up to this radius, a circle of confusion counts as in focus
+DOUBT_COC = 0.5  # pixels: width of the doubtful range above FOCUS_COC; beyond it, the circle counts as defocused
 
-_SAMPLES = 8  # sub-samples a pixel and axis that a kernel is averaged from
-_COPIES = 12  # of a surface, each blurred by one radius, are blended at most where its depth runs
-_VEIL = (0.35, 0.65)  # coverage of a layer from which it hides, and at which it has replaced, what is behind
+_SAMPLES = 8  # sub-samples per pixel and axis from which a kernel is averaged
+_COPIES = 12  # most copies, each blurred by one radius, that are blended where the depth of a surface varies
+_VEIL = (0.35, 0.65)  # coverage from which a layer begins to hide what is behind it, and at which it hides it fully
 
 Aperture = Callable[[float], np.ndarray]  # radius in pixels -> kernel
 
 
 @dataclass(frozen=True)
 class Lens:
-    """An ideal thin lens before a sensor.
+    """An ideal thin lens in front of a sensor.
 
-    `focal` length in mm, `f_number` = focal length / aperture diameter, `focus` = distance of the plane in
-    focus in metres (may be infinite), `pixels_per_mm` = image width in pixels / sensor width in mm.
+    `focal`: focal length in mm; `f_number`: focal length / aperture diameter; `focus`: distance of the plane in focus
+    in metres (may be infinite); `pixels_per_mm`: image width in pixels / sensor width in mm.
     """
 
     focal: float
@@ -47,11 +47,11 @@ class Lens:
             raise ValueError(f"A {self.focal:g} mm lens cannot focus at {self.focus:g} m: focus farther.")
 
     def circle_of_confusion(self, depth: float | np.ndarray) -> np.ndarray:
-        """Radius of the circle of confusion in pixels, float32; > 0 behind the plane in focus, < 0 before it.
+        """Return the radius of the circle of confusion in pixels, float32: > 0 behind the plane in focus, < 0 before.
 
-        `depth` in metres from the lens, above 0, may be infinite. With A = focal / f_number, s = focus and
-        d = depth, the diameter on the sensor is A f (1/s - 1/d) / (1 - f/s): similar triangles and the
-        thin-lens equation (Potmesil and Chakravarty 1981, "A lens and aperture camera model").
+        `depth` is in metres from the lens, above 0, and may be infinite. With A = focal / f_number, s = focus and d =
+        depth, the diameter on the sensor is A f (1/s - 1/d) / (1 - f/s), from similar triangles and the thin-lens
+        equation (Potmesil and Chakravarty 1981, "A lens and aperture camera model").
         """
         depth = np.asarray(depth, np.float64)
         if not (depth > 0).all():
@@ -61,22 +61,22 @@ class Lens:
         return (diameter * 1000 / 2 * self.pixels_per_mm).astype(np.float32)
 
     def opened(self, radius: float, depth: float) -> Lens:
-        """Return this lens at the f-number that gives the circle of confusion at `depth` this radius in pixels."""
+        """Return this lens with the f-number at which the circle of confusion at `depth` has this radius in pixels."""
         now = abs(float(self.circle_of_confusion(depth)))
         if now == 0 or radius <= 0:
-            raise ValueError("Only a depth out of focus can be given a radius, and only one above 0.")
+            raise ValueError("A radius must be above 0, and the depth out of focus.")
         return dataclasses.replace(self, f_number=self.f_number * now / radius)
 
 
 def disc(radius: float, rim: float = 0.0) -> np.ndarray:
-    """Kernel of a round aperture; `rim` = extra light at its edge, 0 to about 1 (an over-corrected lens)."""
+    """Return the kernel of a round aperture; `rim` = extra light at its edge, 0 to about 1 (an over-corrected lens)."""
     return _kernel(radius, rim, lambda x, y: x * x + y * y <= 1)
 
 
 def polygon(radius: float, blades: int, rotation: float = 0.0, rim: float = 0.0) -> np.ndarray:
-    """Kernel of an aperture of 3 or more straight blades, its corners at `radius`; rotation in radians."""
+    """Return the kernel of an aperture with 3 or more straight blades and corners at `radius`; rotation in radians."""
     if blades < 3:
-        raise ValueError(f"A polygon has 3 blades or more, not {blades}: use disc for a round aperture.")
+        raise ValueError(f"A polygon has at least 3 blades, not {blades}: use disc for a round aperture.")
 
     def is_open(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         angle = np.mod(np.arctan2(y, x) - rotation, 2 * np.pi / blades) - np.pi / blades
@@ -86,20 +86,20 @@ def polygon(radius: float, blades: int, rotation: float = 0.0, rim: float = 0.0)
 
 
 def cats_eye(radius: float, shift: tuple[float, float], rim: float = 0.0) -> np.ndarray:
-    """Kernel of a round aperture cut by the lens barrel: a disc and its copy shifted by (x, y) in radii.
+    """Return the kernel of a round aperture that the lens barrel clips: a disc and its copy shifted by (x, y) in radii.
 
-    The shift, shorter than 2, grows with the distance from the optical axis (mechanical vignetting): one
-    kernel serves a picture cropped from one side of a frame.
+    The shift, shorter than 2, grows with the distance from the optical axis (mechanical vignetting). One kernel
+    therefore serves a picture that is cropped from one side of a frame.
     """
     right, down = shift
     return _kernel(radius, rim, lambda x, y: np.maximum(x**2 + y**2, (x - right) ** 2 + (y - down) ** 2) <= 1)
 
 
 def _kernel(radius: float, rim: float, is_open: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """Square float32 kernel of odd side and sum 1: where the unit disc is open, averaged over each pixel."""
+    """Return a square float32 kernel of odd side and sum 1: the open part of the unit disc, averaged per pixel."""
     if not 0 <= radius < np.inf:
-        raise ValueError(f"A circle of confusion has a radius of 0 or more pixels, not {radius}.")
-    if radius < 0.5:  # it lies within its pixel
+        raise ValueError(f"The radius of a circle of confusion is 0 pixels or more, not {radius}.")
+    if radius < 0.5:  # the circle lies within its pixel
         return np.ones((1, 1), np.float32)
     side = 2 * int(radius + 0.5) + 1
     line = ((np.arange(side * _SAMPLES) + 0.5) / _SAMPLES - side / 2) / radius
@@ -112,10 +112,10 @@ def _kernel(radius: float, rim: float, is_open: Callable[[np.ndarray, np.ndarray
 
 
 def defocus(light: np.ndarray, radius: float | np.ndarray, aperture: Aperture = disc) -> np.ndarray:
-    """Blur float32 H×W×C by circles of confusion of `radius` pixels, one number or H×W.
+    """Blur float32 H×W×C by circles of confusion of `radius` pixels, a number or H×W.
 
-    Where the radius varies, each pixel is blended from the two of up to 12 blurred copies whose radii are
-    next to its own (spaced evenly in log(1 + 2 r)).
+    If the radius varies, the picture is blurred by up to 12 radii, spaced evenly in log(1 + 2 r). Each pixel is blended
+    from the two copies whose radii are closest to its own.
     """
     if np.ndim(radius) == 0 or np.ptp(radius) < 0.05:
         return _convolve(light, aperture(float(np.mean(radius))))
@@ -135,25 +135,25 @@ def defocus(light: np.ndarray, radius: float | np.ndarray, aperture: Aperture = 
 
 
 def _convolve(light: np.ndarray, kernel: np.ndarray, part: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
-    """Convolve a part of `light` with `kernel`; the frame's edge mirrors, so that no light is lost."""
+    """Convolve a part of `light` with `kernel`; the frame is continued by reflection, so that no light is lost."""
     if kernel.size == 1:
         return light[part]
     rows, columns = (range(side)[cut] for side, cut in zip(light.shape[:2], part, strict=True))
     reach = kernel.shape[0] // 2
     top, left = max(0, rows.start - reach), max(0, columns.start - reach)
     window = np.ascontiguousarray(light[top : rows.stop + reach, left : columns.stop + reach])
-    # It correlates, hence the half turn, and goes over to Fourier transforms by itself for large kernels.
+    # filter2D correlates, hence the half turn; for large kernels it switches to Fourier transforms by itself.
     blurred = cv2.filter2D(window, -1, kernel[::-1, ::-1].copy(), borderType=cv2.BORDER_REFLECT)
-    blurred = blurred.reshape(window.shape)  # it drops a lone channel
+    blurred = blurred.reshape(window.shape)  # filter2D drops a single channel
     return blurred[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A surface of the scene, all-in-focus.
+    """A surface of the scene, all in focus.
 
-    `colour` float32 H×W×3, linear, goes on under the layers before it: their blurred edges show it. `alpha`
-    float32 H×W, coverage 0 to 1, None = the whole frame. `depth` metres, H×W where it runs (ground, walls).
+    `colour`: float32 H×W×3, linear; it continues under the layers in front of it, because their blurred edges show it.
+    `alpha`: float32 H×W, coverage 0 to 1; None = the whole frame. `depth`: metres; H×W if it varies (ground, walls).
     """
 
     colour: np.ndarray
@@ -163,12 +163,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Exposure:
-    """The light on the sensor and the truth about its defocus; all float32.
+    """The light on the sensor and the ground truth of its defocus; all float32.
 
     Attributes:
         light: H×W×3, linear RGB.
-        coc: H×W, radius in pixels of the visible surface's circle of confusion.
-        defocus: H×W, 0 = in focus, 1 = defocused, between = doubt.
+        coc: H×W, radius of the visible surface's circle of confusion, in pixels.
+            defocus: H×W, 0 = in focus, 1 = defocused, values between = doubt.
     """
 
     light: np.ndarray
@@ -185,12 +185,12 @@ def expose(
 ) -> Exposure:
     """Compose layers, back to front, as the lens sees them.
 
-    Each layer's premultiplied colour and its alpha are blurred by its own circles of confusion and laid over
-    what is behind (Porter and Duff 1984). A pixel is a layer's if it covers more than half of it, with doubt
-    in a band about that. ValueError if the first layer does not cover the frame.
+    Each layer's premultiplied colour and alpha are blurred by the layer's own circles of confusion and laid over the
+    layers behind (Porter and Duff 1984). A pixel belongs to a layer that covers more than half of it; around one half
+    there is a band of doubt. Raises ValueError if the first layer does not cover the whole frame.
     """
     if not layers or layers[0].alpha is not None:
-        raise ValueError("The first layer is the farthest and covers the frame: give it no alpha.")
+        raise ValueError("The first layer is the farthest and must cover the frame: give it no alpha.")
     light = coc = blur = np.zeros((), np.float32)
     for layer in layers:
         radius = np.zeros(layer.colour.shape[:2], np.float32) + np.abs(lens.circle_of_confusion(layer.depth))
@@ -208,7 +208,7 @@ def expose(
 
 
 def defocused(radius: np.ndarray, focus_coc: float = FOCUS_COC, doubt: float = DOUBT_COC) -> np.ndarray:
-    """Return float32 defocus: 0 up to a radius of `focus_coc` pixels, 1 from `focus_coc + doubt` on, linear between."""
+    """Return float32 defocus: 0 up to `focus_coc` pixels of radius, 1 from `focus_coc + doubt`, linear in between."""
     if focus_coc < 0 or doubt <= 0:
-        raise ValueError("focus_coc is a radius of 0 or more pixels, and doubt a band wider than 0.")
+        raise ValueError("focus_coc must be a radius of 0 pixels or more, and doubt must be wider than 0.")
     return np.clip((np.asarray(radius, np.float32) - focus_coc) / doubt, 0, 1).astype(np.float32)

@@ -1,9 +1,9 @@
-"""A photograph cut into layers along roughly drawn masks: outlines, soft edges, and colour behind what hides it.
+"""Cuts a photograph into layers along roughly drawn masks, with soft outlines and with colour behind each object.
 
     (background, _), (person, alpha) = cut_layers(light, [mask])
 
-Light is float32 H×W×3, linear RGB; a mask is bool H×W. The band between what is surely inside and what is
-surely outside is a trimap's unknown one (Chuang et al. 2001, "A Bayesian approach to digital matting").
+Light is float32 H×W×3, linear RGB; a mask is bool H×W. The band between the certain inside and the certain outside of
+a mask is the unknown region of a trimap (Chuang et al. 2001, "A Bayesian approach to digital matting").
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-_REACH = 4  # pixels: a mask drawn round an object misses its outline by up to this
-_SOFTNESS = 0.7  # pixels: sigma of a layer's edge; one that steps from pixel to pixel would show as a seam
+_REACH = 4  # pixels by which a drawn mask may miss the outline of its object
+_SOFTNESS = 0.7  # pixels: sigma of a layer's edge; a hard edge from pixel to pixel would show as a seam
 
 
 def cut_layers(light: np.ndarray, masks: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """Cut a photo into layers (colour, alpha), back to front: the whole frame, then what stands before it.
+    """Cut a photo into layers (colour, alpha), back to front: the whole frame, then the objects in front of it.
 
-    `masks`, back to front: each is of all that stands at its layer or nearer. `colour` is float32 H×W×3, `alpha`
-    float32 H×W, coverage 0 to 1, or None = the whole frame.
+    `masks` come back to front; each covers everything at its layer's depth or nearer. `colour` is float32 H×W×3,
+    `alpha` float32 H×W, coverage 0 to 1, or None = the whole frame.
 
-    A layer's colour is its own surface's, continued beyond its outline: a blurred background must not hold
-    light of the object before it, nor a sharp object's edge a seam of the old background.
+    A layer's colour is that of its own surface, continued beyond its outline. A blurred background must not contain
+    light of the object in front of it, and the edge of a sharp object must not show a seam of the old background.
     """
     whole = np.ones(light.shape[:2], bool)
     outlines = [whole, *(_grown(fit_mask(mask, light, _REACH), -1) for mask in masks)]
     layers: list[tuple[np.ndarray, np.ndarray | None]] = []
     for outline, nearer in zip(outlines, [*outlines[1:], ~whole], strict=True):
-        # drawn outlines miss some pixels of what they surround: those behind keep a distance
+        # drawn outlines miss some pixels of their objects, so layers behind keep a distance
         own = _grown(outline, -1) & ~_grown(nearer, 5)
         alpha = cv2.GaussianBlur(outline.astype(np.float32), (0, 0), _SOFTNESS) if layers else None
         layers.append((_continued(light, own), alpha))
@@ -36,12 +36,12 @@ def cut_layers(light: np.ndarray, masks: list[np.ndarray]) -> list[tuple[np.ndar
 
 
 def fit_mask(mask: np.ndarray, light: np.ndarray, reach: int) -> np.ndarray:
-    """Move the outline of a roughly drawn mask by up to `reach` pixels to where the colours change; bool H×W.
+    """Move the outline of a roughly drawn mask by up to `reach` pixels to where the colours change; return bool H×W.
 
-    Between what is surely inside and what is surely outside, a pixel goes with the one whose colour nearby it
-    is more like; where they are alike, with the mask. A median then rids the outline of specks of texture.
+    A pixel between the certain inside and the certain outside joins the side whose nearby colour is more similar; if
+    both are alike, the mask decides. A median filter then removes specks of texture from the outline.
     """
-    tones = np.sqrt(np.minimum(light, 1))  # about as the eye sees differences
+    tones = np.sqrt(np.minimum(light, 1))  # roughly proportional to perceived brightness
     inside, outside = _grown(mask, -reach), ~_grown(mask, reach)
     unlike = []
     for side in (inside, outside):
@@ -62,13 +62,13 @@ def _grown(mask: np.ndarray, by: int) -> np.ndarray:
 
 
 def _continued(light: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Fill what is not `own` in H×W×3 with the mirror image of what is, across its outline.
+    """Fill the pixels of H×W×3 that are not `own` with the mirror image, across the outline, of those that are.
 
-    A mirror image has the surface's texture, so that a surface in focus stays so under a blurred edge.
+    A mirror image keeps the surface's texture, so that a surface in focus stays in focus under a blurred edge.
     """
     known, (rows, columns) = own, np.indices(own.shape)
     bottom, right = own.shape[0] - 1, own.shape[1] - 1
-    for _ in range(2):  # what the first pass has filled, the second one mirrors further in
+    for _ in range(2):  # the second pass mirrors further what the first one has filled
         if own.all() or not own.any():
             break
         labels = cv2.distanceTransformWithLabels(
@@ -81,5 +81,5 @@ def _continued(light: np.ndarray, own: np.ndarray) -> np.ndarray:
         good = own[mirror]
         light = light[np.where(good, mirror[0], y), np.where(good, mirror[1], x)]
         own = good
-    # the outline's pixel steps, mirrored, are finer than any detail
+    # the outline's staircase, mirrored, would be finer than any detail, so it is smoothed
     return np.where(known[..., None], light, cv2.GaussianBlur(light, (0, 0), 0.7))

@@ -1,8 +1,8 @@
-"""Procedural scenes, photographed: what `data.source: synthetic` trains on. Nothing is downloaded.
+"""Photographs procedural scenes: the training data of `data.source: synthetic`, which needs no download.
 
-A scene is a backdrop, ground or wall that runs in depth, and things that stand before it; each surface is
-painted by dead leaves (occluding shapes of power-law sizes; Lee, Mumford and Huang 2001) and textures. The
-lens is then focused and opened as the kind of scene asks. Lengths are drawn for a side of 320 pixels.
+A scene has a backdrop, a ground or wall whose depth varies, and objects in front. Every surface is painted with dead
+leaves (occluding shapes with power-law sizes; Lee, Mumford and Huang 2001) and textures. The lens is then focused and
+opened as the kind of scene requires. Lengths refer to a side of 320 pixels.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from r2mrf.rendering.photograph import (
 from r2mrf.rendering.surfaces import FORMS, lamps, log_uniform, noise, palette, roundness, surface
 
 KINDS: dict[str, float] = {  # share of each kind of scene
-    "front": 0.32,  # in focus: the things in front; blurred: what is behind
-    "back": 0.16,  # in focus: the backdrop; blurred: the things in front
-    "ramp": 0.20,  # depth runs, a band of it is in focus
-    "smooth": 0.07,  # smooth things in focus before a busy, blurred backdrop
-    "busy": 0.07,  # busy things in focus before a smooth, blurred backdrop
+    "front": 0.32,  # objects in front in focus, backdrop blurred
+    "back": 0.16,  # backdrop in focus, objects in front blurred
+    "ramp": 0.20,  # depth varies, and a band of it is in focus
+    "smooth": 0.07,  # smooth objects in focus before a busy, blurred backdrop
+    "busy": 0.07,  # busy objects in focus before a smooth, blurred backdrop
     "sharp": 0.10,  # all in focus
     "blurred": 0.08,  # nothing in focus
 }
@@ -51,7 +51,7 @@ BLUR = (1.2, 12.0)  # radii of the strongest defocus in pixels, log-uniform
 
 
 def render_scene(seed: int, size: int = 320) -> RenderedPhoto:
-    """Render the scene with this seed as a photograph of `size`×`size` pixels: same seed and size, same bytes.
+    """Render a scene as a photograph of `size`×`size` pixels; the same seed and size give the same bytes.
 
     Raises:
         ValueError: the seed is below 0, or the size below 32.
@@ -71,7 +71,7 @@ def render_scene(seed: int, size: int = 320) -> RenderedPhoto:
 
 
 def _stage(rng: np.random.Generator, size: int, kind: str) -> list[Layer]:
-    """Layers, back to front; depths in metres."""
+    """Return the layers, back to front; depths are in metres."""
     near, far = draw_span(rng)
     paints = palette(rng)
     backdrop = surface(rng, size, paints, {"smooth": 1.0, "busy": 0.0}.get(kind, rng.uniform(0, 1.2)))
@@ -92,7 +92,7 @@ def _stage(rng: np.random.Generator, size: int, kind: str) -> list[Layer]:
 def _run(
     rng: np.random.Generator, size: int, paints: np.ndarray, backdrop: np.ndarray, span: tuple[float, float]
 ) -> list[Layer]:
-    """Turn the backdrop into a wall that runs in depth, or put a ground that does before it; `span` = (near, far)."""
+    """Turn the backdrop into a wall of varying depth, or put such a ground before it; `span` = (near, far)."""
     line = np.linspace(0, 1, size, dtype=np.float32)
     if rng.uniform() < 0.4:
         tilt = rng.uniform(-0.4, 0.4)
@@ -107,7 +107,7 @@ def _run(
 
 
 def _lens(rng: np.random.Generator, size: int, kind: str, layers: list[Layer]) -> Lens:
-    """Focus a lens where the kind demands, and open it until the strongest defocus has a drawn radius."""
+    """Focus a lens as the kind requires, and open it until the strongest defocus has a randomly drawn radius."""
     near, far = extremes(layers)
     share = rng.uniform(0.05, 0.95)
     focus = {
@@ -119,16 +119,16 @@ def _lens(rng: np.random.Generator, size: int, kind: str, layers: list[Layer]) -
     if kind == "sharp":
         radius = rng.uniform(0.1, 0.7) * FOCUS_COC
     lens = normal_lens(float(focus), size)
-    choose = min if kind == "blurred" else max  # there the weakest defocus must still be one
+    choose = min if kind == "blurred" else max  # there even the weakest defocus must be clear
     at = choose((near, far), key=lambda depth: abs(float(lens.circle_of_confusion(depth))))
     return lens.opened(radius, at)
 
 
 def _out_of_doubt(layers: list[Layer], lens: Lens) -> list[Layer]:
-    """Move flat layers that would lie wholly in doubt to the plane in focus.
+    """Move flat layers that would be doubtful as a whole into the plane in focus.
 
-    `composite` opens the lens further instead. Here things stand so close together that this would blur what lies far
-    behind them beyond all measure.
+    `composite` opens the lens further instead. Here objects stand so close together that opening further would blur the
+    distant background far too much.
     """
     moved = []
     for layer in layers:
@@ -139,7 +139,7 @@ def _out_of_doubt(layers: list[Layer], lens: Lens) -> list[Layer]:
 
 
 def _aperture(rng: np.random.Generator) -> Aperture:
-    """Draw an aperture: round, of straight blades, or cut by the lens barrel, as at the side of a frame."""
+    """Draw an aperture: round, with straight blades, or clipped by the lens barrel as at the side of a frame."""
     rim = max(0.0, rng.uniform(-0.5, 0.8))
     turn = rng.uniform(0, 2 * np.pi)
     form = rng.uniform()

@@ -1,4 +1,4 @@
-"""Surfaces, textures and forms of procedural scenes. Lengths are for a side of 320 pixels, and scale with it."""
+"""Draws surfaces, textures and forms of procedural scenes. Lengths refer to a side of 320 pixels and scale with it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import numpy as np
 
 from r2mrf.rendering.camera import to_linear
 
-_PAINTS = np.array(  # sRGB of common things: leaves, earth, sky, stone, skin, wood, cloth, snow, night
+_PAINTS = np.array(  # sRGB of common materials: leaves, earth, sky, stone, skin, wood, cloth, snow, night
     [[70, 105, 35], [120, 140, 60], [110, 85, 60], [120, 165, 220], [128, 128, 126], [205, 160, 135],
      [95, 60, 35], [180, 30, 35], [225, 180, 40], [40, 60, 120], [235, 235, 232], [22, 22, 26]], np.uint8,
 )  # fmt: skip
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw a number between two positive limits whose logarithm is uniformly distributed."""
+    """Draw a number between two positive bounds whose logarithm is uniformly distributed."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-# Surfaces: what is painted on a layer.
+# Surfaces: the colours painted on a layer.
 
 
 def palette(rng: np.random.Generator) -> np.ndarray:
-    """Four linear colours that go together, float32 4×3."""
+    """Draw four linear colours that go together, float32 4×3."""
     common = to_linear(_PAINTS[rng.choice(len(_PAINTS), 4)])
     own, grey = rng.uniform(0.02, 0.8, 3), common.mean(1, keepdims=True)
     mixed = common + rng.uniform(0, 0.25) * (own - common) + rng.uniform(0, 0.8) * (grey - common)
@@ -32,9 +32,9 @@ def palette(rng: np.random.Generator) -> np.ndarray:
 def surface(
     rng: np.random.Generator, size: int, paints: np.ndarray, busy: float, horizon: float | None = None
 ) -> np.ndarray:
-    """Linear colour, float32 size×size×3: leaves of paint, textured and shaded; `busy` from 0 (smooth) to 1.
+    """Paint a surface, linear float32 size×size×3, with leaves, texture and shading; `busy` from 0 (smooth) to 1.
 
-    `horizon`, a share of the height, foreshortens what lies on a ground.
+    A `horizon`, as a share of the height, makes it a ground in perspective.
     """
     count = int(rng.uniform(1, 8) + busy * log_uniform(rng, 20, 700))
     base, labels = _leaves(rng, size, paints, count, horizon)
@@ -54,7 +54,7 @@ def surface(
 def _leaves(
     rng: np.random.Generator, size: int, paints: np.ndarray, count: int, horizon: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Occluding shapes of power-law radii: (linear colour, antialiased; the number of each pixel's shape)."""
+    """Draw occluding shapes with power-law radii; return (linear colour, antialiased; number of each pixel's shape)."""
     small, large, power = log_uniform(rng, 1.5, 8), rng.uniform(30, 110), rng.uniform(0.4, 2)
     spread = rng.uniform(size=count) * (large**-power - small**-power)
     radius = (small**-power + spread) ** (-1 / power) * size / 320
@@ -75,7 +75,7 @@ def _leaves(
 
 
 def _outlines(rng: np.random.Generator, count: int, points: int = 24) -> np.ndarray:
-    """Shapes of about unit radius, count×points×2: wobbly rounds and polygons, stretched and turned."""
+    """Draw outlines of about unit radius, count×points×2: wobbly rounds and polygons, stretched and turned."""
     angle = np.arange(points) / points * 2 * np.pi
     waves = np.arange(2, 8)[:, None]
     phase = rng.uniform(0, 2 * np.pi, (count, 6, 1))
@@ -93,7 +93,7 @@ def _outlines(rng: np.random.Generator, count: int, points: int = 24) -> np.ndar
     return np.stack([x * np.cos(spin) - y * np.sin(spin), x * np.sin(spin) + y * np.cos(spin)], -1)
 
 
-# Textures: float32 size×size, about 0 on average and 1 in spread.
+# Textures: float32 size×size, with a mean of about 0 and a standard deviation of about 1.
 
 
 def _texture(rng: np.random.Generator, size: int, horizon: float | None) -> np.ndarray:
@@ -106,7 +106,7 @@ def _texture(rng: np.random.Generator, size: int, horizon: float | None) -> np.n
 
 
 def noise(rng: np.random.Generator, size: int, slope: float, stretch: float = 1.0) -> np.ndarray:
-    """Octaves of noise, each `2**slope` times weaker than the one of twice its grain; 0 = 1/f spectrum."""
+    """Sum octaves of noise; each is `2**slope` times weaker than the octave of twice its grain; 0 = 1/f spectrum."""
     field: np.ndarray = np.zeros((2, 2), np.float32)
     width = max(4, round(size / stretch))
     for octave in range(int(np.log2(size)) - 1, -1, -1):
@@ -118,7 +118,7 @@ def noise(rng: np.random.Generator, size: int, slope: float, stretch: float = 1.
 
 
 def _waves(rng: np.random.Generator, size: int, horizon: float | None) -> np.ndarray:
-    """Stripes, weave or tiles, perhaps warped; in perspective below a horizon, fading where too fine."""
+    """Draw stripes, weave or tiles, perhaps warped; in perspective below a horizon, where fine ones fade out."""
     y, x = np.indices((size, size), np.float32) / size
     period, turn, fade = log_uniform(rng, 4, 50) / 320, rng.choice([0, rng.uniform(0, np.pi)]), np.float32(1)
     if horizon is not None:
@@ -134,7 +134,7 @@ def _waves(rng: np.random.Generator, size: int, horizon: float | None) -> np.nda
 
 
 def _strokes(rng: np.random.Generator, size: int, horizon: float | None) -> np.ndarray:
-    """Grass, hair, needles: curved lines, mostly one way; upright on a ground."""
+    """Draw grass, hair or needles: curved lines in roughly one direction, upright on a ground."""
     count = int(rng.integers(100, 600))
     length: float | np.ndarray = log_uniform(rng, 8, 80) * size / 320
     way = rng.uniform(0, 2 * np.pi)
@@ -156,7 +156,7 @@ def _curves(
     length: float | np.ndarray,
     tones: list[int],
 ) -> None:
-    """Draw curves from the roots (N×2, pixels), about that way, on uint8 `canvas`."""
+    """Draw curves from the roots (N×2, pixels) in roughly the given direction on uint8 `canvas`."""
     count, thick = len(root), int(rng.integers(1, 4))
     angle = way + rng.normal(0, rng.uniform(0.1, 0.8), (count, 1)) + rng.normal(0, 0.2, (count, 5)).cumsum(1)
     step = np.stack([np.cos(angle), np.sin(angle)], -1) * np.reshape(length, (-1, 1, 1)) / 5
@@ -166,7 +166,7 @@ def _curves(
 
 
 def lamps(rng: np.random.Generator, light: np.ndarray) -> None:
-    """Small lights, brighter than the sensor holds: out of focus they become pictures of the aperture."""
+    """Add small lights, brighter than the sensor can hold; out of focus they become pictures of the aperture."""
     size = len(light)
     for x, y in rng.integers(0, size, (int(rng.integers(3, 40)), 2)).tolist():
         colour = rng.uniform(0.4, 1, 3) * log_uniform(rng, 2, 40)
@@ -174,7 +174,7 @@ def lamps(rng: np.random.Generator, light: np.ndarray) -> None:
 
 
 def roundness(rng: np.random.Generator, alpha: np.ndarray) -> np.ndarray:
-    """Shading of a body of that outline, lit from a side: factors about 1, float32 H×W."""
+    """Return the shading of a body with this outline, lit from one side: factors around 1, float32 H×W."""
     small = cv2.resize(alpha, (40, 40), interpolation=cv2.INTER_AREA)
     body = cv2.GaussianBlur(small, (0, 0), rng.uniform(1, 4))
     down, right = np.gradient(body)
@@ -183,11 +183,11 @@ def roundness(rng: np.random.Generator, alpha: np.ndarray) -> np.ndarray:
     return np.exp(np.clip(cv2.resize(shade.astype(np.float32), alpha.shape[::-1]), -1.2, 1))
 
 
-# Forms: coverage of a thing that stands in the scene, uint8 size×size.
+# Forms: coverage of an object in the scene, uint8 size×size.
 
 
 def _bodies(rng: np.random.Generator, size: int) -> np.ndarray:
-    """One to three bodies, some with a hole."""
+    """Draw one to three bodies, some with a hole."""
     canvas = np.zeros((size, size), np.uint8)
     for shape in _outlines(rng, int(rng.integers(1, 4)), 96):
         centre = rng.uniform(0.1, 0.9, 2) * size
@@ -199,7 +199,7 @@ def _bodies(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _figure(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A head with hair, a neck, shoulders and two arms, cut by the lower edge."""
+    """Draw a head with hair, a neck, shoulders and two arms, cut off by the lower edge."""
     canvas = np.zeros((size, size), np.uint8)
     head = rng.uniform(0.06, 0.22) * size
     x, y = rng.uniform(0.2, 0.8) * size, rng.uniform(0.1, 0.5) * size + head
@@ -216,7 +216,7 @@ def _figure(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _plant(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Stems from the lower edge, with leaves."""
+    """Draw stems that rise from the lower edge, with leaves."""
     canvas, count = np.zeros((size, size), np.uint8), int(rng.integers(3, 60))
     root = np.stack([rng.normal(rng.uniform(), 0.3, count), np.full(count, 1.02)], 1) * size
     _curves(rng, canvas, root, -np.pi / 2, rng.uniform(0.2, 1, count) * size, [255] * count)
@@ -229,7 +229,7 @@ def _plant(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _foliage(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A ragged cluster with gaps."""
+    """Draw a ragged cluster with gaps."""
     y, x = np.indices((size, size), np.float32) / size
     a, b, wide = *rng.uniform(0, 1, 2), rng.uniform(0.3, 0.6)
     field = noise(rng, size, rng.uniform(0.3, 1))
@@ -238,7 +238,7 @@ def _foliage(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _fence(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Bars, one way or crossed."""
+    """Draw bars, parallel or crossed."""
     y, x = np.indices((size, size), np.float32)
     turn, gap, thick = rng.uniform(0, np.pi), rng.uniform(0.15, 0.5) * size, rng.uniform(0.01, 0.07) * size
     cover = np.zeros((size, size), np.float32)

@@ -1,1 +1,1 @@
-"""Files, processes, hashes and the machine: add what every program needs of them here; never a picture."""
+"""Files, processes, hashes and the machine: add what any program might need; nothing here knows about pictures."""

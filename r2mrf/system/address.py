@@ -1,4 +1,4 @@
-"""An address of a file, bucket or server. It may carry secrets, and none of them can be printed from it."""
+"""Addresses of files, buckets and servers. They may carry secrets, and printing one never shows them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 PATTERN = r"(?i)^[a-z][a-z0-9+.-]+://"
-# Stores whose names may hold a question mark; what follows one is no query unless it signs or authenticates.
+# Stores whose keys may contain a question mark; the text after it is a query only if it signs or authenticates.
 BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "viewfs", "memory"}
 # Names of query parameters that sign, authenticate, or change with each signature.
 SIGNING = re.compile(
@@ -17,27 +17,27 @@ SIGNING = re.compile(
 )
 STORE_OPTIONS = {"endpoint_override", "region", "scheme", "anonymous", "allow_bucket_creation", "allow_bucket_deletion"}
 _QUERY = re.compile(r"[?#](?=[\w.~%+\[\]-]+=)")
-_ADDRESS_IN_TEXT = re.compile(r"(?i)\b[a-z][a-z0-9+.-]+://[^\s'\"<>)\]]+")
+_ADDRESS_IN_TEXT = re.compile(r"(?i)\b[a-z][a-z0-9+.-]+://(?:[^\s'\"<>]*@)?[^\s'\"<>)\]]+")
 HIDDEN = "…"
 
 
 def is_address(name: str) -> bool:
-    """Whether a source or path is an address, not a path of this machine."""
+    """Return whether a source or path is an address rather than a path on this machine."""
     return re.match(PATTERN, name) is not None
 
 
 @dataclass(frozen=True, repr=False)
 class Address:
-    """SCHEME://USER@HOST/PATH?QUERY, taken apart.
+    """SCHEME://USER@HOST/PATH?QUERY, split into parts.
 
-    `str` of it is fit to be shown: without user and query. Where a query tells files of a server apart, its hash stands
-    in its place; parameters that sign or authenticate do not count. Keys and passwords may hold any character: a user
-    part reaches up to the last @.
+    `str` gives a form that is safe to show, without user and query. Where a query distinguishes files of a server, its
+    hash is shown in its place; parameters that sign or authenticate do not count. Keys and passwords may contain any
+    character: the user part extends to the last @.
 
     Attributes:
-        scheme: in small letters.
-        host: a server, with its port, or a bucket.
-        path: as it was written, without the slash that begins it.
+        scheme: in lower case.
+        host: a server with its port, or a bucket.
+        path: as written, without the leading slash.
     """
 
     scheme: str
@@ -48,9 +48,9 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Take an address apart. Raises ValueError if it is none."""
+        """Parse an address. Raises ValueError if the text is not one."""
         if not is_address(text):
-            raise ValueError("no address")
+            raise ValueError("not an address")
         scheme, _, rest = text.partition("://")
         user = ""
         before_slash = re.split(r"[/?#]", rest, maxsplit=1)[0]
@@ -75,43 +75,43 @@ class Address:
 
     @property
     def key(self) -> str:
-        """HOST/PATH as a store of buckets knows it: what follows a question mark belongs to it, unless it signs."""
+        """HOST/PATH as a bucket store knows it; the text after a question mark belongs to it, unless it signs."""
         return self._shown().partition("://")[2]
 
     @property
     def holds_secret(self) -> bool:
-        """Whether `reveal` gives more than `str` shows."""
+        """Whether `reveal` returns more than `str` shows."""
         return str(self) != self.reveal()
 
     @property
     def has_password(self) -> bool:
-        """Whether a password or a signature stands in it; a user's name alone is none."""
+        """Whether the address contains a password or a signature; a user name alone does not count."""
         return bool(self.credentials[1]) or any(SIGNING.fullmatch(name) for name, _ in self._pairs())
 
     @property
     def user(self) -> str:
-        """The user part, as it was written. It may hold secrets."""
+        """The user part as written. It may hold secrets."""
         return self._user
 
     @property
     def options(self) -> str:
-        """The query, for who opens the address. It may hold secrets."""
+        """The query, for the code that opens the address. It may hold secrets."""
         return self._query
 
     @property
     def credentials(self) -> tuple[str, str]:
-        """User and password, as they are; empty where there are none."""
+        """User and password, decoded; empty if there are none."""
         user, _, password = self._user.partition(":")
         return unquote(user), unquote(password)
 
     def reveal(self) -> str:
-        """The whole address, with its secrets, for who opens it; keys are percent-encoded."""
+        """Return the whole address with its secrets, for the code that opens it; keys are percent-encoded."""
         user = ":".join(_encoded(part) for part in self._user.split(":", 1)) if self._user else ""
         place = f"{self.host}/{self.path}" if self.path else self.host
         return f"{self.scheme}://{user}{'@' if user else ''}{place}{'?' if self._query else ''}{self._query}"
 
     def redact(self, message: str) -> str:
-        """A message without the secrets of this address, and with every other address in it fit to be shown."""
+        """Return a message without this address's secrets, and with all other addresses in a form safe to show."""
         values = [value for name, value in self._pairs() if SIGNING.fullmatch(name)]
         secrets = {self._user, *self._user.split(":", 1), *self.credentials, *values}
         forms = {form for s in secrets for form in (s, unquote(s), quote(s, safe=""), quote(s))}
@@ -127,7 +127,7 @@ class Address:
         return f"Address({str(self)!r})"
 
     def _pairs(self) -> list[tuple[str, str]]:
-        """Names and values of the query."""
+        """Return names and values of the query."""
         split = (pair.partition("=") for pair in self._query.split("&") if pair)
         return [(unquote(name), value) for name, _, value in split]
 
@@ -142,7 +142,7 @@ class Address:
 
 
 def redacted(message: str) -> str:
-    """A message in which every address is fit to be shown."""
+    """Return a message in which every address is in a form safe to show."""
     return _ADDRESS_IN_TEXT.sub(lambda found: str(Address.parse(found[0])), message)
 
 

@@ -1,4 +1,4 @@
-"""Writing files and folders so that they appear complete or not at all."""
+"""Writes files and folders so that they appear completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")  # two attempts never share a name
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")  # unique for every attempt
     try:
         with _as_user_error(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             temporary.replace(path)
     finally:
-        with suppress(OSError):  # it was renamed, or could not be made at all
+        with suppress(OSError):  # it was renamed, or could not be created at all
             temporary.unlink()
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `folder` to fill; at the end it replaces `folder`, after an error it is removed.
+    """Yield an empty folder beside `folder` to fill. At the end it replaces `folder`; after an error it is removed.
+
     If anything fails, the old content of `folder` stays.
 
     Raises:
         UserError: the folder cannot be written.
     """
     with _as_user_error(folder):
-        folder = folder.absolute()  # so that "." has a name and a parent
+        folder = folder.absolute()  # so that "." has a name and a parent, too
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
             new, old = Path(scratch) / "new", Path(scratch) / "old"
@@ -56,9 +57,9 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _as_user_error(path: Path) -> Iterator[None]:
-    """Turn an OSError raised while `path` is written into a sentence."""
+    """Turn an OSError raised while writing `path` into a UserError."""
     try:
         yield
     except OSError as error:
         why = error.strerror or error
-        raise UserError(f"{path}: cannot be written ({why}); mend that, or give another place") from None
+        raise UserError(f"{path}: cannot be written ({why}): fix that, or choose another place") from None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-# Libraries whose next release may give other pixels or numbers.
+# Libraries whose next release may produce other pixels or numbers.
 LIBRARIES = ("albumentations", "numpy", "opencv-python", "pillow", "simplejpeg", "timm", "torch")
 
 ROOT = Path(__file__).parents[1]  # of the package r2mrf
@@ -29,26 +29,26 @@ def of_files(paths: Iterable[Path]) -> dict[str, str]:
 def of_code(*modules: str) -> dict[str, str | list[str]]:
     """Hash modules of r2mrf with all that they import from it, and name the versions of the libraries.
 
-    Comments, docstrings, layout and the places of files do not count: no hours of training are lost to a better word
-    or to a move.
+    Comments, docstrings, layout and file names do not count, so rewording or moving code never discards hours of
+    training.
 
     Args:
-        modules: names below r2mrf, like "training.trainer".
+        modules: names below r2mrf, for example "training.trainer".
 
     Returns:
-        "code" -> the hashes of the files' syntax, sorted; name of a library -> its version.
+        "code" -> the sorted hashes of the files' syntax; name of a library -> its version.
 
     Raises:
-        ModuleNotFoundError: one of the modules, or one that they import from r2mrf, is not there.
+        ModuleNotFoundError: a module does not exist, or one that it imports from r2mrf.
     """
     return {"code": sorted(closure(*modules).values())} | {name: version(name) for name in LIBRARIES}
 
 
 def closure(*modules: str) -> dict[str, str]:
-    """Hash the syntax of modules and of all that they import from r2mrf, by path below r2mrf.
+    """Hash the syntax of modules and of everything that they import from r2mrf; keys are paths below r2mrf.
 
     Raises:
-        ModuleNotFoundError: a module is not there.
+        ModuleNotFoundError: a module does not exist.
     """
     found: dict[str, str] = {}
     todo = [_file(f"{PACKAGE}.{module}") for module in modules]
@@ -64,7 +64,7 @@ def closure(*modules: str) -> dict[str, str]:
 def of_module(path: Path) -> str:
     """Hash a Python file's syntax without its docstrings and its imports of r2mrf and pipelines.
 
-    What is imported from r2mrf counts by its own hash; from where says nothing.
+    Imported files of r2mrf count by their own hashes, so the import statements themselves say nothing new.
     """
     tree = _WithoutWords().visit(ast.parse(path.read_text(encoding="utf-8")))
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
@@ -92,7 +92,7 @@ def _is_ours(module: str) -> bool:
 
 
 def _imports(path: Path) -> Iterator[Path]:
-    """Yield the files of r2mrf that a file imports, anywhere in it."""
+    """Yield the files of r2mrf that a file imports, at the top or inside functions."""
     package = [PACKAGE, *path.relative_to(ROOT).parent.parts]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -105,7 +105,7 @@ def _imports(path: Path) -> Iterator[Path]:
 
 
 def _imported_from(module: str, name: str) -> Path:
-    """Return the file that `from module import name` reads: the module of that name, else the module that holds it."""
+    """Return the file that `from module import name` reads: the module `name` in it, or else the module itself."""
     try:
         return _file(f"{module}.{name}")
     except ModuleNotFoundError:
@@ -113,7 +113,7 @@ def _imported_from(module: str, name: str) -> Path:
 
 
 def _file(module: str) -> Path:
-    """Return the file of a module or package, by its full name."""
+    """Return the file of a module or package, given its full name."""
     place = ROOT.joinpath(*module.split(".")[1:])
     for path in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
         if path.is_file():

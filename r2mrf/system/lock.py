@@ -1,4 +1,4 @@
-"""A lock that ends with its process, however that ends."""
+"""A lock that is released when its process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from r2mrf.errors import UserError
 
 @contextmanager
 def exclusive(path: Path, held: UserError) -> Iterator[None]:
-    """Hold a lock file, which is made with its folder, for this process.
+    """Hold a lock file for this process; the file and its folder are created if missing.
 
     Raises:
-        UserError: `held`, where another process has the lock; or its file system knows no locks.
+        UserError: `held`, if another process has the lock; or the file system does not support locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
@@ -23,8 +23,8 @@ def exclusive(path: Path, held: UserError) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise held from None
-        except OSError as error:  # some file systems of clusters know no locks
+        except OSError as error:  # some cluster file systems do not support locks
             raise UserError(
-                f"{path.parent}: cannot be locked ({error.strerror}); give a folder on another disk"
+                f"{path.parent}: cannot be locked ({error.strerror}): choose a folder on another disk"
             ) from None
         yield

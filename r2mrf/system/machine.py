@@ -1,4 +1,4 @@
-"""Processor cores and GPUs of this machine."""
+"""The processor cores and GPUs of this machine."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DEVICES = Path("/dev")
 def cores() -> int:
     """Return the number of cores that this process may use.
 
-    That is the smaller of its affinity and the CPU quota of its container, rounded up; at least 1.
+    This is the smaller of its CPU affinity and its container's CPU quota (rounded up), and at least 1.
     """
     allowed = len(os.sched_getaffinity(0))
     return max(1, min([allowed, *(int(-(-quota // 1)) for quota in quotas(CGROUPS, MEMBERSHIP))]))
 
 
 def machine() -> str:
-    """Cores that this process may use, and their model."""
+    """Describe the machine: the number of cores that this process may use, and the processor's model."""
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []:
         if line.startswith("model name"):
             return f"{cores()} cores, {line.partition(':')[2].strip()}"
@@ -38,11 +38,11 @@ def has_gpu() -> bool:
 
 
 def quotas(root: Path, membership: Path) -> Iterator[float]:
-    """CPU quotas, in cores, of a process's cgroup and of all above it, for both versions of cgroups.
+    """Yield the CPU quotas, in cores, of a process's cgroup and of all its parents, for both versions of cgroups.
 
     Args:
-        root: where cgroups are mounted, /sys/fs/cgroup.
-        membership: lists the process's cgroups, /proc/self/cgroup: lines HIERARCHY:CONTROLLERS:PATH.
+        root: the mount point of cgroups, /sys/fs/cgroup.
+        membership: the list of the process's cgroups, /proc/self/cgroup, with lines HIERARCHY:CONTROLLERS:PATH.
     """
     try:
         lines = membership.read_text().splitlines()
@@ -58,8 +58,10 @@ def quotas(root: Path, membership: Path) -> Iterator[float]:
 
 
 def _each(mounted: Path, path: str, quota_of) -> Iterator[float]:
-    """Quotas of the folder of a cgroup and of those above it; in a container the path may lie outside, and the mount is
-    the cgroup itself."""
+    """Yield the quotas of a cgroup's folder and of its parents.
+
+    In a container the path may lie outside of the mount, which then is the cgroup itself.
+    """
     parts = [part for part in path.split("/") if part not in ("", "..")]
     for depth in range(len(parts), -1, -1):
         with suppress(OSError, ValueError):
@@ -74,5 +76,5 @@ def _quota_v2(folder: Path) -> float:
 
 
 def _quota_v1(folder: Path) -> float:
-    quota = int((folder / "cpu.cfs_quota_us").read_text())  # -1: none
+    quota = int((folder / "cpu.cfs_quota_us").read_text())  # -1: no quota
     return quota / int((folder / "cpu.cfs_period_us").read_text())

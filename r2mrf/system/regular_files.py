@@ -1,4 +1,4 @@
-"""Opening files that may be anything: pipes, sockets and devices are refused, so that nothing waits for ever."""
+"""Opens files that may be anything. Pipes, sockets and devices are refused, so that nothing hangs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import BinaryIO
 
 
 class NotRegular(OSError):
-    """A folder, pipe, socket, device, or a link that leads to nothing."""
+    """A folder, pipe, socket, device or broken link."""
 
     def __init__(self, path: str | Path):
         super().__init__(errno.EINVAL, "a folder, pipe, device or broken link", str(path))
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Open a regular file to read its bytes.
+    """Open a regular file for reading bytes.
 
     Raises:
-        NotRegular: it is something else.
+        NotRegular: the path is not a regular file.
         OSError: it cannot be opened.
     """
     try:
@@ -38,11 +38,11 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 
 def read_regular(path: str | Path, most: int) -> bytes:
-    """Read a regular file of at most so many bytes.
+    """Read a regular file of at most `most` bytes.
 
     Raises:
-        NotRegular: it is something else.
-        OSError: it cannot be read, or is longer.
+        NotRegular: the path is not a regular file.
+        OSError: it cannot be read, or is too long.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -52,9 +52,9 @@ def read_regular(path: str | Path, most: int) -> bytes:
 
 
 def check_regular(path: str | Path) -> None:
-    """Raise as `open_regular` does where it could not open a path; for readers that open files themselves."""
+    """Raise the error of `open_regular` if a path cannot be opened; for code that opens its files itself."""
     open_regular(path).close()
 
 
 def _open_nonblocking(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # opening a pipe that nobody writes to would block
+    return os.open(path, flags | os.O_NONBLOCK)  # otherwise opening a pipe without a writer would block

@@ -1,10 +1,10 @@
-"""A child process for work that may crash, hang or eat memory: only the piece of work that did it is lost.
+"""Runs work that may crash, hang or eat memory in a child process, so that only that piece of work is lost.
 
     guard = Guard(decode, seconds=60, memory=4 << 30)
-    pixels = guard(photo)       # what decode returns or raises; Lost if the child died of it
+    pixels = guard(photo)       # returns or raises what decode does; raises Lost if the child died
 
-Decoders are written in C and meet files from anywhere. A child serves many calls; after a death the next call
-starts another.
+Decoders are written in C and read files from anywhere. One child serves many calls; after a death, the next call
+starts another child.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-START, GRACE = 120.0, 5.0  # seconds: for a child to begin; beyond its time, for it to end itself
+START, GRACE = 120.0, 5.0  # seconds: for a child to start; for it to end by itself after its time is up
 
 
 class Lost(Exception):
-    """The child died of a piece of work each time it was tried. `reason`: crashed | timeout."""
+    """The child died of the same piece of work in every attempt. `reason`: crashed | timeout."""
 
     def __init__(self, reason: str, detail: str):
         super().__init__(detail)
@@ -37,9 +37,9 @@ class Guard:
 
     Args:
         work: a function of a module, or a partial of one; arguments and results are pickled.
-        seconds: that one call may take.
-        memory: bytes that the child may allocate; what asks for more gets a MemoryError.
-        tries: after so many deaths a call is given up. More than one: not every death is the work's fault.
+        seconds: time limit of one call.
+        memory: bytes that the child may allocate; beyond that it gets a MemoryError.
+        tries: number of attempts before a call is given up; more than one, because not every death is the work's fault.
     """
 
     def __init__(self, work: Callable, seconds: float, memory: int, tries: int = 2):
@@ -52,7 +52,7 @@ class Guard:
         """Return what `work` returns, or raise what it raises.
 
         Raises:
-            Lost: the child died of it.
+            Lost: the child died in every attempt.
         """
         for _ in range(self._tries):
             if self._child is None or self._child.poll() is not None:
@@ -63,7 +63,7 @@ class Guard:
                 good, answer = self._channel.recv() if self._channel.poll(self._patience) else (None, None)
             except (EOFError, OSError):
                 good = None
-            except BaseException:  # an interrupt: the answer that still comes is not the next call's
+            except BaseException:  # after an interrupt, a late answer must not be taken for that of the next call
                 self._end()
                 raise
             if good:
@@ -83,7 +83,7 @@ class Guard:
 
     def _start(self) -> None:
         self._channel, theirs = Pipe()
-        # the child finds what this process finds; what libraries print about damaged files is not shown
+        # The child imports from the same paths as this process; what libraries print about damaged files is hidden.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
         self._child = subprocess.Popen(
             [sys.executable, "-c", f"from r2mrf.system.sandbox import serve; serve({theirs.fileno()})"],
@@ -100,33 +100,33 @@ class Guard:
         except (EOFError, OSError):
             began = False
         if not began:
-            raise RuntimeError(f"the child process does not begin (exit status {self._end()})")
+            raise RuntimeError(f"the child process did not start (exit status {self._end()})")
 
     def _end(self) -> int | None:
-        """Exit status of the child; None if it had to be killed."""
+        """End the child and return its exit status; None if it had to be killed."""
         child, self._child = self._child, None
         assert child is not None  # `_start` made it
         self._channel.close()
         with suppress(subprocess.TimeoutExpired):
             return child.wait(GRACE)
-        child.kill()  # not waited for: one that hangs in the kernel does not end
+        child.kill()  # not waited for: a process that hangs in the kernel does not end
         return None
 
 
 def serve(channel_number: int) -> None:
-    """Run in the child: answer calls until the parent is gone."""
+    """Answer calls in the child process until the parent is gone."""
     channel = Connection(channel_number)
     work, seconds, memory = channel.recv()
     channel.send(True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    with suppress(OSError):  # where memory runs out all the same, this process is the one to end
+    with suppress(OSError):  # if the machine runs out of memory, this process is to be killed first
         Path("/proc/self/oom_score_adj").write_text("1000")
     with suppress(EOFError, OSError):
         while True:
             arguments = channel.recv()
-            # its default action ends the process, even in the midst of a library, even without a parent
+            # the signal's default action ends the process, even inside a library call and without a parent
             signal.setitimer(signal.ITIMER_REAL, seconds)
             try:
                 answer = True, work(*arguments)

@@ -1,4 +1,4 @@
-"""JSON that comes from outside: refused if it is too long, nested too deep, or names a key twice."""
+"""Parses JSON from outside; refuses it if it is too long, nested too deep, or has duplicate keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def parse(content: bytes | str) -> Any:
     """Parse JSON.
 
     Raises:
-        ValueError: it is no JSON, longer than `MOST_BYTES`, nested too deep, or names a key of an object twice.
+        ValueError: the content is not JSON, longer than `MOST_BYTES`, nested too deep, or has a duplicate key.
     """
     if len(content) > MOST_BYTES:
         raise ValueError(f"{len(content):,} bytes; at most {MOST_BYTES:,} are read")
@@ -23,10 +23,10 @@ def parse(content: bytes | str) -> Any:
 
 
 def parse_object(content: bytes | str) -> dict[str, Any]:
-    """Parse JSON that must be an object. Raises ValueError as `parse`, and for anything else than an object."""
+    """Parse JSON that must be an object. Raises ValueError like `parse`, and for any other JSON value."""
     found = parse(content)
     if not isinstance(found, dict):
-        raise ValueError("another JSON value")
+        raise ValueError("not a JSON object")
     return found
 
 
@@ -34,5 +34,5 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} twice")
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} occurs twice")
     return found

@@ -1,1 +1,1 @@
-"""One training run's mathematics: change the step, the optimiser or the pseudo labels here."""
+"""The mathematics of one training run: change the step, the optimiser or the pseudo labels here."""

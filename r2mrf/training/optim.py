@@ -1,4 +1,4 @@
-"""Optimiser, learning rate over the steps, and averaged weights."""
+"""The optimiser, the learning rate schedule, and averaged weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from r2mrf.network.model import R2MRF
 
 
 def make_optimizer(network: R2MRF, train: Train) -> torch.optim.Optimizer:
-    """Own rate for the backbone; no weight decay on biases and normalisation scales (all one-dimensional)."""
+    """Build the optimiser: the backbone has its own rate; biases and normalisation scales have no weight decay."""
     backbone = list(network.backbone.parameters())
     head = [p for name, p in network.named_parameters() if not name.startswith("backbone.")]
     groups = []
@@ -27,7 +27,7 @@ def make_optimizer(network: R2MRF, train: Train) -> torch.optim.Optimizer:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, step: int, train: Train) -> float:
-    """Set every group's rate for this step; returns the factor of the full rate, 0 … 1."""
+    """Set every group's learning rate for this step; return the factor of the full rate, 0 … 1."""
     factor = rate_factor(step, train)
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
@@ -35,10 +35,10 @@ def set_rate(optimizer: torch.optim.Optimizer, step: int, train: Train) -> float
 
 
 def rate_factor(step: int, train: Train) -> float:
-    """Factor of the learning rate at step 0 … steps−1: linear warm-up, then the schedule down to near 0.
+    """Return the factor of the learning rate at step 0 … steps−1: a linear warm-up, then a schedule down to nearly 0.
 
-    `poly`: (1 − progress)^0.9, as in the authors' next code; `cosine`: half a cosine; `one_cycle`: rises by
-    half a cosine instead of linearly.
+    `poly`: (1 − progress)^0.9, as in the authors' later code; `cosine`: half a cosine; `one_cycle`: `cosine`, but the
+    warm-up follows half a cosine, too.
     """
     warm = round(train.warmup * train.steps)
     if step < warm:
@@ -49,9 +49,9 @@ def rate_factor(step: int, train: Train) -> float:
 
 
 class AveragedWeights:
-    """Exponential moving average of a network's parameters; with decay 0 they are the last ones.
+    """Exponential moving average of a network's parameters; with decay 0, the latest parameters.
 
-    The decay grows from 0.1 in the first steps, so that the start is forgotten soon.
+    The decay starts at 0.1 and grows, so that the first steps are soon forgotten.
     """
 
     def __init__(self, network: nn.Module, decay: float):
@@ -60,7 +60,7 @@ class AveragedWeights:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Take in the parameters as they are after `step` (from 0)."""
+        """Take in the parameters as they are after `step` (counted from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, parameter in network.named_parameters():
             self.values[name].lerp_(parameter.detach(), 1 - decay)

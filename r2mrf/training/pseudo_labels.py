@@ -1,8 +1,8 @@
-"""Labels for real photographs from a model's own maps: self-training (Lee 2013, "Pseudo-Label").
+"""Labels real photographs with a model's own maps: self-training (Lee 2013, "Pseudo-Label").
 
-Rendered defocus lacks real optics; photographs that nobody has labelled have them. Pixels of which a model is sure
-become labels, the rest is doubt. Where people have outlined objects, a whole object takes the label that most of it
-has: a face is in focus as a whole, although the map is unsure of its smooth skin.
+Rendered defocus lacks real optics, and photographs without labels have them. Pixels of which a model is sure get a
+label; the others are doubt. Where people have outlined objects, a whole object gets the label of most of its pixels: a
+face is in focus as a whole, even if the map is unsure of its smooth skin.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from r2mrf.imaging import images
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering.sharp_photos import Sharp
 
-SURE = 0.85  # probability above which a pixel takes a label
-MOST = 0.75  # mean probability above which a whole region takes one label
-WANTED = 0.6  # share of a photo that must have labels for the photo to be of use
+SURE = 0.85  # probability from which a pixel gets a label
+MOST = 0.75  # mean probability from which a whole region gets one label
+WANTED = 0.6  # smallest share of labelled pixels with which a photo is used
 _DOUBT = 128
 
 
 def label(predictor: Predictor, source: Sharp) -> tuple[np.ndarray, np.ndarray] | None:
-    """Label a photo: its pixels as the network sees them, uint8 H×W×3, and a mask, uint8 H×W.
+    """Label a photo: return its pixels as the network sees them, uint8 H×W×3, and a mask, uint8 H×W.
 
     The mask is 255 where defocused, 0 where in focus, 128 in doubt. The labels come from the mean map of the photo and
-    its mirror image. Photos are shrunk to the network's input as in training, and never enlarged. Returns None if the
-    model is too unsure of the photo.
+    its mirror image. Photos are shrunk to the network's input as in training, and never enlarged. Returns None if too
+    little of the photo gets a label.
 
     Raises:
         ImageError: a file of the source cannot be read.
@@ -39,7 +39,7 @@ def label(predictor: Predictor, source: Sharp) -> tuple[np.ndarray, np.ndarray] 
 
 
 def mask_of(defocus: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """Turn a map, float H×W in [0, 1], and outlined objects, int H×W, 0 = none, into a mask, uint8 H×W, 128 = doubt."""
+    """Turn a map, float H×W in [0, 1], and object numbers, int H×W, 0 = none, into a mask, uint8 H×W, 128 = doubt."""
     mask = np.full(defocus.shape, _DOUBT, np.uint8)
     mask[defocus >= SURE], mask[defocus <= 1 - SURE] = 255, 0
     counts = np.bincount(regions.ravel())

@@ -1,7 +1,7 @@
 """One training run: network, optimiser, schedule, averaged weights, and their state on disk.
 
-The module does not know how many workers there are, or who calls it. The state holds everything that the next step
-depends on, and batches are a pure function of the step, so a resumed run does what an undisturbed one does.
+This module does not know how many workers there are or who calls it. The state holds everything that the next step
+depends on, and batches are a pure function of the step, so a resumed run gives the same result as an undisturbed one.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from r2mrf.network.precision import autocast
 from r2mrf.training.optim import AveragedWeights, make_optimizer, set_rate
 
 TENSORS, FACTS = "state.safetensors", "state.json"
-HASH = "facts_sha256"  # of the other facts, among them
+HASH = "facts_sha256"  # key of the hash over all other facts
 VALIDATION_BATCH = 8  # photos
 
 
 class NotFinite(RuntimeError):
-    """The loss or its gradient is not a finite number any more.
+    """The loss or its gradient is no longer a finite number.
 
     Attributes:
-        step: at which it happened, from 0.
+        step: the step in which it happened, counted from 0.
         terms: this worker's share of each term of the loss, by name.
-        gradient_norm: of the gradient that all workers share.
+        gradient_norm: norm of the gradient, which all workers share.
     """
 
     def __init__(self, step: int, terms: dict[str, float], gradient_norm: float):
@@ -57,20 +57,20 @@ class NotFinite(RuntimeError):
 
 
 class Trainer:
-    """State of a run.
+    """The state of a run.
 
     Args:
-        config: of the run.
-        fingerprint: of all that the run depends on.
-        device: where the network learns.
-        state: folder that `save` wrote, to go on from; None to begin.
+        config: configuration of the run.
+        fingerprint: hash of everything that the run depends on.
+        device: the device to train on.
+        state: a folder written by `save`, to resume from; None to start afresh.
 
     Attributes:
-        network: in training, on the device. averaged: its averaged weights, those that are released.
-        step: steps done. history: one dict a report, for curves.
+        network: the network in training, on the device. averaged: its averaged weights, which are released.
+        step: number of steps done. history: one dict per report, for curves.
 
     Raises:
-        UserError: `train.start` names no model, or one of another architecture.
+        UserError: `train.start` names no model, or one with another architecture.
         ValueError: the state is damaged, or belongs to another run (other data, parameters or code).
     """
 
@@ -93,16 +93,16 @@ class Trainer:
             self._load(state)
 
     def train_step(self, module: nn.Module, batch: Batch, share: float = 1.0) -> dict[str, float]:
-        """Take one step on this worker's part of the batch.
+        """Take one training step on this worker's part of the batch.
 
         Args:
             module: the network, or a wrapper that averages gradients over the workers.
             batch: this worker's part.
-            share: size of this part divided by the mean size of the workers' parts; with it the averaged gradient is
-                that of the whole batch, however the batch is split.
+            share: size of this part divided by the mean size of all workers' parts. It makes the averaged gradient
+                equal to that of the whole batch, however the batch is split.
 
         Returns:
-            The loss, its terms, the norm of the gradient and the factor of the learning rate.
+            The loss, its terms, the norm of the gradient, and the factor of the learning rate.
 
         Raises:
             NotFinite: the loss or the gradient is not finite; no weight was changed.
@@ -116,7 +116,7 @@ class Trainer:
         terms = {name: share * term for name, term in weighted.items()}
         loss = torch.stack(list(terms.values())).sum()
         if not loss.isfinite():
-            loss = loss * torch.nan  # so that every worker sees it in the gradient that they share
+            loss = loss * torch.nan  # so that every worker sees it in the shared gradient
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm or float("inf"))
@@ -135,7 +135,7 @@ class Trainer:
         return network.eval()
 
     def checkpoint(self, training: dict) -> Checkpoint:
-        """Return the model to release: the averaged weights, with facts of the training."""
+        """Return the model to release: the averaged weights, with facts about the training."""
         return Checkpoint(self.averaged_network().cpu(), self.config.model, self.preprocess, training)
 
     def save(self, folder: Path) -> None:
@@ -156,7 +156,7 @@ class Trainer:
             raise ValueError(f"{folder} belongs to a run with other data, parameters or code; it is not used")
         content = (folder / TENSORS).read_bytes()
         if hashlib.sha256(content).hexdigest() != facts["tensors_sha256"]:
-            raise ValueError(f"{folder / TENSORS} is damaged: delete {folder}, and training begins anew")
+            raise ValueError(f"{folder / TENSORS} is damaged: delete {folder}, and training starts again")
         tensors = load(content)
         self.network.load_state_dict(_under(tensors, "network."))
         self.averaged.values = _under(tensors, "averaged.")
@@ -170,12 +170,12 @@ class Trainer:
 
 
 def facts_to_text(facts: dict) -> str:
-    """Facts of a state as JSON, with a hash of themselves among them."""
+    """Return the facts of a state as JSON, including a hash of them."""
     return json.dumps(facts | {HASH: _hash_of(facts)})
 
 
 def facts_from_text(text: str | bytes) -> dict:
-    """Facts that `facts_to_text` wrote.
+    """Parse facts that `facts_to_text` wrote.
 
     Raises:
         ValueError: they are not what was written.
@@ -194,7 +194,7 @@ def starting_point(config: Config) -> Checkpoint | None:
     """Return the model that `train.start` names, or None if training starts from the backbone's weights.
 
     Raises:
-        UserError: there is no such model, or its architecture is another.
+        UserError: there is no such model, or it has another architecture.
     """
     if not config.train.start:
         return None
@@ -202,15 +202,15 @@ def starting_point(config: Config) -> Checkpoint | None:
     theirs, ours = (model.model_dump(exclude={"weights"}) for model in (begun.model, config.model))
     if other := [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if theirs[key] != ours[key]]:
         raise UserError(
-            f"train.start {config.train.start}: a model with {', '.join(other)}; "
-            f"set {config.profile}.model as it is there, or start from another"
+            f"train.start {config.train.start}: the model has {', '.join(other)}; "
+            f"set {config.profile}.model to the same values, or start from another model"
         )
     return begun
 
 
 @torch.inference_mode()
 def validate(network: R2MRF, table: pa.Table, rows: range, preprocess: Preprocess, precision: str) -> list[ImageCounts]:
-    """Count the network's maps against the masks of some rows of a table with the columns image and mask."""
+    """Compare the network's maps with the masks of some rows of a table that has the columns image and mask."""
     counts, device = Counts(), next(network.parameters()).device
     for start in range(0, len(rows), VALIDATION_BATCH):
         photos, masks = validation_batch(table, rows[start : start + VALIDATION_BATCH], preprocess)

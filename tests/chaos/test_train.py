@@ -180,4 +180,4 @@ def test_too_many_held_back_is_one_line(tmp_path):
     run = Run(tmp_path, workers=1)
     run.set({"lite": {"train": {"validation": 4}}})
     said = run.run("python", "-m", "pipelines.train", status=2)
-    assert said == "error: train.validation 4 leaves nothing of 4 pairs to learn from: lower it\n"
+    assert said == "error: train.validation 4 leaves none of 4 pairs to train on: lower it\n"

@@ -167,7 +167,7 @@ def test_every_worker_has_something_to_do(load_with):
 def test_workers_that_come_and_go(load_with):
     train = load_with(lite__train__workers=[1, 4]).train
     assert (train.workers, train.most_workers) == ((1, 4), 4)
-    assert "the fewest come first" in message(load_with, lite__train__workers=[4, 1])
+    assert "smallest number first" in message(load_with, lite__train__workers=[4, 1])
     assert "lite.train.workers" in message(load_with, lite__train__workers=[0, 1])
 
 
@@ -176,7 +176,7 @@ def test_shares_of_further_images_leave_some_to_the_first(load_with):
         return [{"folder": "data/other", "share": share} for share in shares]
 
     assert [other.share for other in load_with(lite__train__mix=mix(0.3, 0.5)).train.mix] == [0.3, 0.5]
-    assert "leave nothing of a batch" in message(load_with, lite__train__mix=mix(0.5, 0.5))
+    assert "leave no room for data/augmented" in message(load_with, lite__train__mix=mix(0.5, 0.5))
     assert "lite.train.mix.0.share" in message(load_with, lite__train__mix=mix(1.0))
     assert "lite.train.mix.0.folder" in message(load_with, lite__train__mix=[{"folder": "", "share": 0.5}])
 

@@ -94,7 +94,7 @@ def params(tmp_path: Path, change) -> str:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda text: text + "\nseed: 1\nseed: 2\n", "seed stands twice"),
+        (lambda text: text + "\nseed: 1\nseed: 2\n", "seed occurs twice"),
         (lambda text: text + "\nx: " + "[" * 5000, "nested too deep"),
         (lambda text: text + "\n#" + "x" * (2 << 20), "at most"),
         (lambda text: text.replace("seed: ", "seed: 1844674407370955161"), "seed"),

@@ -69,7 +69,7 @@ def test_dict_round_trip(preprocess):
 
 
 def test_other_version_is_refused(preprocess):
-    with pytest.raises(ValueError, match=f"version {VERSION + 1}, this is version {VERSION}") as caught:
+    with pytest.raises(ValueError, match=f"version {VERSION + 1}, but this is version {VERSION}") as caught:
         Preprocess.from_dict({**preprocess.to_dict(), "version": VERSION + 1})
     assert "\n" not in str(caught.value)
 

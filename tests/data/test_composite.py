@@ -228,7 +228,7 @@ def test_a_mask_of_another_size_is_refused(found, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("seed", "size"), [(-1, 320), (0, 16)])
 def test_what_cannot_be_rendered_is_refused(found, seed: int, size: int) -> None:
-    with pytest.raises(ValueError, match="Give a seed"):
+    with pytest.raises(ValueError, match="The seed must be"):
         render_composite(found[0]["plain/alone"], [], seed, size)
 
 

@@ -148,13 +148,13 @@ class Contract:
         path.write_bytes(path.read_bytes()[:-2000])
         assert str(path) in self.problems(root)
         pair = next(pair for pair in self.find(root) if pair.image == path)
-        with pytest.raises(DataError, match="no usable photo"):
+        with pytest.raises(DataError, match="not a usable photo"):
             read_pair(pair)
 
     def test_unreadable_mask(self, root):
         path = root / self.all_files()[0][1]
         path.write_bytes(b"no image at all")
-        assert f"{path}: no usable mask" in self.problems(root)
+        assert f"{path}: not a usable mask" in self.problems(root)
 
     def test_mask_of_another_size(self, root):
         path = root / self.all_files()[0][1]
@@ -192,7 +192,7 @@ class Contract:
         problems = self.problems(root)
         assert str(root / trained) in problems
         assert str(copy) in problems
-        assert "the same photo for training and for testing" in problems
+        assert "the same photo is in the training set and in the test set" in problems
 
     def test_missing_folder(self, tmp_path):
         for root in (tmp_path, tmp_path / "absent"):
@@ -354,7 +354,7 @@ def test_photo_turned_by_exif_comes_upright(pair, tmp_path):
     assert image.startswith(b"\x89PNG")
 
     write(pair.mask, blurred())  # drawn on the pixels as they are stored
-    with pytest.raises(DataError, match="EXIF turns that photo"):
+    with pytest.raises(DataError, match="the photo's EXIF turns it"):
         read_pair(turned)
 
 
@@ -368,20 +368,20 @@ def test_antialiased_mask_is_warned_of_and_kept(pair):
     np.testing.assert_array_equal(images.decode_mask(read_pair(pair)[1]), soft)
 
 
-@pytest.mark.parametrize(("value", "words"), [(0, "wholly in focus"), (255, "wholly defocused")])
+@pytest.mark.parametrize(("value", "words"), [(0, "entirely in focus"), (255, "entirely defocused")])
 def test_mask_of_one_value_is_warned_of(pair, value, words):
     write(pair.mask, np.full((HEIGHT, WIDTH), value, np.uint8))
     errors, warnings = check_pairs([pair])
     assert errors == []
     assert words in warnings[0]
-    assert "which is which" in warnings[1]  # nor can its polarity be checked
+    assert "to check its polarity" in warnings[1]  # nor can its polarity be checked
 
 
 @pytest.mark.parametrize(
     ("pixels", "words"),
     [
-        (blurred() // 255, "nowhere brighter than 1 of 255"),
-        (np.full((HEIGHT, WIDTH), 150, np.uint8), "so it is no mask"),
+        (blurred() // 255, "its brightest value is 1 of 255"),
+        (np.full((HEIGHT, WIDTH), 150, np.uint8), "so it is not a mask"),
     ],
     ids=["0 and 1", "grey"],
 )

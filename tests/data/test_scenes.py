@@ -102,7 +102,7 @@ def test_defocus_takes_detail_away(photos: list[RenderedPhoto]) -> None:
 
 @pytest.mark.parametrize(("seed", "size"), [(-1, 320), (0, 16)])
 def test_what_cannot_be_rendered_is_refused(seed: int, size: int) -> None:
-    with pytest.raises(ValueError, match="Give a seed"):
+    with pytest.raises(ValueError, match="The seed must be"):
         render_scene(seed, size)
 
 

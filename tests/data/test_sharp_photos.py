@@ -74,7 +74,7 @@ def test_both_sides_of_a_split_hold_something() -> None:
     sources = [Sharp("a", "a", Path("a")), Sharp("b", "b", Path("b"))]
     for share in (0.0, 1.0):
         assert [len(side) for side in split_groups(sources, share, 0)] == [1, 1]
-    with pytest.raises(DataError, match="two are needed"):
+    with pytest.raises(DataError, match="at least two"):
         split_groups(sources[:1], 0.5, 0)
 
 

@@ -216,7 +216,7 @@ def test_nothing_held_back():
 
 @pytest.mark.parametrize("held_back", [3, 4])
 def test_everything_held_back(held_back):
-    with pytest.raises(UserError, match=f"train.validation {held_back} leaves nothing of 3 pairs"):
+    with pytest.raises(UserError, match=f"train.validation {held_back} leaves none of 3 pairs"):
         split(variants_of(3), held_back, seed=3)
 
 

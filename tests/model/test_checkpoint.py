@@ -119,7 +119,7 @@ def test_hash_does_not_depend_on_how_it_was_trained(sha256_of):
 
 def test_hash_without_building_the_network(folder):
     assert content_hash(folder) == load(folder).sha256
-    with pytest.raises(CheckpointError, match=r"model\.json lacks what a model needs"):
+    with pytest.raises(CheckpointError, match=r"model\.json is incomplete"):
         content_hash(edit(folder, lambda facts: facts.pop("preprocess")))
 
 
@@ -178,7 +178,9 @@ def test_unknown_backbone(folder):
 
 
 def test_architecture_that_the_weights_do_not_fit(folder):
-    assert "in model.safetensors, and of shape" in refused(edit(folder, lambda facts: facts["model"].update(width=3)))
+    assert "in model.safetensors, but model.json says shape" in refused(
+        edit(folder, lambda facts: facts["model"].update(width=3))
+    )
 
 
 def test_other_version_of_preprocessing(folder):

@@ -303,7 +303,7 @@ def test_openvino_on_a_processor_without_avx_512(tmp_path, made):
         [sys.executable, "-c", code, str(folder)], cwd=ROOT, env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"},
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
-    refused = "OpenVINO cannot calculate in bf16 on this processor: use the precision fp32"
+    refused = "OpenVINO cannot compute in bf16 on this processor: use the precision fp32"
     assert done.stdout.splitlines() == [refused, "fp32"]
 
 

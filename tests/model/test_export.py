@@ -151,7 +151,7 @@ def test_what_is_no_export_is_kept(tmp_path, made):
     (tmp_path / "list").mkdir()
     (tmp_path / "list" / "model.json").write_text("[1]")
     for name in ("photos", "file", "model", "list"):
-        with pytest.raises(ExportError, match=f"{name} is there and is not an export for onnx: give another name"):
+        with pytest.raises(ExportError, match=f"{name} exists and is not an export for onnx: choose another folder"):
             export(made, "onnx", tmp_path / name)
     assert files(tmp_path / "photos") == ["a.jpg"]
     assert files(tmp_path) == ["file", "list", "model", "photos"]
@@ -159,7 +159,7 @@ def test_what_is_no_export_is_kept(tmp_path, made):
 
 def test_an_export_of_the_other_form_is_kept(tmp_path, made):
     export(made, "onnx", tmp_path / "out")
-    with pytest.raises(ExportError, match="is there and is an export for onnx"):
+    with pytest.raises(ExportError, match="exists and is an export for onnx"):
         export(made, "openvino", tmp_path / "out")
     assert files(tmp_path / "out") == FILES["onnx"]
 
@@ -194,7 +194,9 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_graph_that_is_not_the_networks(place, made, form, monkeypatch):
     other = to_onnx(untrained(seed=1).network)
     monkeypatch.setattr(onnx_graph, "to_onnx", lambda _: other)
-    assert "not written, as its probabilities differ from torch's by 1 in the worst pixel" in refused(place, made, form)
+    assert "not written, because its probabilities differ from torch's by 1 in the worst pixel" in refused(
+        place, made, form
+    )
 
 
 def test_graph_that_is_slightly_off(tmp_path, made, monkeypatch):

@@ -72,7 +72,7 @@ def test_photos_that_cannot_be_read_are_left_out(photos):
 
 def test_too_few_photos(tmp_path, photos):
     shutil.copy(photos / "0.jpg", tmp_path)
-    with pytest.raises(UserError, match="1 photos can be read there, and calibration takes at least 6"):
+    with pytest.raises(UserError, match="only 1 photos can be read there, and calibration needs at least 6"):
         calibration_photos(tmp_path, decided().preprocess)
 
 
@@ -158,7 +158,7 @@ def test_a_form_that_is_not_of_these_weights_is_refused(folder, tmp_path, change
         (model / "int8.onnx").write_bytes((model / "int8.onnx").read_bytes()[:-1])
     else:
         (model / "int8.onnx").unlink()
-    with pytest.raises(EngineError, match="or one of other weights"):
+    with pytest.raises(EngineError, match="or one that belongs to other weights"):
         create("openvino", checkpoint.load(model), precision="int8")
 
 

@@ -98,7 +98,7 @@ def test_wrong_input(predict, rgb):
 
 
 def test_a_name_instead_of_a_photo(predict):
-    with pytest.raises(ValueError, match=r"not str: r2mrf\.images\.load makes it of a file"):
+    with pytest.raises(ValueError, match=r"not str: r2mrf\.images\.load reads one from a file"):
         predict("photo.jpg")
 
 

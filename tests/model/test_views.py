@@ -145,5 +145,5 @@ def test_engines_agree(model, predict):
 
 @pytest.mark.parametrize("view", ["half", 63, -1, "", "1e3", 0.5])
 def test_a_view_that_is_none_says_what_to_give(predict, view):
-    with pytest.raises(UserError, match="whole, full, or how many pixels"):
+    with pytest.raises(UserError, match="whole, full, or the length of the long side"):
         predict(noise(80, 80), view)

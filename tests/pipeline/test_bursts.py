@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from pipelines.report import bursts, thumbnails
+from pipelines.report.bursts import Picture, sharpest_first
 from pipelines.report.page import with_pictures
 from pipelines.report.scored_folder import ReportRow, read
-from pipelines.report.sharpest import Picture, sharpest_first
 from r2mrf.imaging import images
 from tests.support.photos import save_photo, save_scene
 from tests.support.scored_folder import failed, ok, save_table
@@ -104,6 +104,16 @@ def test_without_maps_the_middle_counts_then_all_of_it():
     blurs = {"1.jpg": (0.5, 0.9), "2.jpg": (0.2, 0.4), "3.jpg": (0.2, 0.3)}
     rows = [ok(f"/p/{name}", whole, center_blur=center) for name, (center, whole) in blurs.items()]
     assert [row.path[3] for row in sharpest_first([(row, None) for row in rows])] == ["3", "2", "1"]
+
+
+def test_with_detail_the_least_blurred_comes_first_whatever_the_middle_says():
+    radii = {"1.jpg": None, "2.jpg": 3.0, "3.jpg": 0.0, "4.jpg": 3.1, "5.jpg": 1.5}
+    box = dict(sharpest_x0=0, sharpest_y0=0, sharpest_x1=9, sharpest_y1=9)
+    blur = {"1.jpg": 0.1, "2.jpg": 0.6, "4.jpg": 0.2}  # 2 and 4 are equals to the eye: the middle decides
+    rows = [ok(f"/p/{name}", blur.get(name, 0.9), sharpest_radius=radius, **box) for name, radius in radii.items()]
+    assert [row.path[3] for row in sharpest_first([(row, None) for row in rows])] == ["3", "5", "4", "2", "1"]
+    rows[2] = replace(rows[2], sharpest_x1=None)  # a burst scored in part with detail
+    assert [row.path[3] for row in sharpest_first([(row, None) for row in rows])] == ["1", "4", "2", "3", "5"]
 
 
 SCENE = cv2.resize(np.random.default_rng(1).integers(0, 256, (20, 30), dtype=np.uint8), (600, 400))

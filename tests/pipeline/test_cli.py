@@ -294,8 +294,8 @@ def test_export_without_what_it_needs(run, arguments, sentence):
 
 def test_export_over_something_else(run):
     save_photo(Path("photos/a.jpg"))
-    refused(run("export", "--format", "onnx", "-o", "photos"), "photos is there and is not an export for onnx")
-    refused(run("export", "--format", "onnx", "-o", "photos/a.jpg"), "a.jpg is there and is not an export for onnx")
+    refused(run("export", "--format", "onnx", "-o", "photos"), "photos exists and is not an export for onnx")
+    refused(run("export", "--format", "onnx", "-o", "photos/a.jpg"), "a.jpg exists and is not an export for onnx")
     Path("a").touch()
     refused(run("export", "--format", "onnx", "-o", "a/b"), "a/b: cannot be written (File exists)")
     assert files("photos") == ["a.jpg"]

@@ -84,7 +84,7 @@ def spoil(folder: Path, how: str) -> None:
         ("limit of text", ["summary.json: sharp_below is no number"]),
         ("limit of nothing", ["summary.json: blurred_above is no number"]),
         ("summary deep", ["summary.json: cannot be read", "nested too deep"]),
-        ("key twice", ["summary.json: cannot be read", "'fingerprint' twice"]),
+        ("key twice", ["summary.json: cannot be read", "'fingerprint' occurs twice"]),
         ("a pipe", ["summary.json: cannot be read", "pipe"]),
         ("other fingerprint", ["scores: no table of the run"]),
         ("shard cut", [f"shard-00000-{FINGERPRINT}.parquet: is damaged", "score` again"]),
@@ -123,6 +123,33 @@ def test_thumbnails_are_small_and_turned_as_displayed(here):
     rows = pictured(here, [ok(wide), ok(turned), ok(small)])
     sizes = [Image.open(here / "thumbnails" / row.thumbnail).size for row in rows]
     assert sizes == [(256, 85), (85, 256), (20, 10)]
+
+
+FOCUS = dict(zip(("focus_x0", "focus_y0", "focus_x1", "focus_y1"), (500, 100, 1000, 500), strict=True))
+SHARPEST = dict(zip(("sharpest_x0", "sharpest_y0", "sharpest_x1", "sharpest_y1"), (0, 0, 100, 100), strict=True))
+
+
+def test_crops_show_the_photo_as_it_is(here):
+    pixels = np.full((600, 1200, 3), 128, np.uint8)
+    pixels[220:300, 800:900] = np.random.default_rng(0).integers(0, 256, (80, 100, 3))  # not in the middle of its box
+    (here / "p").mkdir()
+    photo = here / "p" / "a.png"
+    photo.write_bytes(images.encode_png(pixels))
+    (row,) = pictured(here, [ok(photo, width=1200, height=600, **FOCUS, **SHARPEST)])
+    (_, first_top), (left, top) = row.crop_places
+    seen = np.asarray(Image.open(here / "thumbnails" / row.crops)).astype(int)
+    assert (row.crop_places[0], first_top, seen.shape) == ((0, 0), 0, (224, 448, 3))
+    assert np.abs(seen[:, 224:] - pixels[top : top + 224, left : left + 224]).mean() < 20  # JPEG of noise
+    assert seen[:, 224:].std() > 20 > seen[:, :224].std()
+    assert left < 800 and left + 224 > 900 and top < 220 and top + 224 > 300
+
+
+def test_a_box_that_lies_beside_the_photo_has_no_crop(here):
+    photo = save_photo(here / "p" / "a.jpg", (120, 160))
+    (row,) = pictured(here, [ok(photo, **FOCUS, **SHARPEST)])
+    assert (row.thumbnail is None, row.crop_places) == (False, [(0, 0)])
+    (row,) = pictured(here, [ok(photo, **FOCUS)])
+    assert (row.crops, row.crop_places) == (None, None)
 
 
 def test_the_map_becomes_a_tint(here):
@@ -208,11 +235,11 @@ def test_a_file_may_be_named_like_a_row_of_a_table(here):
 def test_made_once(here):
     rows = [ok(save_photo(here / "p" / name, seed=seed)) for seed, name in enumerate(("a.jpg", "b.jpg"))]
     pictured(here, rows[:1])
-    (first,) = (here / "thumbnails").iterdir()
-    before = first.stat().st_mtime_ns
+    first = {file: file.stat().st_mtime_ns for file in (here / "thumbnails").iterdir()}
+    assert {file.suffix for file in first} == {".thumb", ".crops"}
     pictured(here, rows)
-    assert first.stat().st_mtime_ns == before
-    assert len(list((here / "thumbnails").iterdir())) == 2
+    assert {file: file.stat().st_mtime_ns for file in first} == first
+    assert len(list((here / "thumbnails").iterdir())) == 4
 
 
 def test_thumbnails_are_no_photos_for_the_next_scoring(here):

@@ -29,7 +29,7 @@ function isChosen(row) {
   if (!folderOf(row).startsWith(chosen.folder)) return false;
   if (chosen.choices !== "all" && choiceOf(row) !== chosen.choices) return false;
   if (chosen.bursts === "all") return true;
-  return row[at.burst] !== null && (chosen.bursts === "bursts" || row[at.sharpest] === (chosen.bursts === "sharpest"));
+  return row[at.burst] !== null && (chosen.bursts === "bursts" || isSharpest(row) === (chosen.bursts === "sharpest"));
 }
 
 const shown = order => table.rows({ search: "applied", order }).data().toArray(); // order: index | applied
