@@ -9,8 +9,9 @@ import torch
 from r2mrf import Predictor
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import Checkpoint, CheckpointError
+from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model import R2MRF
+from r2mrf.network.model_folder import CheckpointError
 from tests.support.model import architecture
 
 SIDE = 64

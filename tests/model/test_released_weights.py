@@ -18,7 +18,7 @@ from r2mrf.evaluation.metrics import Counts
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.imaging.resize import resize
-from r2mrf.network.checkpoint import RELEASED
+from r2mrf.network.model_folder import RELEASED
 from r2mrf.network.precision import native_bfloat16
 from r2mrf.prediction import record, without_torch
 from r2mrf.prediction.predictor import Predictor

@@ -15,7 +15,7 @@ from r2mrf.config import Score
 from r2mrf.engines import choose
 from r2mrf.errors import UserError
 from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import CheckpointError
+from r2mrf.network.model_folder import CheckpointError
 
 
 @pytest.fixture
