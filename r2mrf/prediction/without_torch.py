@@ -15,7 +15,6 @@ from r2mrf.engines.runtimes import WEIGHTS_HASH, EngineError, OnnxRuntime
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network import model_folder
-from r2mrf.network.model_folder import RELEASED
 from r2mrf.prediction.analyser import Analyser
 from r2mrf.system.machine import cores
 
@@ -61,7 +60,7 @@ def load(name: str, threads: int | None = None) -> Analyser | None:
     together; the log says so in the last two cases. `Predictor.load` takes every model and raises what is wrong with
     it.
     """
-    folder = RELEASED / "lite"
+    folder = model_folder.RELEASED / "lite"
     if name != "lite" or not (folder / GRAPH).is_file():
         return None
     try:
