@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
@@ -24,6 +23,7 @@ from pipelines.scoring.shard_writer import ShardWriter
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
+from r2mrf.system import strict_json
 from r2mrf.system.lock import exclusive
 
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
@@ -97,7 +97,8 @@ def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]
 def _last_rate(path: Path, key: str) -> float | None:
     """Rate of the previous run, for a run that has nothing to score: it must not change summary.json."""
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = strict_json.parse_object(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return summary.get("images_per_second") if summary.get("fingerprint") == key else None
+    rate = summary.get("images_per_second") if summary.get("fingerprint") == key else None
+    return rate if isinstance(rate, int | float) else None

@@ -6,7 +6,6 @@ A folder appears completely or not at all.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from r2mrf.config import Model
 from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.model import R2MRF
-from r2mrf.network.model_folder import FACTS, WEIGHTS, CheckpointError, describe, name_of, read, unfit
+from r2mrf.network.model_folder import FACTS, WEIGHTS, CheckpointError, describe, facts_to_json, name_of, read, unfit
 from r2mrf.system.atomic import atomic_folder
 
 
@@ -64,7 +63,7 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
     }
     with atomic_folder(folder) as new:
         (new / WEIGHTS).write_bytes(weights)
-        (new / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        (new / FACTS).write_bytes(facts_to_json(facts))
     return folder
 
 

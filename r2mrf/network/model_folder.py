@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, FACTS = "model.safetensors", "model.json"
 MOST_BYTES = 4 << 30  # of weights; the paper's network needs 0.2 GiB
+HASH = "facts_sha256"  # key of the hash over all other facts
 INT8 = "int8.onnx"  # the network in 8 bits, if r2mrf.engines.int8 has made it
 RELEASED = Path(__file__).parents[1] / "weights"
 
@@ -136,6 +137,16 @@ def checked_facts(files: dict[str, bytes], folder: Path) -> dict:
     return facts
 
 
+def facts_to_json(facts: dict) -> bytes:
+    """Return what model.json holds: facts, and a hash of them, by which damage is seen."""
+    facts = {key: value for key, value in facts.items() if key != HASH}
+    return (json.dumps(facts | {HASH: _hash_of(facts)}, indent=2) + "\n").encode()
+
+
+def _hash_of(facts: dict) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
 def _int8(files: dict[str, bytes], facts: dict) -> bytes:
     """Return the int8 form, or b"" if it is missing or is not the one that the facts name."""
     graph, named = files.get(INT8, b""), facts.get("int8")
@@ -162,8 +173,14 @@ def _read(folder: Path, name: str) -> bytes:
 
 def _facts(folder: Path, content: bytes) -> dict:
     try:
-        return strict_json.parse_object(content)
+        facts = strict_json.parse_object(content)
     except ValueError as error:
         raise CheckpointError(
             f"{folder / FACTS} is not a JSON object ({one_line(error)}): get the folder again"
         ) from None
+    written = facts.pop(HASH, None)  # models that were saved before version 0.2 have none
+    if written is not None and written != _hash_of(facts):
+        raise CheckpointError(
+            f"{folder / FACTS} is damaged, or was changed by hand ({HASH} differs): get the folder again"
+        )
+    return facts

@@ -33,7 +33,7 @@ def refused(folder: Path) -> str:
 def change(folder: Path, section: str, **values) -> None:
     facts = json.loads((folder / model_folder.FACTS).read_text())
     facts[section] |= values
-    (folder / model_folder.FACTS).write_text(json.dumps(facts))
+    (folder / model_folder.FACTS).write_bytes(model_folder.facts_to_json(facts))
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,18 @@ def test_a_table_of_version_01_goes_on(job, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "record", ["[]", "3", '"x"', '{"a": 3}', '{"a": []} x', '{"a": [["onnx"]]}', '{"a": [["onnx", 32]]}']
+    "record",
+    [
+        "[]",
+        "3",
+        '"x"',
+        '{"a": 3}',
+        '{"a": []} x',
+        '{"a": [["onnx"]]}',
+        '{"a": [["onnx", 32]]}',
+        '{"a": [["onnx", "fp32"]], "a": []}',
+        "[" * 100_000,
+    ],
 )
 def test_a_damaged_record_is_named(job, tmp_path, record):
     (tmp_path / jobs.ENGINES).write_text(record)

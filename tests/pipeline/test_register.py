@@ -389,7 +389,7 @@ def test_tampered_files_are_refused(team, monkeypatch, tmp_path, how):
         if how == "weights and the hash beside them":
             facts = json.loads((folder / "model.json").read_text())
             facts["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-            (folder / "model.json").write_text(json.dumps(facts))
+            (folder / "model.json").write_bytes(model_folder.facts_to_json(facts))
         with pytest.raises(CheckpointError, match=r"not the file that|not those that were registered"):
             Predictor.load("models:/r2mrf/1")
         assert not list((tmp_path / "cache").iterdir())
