@@ -38,7 +38,8 @@ from r2mrf.evaluation.metrics import Counts
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import WEIGHTS, Checkpoint
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model_folder import WEIGHTS
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.record import DETAIL, RECORD
 

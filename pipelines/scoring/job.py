@@ -64,10 +64,11 @@ class Job:
         from pipelines.registry import models
         from r2mrf.engines import choose
         from r2mrf.network import checkpoint as checkpoints
+        from r2mrf.network import model_folder
 
         registered = models.resolve(name) if name.startswith("models:/") else None
-        folder = registered.folder if registered else checkpoints.locate(name)
-        loaded = checkpoints.parse(files := checkpoints.read(folder), folder)
+        folder = registered.folder if registered else model_folder.locate(name)
+        loaded = checkpoints.parse(files := model_folder.read(folder), folder)
         choose.check(loaded)
         model = registered.uri if registered else loaded.name
         how = options.engine, options.precision

@@ -26,7 +26,8 @@ from r2mrf.engines.runtimes import INPUT, OnnxRuntime, package
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
-from r2mrf.network.checkpoint import FACTS, INT8, Checkpoint, facts_to_json
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model_folder import FACTS, INT8, facts_to_json
 from r2mrf.system.atomic import atomic_file
 
 MOST_PHOTOS, FEWEST_PHOTOS = 144, 6  # more photos add minutes and change little

@@ -14,7 +14,7 @@ from tests.support.model import save_tiny_model
 from tests.support.photos import save_photo
 from tests.support.training_run import EVERY, PATIENCE, STEPS, Run
 
-SENTENCE = "Ray has ended or was killed"
+SENTENCE = "the work has ended or was killed"
 GOES_ON = "the same command goes on from here"
 # a driver waits this long for a control store that is gone; Ray's own value is a minute
 SOON = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}

@@ -12,19 +12,9 @@ import torch
 from r2mrf.config import Model
 from r2mrf.errors import UserError
 from r2mrf.imaging.preprocess import VERSION, Preprocess
-from r2mrf.network.checkpoint import (
-    FACTS,
-    WEIGHTS,
-    Checkpoint,
-    CheckpointError,
-    content_hash,
-    facts_to_json,
-    load,
-    parse,
-    read,
-    save,
-)  # fmt: skip
+from r2mrf.network.checkpoint import Checkpoint, load, parse, save
 from r2mrf.network.model import R2MRF
+from r2mrf.network.model_folder import FACTS, WEIGHTS, CheckpointError, content_hash, facts_to_json, read
 from tests.support.disk import tiny_disk
 from tests.support.model import architecture
 
