@@ -109,7 +109,6 @@ def test_a_fork_that_is_ended_is_a_sentence(how):
     assert "error: the work has ended or was killed" in err and "the same command goes on from here" in err
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_a_fork_does_not_outlive_its_parent():
     work = "print(os.getpid(), flush=True)", "time.sleep(1000)"
     assert "KeyboardInterrupt" in forked(*work, number=signal.SIGINT)[2]
