@@ -1,5 +1,4 @@
-"""A row of the table of scores: its columns, its verdict; and the columns of a manifest. Everything that
-names columns derives from here."""
+"""The columns of the table of scores and of a manifest. All code that names columns takes them from here."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ import pyarrow.compute as pc
 
 from r2mrf.prediction.record import DETAIL
 
-# What is read of how a photo was taken, see `r2mrf.prediction.exif`.
+# How a photo was taken, as far as its file says; see `r2mrf.prediction.exif`.
 TAKEN = pa.schema(
     [
         ("taken", pa.string()),
@@ -26,7 +25,7 @@ SCORES = pa.schema(
     [
         ("path", pa.string()),
         ("status", pa.string()),  # ok | failed
-        ("reason", pa.string()),  # of a failure, a key of r2mrf.imaging.images.REASONS
+        ("reason", pa.string()),  # of a failure: a key of r2mrf.imaging.images.REASONS
         ("error", pa.string()),  # REASON: sentence
         ("width", pa.int32()),
         ("height", pa.int32()),
@@ -41,36 +40,38 @@ SCORES = pa.schema(
         ("confidence", pa.float64()),
         ("verdict", pa.string()),  # see r2mrf.prediction.focus.VERDICTS
         ("contrast", pa.float64()),
-        ("sharpest_radius", pa.float64()),  # this and the next: if detail was asked for; see r2mrf.prediction.detail
+        ("sharpest_radius", pa.float64()),  # this and the next five only with --detail; see r2mrf.prediction.detail
         ("sharpest_x0", pa.int32()),
         ("sharpest_y0", pa.int32()),
         ("sharpest_x1", pa.int32()),
         ("sharpest_y1", pa.int32()),
         ("sharp_view", pa.int32()),
-        ("map", pa.string()),  # file below maps/, if maps were asked for
+        ("map", pa.string()),  # file below maps/; only with --maps
         *TAKEN,
         ("model", pa.string()),
         ("model_sha256", pa.string()),
     ]
 )
-ADDED = {"reason", *TAKEN.names, *DETAIL}  # since version 0.1: tables that were scored before have no such columns
+ADDED = {"reason", *TAKEN.names, *DETAIL}  # columns that tables written by version 0.1 do not have
 
 MANIFEST = pa.schema(
     [
         ("path", pa.string()),
-        ("file", pa.binary()),  # null: an address with secrets, which the next run takes from its source
-        ("row", pa.int64()),  # null: a file of its own
+        ("file", pa.binary()),  # null: an address with secrets; the next run gets it from its source again
+        ("row", pa.int64()),  # null: the photo is a file of its own
         ("size", pa.int64()),
         ("mtime", pa.int64()),
-        ("name_hash", pa.uint64()),  # of the path,
-        ("hash", pa.uint64()),  # and of path, size and time: by these a photo is known again
+        ("name_hash", pa.uint64()),  # hash of the path,
+        ("hash", pa.uint64()),  # hash of path, size and time: a photo is recognised by these two
     ]
 )
 
 
 def completed(table: pa.Table) -> pa.Table:
-    """A table of scores with all columns of `SCORES`, in their order: those of `ADDED` that are missing are null, but
-    `reason`, which is taken from `error`."""
+    """Return a table of scores with all columns of `SCORES`, in their order.
+
+    Missing columns of `ADDED` are filled with null, except `reason`, which is taken from `error`.
+    """
     for name in ADDED - set(table.column_names):
         table = table.append_column(SCORES.field(name), pa.nulls(len(table), SCORES.field(name).type))
     if "error" in table.column_names:

@@ -1,4 +1,4 @@
-"""JSON and CSV files of the project, written whole or not at all."""
+"""JSON and CSV files of the project, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from r2mrf.system.atomic import atomic_file
 
 
 def write_json(path: Path, values: object) -> None:
-    """Write whole or not at all, the same bytes for the same values.
+    """Write a JSON file, completely or not at all; the same values give the same bytes.
 
     Raises:
         UserError: the file cannot be written.
@@ -21,12 +21,12 @@ def write_json(path: Path, values: object) -> None:
 
 
 def finite(value: float) -> float | None:
-    """The value, or None where it is no number: JSON has no word for that."""
+    """Return the value, or None if it is not finite, because JSON cannot express that."""
     return value if math.isfinite(value) else None
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
-    """Write a table whole or not at all; its columns are the keys of the first row.
+    """Write a table, completely or not at all; its columns are the keys of the first row.
 
     Raises:
         UserError: the file cannot be written.
@@ -38,7 +38,7 @@ def write_csv(path: Path, rows: list[dict]) -> None:
 
 
 def read_csv(path: Path) -> list[dict]:
-    """Return the rows of a table; none if it was not made."""
+    """Return the rows of a table; none if the file does not exist."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -46,5 +46,5 @@ def read_csv(path: Path) -> list[dict]:
 
 
 def read_json(path: Path) -> dict | None:
-    """Return what a JSON file holds; None if it was not made."""
+    """Return the content of a JSON file, or None if the file does not exist."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,6 +1,6 @@
 """The registered model: image bytes in, the record of a photo out, and its map and blur radius if asked for.
 
-MLflow logs this file itself ("models from code") with the model folder as an artifact: nothing is pickled.
+MLflow logs this file itself ("models from code"), with the model folder as an artifact, so nothing is pickled.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from r2mrf.prediction.record import read_guarded, read_photo, record_and_map, wi
 from r2mrf.prediction.views import parse
 from r2mrf.system.sandbox import Guard
 
-# Limits of one request over HTTP; tables that a program passes directly (load_model, Spark) may have any length.
+# Limits for one request over HTTP; tables that a program passes directly (load_model, Spark) may have any length.
 MAX_PHOTOS = 64
 MAX_CLOSE = 1  # of photos that are looked at in windows, which takes seconds for each
 MAX_BYTES = 64 * 2**20  # of encoded photos
-MAX_BODY = 90 * 2**20  # of the whole request: base64 is a third longer
+MAX_BODY = 90 * 2**20  # of the whole request: base64 makes it a third longer
 MAX_MESSAGE = 1000  # characters; MLflow's own messages repeat the request
 
-# Limits of decoding one photo, in a process of its own.
+# Limits for decoding one photo, which happens in a process of its own.
 SECONDS = 20
 MEMORY = 768 * 2**20
 CLOSE_PIXELS = 25_000_000  # of a photo that is looked at in windows: they take 20 to 30 bytes each
@@ -92,7 +92,7 @@ class DefocusModel(PythonModel):
         self.close_guard = Guard(functools.partial(images.decode, max_pixels=CLOSE_PIXELS), SECONDS, MEMORY)
         if scoring_server._SERVER_MODEL_PATH in os.environ:
             _bound_server()
-        # clients wait for each other: the network takes all cores anyway, and memory holds one decoded photo
+        # Clients take turns: the network uses all cores anyway, and memory is planned for one decoded photo.
         self.one_at_a_time = threading.Lock()
 
     def predict(self, context, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
@@ -112,7 +112,7 @@ class DefocusModel(PythonModel):
         for data in photos:
             with self.one_at_a_time:
                 rows.append(self._row(_file(data), wanted))
-        return pd.DataFrame(rows, dtype=object)  # so that what is unknown is null in JSON, not NaN, which is none
+        return pd.DataFrame(rows, dtype=object)  # keeps None, which becomes null in JSON; NaN is not valid JSON
 
     def _row(self, data: bytes, wanted: Wanted) -> dict:
         score = self.score.model_copy(update={"detail": wanted.detail})
@@ -145,10 +145,10 @@ def _base64(pixels: np.ndarray | None) -> str | None:
 
 
 def _file(data: bytes | str) -> bytes:
-    """Return the bytes of a photo's file. MLflow decodes base64 in some of its JSON forms, and not in others."""
+    """Return the bytes of a photo's file. MLflow decodes base64 only in some of its JSON formats."""
     given = data.encode() if isinstance(data, str) else data
     text = re.sub(rb"^data:[\w/+.-]*;base64,", b"", given)
-    if re.fullmatch(rb"[A-Za-z0-9+/\s]+={0,2}\s*", text):  # as no image file begins
+    if re.fullmatch(rb"[A-Za-z0-9+/\s]+={0,2}\s*", text):  # no image file looks like this
         with suppress(binascii.Error):
             return base64.b64decode(text)
     return given
@@ -165,7 +165,7 @@ def _refuse_too_much(photos: list[bytes], most: int) -> None:
 
 
 def _bound_server() -> None:
-    """Give MLflow's server the limits that it lacks: on the size of a request, and on what a malformed one costs."""
+    """Add the limits that MLflow's server lacks: the size of a request, and the cost of a malformed one."""
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
@@ -175,10 +175,10 @@ def _bound_server() -> None:
         size = 0
         async for chunk in stream(self):
             size += len(chunk)
-            if size <= MAX_BODY:  # the rest is read, so that the client gets to the answer, and is not kept
+            if size <= MAX_BODY:  # the rest is read but not kept, so that the client gets to read the answer
                 yield chunk
         if size > MAX_BODY:
-            raise HTTPException(413, f"too_large: a request has at most {MAX_BODY:,} bytes; send several requests")
+            raise HTTPException(413, f"too_large: a request may have at most {MAX_BODY:,} bytes: send several requests")
 
     def bounded_invocations(data: bytes, *arguments: object) -> object:
         try:
@@ -186,10 +186,10 @@ def _bound_server() -> None:
         except MlflowException as error:
             error.message = error.message[:MAX_MESSAGE]
             raise
-        except (RecursionError, ValueError) as error:  # nested too deep; an integer of thousands of digits
+        except (RecursionError, ValueError) as error:  # nested too deep, or an integer with thousands of digits
             raise MlflowException(f"malformed request: {error}"[:MAX_MESSAGE], INVALID_PARAMETER_VALUE) from None
         finally:
-            if len(data) > MAX_BODY // 16:  # it is freed after the answer
+            if len(data) > MAX_BODY // 16:  # it will be freed after the answer
                 threading.Timer(1, _give_memory_back).start()
 
     Request.stream = bounded_stream  # type: ignore[method-assign, assignment]
@@ -198,7 +198,7 @@ def _bound_server() -> None:
 
 def _give_memory_back() -> None:
     gc.collect()
-    with suppress(OSError, AttributeError):  # only glibc keeps freed memory, and has this function
+    with suppress(OSError, AttributeError):  # only glibc keeps freed memory and has this function
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 

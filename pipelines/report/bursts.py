@@ -1,8 +1,8 @@
-"""Bursts: photos of one scene, taken one right after the other, of which the sharpest is wanted.
+"""Finds bursts: photos of one scene, taken in quick succession, of which only the sharpest is wanted.
 
-Two photos belong together if they lie in one folder, have the same size, look alike, and were taken within seconds of
-each other. Where one of them does not say when it was taken, their names must have consecutive numbers instead
-(IMG_0412.JPG, IMG_0413.JPG). A burst is a chain of such pairs.
+Two photos belong together if they are in the same folder, have the same size, look alike, and were taken within seconds
+of each other. If one of them has no time, their names must have consecutive numbers instead (IMG_0412.JPG,
+IMG_0413.JPG). A burst is a chain of such pairs.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import numpy as np
 from r2mrf.imaging.resize import resize
 
 GAP = timedelta(seconds=3)
-AHEAD = 4  # photos that follow in time are compared: two cameras may have taken turns
-ALIKE = 12  # of 64 bits; photos of different scenes differ in about 32
+AHEAD = 4  # photos are compared with this many that follow in time: two cameras may have taken turns
+ALIKE = 12  # differing bits, of 64, up to which photos look alike; those of different scenes differ in about 32
 
 Pair = tuple[dict, dict]
 
 
 def likeness(grey: np.ndarray) -> int:
-    """Return 64 bits of a grey picture: whether it grows darker to the right, in 8×8 places."""
+    """Return 64 bits that describe a grey picture: whether it grows darker to the right, at 8×8 places."""
     small = resize(grey, 8, 9)
     return int.from_bytes(np.packbits(small[:, :-1] > small[:, 1:]).tobytes(), "big")
 
@@ -34,15 +34,15 @@ def likeness(grey: np.ndarray) -> int:
 def find(
     rows: list[dict], time_of: Callable[[dict], datetime | None], likeness_of: Callable[[dict], int | None]
 ) -> list[list[dict]]:
-    """Find the bursts of two photos or more.
+    """Find the bursts of at least two photos.
 
     Args:
         rows: rows of `columns.SCORES`.
-        time_of: when a photo was taken; None = unknown.
-        likeness_of: see `likeness`; None = unknown. Asked only of photos that may be neighbours in a burst.
+        time_of: returns when a photo was taken; None = unknown.
+        likeness_of: returns its `likeness`; None = unknown. Called only for photos that may be neighbours in a burst.
 
     Returns:
-        The rows of each burst; rows and bursts in the order of paths.
+        The rows of each burst; rows and bursts are in the order of paths.
     """
     scored = [row for row in rows if row["status"] == "ok"]
     times = {row["path"]: time_of(row) for row in scored}
@@ -73,7 +73,7 @@ def _near_in_time(rows: list[dict], times: dict[str, datetime | None]) -> Iterat
 
 
 def _consecutive(rows: list[dict], times: dict[str, datetime | None]) -> Iterator[Pair]:
-    """Pairs of consecutive numbers, unless both photos say when they were taken."""
+    """Yield the pairs with consecutive numbers, unless both photos have a time."""
     for members in _by_folder_and_size(rows):
         numbered: dict[tuple, list[tuple[int, dict]]] = defaultdict(list)
         for row in members:

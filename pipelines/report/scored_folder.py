@@ -1,4 +1,4 @@
-"""The table of a scored folder, read back: its rows, with verdicts by any thresholds."""
+"""Reads the table of a scored folder, with verdicts by any thresholds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT = {name: Score.model_fields[name].default for name in THRESHOLDS}
 
 @dataclass(frozen=True)
 class Scored:
-    """A scored folder. `rows` hold the columns of `columns.SCORES`, sorted by path; `summary` is summary.json."""
+    """A scored folder. `rows` have the columns of `columns.SCORES`, sorted by path; `summary` is summary.json."""
 
     folder: Path
     summary: dict
@@ -31,12 +31,12 @@ class Scored:
 
 
 def read(folder: Path, **given: float | None) -> Scored:
-    """Return the rows of the run that summary.json names, with verdicts by other thresholds than its own where given.
+    """Return the rows of the run described by summary.json, with its thresholds or those in `given`.
 
-    The network is not needed: verdicts follow from columns of the table. `given`: fields of `focus.Thresholds`.
+    `given` holds fields of `focus.Thresholds`. The network is not needed, because verdicts follow from the table.
 
     Raises:
-        UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
+        UserError: nothing was scored into the folder, or one of its files is damaged or from another version.
     """
     summary = _summary(folder / "summary.json")
     of_run = {name: summary.get(name, DEFAULT[name]) for name in THRESHOLDS}
@@ -44,7 +44,9 @@ def read(folder: Path, **given: float | None) -> Scored:
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
     rows = [row for file in files for row in _shard(file).to_pylist()]
     if not rows:
-        raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
+        raise UserError(
+            f"{folder / 'scores'}: the table of the run in summary.json is missing: run `r2mrf score` again"
+        )
     for row in rows:
         if row["status"] == "ok":
             row["verdict"] = thresholds.verdict_of(row)
@@ -55,16 +57,16 @@ def _summary(path: Path) -> dict:
     try:
         summary = strict_json.parse_object(read_regular(path, strict_json.MOST_BYTES))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; give the folder that `r2mrf score --out` wrote") from None
+        raise UserError(f"{path}: no such file: give the folder that `r2mrf score --out` wrote") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run `r2mrf score` again") from None
-    # the name goes into a pattern of file names
+        raise UserError(f"{path}: cannot be read ({error}): run `r2mrf score` again") from None
+    # the fingerprint becomes part of a file name pattern
     if not re.fullmatch(r"[0-9a-f]+", str(summary.get("fingerprint"))):
-        raise UserError(f"{path}: names no table; run `r2mrf score` again")
+        raise UserError(f"{path}: it names no table: run `r2mrf score` again")
     for name in DEFAULT:
         value = summary.get(name, DEFAULT[name])
         if isinstance(value, bool) or not isinstance(value, int | float | type(DEFAULT[name])):
-            raise UserError(f"{path}: {name} is no number; give --sharp-below and --blurred-above, or score again")
+            raise UserError(f"{path}: {name} is not a number: give --sharp-below and --blurred-above, or score again")
     return summary
 
 
@@ -73,7 +75,7 @@ def _shard(file: Path) -> pa.Table:
         check_regular(file)
         table = pq.read_table(file, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
+        raise UserError(f"{file}: is damaged ({error}): remove it and run `r2mrf score` again") from None
     if missing := set(SCORES.names) - ADDED - set(table.column_names):
-        raise UserError(f"{file}: has no {', '.join(sorted(missing))}; another version wrote it: score again")
+        raise UserError(f"{file}: lacks {', '.join(sorted(missing))}, because another version wrote it: score again")
     return completed(table)

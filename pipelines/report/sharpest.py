@@ -1,4 +1,4 @@
-"""The sharpest photo of a burst: by the maps, inside the region that all of its photos show."""
+"""Finds the sharpest photo of a burst by the maps, inside the region that all of its photos show."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from r2mrf.imaging.resize import resize
 
-GRID = 64  # maps are compared at this many places a side
-LARGEST_SHIFT = GRID // 4  # between two photos of a burst
-SURE_SHIFT = 0.1  # response of the correlation from which a shift is believed
+GRID = 64  # maps are compared at this resolution
+LARGEST_SHIFT = GRID // 4  # largest shift between two photos of a burst
+SURE_SHIFT = 0.1  # smallest response of the correlation with which a shift is trusted
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo and its map, GRID×GRID: `grey` float32, `focus` float32 in [0, 1], 1 = in focus; None: no map."""
+    """A photo and its map, GRID×GRID: `grey` float32; `focus` float32 in [0, 1], 1 = in focus, or None (no map)."""
 
     grey: np.ndarray
     focus: np.ndarray | None
@@ -29,10 +29,11 @@ class Picture:
 
 
 def sharpest_first(burst: list[tuple[dict, Picture | None]]) -> list[dict]:
-    """Sort the rows of a burst.
+    """Sort the rows of a burst, the sharpest first.
 
-    With maps, a photo counts by how much it has in focus of what any photo of the burst has in focus; without, by its
-    blur in the middle. Equals are told apart by `sharpest_radius`, where the table has it, and by the blur in all.
+    With maps, photos are ranked by how much they have in focus of all that any photo of the burst has in focus. Without
+    maps, or between equals, `sharpest_radius` decides if the table has it, then the blur in the centre, then the blur
+    overall.
     """
     shares = _shares([picture for _, picture in burst])
     rows = [row for row, _ in burst]
@@ -41,7 +42,7 @@ def sharpest_first(burst: list[tuple[dict, Picture | None]]) -> list[dict]:
 
 
 def _shares(pictures: list[Picture | None]) -> list[float]:
-    """Return the share of the common focus that each photo has, 0 … 1; all 0 if a photo has no map."""
+    """Return the share that each photo has of the burst's common focus, 0 … 1; all 0 if a photo has no map."""
     known = [picture for picture in pictures if picture is not None and picture.focus is not None]
     if len(known) < len(pictures):
         return [0.0] * len(pictures)
@@ -52,7 +53,7 @@ def _shares(pictures: list[Picture | None]) -> list[float]:
 
 
 def _shift(reference: np.ndarray, grey: np.ndarray) -> tuple[int, int]:
-    """Return by how many places (down, right) a photo's content lies from the reference's; 0, 0 if unsure."""
+    """Return how far (down, right) a photo's content is shifted from the reference's; (0, 0) if unsure."""
     window = cv2.createHanningWindow((GRID, GRID), cv2.CV_32F)
     (right, down), response = cv2.phaseCorrelate(reference, grey, window)
     sure = response >= SURE_SHIFT and max(abs(right), abs(down)) <= LARGEST_SHIFT

@@ -1,8 +1,9 @@
-"""Work on shards with Ray Data: read and shrink photos, run the network on them, paint their maps.
+"""Processes shards with Ray Data: reads and shrinks photos, runs the network on them, and paints their maps.
 
-A row of the data set is a chunk, a fixed run of photos of a shard, so that the same photos always make the same
-batches and the same numbers, whatever was killed in between. Full-size pixels never leave the process that
-decodes them; that process is a child of the task's (see `r2mrf.system.sandbox`), and what kills it costs one photo.
+A row of the data set is a chunk: a fixed run of photos of one shard, so that the same photos always form the same
+batches and give the same numbers, whatever was killed in between. Full-size pixels never leave the process that decodes
+them. That process is a child of the task's process (see `r2mrf.system.sandbox`); if a photo kills it, only that photo
+is lost.
 """
 
 from __future__ import annotations
@@ -23,32 +24,32 @@ from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.system.fingerprint import fingerprint
 
-# A chunk whose worker dies is done again, but not for ever, as Ray Data would: what kills it may be the chunk itself.
+# A chunk whose worker dies is tried again, but not for ever as by default: the chunk itself may be the killer.
 RETRIES = 8
-CHUNK = 32  # photos in a row of the data set: 10 MB when they are shrunk to 320×320
+CHUNK = 32  # photos per row of the data set: 10 MB when shrunk to 320×320
 
 
 def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, list[dict]]]:
-    """Work on shards; yields chunks as they are done, in any order: (shard, place of the first photo, rows).
+    """Process shards; yield chunks as they finish, in any order: (shard, position of the first photo, rows).
 
-    Rows have the columns of `columns.SCORES`, and `png`, the map's file, where maps are asked for.
+    Rows have the columns of `columns.SCORES`; if maps are asked for, `png` holds the map's file.
 
     Raises:
-        UserError: the cluster has no room for a reader beside the network.
+        UserError: the cluster has no CPU for a reader besides the network.
     """
     import ray
     from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
     actors, threads = shares(job.options, cpus := ray_cluster.cpus(), ray_cluster.gpus())
     task_slots = ray_cluster.task_slots()
-    if task_slots < 2:  # the network would wait for readers, and they for its CPU
+    if task_slots < 2:  # the network would wait for readers, and readers for its CPU
         raise UserError(f"score needs two CPUs, and this cluster has {task_slots}: start a machine with `--num-cpus=2`")
     chunks = [
         {"shard": number, "place": place, "content": pickle.dumps(photos[place : place + CHUNK])}
         for number, photos in shards.items()
         for place in range(0, len(photos), CHUNK)
     ]
-    # only so can retries be bounded, up to Ray 2.63
+    # the only way to limit retries, up to Ray 2.63
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
     shared, tasks = ray.put(job), TaskPoolStrategy(min(cpus, len(chunks)))
     data = ray.data.from_items(chunks, override_num_blocks=min(len(chunks), 4096))
@@ -57,7 +58,7 @@ def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, li
         Actor,
         fn_constructor_args=(shared, threads),
         compute=ActorPoolStrategy(size=min(actors, task_slots - 1, len(chunks))),
-        num_cpus=0.99,  # Ray would do tasks of equal claims in one process, and the network wait for the decoder
+        num_cpus=0.99,  # Ray fuses tasks with equal claims into one process, and the network would wait for decoding
         num_gpus=1 if ray_cluster.gpus() else 0,
         max_task_retries=RETRIES,
     )
@@ -85,7 +86,7 @@ def _job(shared: Any) -> Job:
 
 
 class Actor:
-    """A copy of the network, on whatever machine."""
+    """A copy of the network on one of the machines."""
 
     def __init__(self, shared: Any, threads: int):
         self.look = Scorer(_job(shared), threads)
@@ -95,7 +96,7 @@ class Actor:
 
 
 def paint(row: dict, job: Job) -> dict:
-    """The map of a photo at its own size, as a PNG file named by the photo's content and the fingerprint."""
+    """Add the map of a photo at its own size, as a PNG named by the photo's content and the fingerprint."""
     if row["status"] == "failed":
         return row
     pixels = to_uint8(job.preprocess.expand(row.pop("defocus"), row["height"], row["width"]))

@@ -1,4 +1,4 @@
-"""Run the network on photos that were read."""
+"""Runs the network on photos that were read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from r2mrf.prediction.record import Shrunk
 
 
 class Scorer:
-    """Turns photos that were read into rows of the table, each with its small map as `defocus` if maps are wanted."""
+    """Turns photos that were read into rows of the table; with maps, each row holds its small map as `defocus`."""
 
     def __init__(self, job: Job, threads: int):
         self.job, self.analyser = job, Analyser(job.preprocess, job.start(threads))
@@ -33,14 +33,14 @@ class Scorer:
             yield from self.analyser.analyse_batch(np.stack(pictures[start : start + batch]))
 
     def _failed(self, seen: ReadPhoto) -> dict:
-        assert seen.error is not None  # a photo that was not shrunk has one
+        assert seen.error is not None  # a photo without pixels has an error
         return self._base(seen) | {"status": "failed", "reason": seen.error.reason, "error": str(seen.error)}
 
     def _base(self, seen: ReadPhoto) -> dict:
         return {"path": seen.photo.path, "model": self.job.model, "model_sha256": self.job.sha256}
 
     def _row(self, seen: ReadPhoto, shrunk: Shrunk, analyses: Iterator[Analysis]) -> dict:
-        """Return the row of a photo, whose own analysis comes first and those of its places after it."""
+        """Return the row of a photo; its own analysis comes first, followed by those of its places."""
         analysis, options = next(analyses), self.job.options
         known = {name: getattr(shrunk, name) for name in ("width", "height", "contrast")}
         focus = record.focus_of(analysis, shrunk, options)

@@ -1,4 +1,4 @@
-"""Score a library: listed photos -> rows, shard by shard, and a summary."""
+"""Scores a library: turns listed photos into rows, shard by shard, and writes a summary."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from r2mrf.prediction.record import thresholds_of
 from r2mrf.system.lock import exclusive
 from r2mrf.system.machine import cores
 
-LOST = {"unreadable", "unreachable", "not_a_file"}  # reasons of photos that may have gone with their source
+LOST = {"unreadable", "unreachable", "not_a_file"}  # reasons of photos that may have vanished with their source
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
 
 
 def score(sources: list[str], out: Path, model: str, options: Score, report: OnChunk) -> dict:
-    """`run.score_library`, in this process."""
+    """Do the work of `run.score_library` in this process."""
     if (name := to_text(str(out))) != str(out):
-        raise UserError(f"{name}: this name is no UTF-8, and no table can be written there; give another --out")
+        raise UserError(f"{name}: this name is not UTF-8, so no table can be written there: choose another --out")
     library = Library(sources, options)
     job = Job.of(model, options, library.addresses)
     OutFolder.check(out, options.maps)
-    held = UserError(f"{out}: another run is writing here; wait for its end, or give another --out")
+    held = UserError(f"{out}: another run is writing here: wait for it to end, or choose another --out")
     with exclusive(out / ".lock", held):
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
@@ -61,7 +61,7 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
 
 
 def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chunk: OnChunk) -> float | None:
-    """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
+    """Finish shards that were begun, then score new photos; return photos per second, or None if nothing was to do."""
     done = ledger.mend()
     listed = done + ledger.size(ledger.waiting())
     listing, began, bar = Listing(library, ledger, job.options), time.perf_counter(), None
@@ -72,7 +72,7 @@ def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chun
                 job = _prepared_and_connected(job, stack)
                 bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
             shards = {number: ledger.photos(number) for number in numbers}
-            bar.total = listed + listing.new  # of the library, as far as it has been listed by now
+            bar.total = listed + listing.new  # size of the library, as far as it is known by now
             for number, rows in _finished(shards, ray_data.run(shards, job), bar, on_chunk):
                 bar.total = listed + listing.new
                 _keep(number, rows, ledger, library, folder)
@@ -82,7 +82,7 @@ def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chun
 
 
 def _prepared_and_connected(job: Job, stack: ExitStack) -> Job:
-    """Prepare the job and connect to Ray at the same time: both take seconds, and Ray mostly waits."""
+    """Prepare the job while connecting to Ray: both take seconds, and connecting is mostly waiting."""
     with ThreadPoolExecutor(1) as pool:
         prepared = pool.submit(job.prepared)
         stack.enter_context(connect(logical_cpus=LOGICAL_CPUS + 2 * cores()))
@@ -90,7 +90,7 @@ def _prepared_and_connected(job: Job, stack: ExitStack) -> Job:
 
 
 def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]:
-    """Shards to work on: first those that were begun; the library is listed when they are done."""
+    """Yield shards to work on: first those that were begun; then the library is listed."""
     waiting = ledger.waiting()
     for start in range(0, len(waiting), MOST):
         yield waiting[start : start + MOST]
@@ -100,7 +100,7 @@ def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]
 def _finished(
     shards: dict, chunks: Iterator[tuple[int, int, list[dict]]], bar: tqdm, on_chunk: OnChunk
 ) -> Iterator[tuple[int, list]]:
-    """Gather chunks by shard; a shard is given out, in the order of its photos, when its last one has come."""
+    """Gather chunks by shard; yield a shard's rows, in the order of its photos, when its last chunk has arrived."""
     gathered: dict[int, dict[int, list[dict]]] = {number: {} for number in shards}
     for number, place, rows in chunks:
         gathered[number][place] = rows
@@ -110,13 +110,13 @@ def _finished(
             parts = gathered.pop(number)
             yield number, [row for place in sorted(parts) for row in parts[place]]
     if gathered:
-        raise UserError("some photos never came back from Ray; the same command goes on from here")
+        raise UserError("some photos never came back from Ray: run the same command again to resume")
 
 
 def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, folder: OutFolder) -> None:
-    """Write the maps, then the shard: done is what has all of it."""
+    """Write the maps first, then the shard: a shard counts as done only when all of it is there."""
     lost = {row["path"] for row in rows if row.get("reason") in LOST}
-    if lost:  # one photo may go; if all have gone, none has failed
+    if lost:  # single photos may be gone, but if their whole source is, that is not their failure
         library.check(lost, (row["path"] for row in rows if row["path"] not in lost))
     for row in rows:
         if png := row.pop("png", None):
@@ -126,7 +126,7 @@ def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, folde
 
 
 def _last_rate(path: Path, key: str) -> float | None:
-    """Rate of the previous run, for a run that has nothing to score: it must not change summary.json."""
+    """Return the rate of the previous run, for a run without new photos: it must not change summary.json."""
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

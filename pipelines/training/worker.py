@@ -27,12 +27,12 @@ from r2mrf.training.trainer import NotFinite, Trainer, validate
 
 
 def work(arguments: dict) -> dict | None:
-    """Train from the last checkpoint, or from the start, to the end: the function that Ray Train runs in a worker."""
+    """Train from the last checkpoint, or from the start, to the end. Ray Train runs this function in each worker."""
     import ray.train
     from ray.train.torch import prepare_model
 
-    logging.disable(logging.INFO)  # the line of progress says it
-    if Path(arguments["here"]).is_dir():  # paths of params.yaml are meant from where the driver runs, not a worker
+    logging.disable(logging.INFO)  # the progress line says it all
+    if Path(arguments["here"]).is_dir():  # relative paths in params.yaml refer to the driver's folder, not a worker's
         os.chdir(arguments["here"])
     config = Config.model_validate(arguments["config"])
     context = ray.train.get_context()
@@ -44,7 +44,7 @@ def work(arguments: dict) -> dict | None:
     data = tables.read(config, arguments["folders"])
     try:
         learn(trainer, module, data, lambda figures: _report(trainer, figures, rank), rank, world)
-    except NotFinite as error:  # every worker sees the same gradient: all end here
+    except NotFinite as error:  # every worker sees the same gradient, so all of them end here
         return {"not_finite": first_not_finite(error)}
     return None
 
@@ -57,7 +57,7 @@ def learn(
     rank: int = 0,
     world: int = 1,
 ) -> None:
-    """Train from the trainer's step to the last one, and `report` figures every `report_every` steps.
+    """Train from the trainer's step to the last one; `report` figures every `report_every` steps.
 
     Args:
         module: the trainer's network, or a wrapper of it that averages gradients over the workers.
