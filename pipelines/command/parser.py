@@ -112,8 +112,8 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     mapping.add_argument(
         "--view", default="whole", metavar="whole|PIXELS|full",
-        help="size at which the photo is examined: whole (default) = one square of the network's input; PIXELS = a long "
-        "side shrunk to this length; full = 1:1",
+        help="size at which the photo is examined: whole (default) = one square of the network's input; PIXELS = the "
+        "long side shrunk to this; full = 1:1",
     )  # fmt: skip
     mapping.add_argument(
         "--radius", action="store_true",

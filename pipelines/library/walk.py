@@ -127,7 +127,7 @@ class Library:
                 yield photo
 
     def _walk(self, top: str) -> Iterator[Photo]:
-        """Yield the photos below a folder. Links to files are followed; links to folders are not: they may form loops."""
+        """Yield the photos below a folder. Links to files are followed, links to folders not: they may form loops."""
         top = top.rstrip("/")
         waiting, written, ignored = [(top or "/", True)], dict[str, OutFolder | None](), IgnoreFiles()
         while waiting:

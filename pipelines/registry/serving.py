@@ -1,4 +1,4 @@
-"""The registered model: image bytes in, the record of a photo out, and its map and blur radius if asked for.
+"""The registered model: takes image bytes and returns each photo's record, and its map and blur radius if asked for.
 
 MLflow logs this file itself ("models from code"), with the model folder as an artifact, so nothing is pickled.
 """
@@ -39,7 +39,7 @@ from r2mrf.system.sandbox import Guard
 
 # Limits for one request over HTTP; tables that a program passes directly (load_model, Spark) may have any length.
 MAX_PHOTOS = 64
-MAX_CLOSE = 1  # of photos that are looked at in windows, which takes seconds for each
+MAX_CLOSE = 1  # photos per request that are examined in windows, because each takes seconds
 MAX_BYTES = 64 * 2**20  # of encoded photos
 MAX_BODY = 90 * 2**20  # of the whole request: base64 makes it a third longer
 MAX_MESSAGE = 1000  # characters; MLflow's own messages repeat the request
@@ -47,16 +47,16 @@ MAX_MESSAGE = 1000  # characters; MLflow's own messages repeat the request
 # Limits for decoding one photo, which happens in a process of its own.
 SECONDS = 20
 MEMORY = 768 * 2**20
-CLOSE_PIXELS = 25_000_000  # of a photo that is looked at in windows: they take 20 to 30 bytes each
+CLOSE_PIXELS = 25_000_000  # of a photo that is examined in windows: each pixel takes 20 to 30 bytes
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The parameters of a request, with their defaults; the signature of the registered model names the same.
+    """The parameters of a request, with their defaults, which the signature of the registered model repeats.
 
     Attributes:
         map: add a column `map`: base64 of an 8-bit PNG of the photo's displayed size, white = defocused.
-        view: at which the map is made: `whole`, `full`, or pixels along the long side. See `r2mrf.prediction.views`.
+        view: the view of the map: `whole`, `full`, or pixels along the long side. See `r2mrf.prediction.views`.
         radius: add a column `radius`: base64 of a 16-bit PNG, hundredths of a pixel. See `r2mrf.prediction.radius`.
         detail: add the columns of `r2mrf.prediction.detail.Detail`.
     """
@@ -68,18 +68,18 @@ class Wanted:
 
     def __post_init__(self):
         if parse(self.view) != "whole" and not self.map:
-            raise UserError(f"view {self.view}: it is the view of the map, which is not asked for: set map to true")
+            raise UserError(f"view {self.view}: this is the view of the map, but no map is asked for: set map to true")
 
     @property
     def close(self) -> bool:
-        """Whether windows of the photo have to be looked at."""
+        """Whether windows of the photo must be examined."""
         return self.radius or self.view != "whole"
 
 
 class DefocusModel(PythonModel):
-    """Scores a table with a column `image` (encoded bytes); returns a table of records, one row a photo.
+    """Scores a table with a column `image` (encoded bytes) and returns a table of records, one row per photo.
 
-    `Wanted` says what its parameters add. A photo that cannot be used is a row with status "failed" and the reason in
+    `Wanted` describes its parameters. A photo that cannot be used gets a row with status "failed" and the reason in
     `error`.
     """
 
@@ -96,10 +96,10 @@ class DefocusModel(PythonModel):
         self.one_at_a_time = threading.Lock()
 
     def predict(self, context, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
-        """Return one record a photo, in the order of `model_input`. `params`: the fields of `Wanted`.
+        """Return one record per photo, in the order of `model_input`. `params`: the fields of `Wanted`.
 
         Raises:
-            MlflowException: there is no such view, or one request over HTTP holds too much.
+            MlflowException: there is no such view, or a request over HTTP has too many photos or bytes.
         """
         try:
             wanted = Wanted(**params or {})
@@ -119,7 +119,7 @@ class DefocusModel(PythonModel):
         row, defocus = record_and_map(self.predictor, data, score, self.guard)
         pictures: dict[str, np.ndarray | None] = {}
         if wanted.map:
-            # enlarged as 8 bits: as floats a large map takes gigabytes
+            # enlarged as uint8, because a large map of floats would take gigabytes
             pictures["map"] = None if defocus is None else resize(to_uint8(defocus), row["height"], row["width"])
         if wanted.close:
             try:
@@ -131,7 +131,7 @@ class DefocusModel(PythonModel):
         return row | {name: _base64(pictures.get(name)) for name in names}
 
     def _close(self, rgb: np.ndarray, wanted: Wanted) -> dict[str, np.ndarray | None]:
-        """Return what is asked for of a photo's windows: `map`, uint8 H×W; `radius`, uint16 H×W."""
+        """Return what is wanted of a photo's windows: `map`, uint8 H×W; `radius`, uint16 H×W."""
         found: dict[str, np.ndarray | None] = {}
         if wanted.view != "whole":
             found["map"] = to_uint8(within_borders(rgb, lambda inner: self.predictor(inner, wanted.view), 0))
@@ -158,8 +158,8 @@ def _refuse_too_much(photos: list[bytes], most: int) -> None:
     size = sum(map(len, photos))
     if len(photos) > most or size > MAX_BYTES:
         raise MlflowException(
-            f"too_large: {len(photos)} photos, {size:,} bytes in one request; at most {most} photos "
-            f"({MAX_CLOSE} at a view or with its radius) and {MAX_BYTES:,} bytes are taken: send several requests",
+            f"too_large: {len(photos)} photos, {size:,} bytes in one request; the limit is {most} photos "
+            f"({MAX_CLOSE} with a view or radius) and {MAX_BYTES:,} bytes: send several requests",
             INVALID_PARAMETER_VALUE,
         )
 
