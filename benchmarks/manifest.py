@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.harness.apart import largest_memory
 from benchmarks.harness.figures import Figure, exponent, main, timed
-from pipelines.library.columns import SCORES
+from pipelines.library.columns import Row
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import Listing
 from pipelines.library.photo import Photo
@@ -131,17 +131,18 @@ PHASES = {
     "run again, nothing new": again,
     "run again, 1 % new and 1 % changed": reconciled,
 }
-MADE_UP = dict.fromkeys(SCORES.names) | {"status": "ok", "width": 4000, "height": 3000, "verdict": "partial"}
+MADE_UP = {"status": "ok", "width": 4000, "height": 3000, "verdict": "partial"}
 MADE_UP |= {"model": "made-up", "model_sha256": "cd" * 32}
 
 
-def _row(photo: Photo) -> dict:
+def _row(photo: Photo) -> Row:
     """Row of arbitrary numbers that takes as much space as a real one."""
     digest = hashlib.sha256(photo.file).digest()
     shares = np.frombuffer(digest, np.uint32) / 2**32
-    row = MADE_UP | {"path": photo.path, "content_sha256": digest.hex(), "contrast": 100 * shares[0]}
     parts = dict(zip(("blur_fraction", "focus_area", "center_blur", "confidence"), shares[2:6], strict=True))
-    return row | parts | dict(zip(("focus_x0", "focus_y0", "focus_x1", "focus_y1"), digest[6:10], strict=True))
+    parts |= dict(zip(("focus_x0", "focus_y0", "focus_x1", "focus_y1"), digest[6:10], strict=True))
+    parts |= {"contrast": 100 * shares[0]}
+    return Row(path=photo.path, content_sha256=digest.hex(), **parts, **MADE_UP)
 
 
 def _ledger(here: Path) -> Ledger:

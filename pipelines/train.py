@@ -38,9 +38,7 @@ def train(config: Config) -> None:
         return
     for other in states.others():
         where = f"{config.tracking.states}/{other}"
-        print(
-            f"{where}: state of a run with other data, parameters or code: not used; delete it unless that run may resume"
-        )
+        print(f"{where}: state of a run with other data, parameters or code: not used; may be deleted unless resumed")
     trainer = fit(config, key, states)
     facts: dict = {"profile": config.profile, "source": config.data.source, "data": data[0], "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "workers": config.train.workers, "recipe": recipe}

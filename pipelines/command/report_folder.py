@@ -12,7 +12,7 @@ from pipelines.command.failures import list_failures
 from pipelines.command.terminal import printable, say
 
 if TYPE_CHECKING:
-    from pipelines.report.scored_folder import Scored
+    from pipelines.report.scored_folder import ReportRow, Scored
 
 
 def report(options: argparse.Namespace) -> int:
@@ -34,9 +34,9 @@ def report(options: argparse.Namespace) -> int:
         _print_paths(scored.rows, options.list, b"\0" if options.null else b"\n")
     news = sys.stderr if options.list else sys.stdout  # a program reads the list from stdout
     if options.out or not options.list:
-        write_report(scored, page, options.fetch)
+        scored = write_report(scored, page, options.fetch)
     elif options.csv or options.xmp or options.exiftool:
-        _add_pictures(scored, options.fetch)
+        scored = _with_pictures(scored, options.fetch)
     failures = _export(scored, options)
     for target in (options.csv, options.exiftool):
         if target:
@@ -44,29 +44,33 @@ def report(options: argparse.Namespace) -> int:
     return list_failures(failures, len(failures))
 
 
-def write_report(scored: Scored, page: Path, fetched: list[str] | None = None) -> None:
-    """Write the page and print a summary of it. `fetched`: addresses whose photos are fetched for thumbnails."""
+def write_report(scored: Scored, page: Path, fetched: list[str] | None = None) -> Scored:
+    """Write the page, print a summary of it, and return the folder with its pictures.
+
+    `fetched`: addresses whose photos are fetched for thumbnails.
+    """
     from collections import Counter
 
     from pipelines.report.page import write_page
 
-    _add_pictures(scored, fetched)
+    scored = _with_pictures(scored, fetched)
     write_page(scored, page)
-    verdicts = Counter(row["verdict"] or "failed" for row in scored.rows)
+    verdicts = Counter(row.verdict or "failed" for row in scored.rows)
     say(f"{scored.folder}: " + ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common()))
-    if gone := sum(row["status"] == "ok" and not row["thumbnail"] for row in scored.rows):
+    if gone := sum(row.status == "ok" and not row.thumbnail for row in scored.rows):
         say(f"without a thumbnail, because moved, changed, or at an address (see r2mrf report --fetch): {gone}")
     say(f"page: {page}")
+    return scored
 
 
-def _add_pictures(scored: Scored, fetched: list[str] | None) -> None:
-    from pipelines.report.page import add_pictures
+def _with_pictures(scored: Scored, fetched: list[str] | None) -> Scored:
+    from pipelines.report.page import with_pictures
     from pipelines.storage.addresses import Addresses
 
     addresses = Addresses(fetched or [])
     for source in fetched or []:
         addresses.facts(source)  # reports an unreachable address now instead of leaving out pictures
-    add_pictures(scored, addresses)
+    return with_pictures(scored, addresses)
 
 
 def _export(scored: Scored, options: argparse.Namespace) -> list[str]:
@@ -86,13 +90,13 @@ def _export(scored: Scored, options: argparse.Namespace) -> list[str]:
     return failures
 
 
-def _print_paths(rows: list[dict], verdicts: tuple[str, ...], end: bytes) -> None:
+def _print_paths(rows: list[ReportRow], verdicts: tuple[str, ...], end: bytes) -> None:
     """Print the paths of photos as they are on disk, byte for byte; on a terminal, in printable form."""
     from pipelines.library.photo import from_text
 
     for row in rows:
-        if (row["verdict"] or "failed") in verdicts:
-            path = from_text(row["path"])
+        if (row.verdict or "failed") in verdicts:
+            path = from_text(row.path)
             if sys.stdout.isatty():
                 print(printable(path))
             else:

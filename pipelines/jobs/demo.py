@@ -23,12 +23,12 @@ def show(config: Config) -> None:
     figures = json.loads((REPORTS / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
     print("\nphoto                        blurred  in focus (x0 y0 x1 y1)   sure  verdict")
     for row in library.rows[:SHOWN]:
-        name = Path(row["path"]).name
-        if row["status"] == "ok":
-            box = " ".join(f"{row[f'focus_{corner}']:5d}" for corner in ("x0", "y0", "x1", "y1"))
-            print(f"{name:28} {row['blur_fraction']:6.1%}  {box}  {row['confidence']:5.2f}  {row['verdict']}")
+        name = Path(row.path).name
+        if row.status == "ok":
+            box = " ".join(f"{getattr(row, f'focus_{corner}'):5d}" for corner in ("x0", "y0", "x1", "y1"))
+            print(f"{name:28} {row.blur_fraction:6.1%}  {box}  {row.confidence:5.2f}  {row.verdict}")
         else:
-            print(f"{name:28} failed: {row['error']}")
+            print(f"{name:28} failed: {row.error}")
     print(f"\nmodel      {MODEL}  ({library.summary['model']})")
     quality = f"on the test pairs: F {figures['f_05']:.3f}, MAE {figures['mae']:.3f}"
     print(f"figures    {REPORTS}/evaluate/metrics.json  ({quality})")

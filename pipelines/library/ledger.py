@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import MANIFEST, SCORES, completed
+from pipelines.library.columns import MANIFEST, Row, completed, judged, reasons_of, rows_of, table_of
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
@@ -35,11 +35,14 @@ T = TypeVar("T")
 class Ledger:
     """The shards with one fingerprint in the folder `out`.
 
+    Args:
+        thresholds: thresholds of the verdicts in its rows; None: rows are only read.
+
     Raises:
         UserError: in any method, if a file cannot be written, or is damaged or missing.
     """
 
-    def __init__(self, out: Path, fingerprint: str, thresholds: Thresholds):
+    def __init__(self, out: Path, fingerprint: str, thresholds: Thresholds | None = None):
         self.fingerprint, self.thresholds = fingerprint, thresholds
         self._out = OutFolder.of(out)
         self._manifest, self._scores = out / "manifest", out / "scores"
@@ -77,16 +80,16 @@ class Ledger:
             if file is not None or path in withheld
         ]
 
-    def commit(self, number: int, rows: list[dict]) -> None:
+    def commit(self, number: int, rows: list[Row]) -> None:
         """Mark a shard as done by writing its rows, one per photo, in the order of its photos."""
-        self._write_scores(number, pa.Table.from_pylist(rows, schema=SCORES))
+        self._write_scores(number, table_of(rows))
         self._withheld.pop(number, None)
 
-    def rows(self, number: int) -> list[dict]:
+    def rows(self, number: int) -> list[Row]:
         """Return the rows of a shard; none if it is not done."""
         if not self._file(self._scores, number).exists():
             return []
-        return completed(self._read(self._scores, number)).to_pylist()
+        return rows_of(completed(self._read(self._scores, number)), Row)
 
     def drop(self, paths: dict[int, set[str]]) -> None:
         """Forget photos, shard by shard; when they are listed again, they count as new."""
@@ -137,8 +140,9 @@ class Ledger:
             if scores.num_rows != rows:
                 table, kept = self._read(self._scores, number), self._read(self._manifest, number, ["path"])["path"]
                 self._write(self._scores, number, table.filter(pc.is_in(table["path"], kept)))
-            if (scores.metadata or {}).get(LIMITS) != self._limits():
-                self._write_scores(number, self._judged(completed(self._read(self._scores, number))))
+            if self.thresholds and (scores.metadata or {}).get(LIMITS) != self._limits():
+                table = completed(self._read(self._scores, number))
+                self._write_scores(number, judged(table, self.thresholds))
             done += rows
         self._forget_withheld()
         return done
@@ -161,11 +165,12 @@ class Ledger:
         table = pa.concat_tables([MANIFEST.empty_table().select(columns), *tables])
         return ListedPhotos(table["name_hash"].to_numpy(), table["hash"].to_numpy(), numbers)
 
-    def failed(self) -> Iterator[dict]:
-        """Yield `path` and `error` of each photo that failed."""
+    def failed(self) -> Iterator[tuple[str, str]]:
+        """Yield path and error of each photo that failed."""
         for number in self._numbers(self._scores):
             table = self._read(self._scores, number, ["path", "status", "error"])
-            yield from table.filter(pc.equal(table["status"], "failed")).select(["path", "error"]).to_pylist()
+            table = table.filter(pc.equal(table["status"], "failed"))
+            yield from zip(table["path"].to_pylist(), table["error"].to_pylist(), strict=True)
 
     def counts(self) -> dict:
         """Return total, ok and failed; the number of photos by verdict; the number of failures by reason."""
@@ -173,19 +178,13 @@ class Ledger:
         for number in self._numbers(self._scores):
             table = self._read(self._scores, number, ["verdict", "error"])
             verdicts.update(_counted(table["verdict"]))
-            for error, times in _counted(table["error"]).items():
-                reasons[error.partition(":")[0]] += times
+            reasons.update(_counted(reasons_of(table["error"])))
         ok, failed = verdicts.total(), reasons.total()
         counts = {"total": ok + failed, "ok": ok, "failed": failed}
         return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
 
     def _limits(self) -> bytes:
         return repr(self.thresholds).encode()
-
-    def _judged(self, table: pa.Table) -> pa.Table:
-        rows = table.to_pylist()
-        verdicts = [self.thresholds.verdict_of(row) if row["status"] == "ok" else None for row in rows]
-        return table.set_column(SCORES.get_field_index("verdict"), "verdict", pa.array(verdicts, pa.string()))
 
     def _numbers(self, folder: Path) -> list[int]:
         return sorted(int(file.name.split("-")[1]) for file in folder.glob(f"shard-*-{self.fingerprint}.parquet"))

@@ -37,7 +37,7 @@ class Listing:
     def __init__(self, library: Library, ledger: Ledger, options: Score):
         self.library, self.ledger, self.options = library, ledger, options
         self.new = 0
-        self._retried = {row["path"] for row in ledger.failed()} if options.retry else set()
+        self._retried = {path for path, _ in ledger.failed()} if options.retry else set()
         self._numbers: list[int] = []
         self._error: BaseException | None = None
         self._ended, self._stop = threading.Event(), threading.Event()

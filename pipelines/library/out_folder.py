@@ -21,7 +21,10 @@ from r2mrf.system.atomic import atomic_file
 
 MARKER = ".r2mrf.json"
 # name patterns of the pictures that score and report make, by sub-folder
-PICTURES = {"maps": r"[0-9a-f]{32}\.png", "thumbnails": r"[0-9a-f]{32}\.(?:thumb|jfif)|[0-9a-f]+-map\.apng"}
+PICTURES = {
+    "maps": r"[0-9a-f]{32}\.png",
+    "thumbnails": r"[0-9a-f]{32}\.(?:thumb|jfif)|[0-9a-f]+-map\.apng|[0-9a-f]{32}-[-sf.\d]+@[\d._]+\.crops",
+}
 FOLDERS = ("manifest", "scores", *PICTURES)
 FILES = ("summary.json", "engines.json", "report.html")
 

@@ -6,8 +6,10 @@ import hashlib
 import os
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
+from pipelines.library.columns import Row
 from pipelines.library.ledger import Ledger
 from pipelines.library.listed_photos import ListedPhotos
 from pipelines.library.photo import Photo
@@ -41,12 +43,12 @@ def prune(library: Library, ledger: Ledger, known: ListedPhotos, fresh: list[Pho
             f"kept {kept} rows of missing photos whose folder is empty: remove the folder, or mount its disk again",
             file=sys.stderr,
         )
-    rows = {row["path"]: row for number in gone for row in ledger.rows(number)}
+    rows = {row.path: row for number in gone for row in ledger.rows(number)}
     moved = _moved(fresh, [photo for photos in gone.values() for photo in photos], rows)
     ledger.drop({number: {photo.path for photo in photos} for number, photos in gone.items()})
     if moved:
         number = ledger.add([photo for photo, _ in moved])
-        ledger.commit(number, [row | {"path": photo.path} for photo, row in moved])
+        ledger.commit(number, [replace(row, path=photo.path) for photo, row in moved])
     found = {photo.path for photo, _ in moved}
     return [photo for photo in fresh if photo.path not in found]
 
@@ -59,13 +61,13 @@ def _is_gone(photo: Photo, library: Library) -> bool:
     return not os.path.lexists(name.place)
 
 
-def _moved(fresh: list[Photo], gone: list[Photo], rows: dict[str, dict]) -> list[tuple[Photo, dict]]:
+def _moved(fresh: list[Photo], gone: list[Photo], rows: dict[str, Row]) -> list[tuple[Photo, Row]]:
     """Return new photos that have the size and content of a photo that is gone, each with its row."""
-    by_size = defaultdict[int | None, dict[str, dict]](dict)
+    by_size = defaultdict[int | None, dict[str | None, Row]](dict)
     for photo in gone:
         row = rows.get(photo.path)
-        if row and row["status"] == "ok" and photo.row is None:
-            by_size[photo.size][row["content_sha256"]] = row
+        if row and row.status == "ok" and photo.row is None:
+            by_size[photo.size][row.content_sha256] = row
     found = []
     for photo in fresh:
         candidates = by_size.get(photo.size, {})

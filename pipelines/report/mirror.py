@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from pipelines.library.columns import Row
 from pipelines.library.photo import from_text
 from r2mrf.errors import UserError
 
@@ -28,10 +29,10 @@ class Mirror:
     path below their deepest common folder is used.
     """
 
-    def __init__(self, folder: Path, rows: list[dict]):
+    def __init__(self, folder: Path, rows: Sequence[Row]):
         self.folder = folder
         self._own = os.path.abspath(folder).rstrip("/") + "/"  # noqa: PTH100
-        self._shared = shared_folder(row["path"] for row in rows)
+        self._shared = shared_folder(row.path for row in rows)
 
     def place(self, path: str) -> Path:
         """Return the place of a photo.

@@ -12,17 +12,19 @@ import base64
 import hashlib
 import json
 import os
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import distribution
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
+import numpy as np
+
 from pipelines.library.photo import to_text
-from pipelines.report import bursts, thumbnails
+from pipelines.report import bursts, loupe, thumbnails
 from pipelines.report.mirror import shared_folder
-from pipelines.report.scored_folder import Scored
-from pipelines.report.sharpest import Picture, sharpest_first
+from pipelines.report.scored_folder import ReportRow, Scored
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
@@ -31,49 +33,52 @@ from r2mrf.system.atomic import atomic_file
 
 PAGE = Path(__file__).with_name("page_assets")
 
-# The facts about a photo that the page's script receives, in this order.
-FIELDS = ("folder", "name", "verdict", "blur", "focus", "center", "confidence", "width", "height",
-          "burst", "burst_size", "sharpest", "thumbnail", "map", "error")  # fmt: skip
+# The fields of a row that the page's script receives.
+SHOWN = ("verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "width", "height", "burst",
+         "burst_size", "burst_place", "sharpest", "thumbnail", "thumbnail_map", "crops", "crop_places",
+         "sharpest_radius", "sharp_view", "reason")  # fmt: skip
 
 
-def add_pictures(scored: Scored, addresses: Addresses | None = None) -> None:
-    """Make the thumbnails, find the bursts, and add both to the rows.
+def with_pictures(scored: Scored, addresses: Addresses | None = None) -> Scored:
+    """Make the thumbnails, find the bursts, and return the folder with both added to its rows.
 
     Photos in the buckets of `addresses` are fetched again.
-
-    Adds the columns `burst` (a number from 1, or None), `burst_size`, `sharpest` (of its burst), `thumbnail` and
-    `thumbnail_map` (file names in thumbnails/, or None).
 
     Raises:
         UserError: a thumbnail cannot be written.
     """
     there = thumbnails.make(scored.rows, scored.folder, addresses)
+    crops: dict[str | None, tuple] = {found[0]: (name, found[1]) for name in there if (found := loupe.parse(name))}
+    folder, rows = scored.folder / "thumbnails", []
     for row in scored.rows:
         names = thumbnails.photo_name(row), thumbnails.map_name(row)
-        row["thumbnail"], row["thumbnail_map"] = (name if name in there else None for name in names)
-        row["burst"] = row["burst_size"] = row["sharpest"] = None
+        photo, small_map = (name if name in there else None for name in names)
+        of_row, places = crops.get(loupe.key_of(row) if names[0] else None, (None, None))
+        rows.append(replace(row, thumbnail=photo, thumbnail_map=small_map, crops=of_row, crop_places=places))
 
-    folder = scored.folder / "thumbnails"
+    def time_of(row: ReportRow) -> datetime | None:
+        return thumbnails.taken(folder / row.thumbnail) if row.thumbnail else None
 
-    def time_of(row: dict) -> datetime | None:
-        return thumbnails.taken(folder / row["thumbnail"]) if row["thumbnail"] else None
+    def grey_of(name: str | None) -> np.ndarray | None:
+        return thumbnails.grey(folder / name) if name else None
 
-    def likeness_of(row: dict) -> int | None:
-        return bursts.likeness(thumbnails.grey(folder / row["thumbnail"])) if row["thumbnail"] else None
+    def likeness_of(row: ReportRow) -> int | None:
+        grey = grey_of(row.thumbnail)
+        return None if grey is None else bursts.likeness(grey)
 
-    def picture_of(row: dict) -> Picture:
-        small = row["thumbnail_map"]
-        return Picture.of(
-            thumbnails.grey(folder / row["thumbnail"]), thumbnails.grey(folder / small) if small else None
-        )
+    def picture_of(row: ReportRow) -> bursts.Picture | None:
+        grey = grey_of(row.thumbnail)
+        return None if grey is None else bursts.Picture.of(grey, grey_of(row.thumbnail_map))
 
-    for number, burst in enumerate(bursts.find(scored.rows, time_of, likeness_of), 1):
-        for place, row in enumerate(sharpest_first([(row, picture_of(row)) for row in burst])):
-            row.update(burst=number, burst_size=len(burst), sharpest=place == 0)
+    members = {}
+    for number, burst in enumerate(bursts.find(rows, time_of, likeness_of), 1):
+        for place, row in enumerate(bursts.sharpest_first([(row, picture_of(row)) for row in burst]), 1):
+            members[row.path] = replace(row, burst=number, burst_size=len(burst), burst_place=place)
+    return replace(scored, rows=[members.get(row.path, row) for row in rows])
 
 
 def write_page(scored: Scored, page: Path) -> None:
-    """Write the page as one HTML file; `scored.rows` must have the columns that `add_pictures` adds.
+    """Write the page as one HTML file; `scored` must come from `with_pictures`.
 
     Raises:
         UserError: the page cannot be written.
@@ -94,7 +99,7 @@ def write_page(scored: Scored, page: Path) -> None:
 def check_output(scored: Scored, target: Path) -> None:
     """Raise UserError if `target` is one of the photos, because photos are never overwritten."""
     names = {to_text(os.path.abspath(target)), to_text(os.path.realpath(target))}  # noqa: PTH100
-    if any(row["path"] in names for row in scored.rows):
+    if any(row.path in names for row in scored.rows):
         raise UserError(f"{target} is one of the photos and would be overwritten: choose another name")
 
 
@@ -115,38 +120,33 @@ def _inert(values: dict) -> str:
 
 
 def _data(scored: Scored, page: Path) -> dict:
-    """Return the data for the page's script: rows as lists in the order of `FIELDS`; folders and errors by number."""
-    split = [row["path"].rpartition("/") for row in scored.rows]
-    root = shared_folder(row["path"] for row in scored.rows)
+    """Return the data for the page's script: rows as lists in the order of `fields`; folders and errors by number."""
+    split = [row.path.rpartition("/") for row in scored.rows]
+    root = shared_folder(row.path for row in scored.rows)
     folders = [(folder + slash)[len(root) :] for folder, slash, _ in split]
-    errors = [row["error"] or "" for row in scored.rows]
+    errors = [row.error or "" for row in scored.rows]
+    reasons = {row.reason for row in scored.rows}
     numbers = {name: {text: i for i, text in enumerate(sorted(set(texts)))} for name, texts in
                (("folders", folders), ("errors", errors))}  # fmt: skip
     return {
-        "fields": FIELDS,
+        "fields": ["folder", "name", *SHOWN, "detailed", "error"],
         "verdicts": [*VERDICTS, "failed"],
         "root": root,
         "folders": list(numbers["folders"]),
         "errors": list(numbers["errors"]),
-        "reasons": {key: text for key, text in REASONS.items() if any(e.startswith(f"{key}:") for e in errors)},
+        "reasons": {key: text for key, text in REASONS.items() if key in reasons},
         "limits": [scored.thresholds.sharp_below, scored.thresholds.blurred_above],
         "model": f"{scored.summary.get('model')}",
+        "crop": loupe.SIDE,
         "thumbnails": quote(os.path.relpath(scored.folder / "thumbnails", page.parent)) + "/",
         "rows": [
-            [numbers["folders"][folder], name, *_figures(row), numbers["errors"][row["error"] or ""]]
+            [numbers["folders"][folder], name, *_shown(row), numbers["errors"][row.error or ""]]
             for row, folder, (_, _, name) in zip(scored.rows, folders, split, strict=True)
         ],
     }
 
 
-def _figures(row: dict) -> list:
-    failed = row["status"] != "ok"
-    shares = (row[name] for name in ("blur_fraction", "focus_area", "center_blur", "confidence"))
-    return [
-        "failed" if failed else row["verdict"],
-        *(None if share is None else round(share, 4) for share in shares),
-        *(row[name] for name in ("width", "height", "burst", "burst_size")),
-        bool(row["sharpest"]),
-        row["thumbnail"],
-        row["thumbnail_map"],
-    ]
+def _shown(row: ReportRow) -> list:
+    values = {name: getattr(row, name) for name in SHOWN} | {"verdict": row.verdict or "failed"}
+    values["detailed"] = "sharpest" in loupe.boxes_of(row)
+    return [round(value, 4) if isinstance(value, float) else value for value in values.values()]

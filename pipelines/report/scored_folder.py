@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import ADDED, SCORES, completed
+from pipelines.library.columns import ADDED, SCORES, Row, completed, judged, rows_of
+from pipelines.report.loupe import Place
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 from r2mrf.system import strict_json
 from r2mrf.system.regular_files import check_regular, read_regular
 
-THRESHOLDS = ("sharp_below", "blurred_above", "soft_above")
-DEFAULT = {name: Score.model_fields[name].default for name in THRESHOLDS}
+DEFAULT = {field.name: Score.model_fields[field.name].default for field in fields(Thresholds)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRow(Row):
+    """A row of the table, with the fields that `page.with_pictures` adds.
+
+    Attributes:
+        burst: number of the photo's burst, from 1; None: it belongs to none.
+        burst_size: number of photos in the burst.
+        burst_place: rank of the photo in the burst, 1 = the sharpest.
+        thumbnail, thumbnail_map, crops: file names in thumbnails/, or None.
+        crop_places: positions of the crops, see `loupe`.
+    """
+
+    burst: int | None = None
+    burst_size: int | None = None
+    burst_place: int | None = None
+    thumbnail: str | None = None
+    thumbnail_map: str | None = None
+    crops: str | None = None
+    crop_places: list[Place] | None = None
+
+    @property
+    def sharpest(self) -> bool | None:
+        """Whether the photo is the sharpest of its burst; None if it belongs to none."""
+        return None if self.burst_place is None else self.burst_place == 1
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A scored folder. `rows` have the columns of `columns.SCORES`, sorted by path; `summary` is summary.json."""
+    """A scored folder. `rows` are sorted by path; `summary` is summary.json."""
 
     folder: Path
     summary: dict
     thresholds: Thresholds
-    rows: list[dict]
+    rows: list[ReportRow]
 
 
 def read(folder: Path, **given: float | None) -> Scored:
@@ -39,18 +65,15 @@ def read(folder: Path, **given: float | None) -> Scored:
         UserError: nothing was scored into the folder, or one of its files is damaged or from another version.
     """
     summary = _summary(folder / "summary.json")
-    of_run = {name: summary.get(name, DEFAULT[name]) for name in THRESHOLDS}
+    of_run = {name: summary.get(name, default) for name, default in DEFAULT.items()}
     thresholds = Thresholds(**of_run | {name: value for name, value in given.items() if value is not None})
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
-    rows = [row for file in files for row in _shard(file).to_pylist()]
+    rows = [row for file in files for row in rows_of(judged(_shard(file), thresholds), ReportRow)]
     if not rows:
         raise UserError(
             f"{folder / 'scores'}: the table of the run in summary.json is missing: run `r2mrf score` again"
         )
-    for row in rows:
-        if row["status"] == "ok":
-            row["verdict"] = thresholds.verdict_of(row)
-    return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row["path"]))
+    return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row.path))
 
 
 def _summary(path: Path) -> dict:

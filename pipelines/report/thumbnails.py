@@ -1,10 +1,10 @@
-"""Makes small pictures of scored photos and of their maps for the report page.
+"""Makes small pictures of scored photos and of their maps, and crops at 1:1, for the report page.
 
 Each one is a file in DIR/thumbnails, named by content: it is made once, found again by the next report, and loaded by
 the browser only when it is scrolled into view. The page therefore stays small for any number of photos, while the first
 report of a library takes as long as decoding its photos. A stopped run resumes. The files are JPEG and PNG, but their
-names (.thumb, .apng) do not end in any of `images.SUFFIXES`: a scored folder may be inside the library, and the next
-run must not take them for photos.
+names (.thumb, .crops, .apng) do not end in any of `images.SUFFIXES`: a scored folder may be inside the library, and the
+next run must not take them for photos.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -26,7 +26,9 @@ from PIL import Image
 
 from pipelines.cluster.progress import progress
 from pipelines.library import held_images
+from pipelines.library.columns import Row
 from pipelines.library.photo import PhotoName
+from pipelines.report import loupe
 from pipelines.storage.addresses import Addresses
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
@@ -40,17 +42,17 @@ SIDE = 256  # longest side, in pixels
 EXIF, TAKEN, FRACTION = 0x8769, 0x9003, 0x9291  # the EXIF directory; its tags for the time and fraction of a second
 
 
-def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> set[str]:
+def make(rows: Sequence[Row], scored: Path, addresses: Addresses | None = None) -> set[str]:
     """Make the missing thumbnails in `scored`/thumbnails. Photos are only read.
 
     Args:
-        rows: rows of `columns.SCORES`; failed ones are skipped.
+        rows: rows of the table; failed ones are skipped.
         scored: the scored folder; its maps/ holds the maps, if there are any.
         addresses: photos in these buckets are fetched again; photos at other addresses get no thumbnail.
 
     Returns:
-        The names that exist, see `photo_name` and `map_name`. A photo that is gone, or has changed since it was scored,
-        has none.
+        The names that exist, see `photo_name`, `map_name` and `loupe.name_of`. A photo that is gone, or has changed
+        since it was scored, has none.
 
     Raises:
         UserError: a thumbnail cannot be written.
@@ -58,29 +60,38 @@ def make(rows: list[dict], scored: Path, addresses: Addresses | None = None) -> 
     folder = scored / "thumbnails"
     photos = {name: row for row in rows if (name := photo_name(row))}
     maps = {name: row for row in rows if (name := map_name(row))}
-    there = {path.name for path in folder.glob("*")}
+    there, keys = _names(folder)
     addresses = addresses or Addresses()
-    missing = {name: PhotoName.parse(row["path"]) for name, row in photos.items() if name not in there}
-    in_order = sorted(missing, key=lambda name: (missing[name].file, missing[name].row or 0))  # of tables
-    there |= _each(partial(_photo, folder, addresses), {name: photos[name] for name in in_order})
+    made = there | keys
+    unmade = {name: row for name, row in photos.items() if {name, loupe.key_of(row) or name} - made}
+    by_place = {name: PhotoName.parse(row.path) for name, row in unmade.items()}
+    in_order = sorted(unmade, key=lambda name: (by_place[name].file, by_place[name].row or 0))  # of tables
+    _each(partial(_photo, folder, addresses, made), {name: unmade[name] for name in in_order})
+    there, keys = _names(folder)
     maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # a map is shown only over its photo
-    made = _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
-    return (there | made) & (photos.keys() | maps.keys())
+    there |= _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
+    return there & (photos.keys() | maps.keys()) | {name for name in there if name.endswith(loupe.SUFFIX)}
 
 
-def photo_name(row: dict) -> str | None:
+def _names(folder: Path) -> tuple[set[str], set[str]]:
+    """Return the file names in a folder, and the keys of the crops among them."""
+    names = {path.name for path in folder.glob("*")}
+    return names, {found[0] for name in names if (found := loupe.parse(name))}
+
+
+def photo_name(row: Row) -> str | None:
     """Return the file name of a photo's thumbnail, or None if the row's hash is not one, as in a forged table."""
-    sha256 = row["content_sha256"] or ""
+    sha256 = row.content_sha256 or ""
     return f"{sha256[:32]}.thumb" if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
 
 
-def map_name(row: dict) -> str | None:
+def map_name(row: Row) -> str | None:
     """Return the file name of the small map: the tint, as opaque as the photo is blurred."""
-    stem = (row["map"] or "").removesuffix(".png")
+    stem = (row.map or "").removesuffix(".png")
     return f"{stem}-map.apng" if re.fullmatch(r"[0-9a-f]+", stem) else None
 
 
-def _each(make, rows: dict[str, dict]) -> set[str]:
+def _each(make, rows: dict[str, Row]) -> set[str]:
     """Run `make(name, row)` for all rows in threads (decoders release Python's lock); return the names it made."""
     with ThreadPoolExecutor(cores()) as pool:
         done: Iterable[bool] = pool.map(make, rows, rows.values())
@@ -88,18 +99,24 @@ def _each(make, rows: dict[str, dict]) -> set[str]:
         return {name for name, made in zip(rows, shown, strict=True) if made}
 
 
-def _photo(folder: Path, addresses: Addresses, name: str, row: dict) -> bool:
+def _photo(folder: Path, addresses: Addresses, made: set[str], name: str, row: Row) -> bool:
+    """Make a photo's thumbnail and crops unless they exist; return whether both exist now."""
     try:
-        data = _content(row["path"], addresses)
-        if hashlib.sha256(data).hexdigest() != row["content_sha256"]:
+        data = _content(row.path, addresses)
+        if hashlib.sha256(data).hexdigest() != row.content_sha256:
             return False
-        small = _shrink(images.decode(data))
+        rgb = images.decode(data)
     except images.ImageError:
         return False
-    exif = Image.Exif()
-    exif.get_ifd(EXIF).update(_time_tags(data))
-    with atomic_file(folder / name) as file:
-        Image.fromarray(small).save(file, "JPEG", quality=80, exif=exif)
+    if name not in made:
+        exif = Image.Exif()
+        exif.get_ifd(EXIF).update(_time_tags(data))
+        with atomic_file(folder / name) as file:
+            Image.fromarray(_shrink(rgb)).save(file, "JPEG", quality=80, exif=exif)
+    if (key := loupe.key_of(row)) and key not in made:
+        pixels, places = loupe.crops(rgb, row)
+        with atomic_file(folder / loupe.name_of(key, places)) as file:
+            Image.fromarray(pixels).save(file, "JPEG", quality=85)
     return True
 
 
@@ -123,9 +140,9 @@ def _changed(table: str) -> int:
     return facts.st_mtime_ns
 
 
-def _map(folder: Path, maps: Path, name: str, row: dict) -> bool:
+def _map(folder: Path, maps: Path, name: str, row: Row) -> bool:
     try:
-        small = _shrink(images.decode_mask(images.read_bytes(maps / row["map"])))
+        small = _shrink(images.decode_mask(images.read_bytes(maps / (row.map or ""))))
     except images.ImageError:
         return False
     picture = Image.fromarray(small, "P")

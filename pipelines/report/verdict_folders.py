@@ -9,13 +9,14 @@ from pathlib import Path
 
 from pipelines.library.photo import from_text
 from pipelines.report.mirror import Mirror, shared_folder
+from pipelines.report.scored_folder import ReportRow
 from pipelines.report.tables import is_local
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import VERDICTS
 from r2mrf.system.atomic import atomic_file
 
 
-def fill(rows: list[dict], folder: Path, copy: bool = False) -> tuple[int, list[str]]:
+def fill(rows: list[ReportRow], folder: Path, copy: bool = False) -> tuple[int, list[str]]:
     """Link or copy each scored photo on this machine to `folder`/VERDICT, which mirrors the library.
 
     Existing files stay. Only our own links to the same photo are moved when its verdict has changed.
@@ -26,24 +27,24 @@ def fill(rows: list[dict], folder: Path, copy: bool = False) -> tuple[int, list[
     Raises:
         UserError: the folder is inside the library, so the next scoring would take the links for photos.
     """
-    photos = [row for row in rows if row["status"] == "ok" and is_local(row["path"])]
-    library = shared_folder(row["path"] for row in photos)
+    photos = [row for row in rows if row.status == "ok" and is_local(row.path)]
+    library = shared_folder(row.path for row in photos)
     if library not in ("", "/") and (os.path.realpath(folder) + "/").startswith(os.path.realpath(library) + "/"):
         raise UserError(f"{folder} is inside {library}, among the photos: choose a folder outside of it")
     mirrors = {verdict: Mirror(folder / verdict, photos) for verdict in VERDICTS}
     done, failures = 0, []
     for row in photos:
         try:
-            places = {verdict: mirror.place(row["path"]) for verdict, mirror in mirrors.items()}
-            _put(Path(from_text(row["path"])), places.pop(row["verdict"]), copy)
+            places = {verdict: mirror.place(row.path) for verdict, mirror in mirrors.items()}
+            _put(Path(from_text(row.path)), places.pop(row.verdict or ""), copy)
             for place in places.values():
-                if place.is_symlink() and os.readlink(place) == from_text(row["path"]):  # noqa: PTH115
+                if place.is_symlink() and os.readlink(place) == from_text(row.path):  # noqa: PTH115
                     place.unlink()
             done += 1
         except UserError as error:
             failures.append(str(error))
         except OSError as error:
-            failures.append(f"{row['path']}: cannot be linked or copied into {folder} ({error.strerror})")
+            failures.append(f"{row.path}: cannot be linked or copied into {folder} ({error.strerror})")
     return done, failures
 
 

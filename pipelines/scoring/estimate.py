@@ -15,7 +15,6 @@ from pipelines.scoring.job import Job, with_recorded_engine, without_trial
 from pipelines.scoring.reader import read
 from pipelines.scoring.scorer import Scorer
 from r2mrf.config import Score
-from r2mrf.prediction.record import thresholds_of
 from r2mrf.system.machine import cores
 
 TRIED = 16  # most photos that are scored for the estimate
@@ -29,7 +28,7 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     """
     library = Library(sources, options)
     job = without_trial(with_recorded_engine(Job.of(model, options, library.addresses), out))
-    ledger = Ledger(out, job.fingerprint, thresholds_of(options))
+    ledger = Ledger(out, job.fingerprint)
     total, new, tried = _counted(library, ledger, options.retry)
     counted = f"{total:,} photos, {new:,} of them to be scored"
     if not new:
@@ -43,7 +42,7 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
 def _counted(library: Library, ledger: Ledger, retry: bool) -> tuple[int, int, list[Photo]]:
     """Return the number of photos, the number of those to score, and a few of these, evenly spread over all."""
     known, photos = ledger.known(), library.photos()
-    failed = {row["path"] for row in ledger.failed()} if retry else set()
+    failed = {path for path, _ in ledger.failed()} if retry else set()
     waiting = set(ledger.waiting())  # shards that a stopped run began
     total, new, every = 0, 0, 1
     spread: list[Photo] = []

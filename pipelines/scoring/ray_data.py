@@ -12,13 +12,14 @@ import functools
 import pickle
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pipelines.cluster import ray_cluster
 from pipelines.library.photo import Photo
 from pipelines.scoring.job import Job, shares
 from pipelines.scoring.reader import read
-from pipelines.scoring.scorer import Scorer
+from pipelines.scoring.scorer import ScoredPhoto, Scorer
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
@@ -29,10 +30,8 @@ RETRIES = 8
 CHUNK = 32  # photos per row of the data set: 10 MB when shrunk to 320×320
 
 
-def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, list[dict]]]:
-    """Process shards; yield chunks as they finish, in any order: (shard, position of the first photo, rows).
-
-    Rows have the columns of `columns.SCORES`; if maps are asked for, `png` holds the map's file.
+def run(shards: dict[int, list[Photo]], job: Job) -> Iterator[tuple[int, int, list[ScoredPhoto]]]:
+    """Process shards; yield chunks as they finish, in any order: (shard, position of the first photo, photos).
 
     Raises:
         UserError: the cluster has no CPU for a reader besides the network.
@@ -74,8 +73,8 @@ def _read(shared: Any, row: dict) -> dict:
 
 
 def _paint(shared: Any, row: dict) -> dict:
-    rows = pickle.loads(row["content"])
-    return row | {"content": pickle.dumps([paint(photo, _job(shared)) for photo in rows])}
+    photos = pickle.loads(row["content"])
+    return row | {"content": pickle.dumps([paint(photo, _job(shared)) for photo in photos])}
 
 
 @functools.lru_cache(maxsize=1)  # a few megabytes that every task of a wave needs
@@ -95,10 +94,12 @@ class Actor:
         return row | {"content": pickle.dumps(self.look(pickle.loads(row["content"])))}
 
 
-def paint(row: dict, job: Job) -> dict:
-    """Add the map of a photo at its own size, as a PNG named by the photo's content and the fingerprint."""
-    if row["status"] == "failed":
-        return row
-    pixels = to_uint8(job.preprocess.expand(row.pop("defocus"), row["height"], row["width"]))
-    name = f"{fingerprint(row['content_sha256'], job.fingerprint)[:32]}.png"
-    return row | {"map": name, "png": images.encode_png(pixels)}
+def paint(photo: ScoredPhoto, job: Job) -> ScoredPhoto:
+    """Paint the map of a photo at its own size, as a PNG file named by the photo's content and the fingerprint."""
+    row = photo.row
+    if photo.defocus is None:
+        return photo
+    assert row.height is not None and row.width is not None  # a photo with a map was read
+    pixels = to_uint8(job.preprocess.expand(photo.defocus, row.height, row.width))
+    name = f"{fingerprint(row.content_sha256, job.fingerprint)[:32]}.png"
+    return ScoredPhoto(replace(row, map=name), png=images.encode_png(pixels))

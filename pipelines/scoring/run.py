@@ -30,6 +30,5 @@ def score_library(
 def failures(out: Path, fingerprint: str) -> Iterator[str]:
     """Yield a sentence for each photo that failed."""
     from pipelines.library.ledger import Ledger
-    from r2mrf.prediction.record import thresholds_of
 
-    return (f"{row['path']}: {row['error']}" for row in Ledger(out, fingerprint, thresholds_of(Score())).failed())
+    return (f"{path}: {error}" for path, error in Ledger(out, fingerprint).failed())

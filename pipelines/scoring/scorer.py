@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import chain
 
 import numpy as np
 
+from pipelines.library.columns import Row
+from pipelines.library.photo import Photo
 from pipelines.scoring.job import Job
 from pipelines.scoring.reader import ReadPhoto
 from r2mrf.prediction import record
@@ -15,38 +17,46 @@ from r2mrf.prediction.analyser import Analyser, Analysis
 from r2mrf.prediction.record import Shrunk
 
 
+@dataclass(frozen=True)
+class ScoredPhoto:
+    """The row of a photo and, with maps, its map: `defocus` at the network's resolution, later `png` as painted."""
+
+    row: Row
+    defocus: np.ndarray | None = None
+    png: bytes | None = None
+
+
 class Scorer:
-    """Turns photos that were read into rows of the table; with maps, each row holds its small map as `defocus`."""
+    """Turns photos that were read into rows of the table, and maps."""
 
     def __init__(self, job: Job, threads: int):
         self.job, self.analyser = job, Analyser(job.preprocess, job.start(threads))
 
-    def __call__(self, seen: list[ReadPhoto]) -> list[dict]:
+    def __call__(self, seen: list[ReadPhoto]) -> list[ScoredPhoto]:
         read = [s.shrunk for s in seen if s.shrunk]
         pictures = chain.from_iterable((shrunk.pixels, *(place.picture for place in shrunk.places)) for shrunk in read)
         analyses = self._analysed(list(pictures))
-        return [self._row(s, s.shrunk, analyses) if s.shrunk else self._failed(s) for s in seen]
+        return [self._scored(s.photo, s.shrunk, analyses) if s.shrunk else self._failed(s) for s in seen]
 
     def _analysed(self, pictures: list[np.ndarray]) -> Iterator[Analysis]:
         batch = self.job.options.batch
         for start in range(0, len(pictures), batch):
             yield from self.analyser.analyse_batch(np.stack(pictures[start : start + batch]))
 
-    def _failed(self, seen: ReadPhoto) -> dict:
+    def _failed(self, seen: ReadPhoto) -> ScoredPhoto:
         assert seen.error is not None  # a photo without pixels has an error
-        return self._base(seen) | {"status": "failed", "reason": seen.error.reason, "error": str(seen.error)}
+        why = {"reason": seen.error.reason, "error": str(seen.error)}
+        return ScoredPhoto(self._row(seen.photo, "failed", why))
 
-    def _base(self, seen: ReadPhoto) -> dict:
-        return {"path": seen.photo.path, "model": self.job.model, "model_sha256": self.job.sha256}
-
-    def _row(self, seen: ReadPhoto, shrunk: Shrunk, analyses: Iterator[Analysis]) -> dict:
+    def _scored(self, photo: Photo, shrunk: Shrunk, analyses: Iterator[Analysis]) -> ScoredPhoto:
         """Return the row of a photo; its own analysis comes first, followed by those of its places."""
         analysis, options = next(analyses), self.job.options
-        known = {name: getattr(shrunk, name) for name in ("width", "height", "contrast")}
-        focus = record.focus_of(analysis, shrunk, options)
         maps = [next(analyses).defocus for _ in shrunk.places]
-        row = self._base(seen) | known | asdict(focus) | record.detail_of(shrunk, maps, self.job.blur_scale)
-        row |= asdict(shrunk.taken)
-        row |= {"status": "ok", "content_sha256": shrunk.content_sha256}
-        row["verdict"] = record.thresholds_of(options).verdict_of(row)
-        return row | {"defocus": record.map_of(analysis, shrunk)} if options.maps else row
+        known = asdict(record.focus_of(analysis, shrunk, options)) | asdict(shrunk.taken)
+        known |= record.detail_of(shrunk, maps, self.job.blur_scale)
+        known |= {name: getattr(shrunk, name) for name in ("width", "height", "content_sha256", "contrast")}
+        known["verdict"] = record.thresholds_of(options).verdict_of(known)
+        return ScoredPhoto(self._row(photo, "ok", known), record.map_of(analysis, shrunk) if options.maps else None)
+
+    def _row(self, photo: Photo, status: str, known: dict) -> Row:
+        return Row(path=photo.path, status=status, model=self.job.model, model_sha256=self.job.sha256, **known)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,6 +22,7 @@ from pipelines.library.walk import Library
 from pipelines.project.tables import write_json
 from pipelines.scoring import ray_data
 from pipelines.scoring.job import Job, with_engine
+from pipelines.scoring.scorer import ScoredPhoto
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
@@ -42,7 +44,8 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
     with exclusive(out / ".lock", held):
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
-        ledger = Ledger(out, job.fingerprint, thresholds_of(options))
+        thresholds = thresholds_of(options)
+        ledger = Ledger(out, job.fingerprint, thresholds)
         rate = _work(library, ledger, job, folder, report)
         summary = ledger.counts() | {
             "images_per_second": rate or _last_rate(out / "summary.json", job.fingerprint),
@@ -52,9 +55,7 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
             "fingerprint": job.fingerprint,
             "engine": job.engine,
             "precision": job.precision,
-            "sharp_below": options.sharp_below,
-            "blurred_above": options.blurred_above,
-            "soft_above": options.soft_above,
+            **asdict(thresholds),
         }
         write_json(out / "summary.json", summary)
         return summary
@@ -73,10 +74,10 @@ def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chun
                 bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
             shards = {number: ledger.photos(number) for number in numbers}
             bar.total = listed + listing.new  # size of the library, as far as it is known by now
-            for number, rows in _finished(shards, ray_data.run(shards, job), bar, on_chunk):
+            for number, photos in _finished(shards, ray_data.run(shards, job), bar, on_chunk):
                 bar.total = listed + listing.new
-                _keep(number, rows, ledger, library, folder)
-                failed += sum(row["status"] == "failed" for row in rows)
+                _keep(number, photos, ledger, library, folder)
+                failed += sum(photo.row.status == "failed" for photo in photos)
                 bar.set_postfix(failed=failed, refresh=False)
     return (bar.n - done) / (time.perf_counter() - began) if bar else None
 
@@ -98,30 +99,31 @@ def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]
 
 
 def _finished(
-    shards: dict, chunks: Iterator[tuple[int, int, list[dict]]], bar: tqdm, on_chunk: OnChunk
-) -> Iterator[tuple[int, list]]:
+    shards: dict, chunks: Iterator[tuple[int, int, list[ScoredPhoto]]], bar: tqdm, on_chunk: OnChunk
+) -> Iterator[tuple[int, list[ScoredPhoto]]]:
     """Gather chunks by shard; yield a shard's rows, in the order of its photos, when its last chunk has arrived."""
-    gathered: dict[int, dict[int, list[dict]]] = {number: {} for number in shards}
-    for number, place, rows in chunks:
-        gathered[number][place] = rows
-        bar.update(len(rows))
-        on_chunk(len(rows))
+    gathered: dict[int, dict[int, list[ScoredPhoto]]] = {number: {} for number in shards}
+    for number, place, photos in chunks:
+        gathered[number][place] = photos
+        bar.update(len(photos))
+        on_chunk(len(photos))
         if sum(map(len, gathered[number].values())) == len(shards[number]):
             parts = gathered.pop(number)
-            yield number, [row for place in sorted(parts) for row in parts[place]]
+            yield number, [photo for place in sorted(parts) for photo in parts[place]]
     if gathered:
         raise UserError("some photos never came back from Ray: run the same command again to resume")
 
 
-def _keep(number: int, rows: list[dict], ledger: Ledger, library: Library, folder: OutFolder) -> None:
+def _keep(number: int, photos: list[ScoredPhoto], ledger: Ledger, library: Library, folder: OutFolder) -> None:
     """Write the maps first, then the shard: a shard counts as done only when all of it is there."""
-    lost = {row["path"] for row in rows if row.get("reason") in LOST}
+    rows = [photo.row for photo in photos]
+    lost = {row.path for row in rows if row.reason in LOST}
     if lost:  # single photos may be gone, but if their whole source is, that is not their failure
-        library.check(lost, (row["path"] for row in rows if row["path"] not in lost))
-    for row in rows:
-        if png := row.pop("png", None):
-            with folder.writing("maps", row["map"]) as temporary:
-                temporary.write_bytes(png)
+        library.check(lost, (row.path for row in rows if row.path not in lost))
+    for photo in photos:
+        if photo.png and photo.row.map:
+            with folder.writing("maps", photo.row.map) as temporary:
+                temporary.write_bytes(photo.png)
     ledger.commit(number, rows)
 
 

@@ -20,7 +20,6 @@ from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.imaging.images import ImageError
 from r2mrf.imaging.preprocess import Preprocess
-from r2mrf.prediction.record import thresholds_of
 from r2mrf.system.address import Address, redacted
 from tests.support.photos import save_photo
 from tests.support.web import web_server
@@ -93,7 +92,7 @@ def test_a_list_with_secrets_leaves_none_and_goes_on(tmp_path, capsys):
     (tmp_path / "list.txt").write_text("\n".join(text for text, _ in PLANTED))
     options = Score(shard_rows=30)
     ledger, library = (
-        Ledger(tmp_path / "out", KEY, thresholds_of(Score())),
+        Ledger(tmp_path / "out", KEY),
         Library([str(tmp_path / "list.txt")], options),
     )
     numbers = [number for wave in Listing(library, ledger, options).waves() for number in wave]
@@ -107,7 +106,7 @@ def test_a_list_with_secrets_leaves_none_and_goes_on(tmp_path, capsys):
     tables = [pq.read_table(file).to_pylist() for file in (tmp_path / "out/manifest").iterdir()]
     for _, secret in PLANTED:
         assert_nowhere(secret, photos, seen, files, tables, capsys.readouterr())
-    later = Ledger(tmp_path / "out", KEY, thresholds_of(Score()))
+    later = Ledger(tmp_path / "out", KEY)
     later.mend()
     again = Listing(Library([str(tmp_path / "list.txt")], options), later, options)
     assert sum(len(later.photos(number)) for wave in again.waves() for number in wave) == len(PLANTED)

@@ -1,5 +1,6 @@
 """Bursts by time and likeness, by numbers where there is no time, and the sharpest of each."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import cv2
 import numpy as np
 
 from pipelines.report import bursts, thumbnails
-from pipelines.report.page import add_pictures
-from pipelines.report.scored_folder import read
-from pipelines.report.sharpest import Picture, sharpest_first
+from pipelines.report.bursts import Picture, sharpest_first
+from pipelines.report.page import with_pictures
+from pipelines.report.scored_folder import ReportRow, read
 from r2mrf.imaging import images
 from tests.support.photos import save_photo, save_scene
 from tests.support.scored_folder import failed, ok, save_table
@@ -17,18 +18,16 @@ from tests.support.scored_folder import failed, ok, save_table
 NOON = datetime(2026, 5, 1, 12)
 
 
-def found(rows: list[dict], seconds: dict[str, float] | None = None, looks: dict | None = None) -> list[list[str]]:
+def found(rows: list[ReportRow], seconds: dict[str, float] | None = None, looks: dict | None = None) -> list[list[str]]:
     """Names in the bursts; photos whose time is not given have none, and those whose look is not given are alike."""
-    name = lambda row: Path(row["path"]).name  # noqa: E731
+    name = lambda row: Path(row.path).name  # noqa: E731
     times = {photo: NOON + timedelta(seconds=offset) for photo, offset in (seconds or {}).items()}
     groups = bursts.find(rows, lambda row: times.get(name(row)), lambda row: (looks or {}).get(name(row), 0))
     return [[name(row) for row in burst] for burst in groups]
 
 
-def pictured(folder: Path, rows: list[dict]) -> list[dict]:
-    scored = read(save_table(folder, rows))
-    add_pictures(scored)
-    return scored.rows
+def pictured(folder: Path, rows: list[ReportRow]) -> list[ReportRow]:
+    return with_pictures(read(save_table(folder, rows))).rows
 
 
 # --- which photos belong together --------------------------------------------------------------------------
@@ -63,7 +62,7 @@ def test_unlike_photos_of_another_size_and_failed_ones_part_a_burst():
     parted = [["1.jpg", "2.jpg", "3.jpg"], ["5.jpg", "6.jpg"]]
     assert found(rows, looks={"4.jpg": 2**32 - 1}) == parted
     assert found(rows, looks={"4.jpg": None}) == parted
-    rows[3] |= {"width": 1}
+    rows[3] = replace(rows[3], width=1)
     assert found(rows) == parted
     rows[3] = failed("/p/4.jpg")
     assert found(rows) == parted
@@ -72,14 +71,14 @@ def test_unlike_photos_of_another_size_and_failed_ones_part_a_burst():
 def test_pictures_are_compared_only_where_time_or_name_says_so():
     asked = []
     rows = [ok(f"/p/{name}") for name in ("IMG_1.jpg", "IMG_2.jpg", "IMG_7.jpg", "cat.jpg")]
-    bursts.find(rows, lambda row: None, lambda row: asked.append(Path(row["path"]).name))
+    bursts.find(rows, lambda row: None, lambda row: asked.append(Path(row.path).name))
     assert sorted(asked) == ["IMG_1.jpg", "IMG_2.jpg"]
 
 
 def test_times_of_photos(here):
     taken = ["2026:05:01 10:00:00", "2026:05:01 10:00:02", "2026:05:01 10:00:09", "", "2026:05:01 10:00:59"]
     rows = [ok(save_scene(here / f"{i}.jpg", 1, taken=time)) for i, time in enumerate(taken)]
-    assert [row["burst"] for row in pictured(here / "out", rows)] == [1, 1, 2, 2, 2]
+    assert [row.burst for row in pictured(here / "out", rows)] == [1, 1, 2, 2, 2]
 
 
 def test_a_burst_is_told_by_its_pictures(here):
@@ -88,9 +87,9 @@ def test_a_burst_is_told_by_its_pictures(here):
         ok(save_scene(here / f"IMG_{i}.jpg", seed, blur=2 * (i % 3)), blur=(i % 3) / 10) for i, seed in enumerate(seeds)
     ]
     rows = pictured(here / "out", rows)
-    assert [row["burst"] for row in rows] == [1, 1, 1, 2, 2, None]
-    assert [row["burst_size"] for row in rows] == [3, 3, 3, 2, 2, None]
-    assert [row["sharpest"] for row in rows] == [True, False, False, True, False, None]
+    assert [row.burst for row in rows] == [1, 1, 1, 2, 2, None]
+    assert [row.burst_size for row in rows] == [3, 3, 3, 2, 2, None]
+    assert [row.sharpest for row in rows] == [True, False, False, True, False, None]
 
 
 def test_clock_that_was_never_set(here):
@@ -104,7 +103,17 @@ def test_clock_that_was_never_set(here):
 def test_without_maps_the_middle_counts_then_all_of_it():
     blurs = {"1.jpg": (0.5, 0.9), "2.jpg": (0.2, 0.4), "3.jpg": (0.2, 0.3)}
     rows = [ok(f"/p/{name}", whole, center_blur=center) for name, (center, whole) in blurs.items()]
-    assert [row["path"][3] for row in sharpest_first([(row, None) for row in rows])] == ["3", "2", "1"]
+    assert [row.path[3] for row in sharpest_first([(row, None) for row in rows])] == ["3", "2", "1"]
+
+
+def test_with_detail_the_least_blurred_comes_first_whatever_the_middle_says():
+    radii = {"1.jpg": None, "2.jpg": 3.0, "3.jpg": 0.0, "4.jpg": 3.1, "5.jpg": 1.5}
+    box = dict(sharpest_x0=0, sharpest_y0=0, sharpest_x1=9, sharpest_y1=9)
+    blur = {"1.jpg": 0.1, "2.jpg": 0.6, "4.jpg": 0.2}  # 2 and 4 are equals to the eye: the middle decides
+    rows = [ok(f"/p/{name}", blur.get(name, 0.9), sharpest_radius=radius, **box) for name, radius in radii.items()]
+    assert [row.path[3] for row in sharpest_first([(row, None) for row in rows])] == ["3", "5", "4", "2", "1"]
+    rows[2] = replace(rows[2], sharpest_x1=None)  # a burst scored in part with detail
+    assert [row.path[3] for row in sharpest_first([(row, None) for row in rows])] == ["1", "4", "2", "3", "5"]
 
 
 SCENE = cv2.resize(np.random.default_rng(1).integers(0, 256, (20, 30), dtype=np.uint8), (600, 400))
@@ -121,7 +130,7 @@ def picture(left: int, focused: tuple[int, int, int, int], share: float = 1) -> 
 def order(*pictures: Picture) -> list[int]:
     """Numbers of the pictures, the sharpest first; figures of the whole photo say the opposite."""
     rows = [ok(f"/p/{i}.jpg", 0.9 - i / 10) for i in range(len(pictures))]
-    return [int(Path(row["path"]).stem) for row in sharpest_first(list(zip(rows, pictures, strict=True)))]
+    return [int(Path(row.path).stem) for row in sharpest_first(list(zip(rows, pictures, strict=True)))]
 
 
 def test_the_share_of_the_common_focus_counts():
@@ -145,9 +154,9 @@ def test_maps_of_a_library_decide(here):
         defocus[30:90, 40:120] = round(255 * (1 - share))
         (here / "maps" / f"{i}a.png").write_bytes(images.encode_png(defocus))
         rows.append(ok(photo, 0.5, map=f"{i}a.png", center_blur=share))
-    assert [row["sharpest"] for row in pictured(here, rows)] == [False, True, False]
+    assert [row.sharpest for row in pictured(here, rows)] == [False, True, False]
 
 
 def test_photos_without_thumbnails_are_in_no_burst(here):
     rows = pictured(here / "out", [ok(save_photo(here / "IMG_1.jpg")), ok(here / "IMG_2.jpg")])
-    assert [row["burst"] for row in rows] == [None, None]
+    assert [row.burst for row in rows] == [None, None]

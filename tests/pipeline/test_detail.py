@@ -3,11 +3,10 @@
 import hashlib
 import json
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.columns import SCORES
+from pipelines.library.columns import table_of
 from pipelines.library.photo import Photo
 from pipelines.report.scored_folder import read as read_scored
 from pipelines.scoring.job import Job
@@ -33,17 +32,17 @@ def photos(tmp_path_factory) -> list[Photo]:
 def test_rows_have_the_columns_that_one_photo_alone_has(tiny_model, photos):
     options = Score(detail=True, engine="torch", batch=4)
     job = Job.of(str(tiny_model), options, Addresses())
-    rows = Scorer(job, 1)(read(photos, job))
+    rows = [scored.row for scored in Scorer(job, 1)(read(photos, job))]
     predictor = Predictor.load(tiny_model)
     for photo, row in zip(photos[:3], rows, strict=False):
         alone = record(predictor, open(photo.path, "rb").read(), options)  # noqa: SIM115, PTH123
         for name in DETAIL:
-            assert row[name] == pytest.approx(alone[name], rel=1e-3, abs=1e-3), (photo.path, name)
-        assert 0 <= row["sharpest_x0"] < row["sharpest_x1"] <= row["width"]
-        assert 0 <= row["sharpest_y0"] < row["sharpest_y1"] <= row["height"]
-    assert rows[1]["verdict"] == "small"
-    assert rows[3]["status"] == "failed"
-    assert pa.Table.from_pylist(rows, schema=SCORES)["sharpest_radius"].null_count >= 1
+            assert getattr(row, name) == pytest.approx(alone[name], rel=1e-3, abs=1e-3), (photo.path, name)
+        assert 0 <= row.sharpest_x0 < row.sharpest_x1 <= row.width
+        assert 0 <= row.sharpest_y0 < row.sharpest_y1 <= row.height
+    assert rows[1].verdict == "small"
+    assert rows[3].status == "failed"
+    assert table_of(rows)["sharpest_radius"].null_count >= 1
 
 
 def test_soft_is_a_verdict_by_a_limit_and_needs_no_network(tmp_path):
@@ -53,18 +52,18 @@ def test_soft_is_a_verdict_by_a_limit_and_needs_no_network(tmp_path):
         for name, radius in radii.items()
     ]
     (tmp_path / "scores").mkdir()
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCORES), tmp_path / "scores" / f"shard-00000-{'ab' * 8}.parquet")
+    pq.write_table(table_of(rows), tmp_path / "scores" / f"shard-00000-{'ab' * 8}.parquet")
     (tmp_path / "summary.json").write_text(json.dumps({"fingerprint": "ab" * 8, "soft_above": None}))
-    assert [row["verdict"] for row in read_scored(tmp_path).rows] == ["sharp"] * 3
-    assert [row["verdict"] for row in read_scored(tmp_path, soft_above=2.0).rows] == ["sharp", "soft", "soft"]
-    assert [row["verdict"] for row in read_scored(tmp_path, soft_above=5.0).rows] == ["sharp", "sharp", "soft"]
+    assert [row.verdict for row in read_scored(tmp_path).rows] == ["sharp"] * 3
+    assert [row.verdict for row in read_scored(tmp_path, soft_above=2.0).rows] == ["sharp", "soft", "soft"]
+    assert [row.verdict for row in read_scored(tmp_path, soft_above=5.0).rows] == ["sharp", "sharp", "soft"]
 
 
 def test_folders_that_were_scored_before_there_was_detail_are_read(tmp_path):
-    table = pa.Table.from_pylist([ok("a.jpg", 0.1)], schema=SCORES).drop_columns(list(DETAIL))
+    table = table_of([ok("a.jpg", 0.1)]).drop_columns(list(DETAIL))
     (tmp_path / "scores").mkdir()
     pq.write_table(table, tmp_path / "scores" / f"shard-00000-{'ab' * 8}.parquet")
     (tmp_path / "summary.json").write_text(json.dumps({"fingerprint": "ab" * 8}))
     (row,) = read_scored(tmp_path, soft_above=1.0).rows
-    assert (row["verdict"], row["sharpest_radius"]) == ("sharp", None)
-    assert row["content_sha256"] == hashlib.sha256(b"a.jpg").hexdigest()
+    assert (row.verdict, row.sharpest_radius) == ("sharp", None)
+    assert row.content_sha256 == hashlib.sha256(b"a.jpg").hexdigest()

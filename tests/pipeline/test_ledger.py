@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.columns import ADDED, SCORES, completed
+from pipelines.library.columns import ADDED, SCORES, Row, completed, table_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.listing import Listing
@@ -27,13 +27,13 @@ def photo(name: str, size: int = 1, mtime: int = 1) -> Photo:
     return Photo(f"/{name}", f"/{name}".encode(), None, size, mtime)
 
 
-def row(path: str, blur: float | None = 0.5, contrast: float = 50.0) -> dict:
-    """Of a photo that was scored, or of one that failed."""
+def row(path: str, blur: float | None = 0.5, contrast: float = 50.0, sha256: str | None = None) -> Row:
+    """Return the row of a photo that was scored, or of one that failed."""
+    made_by = {"path": path, "model": "tiny", "model_sha256": "ab" * 32}
     if blur is None:
-        return dict.fromkeys(SCORES.names) | {"path": path, "status": "failed", "error": "corrupt: half of it"}
-    known = {"path": path, "status": "ok", "blur_fraction": blur, "contrast": contrast, "verdict": "partial"}
-    known |= {"width": 640, "height": 480}
-    return dict.fromkeys(SCORES.names) | known
+        return Row(status="failed", error="corrupt: half of it", **made_by)
+    figures = {"blur_fraction": blur, "focus_area": 0.5, "contrast": contrast, "verdict": "partial"}
+    return Row(status="ok", width=640, height=480, content_sha256=sha256, **figures, **made_by)
 
 
 def ledger(out: Path, **options) -> Ledger:
@@ -68,7 +68,7 @@ def test_counts_and_failures(two):
     assert two.counts() == {
         "total": 5, "ok": 4, "failed": 1, "verdicts": {"partial": 4}, "reasons": {"corrupt": 1},
     }  # fmt: skip
-    assert list(two.failed()) == [{"path": "/d", "error": "corrupt: half of it"}]
+    assert list(two.failed()) == [("/d", "corrupt: half of it")]
 
 
 def test_known_photos(two):
@@ -147,8 +147,8 @@ def look(library: Path, out: Path, fails: tuple[str, ...] = (), **options) -> li
     return [[Path(p.path).name for p in made.photos(number)] for number in numbers]
 
 
-def scored(path: str, fails: bool) -> dict:
-    return row(path, None) if fails else row(path) | {"content_sha256": sha256(path)}
+def scored(path: str, fails: bool) -> Row:
+    return row(path, None) if fails else row(path, sha256=sha256(path))
 
 
 def sha256(path: str) -> str:
@@ -214,7 +214,7 @@ def test_a_folder_out_of_reach_ends_the_listing(library, tmp_path):
 
 def test_schema_of_a_shard_is_the_published_one(two, tmp_path):
     (file, *_) = (tmp_path / "scores").iterdir()
-    assert pq.read_schema(file).remove_metadata() == pa.schema(SCORES)
+    assert pq.read_schema(file).remove_metadata() == SCORES
 
 
 OLD = [name for name in SCORES.names if name not in ADDED]  # the columns of version 0.1
@@ -248,7 +248,7 @@ def test_a_table_scored_before_goes_on(library, tmp_path):
 
 
 def test_columns_that_came_later_are_completed():
-    old = pa.Table.from_pylist([row("/a"), row("/b", None)], schema=SCORES).select(OLD)
+    old = table_of([row("/a"), row("/b", None)]).select(OLD)
     new = completed(old)
     assert new.schema == SCORES
     assert new["reason"].to_pylist() == [None, "corrupt"]

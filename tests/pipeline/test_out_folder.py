@@ -8,9 +8,7 @@ import pytest
 from pipelines.library.ledger import Ledger
 from pipelines.library.out_folder import MARKER, OutFolder
 from pipelines.library.photo import Photo
-from r2mrf.config import Score
 from r2mrf.errors import UserError
-from r2mrf.prediction.record import thresholds_of
 
 # names of a user's that look like temporary files
 SHARD = ".shard-00000-0123456789abcdef.parquet.0123456789ab"
@@ -79,11 +77,11 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
 @pytest.mark.parametrize("marker", ["", "{}", "[]", '{"id": "../..", "folders": []}', '{"id": 3, "folders": 4}', None])
 def test_a_table_scored_before_is_gone_on_with(tmp_path, marker):
     """It has shards, and no marker, or one that is damaged."""
-    old = Ledger(tmp_path, "0123456789abcdef", thresholds_of(Score()))
+    old = Ledger(tmp_path, "0123456789abcdef")
     old.add([Photo("/a", b"/a")])
     if marker is not None:
         (tmp_path / MARKER).write_text(marker)
     folder = OutFolder.claim(tmp_path, maps=False)
     assert {"manifest", "scores"} <= set(folder.folders)
     assert json.loads((tmp_path / MARKER).read_text())["id"] == folder.identity == OutFolder.of(tmp_path).identity
-    assert Ledger(tmp_path, "0123456789abcdef", thresholds_of(Score())).photos(0) == [Photo("/a", b"/a")]
+    assert Ledger(tmp_path, "0123456789abcdef").photos(0) == [Photo("/a", b"/a")]

@@ -54,6 +54,70 @@ def page(tmp_path_factory) -> Path:
     return folder / "report.html"
 
 
+@pytest.fixture(scope="module")
+def detailed(tmp_path_factory) -> Path:
+    """Photos scored with --detail: in focus at 1:1, blurred by 2 pixels, blurred too much; the last one without."""
+    folder = tmp_path_factory.mktemp("detailed")
+    box = {f"{name}_{edge}": place for name in ("sharpest", "focus")
+           for edge, place in zip(("x0", "y0", "x1", "y1"), (100, 200, 300, 400), strict=True)}  # fmt: skip
+    none = dict.fromkeys(box)
+    rows = []
+    for name, others in {
+        "a": {**box, "sharpest_radius": 0.0, "sharp_view": 1600},
+        "b": {**box, "sharpest_radius": 2.0, "sharp_view": 900},
+        "c": {**box, "sharpest_radius": None, "sharp_view": None, "focus_x1": 0},
+        "d": none,
+    }.items():
+        photo = save_scene(folder / "photos" / f"{name}.jpg", ord(name), size=(1600, 1200))
+        rows.append(ok(photo, width=1600, height=1200, **others))
+    save_table(folder, rows)
+    assert main(["report", str(folder)]) == 0
+    return folder / "report.html"
+
+
+def test_sharp_up_to(detailed):
+    seen = visited(
+        detailed,
+        """
+      const seen = { cells: texts("td.of-sharp-up-to") };
+      await click("th.of-sharp-up-to"); seen.up = names();
+      let text; URL.createObjectURL = blob => { text = blob.text(); return "blob:null/0"; };
+      await click("#csv"); return { ...seen, csv: await text };""",
+    )
+    assert seen["cells"] == ["1,600 px 1:1", "900 px blur 2.0", "no size", ""]
+    assert [name for name in seen["up"] if name != "d.jpg"] == ["c.jpg", "b.jpg", "a.jpg"]
+    saved = {Path(row["path"]).stem: row for row in csv.DictReader(io.StringIO(seen["csv"], newline=""))}
+    assert (saved["b"]["sharpest_radius"], saved["b"]["sharp_view"], saved["d"]["sharp_view"]) == ("2", "900", "")
+
+
+def test_loupe(detailed):
+    seen = visited(
+        detailed,
+        """
+      const seen = [];
+      for (const row of all("tbody tr")) {
+        row.querySelector(".picture").click(); await wait();
+        const loaded = all("#large figure img").map(image => image.complete && image.naturalWidth);
+        const marks = all("#large .mark").map(mark => [mark.style.left, mark.style.width, mark.style.top]);
+        seen.push([texts("#large figcaption"), loaded, marks, texts("#large p")[0]]);
+        await click("#large .picture");
+      }
+      const opacity = () => getComputedStyle(document.querySelector("td .crop")).opacity;
+      const before = opacity(); await press("l"); return { seen, opacity: [before, opacity()] };""",
+    )
+    (a, b, c, d), (before, after) = seen["seen"], seen["opacity"]
+    focus = "Middle of what is in focus"
+    assert [row[0] for row in (a, b, c, d)] == [
+        ["Sharpest place in focus at 1:1", focus], ["Sharpest place blurred by 2.0 pixels", focus],
+        ["Sharpest place blurred too much to measure"], [],
+    ]  # fmt: skip
+    assert [row[1] for row in (a, b, c, d)] == [[448, 448], [448, 448], [224], []]
+    assert a[2][0] == ["5.5%", "14%", f"{100 * 188 / 1200:.4f}%"]
+    assert "sharp up to 1,600 pixels, 1:1" in a[3] and "sharp up to 900 pixels ·" in b[3]
+    assert "sharp at no size" in c[3] and "sharp" not in d[3]
+    assert (before, after) == ("0", "1")
+
+
 def test_counts_histogram_and_failures(page):
     seen = visited(
         page,
@@ -194,7 +258,7 @@ def test_pictures_load_from_disk_and_nothing_else_does(page):
       return { widths: all("td img").map(image => image.naturalWidth),
         loaded: performance.getEntriesByType("resource").map(entry => entry.name) };""",
     )
-    assert seen["widths"] == [256, 16] * 5
+    assert seen["widths"] == [256, 16, 224] * 5
     assert {name.split(":")[0] for name in seen["loaded"]} <= {"file", "data"}
 
 
@@ -229,7 +293,7 @@ def test_hostile_names_are_inert(tmp_path, policy):
     assert seen["hacked"] is None
     assert seen["violations"] == []
     assert seen["strangers"] == 0
-    assert sorted(seen["names"]) == sorted(row["path"].split("/")[-1] for row in rows)
+    assert sorted(seen["names"]) == sorted(row.path.split("/")[-1] for row in rows)
     assert len(seen["searched"]) == 2
 
 
@@ -251,9 +315,9 @@ def test_fifty_thousand_photos(tmp_path):
     assert first[0] == sorted_[0] == 60  # rows in the page, however many photos there are
     assert blurred == "100 %"
     assert sorted_[1:] == ["IMG_00000.jpg", "1 to 60 of 50,000"]
-    inside = [row for row in rows if row["path"].startswith("/p/07/") and row["blur_fraction"] < 0.15]
-    assert filtered[1:] == [min(r["path"] for r in inside)[6:], f"1 to 60 of {len(inside)} (50,000 in all)"]
-    count = sum("IMG_4" in row["path"] for row in inside)
+    inside = [row for row in rows if row.path.startswith("/p/07/") and row.blur_fraction < 0.15]
+    assert filtered[1:] == [min(r.path for r in inside)[6:], f"1 to 60 of {len(inside)} (50,000 in all)"]
+    count = sum("IMG_4" in row.path for row in inside)
     assert f"of {count} " in searched
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -15,8 +16,8 @@ from PIL import Image
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.walk import Library
 from pipelines.report import thumbnails
-from pipelines.report.page import add_pictures, write_page
-from pipelines.report.scored_folder import read
+from pipelines.report.page import with_pictures, write_page
+from pipelines.report.scored_folder import ReportRow, read
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import TINT
 from tests.support.photos import save_photo, save_scene
@@ -24,7 +25,7 @@ from tests.support.scored_folder import FINGERPRINT, HOSTILE, failed, ok, save_t
 
 
 def verdicts(folder: Path, **limits: float) -> list[str | None]:
-    return [row["verdict"] for row in read(folder, **limits).rows]
+    return [row.verdict for row in read(folder, **limits).rows]
 
 
 # --- the table and its verdicts --------------------------------------------------------------------------
@@ -41,7 +42,7 @@ def test_verdicts_by_other_limits(here):
 def test_rows_of_the_run_that_the_summary_names(here):
     save_table(here, [ok("/p/old.jpg")], fingerprint="aaaa")
     save_table(here, [ok("/p/b.jpg"), ok("/p/a.jpg")])
-    assert [row["path"] for row in read(here).rows] == ["/p/a.jpg", "/p/b.jpg"]
+    assert [row.path for row in read(here).rows] == ["/p/a.jpg", "/p/b.jpg"]
 
 
 def spoil(folder: Path, how: str) -> None:
@@ -83,7 +84,7 @@ def spoil(folder: Path, how: str) -> None:
         ("limit of text", ["summary.json: sharp_below is no number"]),
         ("limit of nothing", ["summary.json: blurred_above is no number"]),
         ("summary deep", ["summary.json: cannot be read", "nested too deep"]),
-        ("key twice", ["summary.json: cannot be read", "'fingerprint' twice"]),
+        ("key twice", ["summary.json: cannot be read", "'fingerprint' occurs twice"]),
         ("a pipe", ["summary.json: cannot be read", "pipe"]),
         ("other fingerprint", ["scores: no table of the run"]),
         ("shard cut", [f"shard-00000-{FINGERPRINT}.parquet: is damaged", "score` again"]),
@@ -111,10 +112,8 @@ def test_limits_that_make_no_sense(here, report, limits):
 # --- thumbnails ------------------------------------------------------------------------------------------
 
 
-def pictured(folder: Path, rows: list[dict]) -> list[dict]:
-    scored = read(save_table(folder, rows))
-    add_pictures(scored)
-    return scored.rows
+def pictured(folder: Path, rows: list[ReportRow]) -> list[ReportRow]:
+    return with_pictures(read(save_table(folder, rows))).rows
 
 
 def test_thumbnails_are_small_and_turned_as_displayed(here):
@@ -122,8 +121,35 @@ def test_thumbnails_are_small_and_turned_as_displayed(here):
     turned = save_photo(here / "p" / "b.jpg", (300, 900), turn=6)
     small = save_photo(here / "p" / "c.png", (10, 20))
     rows = pictured(here, [ok(wide), ok(turned), ok(small)])
-    sizes = [Image.open(here / "thumbnails" / row["thumbnail"]).size for row in rows]
+    sizes = [Image.open(here / "thumbnails" / row.thumbnail).size for row in rows]
     assert sizes == [(256, 85), (85, 256), (20, 10)]
+
+
+FOCUS = dict(zip(("focus_x0", "focus_y0", "focus_x1", "focus_y1"), (500, 100, 1000, 500), strict=True))
+SHARPEST = dict(zip(("sharpest_x0", "sharpest_y0", "sharpest_x1", "sharpest_y1"), (0, 0, 100, 100), strict=True))
+
+
+def test_crops_show_the_photo_as_it_is(here):
+    pixels = np.full((600, 1200, 3), 128, np.uint8)
+    pixels[220:300, 800:900] = np.random.default_rng(0).integers(0, 256, (80, 100, 3))  # not in the middle of its box
+    (here / "p").mkdir()
+    photo = here / "p" / "a.png"
+    photo.write_bytes(images.encode_png(pixels))
+    (row,) = pictured(here, [ok(photo, width=1200, height=600, **FOCUS, **SHARPEST)])
+    (_, first_top), (left, top) = row.crop_places
+    seen = np.asarray(Image.open(here / "thumbnails" / row.crops)).astype(int)
+    assert (row.crop_places[0], first_top, seen.shape) == ((0, 0), 0, (224, 448, 3))
+    assert np.abs(seen[:, 224:] - pixels[top : top + 224, left : left + 224]).mean() < 20  # JPEG of noise
+    assert seen[:, 224:].std() > 20 > seen[:, :224].std()
+    assert left < 800 and left + 224 > 900 and top < 220 and top + 224 > 300
+
+
+def test_a_box_that_lies_beside_the_photo_has_no_crop(here):
+    photo = save_photo(here / "p" / "a.jpg", (120, 160))
+    (row,) = pictured(here, [ok(photo, **FOCUS, **SHARPEST)])
+    assert (row.thumbnail is None, row.crop_places) == (False, [(0, 0)])
+    (row,) = pictured(here, [ok(photo, **FOCUS)])
+    assert (row.crops, row.crop_places) == (None, None)
 
 
 def test_the_map_becomes_a_tint(here):
@@ -133,7 +159,7 @@ def test_the_map_becomes_a_tint(here):
     (here / "maps").mkdir()
     (here / "maps" / "abcd.png").write_bytes(images.encode_png(grey))
     (row,) = pictured(here, [ok(photo, map="abcd.png")])
-    tint = np.asarray(Image.open(here / "thumbnails" / row["thumbnail_map"]).convert("RGBA"))
+    tint = np.asarray(Image.open(here / "thumbnails" / row.thumbnail_map).convert("RGBA"))
     assert tint.shape == (20, 40, 4)
     assert (tint[..., :3] == TINT).all()
     assert (tint[:, :20, 3] == 0).all()
@@ -144,7 +170,7 @@ def test_no_thumbnail_where_the_photo_is_gone_changed_or_failed(here, report):
     changed = save_photo(here / "p" / "changed.jpg", seed=1)
     rows = [ok(changed), ok(here / "p" / "gone.jpg"), ok("s3://bucket/far.jpg"), failed(here / "p" / "bad.jpg")]
     save_photo(changed, seed=2)
-    assert [row["thumbnail"] for row in pictured(here, rows)] == [None] * 4
+    assert [row.thumbnail for row in pictured(here, rows)] == [None] * 4
     status, out, _ = report(here)
     assert status == 0
     assert out[1:] == [
@@ -158,7 +184,7 @@ def test_photos_at_addresses_are_fetched_if_that_is_asked_for(here, report):
     fsspec.filesystem("memory").pipe("/far/a.jpg", photo)
     fsspec.filesystem("memory").pipe("/other/a.jpg", photo)
     row = ok("memory://far/a.jpg", content_sha256=hashlib.sha256(photo).hexdigest())
-    assert pictured(here, [row])[0]["thumbnail"] is None
+    assert pictured(here, [row])[0].thumbnail is None
     assert report(here, "--fetch", "memory://other")[1][1].endswith("(r2mrf report --fetch): 1")
     status, out, _ = report(here, "--fetch", "memory://far")
     assert (status, out[1:]) == (0, [f"page: {here / 'report.html'}"])
@@ -188,7 +214,7 @@ def test_a_row_group_is_read_once_however_many_rows_there_are(here, monkeypatch,
     monkeypatch.setattr(thumbnails, "cores", lambda: 1)
     named = {f"{here / 'held.parquet'}#{i}": hashlib.sha256(photo).hexdigest() for i, photo in enumerate(photos)}
     rows = pictured(here, [ok(path, content_sha256=sha256) for path, sha256 in named.items()])
-    assert all(row["thumbnail"] for row in rows)
+    assert all(row.thumbnail for row in rows)
     assert groups_read == [0, 1, 2]
 
 
@@ -197,23 +223,23 @@ def test_no_such_row_of_a_table(here, row):
     pq.write_table(pa.table({"image": [b"x"]}), here / "held.parquet")
     os.mkfifo(here / "pipe.parquet")
     names = ("held.parquet", "pipe.parquet", "gone.parquet", f"{'x' * 5000}.parquet")
-    rows = [ok("/p/a.jpg") | {"path": f"{here / name}#{row}"} for name in names]
-    assert [row["thumbnail"] for row in pictured(here, rows)] == [None] * 4
+    rows = [replace(ok("/p/a.jpg"), path=f"{here / name}#{row}") for name in names]
+    assert [row.thumbnail for row in pictured(here, rows)] == [None] * 4
 
 
 def test_a_file_may_be_named_like_a_row_of_a_table(here):
     (row,) = pictured(here, [ok(save_photo(here / "p" / "a.jpg").rename(here / "p" / "held.parquet#0"))])
-    assert row["thumbnail"]
+    assert row.thumbnail
 
 
 def test_made_once(here):
     rows = [ok(save_photo(here / "p" / name, seed=seed)) for seed, name in enumerate(("a.jpg", "b.jpg"))]
     pictured(here, rows[:1])
-    (first,) = (here / "thumbnails").iterdir()
-    before = first.stat().st_mtime_ns
+    first = {file: file.stat().st_mtime_ns for file in (here / "thumbnails").iterdir()}
+    assert {file.suffix for file in first} == {".thumb", ".crops"}
     pictured(here, rows)
-    assert first.stat().st_mtime_ns == before
-    assert len(list((here / "thumbnails").iterdir())) == 2
+    assert {file: file.stat().st_mtime_ns for file in first} == first
+    assert len(list((here / "thumbnails").iterdir())) == 4
 
 
 def test_thumbnails_are_no_photos_for_the_next_scoring(here):
@@ -221,14 +247,14 @@ def test_thumbnails_are_no_photos_for_the_next_scoring(here):
     OutFolder.claim(here / "out", maps=True)
     (here / "out" / "maps" / f"{'ab' * 16}.png").write_bytes(images.encode_png(np.zeros((9, 9), np.uint8)))
     (row,) = pictured(here / "out", [ok(photo, map=f"{'ab' * 16}.png")])
-    assert row["thumbnail"] and row["thumbnail_map"]
+    assert row.thumbnail and row.thumbnail_map
     assert [found.path for found in Library([str(here)]).photos()] == [str(photo)]
 
 
 def test_name_that_is_not_utf8(here):
     photo = save_photo(here / "p" / os.fsdecode(b"caf\xe9.jpg"))
-    (row,) = pictured(here, [ok(photo) | {"path": f"{here}/p/caf\\xe9.jpg"}])
-    assert row["thumbnail"]
+    (row,) = pictured(here, [replace(ok(photo), path=f"{here}/p/caf\\xe9.jpg")])
+    assert row.thumbnail
 
 
 def test_table_from_a_stranger_names_no_other_file(here):
@@ -239,7 +265,7 @@ def test_table_from_a_stranger_names_no_other_file(here):
         ok(f"{photo}3", map="../p/a.jpg"),
         ok(f"{photo}4", map="/etc/passwd"),
     ]
-    assert {(row["thumbnail"], row["thumbnail_map"]) for row in pictured(here / "out", rows)} == {(None, None)}
+    assert {(row.thumbnail, row.thumbnail_map) for row in pictured(here / "out", rows)} == {(None, None)}
     assert not list(here.rglob("*evil*"))
 
 
@@ -332,8 +358,6 @@ def test_the_same_table_gives_the_same_page(here, report):
 
 def test_fifty_thousand_rows_make_a_small_page(here):
     save_table(here, [ok(f"/p/{i % 50}/IMG_{i:05}.jpg", i % 101 / 100) for i in range(50_000)])
-    scored = read(here)
-    add_pictures(scored)
-    write_page(scored, here / "report.html")
+    write_page(with_pictures(read(here)), here / "report.html")
     assert (here / "report.html").stat().st_size < 20e6
     assert len(data_of(here / "report.html")["rows"]) == 50_000

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pipelines.report.labels import FIELDS
+from pipelines.report.scored_folder import ReportRow
 from pipelines.report.sidecars import sidecar, write_sidecars
 from pipelines.report.xml_positions import NotEditable
 from tests.support.photos import save_photo
@@ -41,8 +42,8 @@ DARKTABLE = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def row(path: str = "/p/a.jpg", blur: float = 0.5, **others: object) -> dict:
-    return ok(path, blur) | {"burst": None, "sharpest": None} | others
+def row(path: str = "/p/a.jpg", blur: float = 0.5, **others: object) -> ReportRow:
+    return ok(path, blur, **others)
 
 
 def read(packet: bytes) -> dict[str, object]:
@@ -132,8 +133,14 @@ def test_figures_and_keyword():
     assert "r2mrf:burst" not in found
 
 
+def test_how_sharp_it_is_where_it_is_sharpest():
+    found = read(sidecar(row(sharpest_radius=2.4, sharp_view=1980, sharpest_x0=100)))
+    assert (found["r2mrf:sharpest_radius"], found["r2mrf:sharp_view"]) == ("2.4", "1980")
+    assert "r2mrf:sharp_view" not in read(sidecar(row()))
+
+
 def test_every_field():
-    found = read(sidecar(row(verdict="blurred", burst=1, burst_size=2, sharpest=True), FIELDS))
+    found = read(sidecar(row(verdict="blurred", burst=1, burst_size=2, burst_place=1), FIELDS))
     assert found["dc:subject"] == ["focus:blurred", "focus:sharpest of burst"]
     assert found["lr:hierarchicalSubject"] == ["focus|blurred", "focus|sharpest of burst"]
     assert found["digiKam:TagsList"] == ["focus/blurred", "focus/sharpest of burst"]

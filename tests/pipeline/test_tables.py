@@ -2,6 +2,7 @@
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def test_csv_holds_all_rows_with_the_new_verdicts(here, report):
 def test_exiftool_table_names_photos_of_this_machine_with_their_labels(here, report):
     odd = save_photo(here / "p" / os.fsdecode(b"caf\xe9.jpg"))
     rows = [ok("/p/sharp.jpg", 0.1), ok("/p/blurred.jpg", 0.9), ok("s3://b/far.jpg"), ok("/p/t.parquet#3"),
-            ok(odd) | {"path": f"{here}/p/caf\\xe9.jpg"}, failed("/p/bad.jpg")]  # fmt: skip
+            replace(ok(odd), path=f"{here}/p/caf\\xe9.jpg"), failed("/p/bad.jpg")]  # fmt: skip
     save_table(here / "out", rows)
     assert report(here / "out", "--exiftool", "e.csv", "--xmp-fields", "keywords,rating,lightroom,digikam")[0] == 0
     table = {line.pop("SourceFile"): line for line in lines_of(Path("e.csv"))}

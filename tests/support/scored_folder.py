@@ -4,10 +4,10 @@ import hashlib
 import json
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.library.columns import SCORES
+from pipelines.library.columns import table_of
+from pipelines.report.scored_folder import ReportRow
 
 FINGERPRINT = "0123456789abcdef"
 MADE_BY = {"model": "tiny", "model_sha256": "ab" * 32}
@@ -20,10 +20,10 @@ HOSTILE = [  # names of photos
 ]
 
 
-def ok(path: object, blur: float = 0.5, **others: object) -> dict:
+def ok(path: object, blur: float = 0.5, **others: object) -> ReportRow:
     """Row of a scored photo; its content is the file at `path`, or the path itself if there is none."""
     content = Path(path).read_bytes() if Path(path).is_file() else str(path).encode()
-    return {
+    known = {
         **MADE_BY,
         "path": str(path),
         "status": "ok",
@@ -40,17 +40,18 @@ def ok(path: object, blur: float = 0.5, **others: object) -> dict:
         "contrast": 50.0,
         "map": None,
     } | others
+    return ReportRow(**known)
 
 
-def failed(path: object, error: str = "corrupt: the image is damaged or cut short") -> dict:
-    return dict.fromkeys(SCORES.names) | MADE_BY | {"path": str(path), "status": "failed", "error": error}
+def failed(path: object, error: str = "corrupt: the image is damaged or cut short") -> ReportRow:
+    return ReportRow(path=str(path), status="failed", error=error, **MADE_BY)
 
 
-def save_table(folder: Path, rows: list[dict], fingerprint: str = FINGERPRINT) -> Path:
+def save_table(folder: Path, rows: list[ReportRow], fingerprint: str = FINGERPRINT) -> Path:
     """Write a table of scores as `r2mrf score` does, in two shards."""
     (folder / "scores").mkdir(parents=True, exist_ok=True)
     for number, part in enumerate((rows[: len(rows) // 2], rows[len(rows) // 2 :])):
-        table = pa.Table.from_pylist(part, schema=SCORES)
+        table = table_of(part)
         pq.write_table(table, folder / "scores" / f"shard-{number:05d}-{fingerprint}.parquet")
     summary = {"total": len(rows), **MADE_BY, "fingerprint": fingerprint}
     (folder / "summary.json").write_text(json.dumps(summary))

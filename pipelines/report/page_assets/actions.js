@@ -1,11 +1,10 @@
 // The report page, part 3 of 3: what buttons and keys do.
 
 function saveCsv() {
-  const names = ["path", "verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "width", "height",
-    "burst", "sharpest", "choice", "error"];
-  const cells = row => [pathOf(row), row[at.verdict], row[at.blur], row[at.focus], row[at.center],
-    row[at.confidence], row[at.width], row[at.height], row[at.burst], row[at.burst] && row[at.sharpest], choiceOf(row),
-    errorOf(row)];
+  const figures = ["verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "sharpest_radius",
+    "sharp_view", "width", "height", "burst", "sharpest"];
+  const names = ["path", ...figures, "choice", "error"];
+  const cells = row => [pathOf(row), ...figures.map(name => row[at[name]]), choiceOf(row), errorOf(row)];
   const quoted = cell => (/[",\r\n]/.test(cell ?? "") ? `"${cell.replaceAll('"', '""')}"` : String(cell ?? ""));
   const lines = [names, ...shown("applied").map(cells)].map(line => line.map(quoted).join(",") + "\r\n");
   const url = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
@@ -36,13 +35,38 @@ function show(place) {
   const photo = element("img", { src: address(row) ?? thumbnail, alt: "" });
   photo.addEventListener("error", () => { if (thumbnail) photo.src = thumbnail; }, { once: true });
   const frame = element("span", { class: "picture" }, photo);
-  if (row[at.width]) frame.style.aspectRatio = `${row[at.width]} / ${row[at.height]}`;
-  if (row[at.map]) frame.append(element("img", { src: data.thumbnails + row[at.map], alt: "", class: "map" }));
-  const facts = [row[at.verdict], row[at.blur] !== null && `${percent(row[at.blur])} out of focus`, size(row),
+  frame.style.setProperty("--aspect", row[at.width] ? row[at.width] / row[at.height] : 1.5);
+  if (row[at.thumbnail_map]) frame.append(element("img", { src: data.thumbnails + row[at.thumbnail_map], alt: "", class: "map" }));
+  const close = loupe(row);
+  frame.append(...close.map(crop => crop.mark));
+  const facts = [row[at.verdict], row[at.blur_fraction] !== null && `${percent(row[at.blur_fraction])} out of focus`, sharpness(row), size(row),
     burst(row).textContent && `burst ${burst(row).textContent}`, choiceOf(row), errorOf(row)];
   const caption = element("p", {}, photoName(row), " · ", facts.filter(Boolean).join(" · "));
   by("large").className = choiceOf(row);
-  by("large").replaceChildren(frame, caption);
+  const aside = element("aside", { "aria-label": "The photo at 1:1" }, ...close.map(crop => crop.figure));
+  by("large").replaceChildren(element("div", {}, frame, ...(close.length ? [aside] : [])), caption);
+}
+
+// --- the loupe: crops at 1:1, side by side in one file, and where in the photo they lie ----------------------------
+
+function loupe(row) {
+  if (!row[at.crops]) return [];
+  const [width, height] = [row[at.width], row[at.height]];
+  const [wide, tall] = [width, height].map(length => Math.min(data.crop, length));
+  const titles = [["focus", "Middle of what is in focus", ""]];
+  if (row[at.detailed]) titles.unshift(["sharpest", "Sharpest place", blurOf(row)]);
+  return row[at.crop_places].map(([left, top], i) => {
+    const [name, title, text] = titles[i];
+    const image = element("img", { src: data.thumbnails + row[at.crops], alt: `${title} at 1:1` });
+    Object.assign(image.style, { width: `${wide}px`, height: `${tall}px`, objectPosition: `${-i * wide}px 0` });
+    const figure = element("figure", { class: `crop-of-${name}` }, image,
+      element("figcaption", {}, element("b", {}, title), text && ` ${text}`));
+    image.addEventListener("error", () => figure.remove(), { once: true });
+    const mark = element("span", { class: `mark crop-of-${name}` });
+    const share = { left: left / width, width: wide / width, top: top / height, height: tall / height };
+    for (const [side, part] of Object.entries(share)) mark.style[side] = `${100 * part}%`;
+    return { figure, mark };
+  });
 }
 
 // --- accept and reject: the large photo, or the one that the pointer or the focus is on --------------------------
@@ -72,6 +96,7 @@ function keep(entry, choice) {
 const keys = {
   g: () => toggle("gallery"),
   m: () => toggle("maps"),
+  l: () => toggle("loupe"),
   "/": () => by("search").focus(),
   a: () => decide("accepted"),
   x: () => decide("rejected"),
@@ -104,7 +129,7 @@ for (const name of ["folder", "bursts", "choices"]) {
     table.draw();
   });
 }
-for (const name of ["gallery", "maps"]) by(name).addEventListener("click", () => toggle(name));
+for (const name of ["gallery", "maps", "loupe"]) by(name).addEventListener("click", () => toggle(name));
 by("csv").addEventListener("click", saveCsv);
 by("photos").addEventListener("click", event => {
   const picture = event.target.closest(".picture");
@@ -117,7 +142,8 @@ addVerdicts();
 addFolders();
 addFailures();
 drawHistogram();
-by("maps").hidden = !data.rows.some(row => row[at.map]);
+by("maps").hidden = !data.rows.some(row => row[at.thumbnail_map]);
+by("loupe").hidden = !data.rows.some(row => row[at.crops]);
 by("bursts").hidden = !data.rows.some(row => row[at.burst]);
 const [sharp, blurred] = data.limits.map(percent);
 by("about").append(`${count(data.rows.length)} photos in `, element("bdi", {}, data.root),

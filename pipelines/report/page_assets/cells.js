@@ -58,8 +58,30 @@ function picture(row) {
   const frame = element("button", { class: "picture", "aria-label": `Show ${row[at.name]} large` });
   const thumbnail = (name, kind) => element("img", { src: data.thumbnails + name, loading: "lazy", alt: "", class: kind });
   if (row[at.thumbnail]) frame.append(thumbnail(row[at.thumbnail], "photo"));
-  if (row[at.map]) frame.append(thumbnail(row[at.map], "map"));
+  if (row[at.thumbnail_map]) frame.append(thumbnail(row[at.thumbnail_map], "map"));
+  if (row[at.crops]) frame.append(thumbnail(row[at.crops], "crop")); // its left end: the sharpest place, if known
   return frame;
+}
+
+// The largest size, in pixels of the long side, at which the sharpest place is in focus; 0 = at none that was looked
+// at; null = not looked for.
+const sharpUpTo = row => (row[at.detailed] ? row[at.sharp_view] ?? 0 : null);
+const isSharpAtFull = row => sharpUpTo(row) >= Math.max(row[at.width], row[at.height]);
+
+function sharpness(row) {
+  if (sharpUpTo(row) === null) return "";
+  if (sharpUpTo(row) === 0) return "sharp at no size";
+  return `sharp up to ${count(sharpUpTo(row))} pixels${isSharpAtFull(row) ? ", 1:1" : ""}`;
+}
+
+const blurOf = row => (row[at.sharpest_radius] === null ? "blurred too much to measure"
+  : row[at.sharpest_radius] ? `blurred by ${row[at.sharpest_radius].toFixed(1)} pixels` : "in focus at 1:1");
+
+function upTo(row) {
+  if (sharpUpTo(row) === null) return element("span");
+  const size = sharpUpTo(row) ? `${count(sharpUpTo(row))} px` : "no size";
+  return element("span", { title: `${sharpness(row)}; the sharpest place is ${blurOf(row)}` }, size,
+    element("small", {}, isSharpAtFull(row) ? " 1:1" : row[at.sharpest_radius] ? ` blur ${row[at.sharpest_radius].toFixed(1)}` : ""));
 }
 
 function photoName(row) {
@@ -75,10 +97,12 @@ function share(value) {
   return element("span", { class: "share" }, percent(value), bar);
 }
 
+const isSharpest = row => row[at.sharpest];
+
 function burst(row) {
   if (!row[at.burst]) return element("span");
-  const text = `${row[at.burst]}: ${row[at.sharpest] ? "sharpest of" : "one of"} ${row[at.burst_size]}`;
-  return element("span", { class: row[at.sharpest] ? "sharpest" : "" }, text);
+  const text = `${row[at.burst]}: ${isSharpest(row) ? "sharpest of" : "one of"} ${row[at.burst_size]}`;
+  return element("span", { class: isSharpest(row) ? "sharpest" : "" }, text);
 }
 
 // A column: what is sorted and searched by, and what is shown. The library takes text that it searches for HTML
@@ -103,13 +127,14 @@ const columns = [
   column("Folder", folderOf, row => element("bdi", { title: pathOf(row) }, folderOf(row) || "·"), text),
   column("Verdict", row => VERDICTS.indexOf(row[at.verdict]),
     row => element("span", { class: `verdict ${row[at.verdict]}` }, row[at.verdict])),
-  column("Blurred", row => row[at.blur], row => share(row[at.blur])),
-  column("Centre blurred", row => row[at.center], row => share(row[at.center])),
-  column("In focus", row => row[at.focus], row => share(row[at.focus])),
+  column("Blurred", row => row[at.blur_fraction], row => share(row[at.blur_fraction])),
+  column("Centre blurred", row => row[at.center_blur], row => share(row[at.center_blur])),
+  column("In focus", row => row[at.focus_area], row => share(row[at.focus_area])),
   column("Confidence", row => row[at.confidence], spanOf(row => percent(row[at.confidence]))),
+  column("Sharp up to", sharpUpTo, upTo, { visible: data.rows.some(row => row[at.detailed]) }),
   column("Size", megapixels, spanOf(size)),
   // within a burst the sharpest comes first
-  column("Burst", row => (row[at.burst] ?? 1e9) + (row[at.sharpest] ? 0 : 0.5), burst),
+  column("Burst", row => (row[at.burst] ?? 1e9) + (row[at.burst] ? row[at.burst_place] / (row[at.burst_size] + 1) : 0), burst),
   column("Choice", choiceOf, row => element("span", { class: choiceOf(row) }, choiceOf(row)), { type: "string" }),
   column("Error", errorOf, row => element("bdi", {}, errorOf(row)), { ...text, visible: data.errors.some(Boolean) }),
   column("Failed", row => Number(row[at.verdict] === "failed"), () => "", { visible: false }),

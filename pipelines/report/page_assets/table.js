@@ -29,7 +29,7 @@ function isChosen(row) {
   if (!folderOf(row).startsWith(chosen.folder)) return false;
   if (chosen.choices !== "all" && choiceOf(row) !== chosen.choices) return false;
   if (chosen.bursts === "all") return true;
-  return row[at.burst] !== null && (chosen.bursts === "bursts" || row[at.sharpest] === (chosen.bursts === "sharpest"));
+  return row[at.burst] !== null && (chosen.bursts === "bursts" || isSharpest(row) === (chosen.bursts === "sharpest"));
 }
 
 const shown = order => table.rows({ search: "applied", order }).data().toArray(); // order: index | applied
@@ -75,7 +75,7 @@ function addFolders() {
 function addFailures() {
   const reasons = new Map();
   for (const row of data.rows.filter(row => row[at.verdict] === "failed")) {
-    const reason = errorOf(row).split(":")[0];
+    const reason = row[at.reason];
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
   for (const [reason, number] of [...reasons].sort((a, b) => b[1] - a[1])) {
@@ -98,7 +98,7 @@ function svg(tag, attributes, ...children) {
 
 function drawHistogram() {
   const bins = Array(BINS).fill(0);
-  for (const row of shown("index")) if (row[at.blur] !== null) bins[Math.min(Math.floor(row[at.blur] * BINS), BINS - 1)]++;
+  for (const row of shown("index")) if (row[at.blur_fraction] !== null) bins[Math.min(Math.floor(row[at.blur_fraction] * BINS), BINS - 1)]++;
   const [width, height, top] = [500, 120, Math.max(...bins, 1)];
   const [sharp, blurred] = data.limits;
   const side = middle => (middle < sharp ? "sharp" : middle > blurred ? "blurred" : "partial");
