@@ -155,8 +155,8 @@ def parser() -> argparse.ArgumentParser:
         help="forget photos that are gone from the given folders; a moved photo, recognised by content, keeps its row",
     )  # fmt: skip
     scoring.add_argument(
+        "--by-content", action="store_true",
         help="if a photo's time or size has changed, score it again only if its content has changed, too",
-        help="where a photo's time or size has changed, score it again only if its content has changed",
     )  # fmt: skip
     scoring.add_argument(
         "--allow", action="append", default=[], metavar="SERVER",

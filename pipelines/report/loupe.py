@@ -23,7 +23,7 @@ Place = tuple[int, int]  # left and top of a crop, in pixels of the photo
 
 
 def boxes_of(row: Row) -> dict[str, tuple[int, int, int, int]]:
-    """Return the boxes of a scored row by name, as x0, y0, x1, y1; empty ones or ones outside the photo are left out."""
+    """Return the boxes of a scored row by name, as x0, y0, x1, y1; empty or impossible ones are left out."""
     found = {}
     for name in BOXES:
         edges = [getattr(row, f"{name}_{edge}") for edge in ("x0", "y0", "x1", "y1")]

@@ -197,7 +197,7 @@ def test_interrupted(library, tiny_model, tmp_path):
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
     said = driver.communicate(timeout=PATIENCE)[1]
     assert driver.returncode == 130
-    assert "stopped; the same command goes on from here" in said
+    assert "stopped: run the same command again to resume" in said
     assert "Traceback" not in said
 
 
@@ -209,8 +209,7 @@ def test_library_vanishes_halfway(library, tiny_model, undisturbed, tmp_path):
     try:
         assert run.driver.wait(PATIENCE) == 1
         assert (
-            f"{library} is gone, or empty: bring back what was there, and the same command goes on"
-            in run.log.read_text()
+            f"{library} is gone or empty: restore it, and run the same command again to resume" in run.log.read_text()
         )
         assert run.done() == 0
     finally:

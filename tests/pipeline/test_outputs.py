@@ -106,7 +106,7 @@ def test_a_receipt_that_names_files_elsewhere_is_refused(storage, tmp_path):
     receipt = make(storage, weights="w")
     receipt["files"] = {"../../escaped": receipt["files"]["weights"]}
     (MODEL / RECEIPT).write_text(json.dumps(receipt))
-    with pytest.raises(UserError, match="no name of a file"):
+    with pytest.raises(UserError, match="not a file name"):
         local_copy(MODEL)
     (MODEL / RECEIPT).write_text("[]")
     with pytest.raises(UserError, match="damaged"):
@@ -124,7 +124,7 @@ def test_a_storage_that_is_away(monkeypatch):
         monkeypatch.setenv(name, "of-a-test")
     away = Store("s3://team/prefix?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1")
     for ask in (away.names, lambda: away.fetch("facts", Path("facts"))):
-        with pytest.raises(UserError, match=r"s3://team/prefix.*cannot be .*mend that and run again") as caught:
+        with pytest.raises(UserError, match=r"s3://team/prefix.*cannot be .*fix that and run again") as caught:
             ask()
         assert "\n" not in str(caught.value)
 

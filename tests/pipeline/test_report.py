@@ -174,7 +174,7 @@ def test_no_thumbnail_where_the_photo_is_gone_changed_or_failed(here, report):
     status, out, _ = report(here)
     assert status == 0
     assert out[1:] == [
-        "without a picture, since moved or changed, or at an address (r2mrf report --fetch): 3",
+        "without a thumbnail, because moved, changed, or at an address (see r2mrf report --fetch): 3",
         f"page: {here / 'report.html'}",
     ]
 

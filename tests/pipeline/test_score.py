@@ -277,7 +277,7 @@ def test_dry_run_without_a_decision_on_the_precision(story, tiny_model, tmp_path
     score = ("score", story.library, "--out", tmp_path / "out", "--model", tiny_model, "--dry-run")
     status, out, _ = command(*score, "--engine", engine, "--precision", "auto")
     assert status == 0
-    assert f"by a trial with the engine {'torch' if engine == 'auto' else engine} on" in out[0]
+    assert f"from a trial with the engine {'torch' if engine == 'auto' else engine} on" in out[0]
 
 
 def test_dry_run_counts_what_a_stopped_run_has_begun(story, tiny_model, tmp_path):
@@ -305,11 +305,11 @@ def here(tmp_path, monkeypatch) -> Path:
     ("source", "out", "parts"),
     [
         ("absent", "out", ["absent: no such folder or file"]),
-        ("empty", "out", ["empty: no photo in it", ".jpg"]),
-        ("blank.txt", "out", ["blank.txt: no photo in it"]),
-        ("zero.txt", "out", ["zero.txt: no usable list of paths"]),
+        ("empty", "out", ["empty: contains no photo", ".jpg"]),
+        ("blank.txt", "out", ["blank.txt: contains no photo"]),
+        ("zero.txt", "out", ["zero.txt: not a usable list of paths"]),
         ("p", "p/x.txt", ["p/x.txt", "File exists"]),
-        ("p", "taken", ["taken/scores is there already", "nothing is written"]),
+        ("p", "taken", ["taken/scores already exists", "nothing is written"]),
         ("p", os.fsdecode(b"caf\xe9"), ["caf\\xe9: this name is no UTF-8"]),
     ],
 )

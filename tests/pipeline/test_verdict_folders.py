@@ -58,5 +58,5 @@ def test_what_is_there_already_stays(report, library, option):
 def test_a_folder_among_the_photos_is_refused(here, report, library):
     status, _, err = report(library, "--list", "flat", "--link-into", here / "pics" / "sorted")
     assert (status, len(err)) == (2, 1)
-    assert "give a folder outside" in err[0]
+    assert "choose a folder outside" in err[0]
     assert not (here / "pics" / "sorted").exists()
