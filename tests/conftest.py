@@ -15,7 +15,8 @@ torch.set_num_threads(1)  # inputs are tiny, and others share the cores
 
 
 RAY = {
-    f"tests/pipeline/test_{name}.py" for name in ("ablate", "build", "documents", "outputs", "repro", "score", "train")
+    f"tests/pipeline/test_{name}.py"
+    for name in ("ablate", "build", "documents", "outputs", "repro", "score", "secrets", "train")
 }
 
 

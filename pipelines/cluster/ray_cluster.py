@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from r2mrf.errors import UserError, one_line
+from r2mrf.system.address import redacted
 from r2mrf.system.machine import cores
 
 # Readers, actors, training workers and their drivers each claim a logical CPU. On a machine with two, a job that has
@@ -44,7 +45,7 @@ def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterato
     try:
         ray.init(**options)
     except Exception as error:  # Ray has no specific exception for this
-        raise UserError(f"{refusal} ({one_line(error)})") from error
+        raise UserError(f"{refusal} ({redacted(one_line(error, 2000))[:200]})") from error
     context = DataContext.get_current()
     context.enable_progress_bars = False
     try:
@@ -85,8 +86,8 @@ def in_a_job() -> bool:
     address = os.environ.get("RAY_ADDRESS", "")
     if "://" in address:
         raise UserError(
-            f"RAY_ADDRESS {address} is for submitting jobs: `ray job submit --working-dir . -- COMMAND` runs this "
-            "there; unset RAY_ADDRESS to run it here"
+            f"RAY_ADDRESS {redacted(address)} is for submitting jobs: `ray job submit --working-dir . -- COMMAND` "
+            "runs this there; unset RAY_ADDRESS to run it here"
         )
     return bool(address)
 

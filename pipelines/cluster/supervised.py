@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from r2mrf.errors import UserError, one_line
+from r2mrf.system.address import redacted
 
 PATIENCE = 60.0  # seconds that the child gets to end after an interrupt
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -98,7 +99,8 @@ def _send_error(channel: Connection, error: Exception) -> None:
     import traceback
 
     if not isinstance(error, UserError | OSError | ModuleNotFoundError):  # the command explains these itself
-        traceback.print_exception(error)  # a bug of ours; only this process knows where it happened
+        # a bug of ours; only this process knows where it happened
+        print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
     try:
         channel.send(("error", error))
     except Exception:  # the error cannot be pickled

@@ -15,7 +15,7 @@ from pipelines.command.failures import COULD_NOT_RUN, DONE, list_failures
 from pipelines.command.map_photos import map_photos
 from pipelines.command.parser import parser
 from pipelines.command.report_folder import report, write_report
-from pipelines.command.terminal import printable, say
+from pipelines.command.terminal import say
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,10 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"r2mrf: {missing}", file=sys.stderr)
             return COULD_NOT_RUN
         if isinstance(error, OSError) and error.filename:  # a file or folder that cannot be created, opened or listed
-            name = printable(str(error.filename))
-            print(f"r2mrf: {name}: {error.strerror}: fix that, or choose another place", file=sys.stderr)
+            say(f"r2mrf: {error.filename}: {error.strerror}: fix that, or choose another place", sys.stderr)
             return COULD_NOT_RUN
-        traceback.print_exc()  # a bug of ours; not status 1, which would mean that some inputs failed
+        say(traceback.format_exc(), sys.stderr)  # our bug; not status 1: some inputs failed
         print("r2mrf: this is a bug; please report it with the lines above", file=sys.stderr)
         return COULD_NOT_RUN
 
@@ -56,9 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
 def score(options: argparse.Namespace) -> int:
     """Run `r2mrf score`: write the table of scores of a library."""
     from pipelines.scoring import run
-    from r2mrf.config import Score
+    from r2mrf.config import Score, score_options
 
-    chosen = Score(
+    chosen = score_options(
         maps=options.maps,
         detail=options.detail,
         soft_above=options.soft_above,

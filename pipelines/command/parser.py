@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from r2mrf import __version__
 from r2mrf.engine_names import ENGINES, EXPORTS, PRECISIONS
+from r2mrf.system.address import Address, is_address, redacted
 
 PROTOCOLS = ("r2mrf", "r3net", "d-dffnet", "pysod", "dd")  # `evaluation.protocols` holds the same
 MOST_PIXELS = 178_000_000  # the same limit as in `config.Score`
@@ -77,14 +79,21 @@ EXPORT = """examples:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors show no password of an address."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(redacted(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line; `command` holds the name of the chosen command."""
     paths: list[argparse.Action] = []  # arguments for which the shell completes file names
 
-    def path(command: argparse.ArgumentParser, *names: str, type: Callable[[str], object] = Path, **options) -> None:
+    def path(command: argparse.ArgumentParser, *names: str, type: Callable[[str], object] = _file, **options) -> None:
         paths.append(command.add_argument(*names, type=type, **options))
 
-    top = _described(argparse.ArgumentParser(prog="r2mrf"), "Where is a photograph out of focus?", EXAMPLES)
+    top = _described(_Parser(prog="r2mrf"), "Where is a photograph out of focus?", EXAMPLES)
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top.add_argument(
         "--print-completion", choices=("bash", "zsh", "tcsh"), action=_Completion, paths=paths,
@@ -159,7 +168,7 @@ def parser() -> argparse.ArgumentParser:
         help="if a photo's time or size has changed, score it again only if its content has changed, too",
     )  # fmt: skip
     scoring.add_argument(
-        "--allow", action="append", default=[], metavar="SERVER",
+        "--allow", action="append", default=[], metavar="SERVER", type=_server,
         help="a server or bucket that lists and tables may name, like https://example.org or 's3://*'; may be repeated",
     )  # fmt: skip
     for option, text in (("include", "score only photos in folders that match"), ("exclude", "skip photos that match")):
@@ -270,18 +279,30 @@ def _two_values(text: str) -> tuple[int, int]:
 
 
 def _address(text: str) -> str:
-    from r2mrf.system.address import is_address
-
     if not is_address(text):
-        raise argparse.ArgumentTypeError(f"{text} is not an address: give one like s3://bucket/photos")
+        raise argparse.ArgumentTypeError("not an address: give one like s3://bucket/photos")
     return text
 
 
 def _folder(text: str) -> Path:
     """Return a local folder, refusing addresses: `Path` would take one for a folder called s3:."""
-    if "://" in text:
+    if is_address(text):
         raise argparse.ArgumentTypeError(f"{text} is an address, but the table is written to a local folder")
     return Path(text)
+
+
+def _file(text: str) -> Path:
+    """Return a local path, refusing addresses."""
+    if is_address(text):
+        raise argparse.ArgumentTypeError(f"{text} is an address: give a local file or folder")
+    return Path(text)
+
+
+def _server(text: str) -> str:
+    """Return a pattern of servers or buckets, refusing any other text."""
+    if not is_address(text) or Address.parse(text).user:
+        raise argparse.ArgumentTypeError(f"{text}: give a server or bucket, like https://example.org or 's3://*'")
+    return text
 
 
 def _fields(text: str) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
-"""Makes text safe for a terminal: file names come from strangers, and their control characters could steer it."""
+"""Makes text safe for a terminal: file names from strangers may contain control characters, addresses passwords."""
 
 from __future__ import annotations
 
 import re
 import sys
 from typing import TextIO
+
+from r2mrf.system.address import redacted
 
 
 def printable(text: str, kept: str = "") -> str:
@@ -13,11 +15,11 @@ def printable(text: str, kept: str = "") -> str:
 
 
 def say(text: object, stream: TextIO | None = None) -> None:
-    """Print a line. Control characters are kept only if a program reads the output through a pipe.
+    """Print a line. Control characters and passwords are kept only if a program reads the output through a pipe.
 
     Args:
         stream: the stream to print to; None = standard output.
     """
     out = stream or sys.stdout
     to_program = out is sys.stdout and not out.isatty()
-    print(text if to_program else printable(str(text), kept="\n\t"), file=out)
+    print(text if to_program else printable(redacted(str(text)), kept="\n\t"), file=out)

@@ -15,7 +15,6 @@ from pipelines.storage.addresses import Addresses
 from r2mrf.errors import one_line
 from r2mrf.imaging import images
 from r2mrf.system.address import Address, is_address
-from r2mrf.system.regular_files import check_regular
 
 IMAGES = ("image", "bytes", "image_bytes", "jpg", "png")  # names of columns of image bytes; the first that exists
 
@@ -61,9 +60,7 @@ class Images:
     """The images of a Parquet file by row; only the row group used last is kept in memory."""
 
     def __init__(self, name: str, addresses: Addresses):
-        if not is_address(name):
-            check_regular(name)
-        self._file = pq.ParquetFile(addresses.open(name) if is_address(name) else name)
+        self._file = pq.ParquetFile(addresses.open(name))
         groups = range(self._file.metadata.num_row_groups)
         self._ends = list(accumulate(self._file.metadata.row_group(group).num_rows for group in groups))
         self._column = image_column(self._file.schema_arrow)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from pipelines.library.prune import prune
 from pipelines.library.walk import Library
 from r2mrf.config import Score
 from r2mrf.imaging import images
-from r2mrf.system.address import is_address
 
 AT_A_TIME = 4096  # photos looked up in the ledger at a time
 SOON = 2.0  # seconds after which the shards listed so far are handed out
@@ -124,9 +122,8 @@ class Listing:
     def _content_is_known(self, photo: Photo, number: int) -> bool:
         if photo.row is not None:
             return False
-        name = os.fsdecode(photo.file)
         try:
-            data = self.library.addresses.read(name) if is_address(name) else images.read_bytes(name)
+            data = self.library.addresses.read(photo.name.place)
         except images.ImageError:
             return False
         return self._contents(number).get(photo.path) == hashlib.sha256(data).hexdigest()

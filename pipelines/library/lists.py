@@ -22,7 +22,6 @@ from pipelines.storage.addresses import Addresses, as_local, without_secrets
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import images
 from r2mrf.system.address import PATTERN, Address, is_address, redacted
-from r2mrf.system.regular_files import check_regular
 
 SUFFIXES = {".txt", ".csv", ".parquet"}
 PATHS = ("path", "file_name", "filename", "file", "uri", "url", "image")  # names of columns of paths; first match
@@ -35,17 +34,14 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
     Raises:
         UserError: the file cannot be read, or has no suitable column.
     """
-    remote = is_address(source)
-    name = source if remote else os.path.abspath(source)  # noqa: PTH100
+    name = source if is_address(source) else os.path.abspath(source)  # noqa: PTH100
     suffix = PurePosixPath(without_secrets(name)).suffix.lower()
     try:
-        if not remote:
-            check_regular(source)  # pyarrow would wait for a pipe
         if suffix == ".parquet":
-            yield from _parquet(source, name, addresses)
+            yield from _parquet(name, addresses)
             return
         if suffix == ".txt":
-            data = addresses.read(name) if remote else images.read_bytes(source)
+            data = addresses.read(name)
             if b"\0" in data:
                 raise UserError(
                     f"{without_secrets(source)}: not a list of paths, or in UTF-16: save it as UTF-8, one path a line"
@@ -53,19 +49,21 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
             named = [_resolve(os.fsdecode(line), name) for line in _lines(data)]
             table = pa.table({"path": pa.array([os.fsencode(path) for path in named], pa.large_binary())})
         else:
-            table = _named(pyarrow.csv.read_csv(addresses.open(source) if remote else source), name)
+            table = _named(pyarrow.csv.read_csv(addresses.open(name)), name)
     except images.ImageError as error:
         raise UserError(f"{without_secrets(source)}: not a usable list of paths: {error.detail}") from None
     except (OSError, UnicodeError, pa.ArrowException) as error:  # UnicodeError: the source's own name is not UTF-8
-        raise UserError(f"{without_secrets(source)}: not a usable table: {redacted(one_line(error))}") from None
+        raise UserError(
+            f"{without_secrets(source)}: not a usable table: {redacted(one_line(error, 2000))[:200]}"
+        ) from None
     yield from _each([_sorted(table)])
 
 
-def _parquet(source: str, name: str, addresses: Addresses) -> Iterator[Photo]:
-    with pq.ParquetFile(addresses.open(source) if is_address(source) else source) as file:
+def _parquet(name: str, addresses: Addresses) -> Iterator[Photo]:
+    with pq.ParquetFile(addresses.open(name)) as file:
         _check_columns(file.schema_arrow.names, name)
         if image_column(file.schema_arrow):
-            made = addresses.facts(source).mtime_ns if is_address(source) else os.stat(source).st_mtime_ns  # noqa: PTH116
+            made = addresses.facts(name).mtime_ns
             for row in range(file.metadata.num_rows):
                 yield Photo.of(PhotoName.of(name, row), None, made)
             return
@@ -109,8 +107,8 @@ def _whole(table: pa.Table, column: str, name: str) -> pa.ChunkedArray:
         return values.cast(pa.int64())
     except pa.ArrowException:
         raise UserError(
-            f"{name}: its column {column} must contain whole numbers (`size` in bytes, `mtime` in nanoseconds since "
-            "1970): convert it, or remove it"
+            f"{without_secrets(name)}: its column {column} must contain whole numbers (`size` in bytes, `mtime` in "
+            "nanoseconds since 1970): convert it, or remove it"
         ) from None
 
 
@@ -118,15 +116,15 @@ def _check_columns(columns: list[str], name: str) -> None:
     """Refuse a table in which a column that is read occurs twice."""
     for column in {*PATHS, *FACTS, *IMAGES}:
         if columns.count(column) > 1:
-            raise UserError(f"{name}: it has the column {column} twice: remove or rename one")
+            raise UserError(f"{without_secrets(name)}: it has the column {column} twice: remove or rename one")
 
 
 def _path_column(columns: list[str], name: str) -> str:
     found = next((column for column in PATHS if column in columns), None)
     if found is None:
         raise UserError(
-            f"{name}: none of its columns ({', '.join(columns)}) contains paths or images: name a column of paths "
-            f"{PATHS[0]}, or, in a .parquet file, a column of image bytes {IMAGES[0]}"
+            f"{without_secrets(name)}: none of its columns ({redacted(', '.join(columns))}) contains paths or images: name "
+            f"a column of paths {PATHS[0]}, or, in a .parquet file, a column of image bytes {IMAGES[0]}"
         )
     return found
 

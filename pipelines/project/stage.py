@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pipelines.storage.outputs import outputs_synchronised
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
+from r2mrf.system.address import redacted
 
 
 def main(stage: Callable[[Config], None]) -> None:
@@ -27,10 +28,10 @@ def run(stage: Callable[[Config], None]) -> None:
         with outputs_synchronised(config.storage):
             stage(config)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redacted(str(error))}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:  # a full disk, a read-only folder, an unreachable storage
-        why = " ".join(str(error).split())
+        why = redacted(" ".join(str(error).split()))
         print(f"error: {why}: fix that, then run the same command again to resume", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

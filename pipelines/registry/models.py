@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlparse
 
 from pipelines.storage.outputs import cache
 from r2mrf.network.checkpoint import FACTS, WEIGHTS, CheckpointError, content_hash
-from r2mrf.system.address import redacted
+from r2mrf.system.address import Address, is_address, redacted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -101,10 +101,14 @@ def fetch(uri: str) -> Path:
 
 
 def address(uri: str | None = None) -> str:
-    """Return the address of the tracking server or database: MLFLOW_TRACKING_URI, else `uri`, else from params.yaml."""
+    """Return the address of the tracking server or database: MLFLOW_TRACKING_URI, else `uri`, else from params.yaml.
+
+    User and password of a server's address are moved to MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, because
+    MLflow prints the address.
+    """
     from r2mrf.config import ConfigError, load
 
-    if given := os.environ.get("MLFLOW_TRACKING_URI"):
+    if given := with_credentials_apart():
         return given
     try:
         uri = uri or load().tracking.uri
@@ -114,6 +118,17 @@ def address(uri: str | None = None) -> str:
         ) from None
     scheme, _, path = uri.partition(":///")  # workers run in other folders: make the path of a database file absolute
     return f"sqlite:///{Path(path).resolve()}" if scheme == "sqlite" else uri
+
+
+def with_credentials_apart() -> str | None:
+    """Return MLFLOW_TRACKING_URI, after moving user and password of a server to variables of their own."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    found = Address.parse(uri) if uri and is_address(uri) else None
+    if found is None or found.scheme not in ("http", "https") or not found.user:
+        return uri
+    apart = dict(zip(("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"), found.credentials, strict=True))
+    os.environ.update(apart | {"MLFLOW_TRACKING_URI": found.place})
+    return found.place
 
 
 def database_file(registry: str) -> Path | None:

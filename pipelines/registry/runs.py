@@ -16,7 +16,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from ray.train import UserCallback
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.registry.models import address, without_passwords
+from pipelines.registry.models import address, with_credentials_apart, without_passwords
 from r2mrf.config import Config, Tracking
 from r2mrf.errors import UserError, one_line
 
@@ -83,6 +83,7 @@ class LogReports(UserCallback):
         values = {name: float(value) for name, value in metrics[0].items()}
         now, step = int(time.time() * 1000), int(values["step"])
         try:
+            with_credentials_apart()  # this process has an environment of its own
             mlflow.set_tracking_uri(self.uri)
             MlflowClient().log_batch(self.run_id, [Metric(name, value, now, step) for name, value in values.items()])
         except (MlflowException, SQLAlchemyError) as error:  # an unreachable server must not end the training

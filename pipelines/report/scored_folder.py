@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 from r2mrf.system import strict_json
+from r2mrf.system.address import Address, is_address
 from r2mrf.system.regular_files import check_regular, read_regular
 
 DEFAULT = {field.name: Score.model_fields[field.name].default for field in fields(Thresholds)}
@@ -73,6 +74,8 @@ def read(folder: Path, **given: float | None) -> Scored:
         raise UserError(
             f"{folder / 'scores'}: the table of the run in summary.json is missing: run `r2mrf score` again"
         )
+    # in version 0.1, lists could bring secrets into tables
+    rows = [replace(row, path=str(Address.parse(row.path))) if is_address(row.path) else row for row in rows]
     return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row.path))
 
 

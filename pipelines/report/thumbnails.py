@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -100,12 +98,17 @@ def _each(make, rows: dict[str, Row]) -> set[str]:
 
 
 def _photo(folder: Path, addresses: Addresses, made: set[str], name: str, row: Row) -> bool:
-    """Make a photo's thumbnail and crops unless they exist; return whether both exist now."""
+    """Make a photo's thumbnail and crops unless they exist; return whether both exist now.
+
+    A photo that is too large to be decoded at full size gets no crops.
+    """
+    key = loupe.key_of(row) if (row.width or 0) * (row.height or 0) <= images.MAX_PIXELS else None
+    needs_crops = key is not None and key not in made
     try:
         data = _content(row.path, addresses)
         if hashlib.sha256(data).hexdigest() != row.content_sha256:
             return False
-        rgb = images.decode(data)
+        rgb = images.decode_reduced(data, 0 if needs_crops else SIDE)[0]
     except images.ImageError:
         return False
     if name not in made:
@@ -113,7 +116,7 @@ def _photo(folder: Path, addresses: Addresses, made: set[str], name: str, row: R
         exif.get_ifd(EXIF).update(_time_tags(data))
         with atomic_file(folder / name) as file:
             Image.fromarray(_shrink(rgb)).save(file, "JPEG", quality=80, exif=exif)
-    if (key := loupe.key_of(row)) and key not in made:
+    if needs_crops and key:
         pixels, places = loupe.crops(rgb, row)
         with atomic_file(folder / loupe.name_of(key, places)) as file:
             Image.fromarray(pixels).save(file, "JPEG", quality=85)
@@ -125,19 +128,8 @@ def _content(path: str, addresses: Addresses) -> bytes:
     if name.address and not addresses.has_credentials_for(name.place):
         raise images.ImageError("unreadable", "not to be fetched")
     if name.row is not None:
-        return held_images.image(name.place, name.row, None if name.address else _changed(name.place), addresses)
-    return addresses.read(name.place) if name.address else images.read_bytes(name.place)
-
-
-def _changed(table: str) -> int:
-    """Return the time of a local table. Raises ImageError unless it is a regular file: reading a pipe might hang."""
-    try:
-        facts = os.stat(table)  # noqa: PTH116
-    except (OSError, ValueError):
-        raise images.ImageError("unreadable") from None
-    if not stat.S_ISREG(facts.st_mode):
-        raise images.ImageError("not_a_file")
-    return facts.st_mtime_ns
+        return held_images.image(name.place, name.row, None, addresses)
+    return addresses.read(name.place)
 
 
 def _map(folder: Path, maps: Path, name: str, row: Row) -> bool:

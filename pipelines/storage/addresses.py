@@ -20,12 +20,13 @@ from typing import TypeVar
 from urllib.parse import unquote
 
 from pyarrow import ArrowException, NativeFile
-from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, FSSpecHandler, PyFileSystem
+from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, FSSpecHandler, LocalFileSystem, PyFileSystem
 
 from pipelines.storage import http
 from r2mrf.errors import UserError, one_line
-from r2mrf.imaging.images import MAX_BYTES, ImageError
+from r2mrf.imaging.images import MAX_BYTES, ImageError, read_bytes
 from r2mrf.system.address import BUCKETS, Address, is_address
+from r2mrf.system.regular_files import check_regular
 
 FAILURES = (OSError, ValueError, ArrowException)  # raised by pyarrow; clients behind fsspec raise all kinds of errors
 SECONDS = 60.0  # time limit for fetching a photo
@@ -72,7 +73,8 @@ def file_system(place: str, key: str) -> tuple[FileSystem, str]:
 
 
 class Addresses:
-    """Reads addresses on the servers and buckets of `sources`, each as its source says, and on those that are allowed.
+    """Reads local files by path, and files at addresses on the servers and buckets of `sources`, each as its source
+    says, and on those that are allowed.
 
     Args:
         allowed: patterns of servers and buckets, like https://example.org, https://*.example.org or s3://*.
@@ -95,11 +97,13 @@ class Addresses:
             raise ImageError("not_allowed", f"--allow {address.root} would permit reading from there")
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file, at most `MAX_BYTES`, fetched within `seconds`.
+        """Return the content of a file, at most `MAX_BYTES`; from an address within `seconds`.
 
         Raises:
             ImageError: unreadable, unreachable, not_allowed, not_a_file, empty, too_large or timeout.
         """
+        if not is_address(name):
+            return read_bytes(name)
         address = Address.parse(name)
         self.check(address)
         failures, when = self._failures.get(address.root, (0, 0.0))
@@ -117,7 +121,14 @@ class Addresses:
         return data
 
     def open(self, source: str) -> NativeFile:
-        """Open a file for random access. Raises UserError if it cannot be opened."""
+        """Open a file for random access.
+
+        Raises:
+            OSError: a local file cannot be opened, or is not a regular file: a pipe would never answer.
+            UserError: a file at an address cannot be opened.
+        """
+        if not is_address(source):
+            check_regular(source)
         return self._asked(source, lambda system, path: system.open_input_file(path))
 
     def facts(self, source: str) -> FileInfo:
@@ -149,6 +160,8 @@ class Addresses:
             waiting += sorted(named, key=_place, reverse=True)  # the first entry is popped first
 
     def _asked(self, source: str, ask: Callable[[FileSystem, str], T]) -> T:
+        if not is_address(source):
+            return ask(LocalFileSystem(), source)
         address = Address.parse(source)
         try:
             system, path = self._find(address)
@@ -252,14 +265,14 @@ def _system(address: Address) -> FileSystem:
         if "unrecognized filesystem type" not in str(error).lower():
             raise UserError(_refusal(address, error)) from None
     try:
-        import fsspec
+        import fsspec.core
 
-        options: dict = {}
+        options: dict = {"timeout": http.SILENCE} if address.scheme == "ftp" else {}
         if address.scheme in ("http", "https"):
             import aiohttp
 
             options = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=http.SILENCE)}}
-        return PyFileSystem(FSSpecHandler(fsspec.filesystem(address.scheme, **options)))
+        return PyFileSystem(FSSpecHandler(fsspec.core.url_to_fs(address.reveal(), **options)[0]))
     except Exception as error:  # a missing package for a protocol shows up as any kind of error
         raise UserError(_refusal(address, error)) from None
 

@@ -27,6 +27,7 @@ from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.model import R2MRF
 from r2mrf.system import strict_json
+from r2mrf.system.address import redacted
 from r2mrf.system.atomic import atomic_folder
 from r2mrf.system.regular_files import read_regular
 
@@ -145,7 +146,9 @@ def locate(name: str) -> Path:
     if colon:
         for resolver in entry_points(group="r2mrf.resolvers", name=scheme):
             return resolver.load()(name)
-        raise CheckpointError(f"{name}: nothing installed here resolves {scheme}:/ names: give a model folder")
+        raise CheckpointError(
+            f"{redacted(name)}: nothing installed here resolves {scheme}:/ names: give a model folder"
+        )
     return RELEASED / "lite" if name == "lite" else Path(name)
 
 
