@@ -123,8 +123,8 @@ def _path_column(columns: list[str], name: str) -> str:
     found = next((column for column in PATHS if column in columns), None)
     if found is None:
         raise UserError(
-            f"{without_secrets(name)}: none of its columns ({redacted(', '.join(columns))}) contains paths or images: name "
-            f"a column of paths {PATHS[0]}, or, in a .parquet file, a column of image bytes {IMAGES[0]}"
+            f"{without_secrets(name)}: none of its columns ({redacted(', '.join(columns))}) contains paths or images: "
+            f"name a column of paths {PATHS[0]}, or, in a .parquet file, a column of image bytes {IMAGES[0]}"
         )
     return found
 
