@@ -93,7 +93,7 @@ def test_files_that_were_changed_or_are_gone_are_refused(storage, tmp_path, monk
     with Store(receipt["address"]).writing("weights") as path:
         path.write_text("tampered")
     elsewhere(tmp_path, monkeypatch, "two")
-    with pytest.raises(UserError, match="weights is not the file of the receipt"):
+    with pytest.raises(UserError, match="weights is not the file that the receipt names"):
         sent.local_copy()
     elsewhere(tmp_path, monkeypatch, "three")
     store = Store(receipt["address"])
@@ -168,7 +168,7 @@ def test_on_a_laptop_nothing_of_ours_is_replaced_unasked(storage, tmp_path, monk
     (MODEL / "weights").write_text("mine")
     with outputs_synchronised(storage):
         assert contents(MODEL) == {"weights": "mine"}
-    with pytest.raises(UserError, match="models/r2mrf was made here"):
+    with pytest.raises(UserError, match="models/r2mrf was made on this machine"):
         take(Store(below(storage, "outputs")))
     shutil.rmtree(MODEL)
     assert take(Store(below(storage, "outputs"))) == [f"{MODEL}/{RECEIPT}"]

@@ -183,7 +183,7 @@ def test_champion_is_measured_anew_on_other_test_pairs(team, capsys):
 
 def test_figures_of_another_model(team):
     team.train(3, f_05=0.9, model="another")
-    with pytest.raises(UserError, match=r"is of model another, not of .*: run `dvc repro evaluate` again"):
+    with pytest.raises(UserError, match=r"belongs to model another, not .*: run `dvc repro evaluate` again"):
         team.register()
 
 

@@ -142,7 +142,7 @@ def test_damaged_file(run):
     status, _, err = run()
     assert status == 1
     assert len(err) == 1
-    assert err[0].startswith("failed: maps/c.png against gt/c.png: not_an_image: ")
+    assert err[0].startswith("failed: maps/c.png compared with gt/c.png: not_an_image: ")
     assert_perfect()
 
 

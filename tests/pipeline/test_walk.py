@@ -324,7 +324,7 @@ def test_a_storage_that_raises_what_it_likes(here):
 @pytest.mark.parametrize("suffix", ["txt", "csv", "parquet"])
 def test_a_pipe_is_no_list_of_photos(tmp_path, suffix):
     os.mkfifo(tmp_path / f"list.{suffix}")
-    with pytest.raises(UserError, match=r"no usable .*pipe"):
+    with pytest.raises(UserError, match=r"not a usable .*pipe"):
         Library([str(tmp_path / f"list.{suffix}")])
 
 
