@@ -1,4 +1,4 @@
-"""Stage score, and `r2mrf score`: turns a library of photos into a table, one row per photo, with Ray Data.
+"""Stage score, and `r2mrf score`: turns a library of photos into a table, one row per photo.
 
     python -m pipelines.score          # score.source of params.yaml -> library/
     r2mrf score FOLDER --out DIR

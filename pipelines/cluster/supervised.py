@@ -1,6 +1,6 @@
-"""Runs work that needs Ray in a child process, so that this process survives if Ray ends it.
+"""Runs work that may need Ray in a child process, so that this process survives whatever ends the child.
 
-    result = supervised("pipelines.scoring.run:score", sources, out, report=print)
+    result = supervised("pipelines.scoring.work:score", sources, out, report=print)
 
 When Ray's raylet or control store is killed, for example because memory ran out, Ray ends the connected process without
 an exception. The parent then reports that, and how to resume.
@@ -65,7 +65,8 @@ def supervised(work: str, *arguments: Any, report: Callable[[Any], object]) -> A
         status: int = child.wait()
         how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
         raise UserError(
-            f"Ray has ended or was killed, perhaps because memory ran out ({how}): run the same command again to resume"
+            f"the work has ended or was killed, perhaps because memory ran out ({how}): run the same command again "
+            "to resume"
         )
     except BaseException:
         _end(child)

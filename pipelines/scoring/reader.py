@@ -33,9 +33,13 @@ class ReadPhoto:
     error: images.ImageError | None
 
 
-def read(photos: list[Photo], job: Job) -> list[ReadPhoto]:
-    """Fetch, decode and shrink a chunk of photos; one that cannot be read is returned with its error."""
-    guard = guard_for(job.preprocess, job.options)
+def read(photos: list[Photo], job: Job, guard: Guard | None = None) -> list[ReadPhoto]:
+    """Fetch, decode and shrink a chunk of photos; one that cannot be read is returned with its error.
+
+    Args:
+        guard: the calling thread's own, from `new_guard`; None: the one of this process.
+    """
+    guard = guard or guard_for(job.preprocess, job.options)
     ahead = 1 if any(photo.row is not None for photo in photos) else FETCHERS  # row groups of a file are read in order
     with ThreadPoolExecutor(ahead) as pool:
         fetch = functools.partial(_source, addresses=job.addresses)
@@ -71,6 +75,15 @@ def _read_one(photo: Photo, source: str | bytes | images.ImageError, guard: Guar
 @functools.cache
 def guard_for(preprocess: Preprocess, options: Score) -> Guard:
     """Return this process's guarded child, which serves all tasks that run in this process."""
+    return _guard(preprocess, options)
+
+
+def new_guard(job: Job) -> Guard:
+    """Return a guarded child for a single thread, which must close it."""
+    return _guard(job.preprocess, job.options)
+
+
+def _guard(preprocess: Preprocess, options: Score) -> Guard:
     memory = (1 << 30) + BYTES_A_PIXEL * options.max_pixels
     work = functools.partial(
         record.read_photo, preprocess=preprocess, max_pixels=options.max_pixels, detail=options.detail

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipelines.cluster.progress import progress
-from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import MOST, Listing
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import to_text
 from pipelines.library.walk import Library
 from pipelines.project.tables import write_json
-from pipelines.scoring import ray_data
+from pipelines.scoring.chunks import Chunk, cut
+from pipelines.scoring.crew import Crew
 from pipelines.scoring.job import Job, with_engine
 from pipelines.scoring.scorer import ScoredPhoto
+from pipelines.scoring.shard_writer import ShardWriter
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
+from r2mrf.system import strict_json
 from r2mrf.system.lock import exclusive
-from r2mrf.system.machine import cores
 
-LOST = {"unreadable", "unreachable", "not_a_file"}  # reasons of photos that may have vanished with their source
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
 
 
@@ -65,29 +61,29 @@ def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chun
     """Finish shards that were begun, then score new photos; return photos per second, or None if nothing was to do."""
     done = ledger.mend()
     listed = done + ledger.size(ledger.waiting())
-    listing, began, bar = Listing(library, ledger, job.options), time.perf_counter(), None
-    failed = 0
+    listing, began, writer = (
+        Listing(library, ledger, job.options),
+        time.perf_counter(),
+        ShardWriter(library, ledger, folder),
+    )
+    crew: Crew | None = None
     with ExitStack() as stack:
-        for numbers in stack.enter_context(closing(_waves(ledger, listing))):
-            if not bar:
-                job = _prepared_and_connected(job, stack)
-                bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
-            shards = {number: ledger.photos(number) for number in numbers}
+
+        def take(chunk: Chunk, photos: list[ScoredPhoto]) -> None:
             bar.total = listed + listing.new  # size of the library, as far as it is known by now
-            for number, photos in _finished(shards, ray_data.run(shards, job), bar, on_chunk):
-                bar.total = listed + listing.new
-                _keep(number, photos, ledger, library, folder)
-                failed += sum(photo.row.status == "failed" for photo in photos)
-                bar.set_postfix(failed=failed, refresh=False)
-    return (bar.n - done) / (time.perf_counter() - began) if bar else None
+            bar.set_postfix(failed=writer.failed, refresh=False)
+            bar.update(len(photos))
+            writer.take(chunk, photos)
+            on_chunk(len(photos))
 
-
-def _prepared_and_connected(job: Job, stack: ExitStack) -> Job:
-    """Prepare the job while connecting to Ray: both take seconds, and connecting is mostly waiting."""
-    with ThreadPoolExecutor(1) as pool:
-        prepared = pool.submit(job.prepared)
-        stack.enter_context(connect(logical_cpus=LOGICAL_CPUS + 2 * cores()))
-        return prepared.result()
+        for numbers in stack.enter_context(closing(_waves(ledger, listing))):
+            if not crew:
+                crew = Crew(job, stack)
+                bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
+            crew.work(cut(writer.begin(numbers), job.options.batch), take)
+            if writer.unfinished:
+                raise UserError("some photos never came back: run the same command again to resume")
+    return (bar.n - done) / (time.perf_counter() - began) if crew else None
 
 
 def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]:
@@ -98,39 +94,11 @@ def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]
     yield from listing.waves()
 
 
-def _finished(
-    shards: dict, chunks: Iterator[tuple[int, int, list[ScoredPhoto]]], bar: tqdm, on_chunk: OnChunk
-) -> Iterator[tuple[int, list[ScoredPhoto]]]:
-    """Gather chunks by shard; yield a shard's rows, in the order of its photos, when its last chunk has arrived."""
-    gathered: dict[int, dict[int, list[ScoredPhoto]]] = {number: {} for number in shards}
-    for number, place, photos in chunks:
-        gathered[number][place] = photos
-        bar.update(len(photos))
-        on_chunk(len(photos))
-        if sum(map(len, gathered[number].values())) == len(shards[number]):
-            parts = gathered.pop(number)
-            yield number, [photo for place in sorted(parts) for photo in parts[place]]
-    if gathered:
-        raise UserError("some photos never came back from Ray: run the same command again to resume")
-
-
-def _keep(number: int, photos: list[ScoredPhoto], ledger: Ledger, library: Library, folder: OutFolder) -> None:
-    """Write the maps first, then the shard: a shard counts as done only when all of it is there."""
-    rows = [photo.row for photo in photos]
-    lost = {row.path for row in rows if row.reason in LOST}
-    if lost:  # single photos may be gone, but if their whole source is, that is not their failure
-        library.check(lost, (row.path for row in rows if row.path not in lost))
-    for photo in photos:
-        if photo.png and photo.row.map:
-            with folder.writing("maps", photo.row.map) as temporary:
-                temporary.write_bytes(photo.png)
-    ledger.commit(number, rows)
-
-
 def _last_rate(path: Path, key: str) -> float | None:
     """Return the rate of the previous run, for a run without new photos: it must not change summary.json."""
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = strict_json.parse_object(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return summary.get("images_per_second") if summary.get("fingerprint") == key else None
+    rate = summary.get("images_per_second") if summary.get("fingerprint") == key else None
+    return rate if isinstance(rate, int | float) else None

@@ -15,7 +15,7 @@ from r2mrf.config import Score
 from r2mrf.engines import choose
 from r2mrf.errors import UserError
 from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import CheckpointError
+from r2mrf.network.model_folder import CheckpointError
 
 
 @pytest.fixture
@@ -65,7 +65,18 @@ def test_a_table_of_version_01_goes_on(job, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "record", ["[]", "3", '"x"', '{"a": 3}', '{"a": []} x', '{"a": [["onnx"]]}', '{"a": [["onnx", 32]]}']
+    "record",
+    [
+        "[]",
+        "3",
+        '"x"',
+        '{"a": 3}',
+        '{"a": []} x',
+        '{"a": [["onnx"]]}',
+        '{"a": [["onnx", 32]]}',
+        '{"a": [["onnx", "fp32"]], "a": []}',
+        "[" * 100_000,
+    ],
 )
 def test_a_damaged_record_is_named(job, tmp_path, record):
     (tmp_path / jobs.ENGINES).write_text(record)
@@ -125,6 +136,6 @@ def test_shares(cpus, gpus, actors, expected):
 
 
 def test_nothing_that_only_reads_photos_imports_torch():
-    code = "import sys, pipelines.scoring.reader, pipelines.scoring.ray_data; print('torch' in sys.modules)"
+    code = "import sys, pipelines.scoring.reader, pipelines.scoring.ray_tasks; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr

@@ -1,6 +1,6 @@
 """`r2mrf score`: a library in, a table out; nothing is done twice, and nothing is lost.
 
-Every run that scores starts Ray, so the runs are made once, one after the other, and looked at by many tests.
+The runs are made once, one after the other, and looked at by many tests.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.cluster.supervised import supervised
 from pipelines.command.cli import main
 from pipelines.library.out_folder import OutFolder
 from pipelines.scoring.run import score_library
@@ -232,6 +233,29 @@ def test_other_model_never_mixes_with_older_rows(story):
     assert {row["model_sha256"] for row in rows} == {summary_of(after)["model_sha256"]}
     assert {row["map"] for row in rows} == {None}
     assert {key: summary_of(after)[key] for key in ("total", "ok", "failed")} == {"total": 4, "ok": 3, "failed": 1}
+
+
+# --- who does the work ---------------------------------------------------------------------------------------
+
+
+def test_rows_are_the_same_whoever_works(tiny_model, tmp_path, capfd):
+    library = tmp_path / "library"
+    for i in range(40):
+        save_photo(library / f"{i:02d}.jpg", (60 + i, 80), seed=i)
+    (library / "05.jpg").write_text("no photo")  # so that batches are of different sizes
+    options = Score(engine="torch", maps=True, batch=2, shard_rows=30)
+    wrote = {}
+    for who, work in {
+        "threads": "pipelines.scoring.work:score",
+        "both": "tests.support.scoring:taken_over_by_ray",
+    }.items():
+        chunks = []
+        supervised(work, [str(library)], tmp_path / who, str(tiny_model), options, report=chunks.append)
+        assert sum(chunks) == 40
+        wrote[who] = {path: content for path, (content, _) in files_of(tmp_path / who).items() if len(path.parts) > 1}
+        assert not [line for line in capfd.readouterr().err.splitlines() if not line.startswith("score: ")], "noise"
+    assert len(wrote["threads"]) == 2 + 2 + 39
+    assert wrote["threads"] == wrote["both"]
 
 
 # --- from elsewhere --------------------------------------------------------------------------------------
