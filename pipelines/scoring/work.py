@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
-from dataclasses import asdict
 from pathlib import Path
 
 from pipelines.cluster.progress import progress
@@ -14,7 +14,7 @@ from pipelines.library.listing import MOST, Listing
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import to_text
 from pipelines.library.walk import Library
-from pipelines.project.tables import write_json
+from pipelines.scoring import summary
 from pipelines.scoring.chunks import Chunk, cut
 from pipelines.scoring.crew import Crew
 from pipelines.scoring.job import Job, with_engine
@@ -23,7 +23,6 @@ from pipelines.scoring.shard_writer import ShardWriter
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
-from r2mrf.system import strict_json
 from r2mrf.system.lock import exclusive
 
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
@@ -40,21 +39,11 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
     with exclusive(out / ".lock", held):
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
-        thresholds = thresholds_of(options)
-        ledger = Ledger(out, job.fingerprint, thresholds)
+        ledger = Ledger(out, job.fingerprint, thresholds_of(options))
+        if said := summary.why_anew(out, job, ledger):
+            print(said, file=sys.stderr)
         rate = _work(library, ledger, job, folder, report)
-        summary = ledger.counts() | {
-            "images_per_second": rate or _last_rate(out / "summary.json", job.fingerprint),
-            "left_out": dict(sorted(library.selection.left_out.items())),
-            "model": job.model,
-            "model_sha256": job.sha256,
-            "fingerprint": job.fingerprint,
-            "engine": job.engine,
-            "precision": job.precision,
-            **asdict(thresholds),
-        }
-        write_json(out / "summary.json", summary)
-        return summary
+        return summary.write(out, ledger, job, library.selection.left_out, rate)
 
 
 def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chunk: OnChunk) -> float | None:
@@ -92,13 +81,3 @@ def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]
     for start in range(0, len(waiting), MOST):
         yield waiting[start : start + MOST]
     yield from listing.waves()
-
-
-def _last_rate(path: Path, key: str) -> float | None:
-    """Return the rate of the previous run, for a run without new photos: it must not change summary.json."""
-    try:
-        summary = strict_json.parse_object(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    rate = summary.get("images_per_second") if summary.get("fingerprint") == key else None
-    return rate if isinstance(rate, int | float) else None

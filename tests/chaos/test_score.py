@@ -197,7 +197,6 @@ def test_two_runs_on_one_folder(library, tiny_model, undisturbed, tmp_path):
     assert first.finish() == undisturbed
 
 
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("by", ["threads", "ray"])
 def test_interrupted(library, tiny_model, tmp_path, by):
     """The command, with Ray at work or before Ray is there."""

@@ -21,7 +21,9 @@ import pytest
 
 from pipelines.cluster.supervised import supervised
 from pipelines.command.cli import main
+from pipelines.library.columns import ADDED
 from pipelines.library.out_folder import OutFolder
+from pipelines.report.scored_folder import read
 from pipelines.scoring.run import score_library
 from r2mrf import Predictor
 from r2mrf.config import Score
@@ -221,6 +223,36 @@ def test_after_a_kill_the_rest_is_done_and_a_new_photo_added(story):
     assert figures == {"total": 7, "ok": 5, "failed": 2}
     assert summary_of(after)["fingerprint"] == summary_of(before)["fingerprint"]
     assert not [path for path in after if path.match(".r2mrf-*/*")]  # half a file that the kill had left
+
+
+def test_why_photos_are_scored_anew_is_told(story, tiny_model):
+    score = ("score", story.library / "b", "--out", story.out, "--model", tiny_model, "--engine", "torch", "--dry-run")
+    (said,) = command(*score, "--detail").err
+    assert said.startswith(f"{story.out}: its 4 rows stay, and all photos are scored anew: model ")
+    assert said.endswith("; detail False -> True")
+    assert command(*score, "--maps").err == []
+
+
+def test_a_table_of_version_01_stays_and_is_read(story, tiny_model, tmp_path):
+    """It lacks columns, and took borders, small photos and contrast otherwise."""
+    out, old = tmp_path / "out", "01" * 8
+    (out / "scores").mkdir(parents=True)
+    table = pq.read_table(story.out / next(path for path in story.files["first"] if path.match("scores/*.parquet")))
+    columns = [name for name in table.column_names if name not in ADDED]
+    pq.write_table(table.select(columns), out / "scores" / f"shard-00000-{old}.parquet")
+    summary = summary_of(story.files["first"]) | {"fingerprint": old, "total": len(table)}
+    for name in ("record", "max_pixels", "maps", "detail", "left_out", "soft_above"):
+        del summary[name]
+    (out / "summary.json").write_text(json.dumps(summary))
+    before = files_of(out)
+    score = ("score", story.library / "b", "--out", out, "--model", tiny_model, "--engine", "torch", "--dry-run")
+    status, said, (why,) = command(*score)
+    assert status == 0 and said[0].startswith("4 photos, 4 of them to be scored")
+    assert why.startswith(
+        f"{out}: its {len(table)} rows stay, and all photos are scored anew: version 0.1 took borders"
+    )
+    assert files_of(out) == before
+    assert len(read(out).rows) == len(table)
 
 
 def test_other_model_never_mixes_with_older_rows(story):
