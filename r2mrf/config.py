@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from r2mrf.engine_names import EngineChoice, PrecisionChoice
 from r2mrf.errors import ConfigError
 from r2mrf.system import layered_yaml
-from r2mrf.system.address import Address, is_address
+from r2mrf.system.address import Address, is_address, redacted
 
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Positive = Annotated[int, Field(gt=0, le=1_000_000_000)]
@@ -31,20 +31,19 @@ Steps = Annotated[int, Field(ge=0, le=16)]  # number of recurrent steps, T
 SECRET = "it holds a password"  # an error message that contains this does not show the value
 
 
-def _without_password(address: str) -> str:
-    """Refuse an address with a password, because params.yaml and dvc.lock are committed."""
-    if is_address(address) and Address.parse(address).has_password:
-        raise ValueError(f"{SECRET}: set it through environment variables (docs/serving.md)")
-    return address
-
-
-Place = Annotated[str, AfterValidator(_without_password)]  # the address of a server or bucket, or a local path
-
-
 class Section(BaseModel):
     """A section of params.yaml, where each key is explained. Sections are frozen and accept no other keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _without_password(cls, value: object) -> object:
+        """Refuse an address with a password, because params.yaml and dvc.lock are committed."""
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and is_address(text) and Address.parse(text).has_password:
+                raise ValueError(f"{SECRET}: set it through environment variables (docs/serving.md)")
+        return value
 
 
 class Data(Section):
@@ -212,7 +211,7 @@ class Registry(Section):
 class Score(Section):
     """Bulk scoring. The command line uses these defaults where there is no params.yaml."""
 
-    source: Place = "samples"
+    source: str = "samples"
     allow: tuple[str, ...] = ()  # servers and buckets that lists may name, like https://host or s3://*
     include: tuple[str, ...] = ()  # patterns in the syntax of .gitignore: score only photos that match one
     exclude: tuple[str, ...] = ()  # and none that matches one of these
@@ -242,16 +241,16 @@ class Score(Section):
 class Tracking(Section):
     """The address of the MLflow server, and where the states of unfinished trainings are kept."""
 
-    uri: Place
+    uri: str
     experiment: str
-    states: Place
+    states: str
 
 
 class Config(Section):
     """All of params.yaml."""
 
     seed: Count
-    storage: Place
+    storage: str
     profile: Literal["lite", "paper"]
     data: Data
     augment: Augment
@@ -302,11 +301,23 @@ def load(path: str | Path = "params.yaml") -> Config:
     return _checked(layered_yaml.read(Path(path)), str(path))
 
 
+def score_options(**values: object) -> Score:
+    """Return the options of bulk scoring that a command line gives.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    try:
+        return Score.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(redacted("; ".join(_sentence(e) for e in error.errors()))) from None
+
+
 def _checked(values: dict, where: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_sentence(e) for e in error.errors())) from None
+        raise ConfigError(redacted(f"{where}: " + "; ".join(_sentence(e) for e in error.errors()))) from None
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
@@ -315,9 +326,6 @@ def _sentence(error: Mapping[str, Any]) -> str:
         return f"unknown parameter {key}: remove it or correct its name"
     if error["type"] == "missing":
         return f"parameter {key} is missing: add it"
-    given = (
-        ""
-        if isinstance(error["input"], dict) or SECRET in error["msg"]
-        else f" (given: {reprlib.repr(error['input'])[:80]})"
-    )
+    shows = not isinstance(error["input"], dict) and SECRET not in error["msg"]
+    given = f" (given: {reprlib.repr(redacted(str(error['input'])))[:80]})" if shows else ""
     return f"{key}: {error['msg'].removeprefix('Value error, ')}{given}"

@@ -1,4 +1,4 @@
-"""Run the network on photos that were read."""
+"""Runs the network on photos that were read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from r2mrf.prediction.record import Shrunk
 
 @dataclass(frozen=True)
 class ScoredPhoto:
-    """The row of a photo, and its map if maps are wanted: `defocus`, as the network saw it; once painted, `png`."""
+    """The row of a photo and, with maps, its map: `defocus` at the network's resolution, later `png` as painted."""
 
     row: Row
     defocus: np.ndarray | None = None
@@ -32,6 +32,11 @@ class Scorer:
         self.job, self.analyser = job, Analyser(job.preprocess, job.start(threads))
 
     def __call__(self, seen: list[ReadPhoto]) -> list[ScoredPhoto]:
+        """Score photos, of which each `Score.batch` make batches of their own, whatever comes before and after."""
+        size = self.job.options.batch
+        return [photo for start in range(0, len(seen), size) for photo in self._together(seen[start : start + size])]
+
+    def _together(self, seen: list[ReadPhoto]) -> list[ScoredPhoto]:
         read = [s.shrunk for s in seen if s.shrunk]
         analyses = self._analysed([picture for shrunk in read for picture in record.pictures_of(shrunk)])
         return [self._scored(s.photo, s.shrunk, analyses) if s.shrunk else self._failed(s) for s in seen]
@@ -42,12 +47,12 @@ class Scorer:
             yield from self.analyser.analyse_batch(np.stack(pictures[start : start + batch]))
 
     def _failed(self, seen: ReadPhoto) -> ScoredPhoto:
-        assert seen.error is not None  # a photo that was not shrunk has one
+        assert seen.error is not None  # a photo without pixels has an error
         why = {"reason": seen.error.reason, "error": str(seen.error)}
         return ScoredPhoto(self._row(seen.photo, "failed", why))
 
     def _scored(self, photo: Photo, shrunk: Shrunk, analyses: Iterator[Analysis]) -> ScoredPhoto:
-        """Return the row of a photo, whose own analysis comes first and that of its probe, if it has one, after it."""
+        """Return the row of a photo; its own analysis comes first, followed by that of its probe if it has one."""
         analysis, options = next(analyses), self.job.options
         probed = next(analyses).defocus if shrunk.probe else None
         known = asdict(record.focus_of(analysis, shrunk, options)) | asdict(shrunk.taken)

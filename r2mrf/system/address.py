@@ -17,7 +17,7 @@ SIGNING = re.compile(
 )
 STORE_OPTIONS = {"endpoint_override", "region", "scheme", "anonymous", "allow_bucket_creation", "allow_bucket_deletion"}
 _QUERY = re.compile(r"[?#](?=[\w.~%+\[\]-]+=)")
-_ADDRESS_IN_TEXT = re.compile(r"(?i)\b[a-z][a-z0-9+.-]+://[^\s'\"<>)\]]+")
+_ADDRESS_IN_TEXT = re.compile(r"(?i)\b[a-z][a-z0-9+.-]+://(?:[^\s'\"<>]*@)?[^\s'\"<>)\]]+")
 HIDDEN = "…"
 
 

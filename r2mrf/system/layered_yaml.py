@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from r2mrf.errors import ConfigError
+from r2mrf.system.address import is_address, redacted
 from r2mrf.system.regular_files import read_regular
 
 MOST_BYTES = 1 << 20
@@ -29,6 +30,8 @@ def read(path: Path) -> dict[str, Any]:
         values = _parsed(file)
         base = values.pop("base", None)
         layers.append(values)
+        if is_address(str(base)):
+            raise ConfigError(f"{file}: base is an address; give a parameter file of this machine")
         file = file.parent / str(base) if base else None
     merged: dict[str, Any] = {}
     for values in reversed(layers):
@@ -59,10 +62,18 @@ def _parsed(path: Path) -> dict:
     except RecursionError:
         raise ConfigError(f"{path}: nested too deep") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path}: not valid YAML: {_place_and_problem(error)}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: it must consist of keys and values")
     return values
+
+
+def _place_and_problem(error: yaml.YAMLError) -> str:
+    """Say what is wrong and where, without the line itself, which may hold a password."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return redacted(" ".join(str(error).split()))
+    return redacted(f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}")
 
 
 def _laid_over(values: dict, base: dict) -> dict:

@@ -14,8 +14,7 @@ from pipelines.command.cli import main
 from r2mrf import Predictor
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import overlay, to_uint8
-from r2mrf.network import checkpoint
-from r2mrf.prediction import without_torch
+from r2mrf.network import model_folder
 from r2mrf.prediction.radius import to_hundredths
 from tests.support.photos import save_photo
 
@@ -24,8 +23,7 @@ from tests.support.photos import save_photo
 def here(tmp_path, monkeypatch) -> Path:
     """Every test runs in a folder of its own, with weights/ as what the package ships."""
     monkeypatch.chdir(tmp_path)
-    for module, name in ((checkpoint, "RELEASED"), (without_torch, "FOLDER")):
-        monkeypatch.setattr(module, name, tmp_path / "weights")
+    monkeypatch.setattr(model_folder, "RELEASED", tmp_path / "weights")
     return tmp_path
 
 
@@ -157,7 +155,7 @@ def test_radius_is_16_bit_grey_in_hundredths_of_a_pixel(run, tiny_model):
 @pytest.mark.parametrize("other", [("--overlay",), ("--view", "full")])
 def test_radius_goes_with_no_other_form(run, other):
     save_photo(Path("a.png"))
-    refused(run("map", "a.png", "--radius", *other), "leave --view and --overlay out")
+    refused(run("map", "a.png", "--radius", *other), "omit --view and --overlay")
 
 
 # --- map: bad photos -------------------------------------------------------------------------------------
@@ -247,7 +245,7 @@ def test_photos_are_never_overwritten(run):
 
 def test_one_file_for_two_photos(run):
     photos = [save_photo(Path(name)) for name in ("a.jpg", "b.jpg")]
-    refused(run("map", *photos, "-o", "map.png"), "map.png is one file, but 2 photos are given")
+    refused(run("map", *photos, "-o", "map.png"), "map.png is a single file, but there are 2 photos")
 
 
 def test_file_of_another_format(run):

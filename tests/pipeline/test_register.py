@@ -27,8 +27,8 @@ from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import Counts
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
-from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import CheckpointError
+from r2mrf.network import checkpoint, model_folder
+from r2mrf.network.model_folder import CheckpointError
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.radius import UNKNOWN, to_hundredths
 from r2mrf.prediction.record import DETAIL, record
@@ -183,14 +183,14 @@ def test_champion_is_measured_anew_on_other_test_pairs(team, capsys):
 
 def test_figures_of_another_model(team):
     team.train(3, f_05=0.9, model="another")
-    with pytest.raises(UserError, match=r"is of model another, not of .*: run `dvc repro evaluate` again"):
+    with pytest.raises(UserError, match=r"belongs to model another, not .*: run `dvc repro evaluate` again"):
         team.register()
 
 
 def test_figures_of_test_pairs_that_are_gone(team):
     team.train(1, f_05=0.8, test_set="of last week")
     MlflowClient().set_registered_model_alias("r2mrf", "champion", "2")
-    with pytest.raises(UserError, match="of other test pairs than data/prepared"):
+    with pytest.raises(UserError, match="to other test pairs than data/prepared"):
         team.register()
 
 
@@ -234,7 +234,7 @@ def test_card_says_what_it_is(team):
     card = team.version("1").description
     assert len(card) < 5000
     assert "| f 05 |" not in card
-    for part in ("| f_05 | 0.8000 |", "| mae | 0.2000 |", "4 steps on synthetic", "## Not good for"):
+    for part in ("| f_05 | 0.8000 |", "| mae | 0.2000 |", "4 steps on synthetic", "## Limitations"):
         assert part in card
 
 
@@ -371,7 +371,7 @@ def test_a_version_is_fetched_once_and_a_damaged_copy_again(team, monkeypatch, t
         away.rename(team.files("1"))
     (folder / "model.safetensors").write_bytes(b"damaged")
     sha256 = team.version("1").tags["model_sha256"]
-    assert checkpoint.content_hash(resolve("models:/r2mrf/1").folder) == sha256
+    assert model_folder.content_hash(resolve("models:/r2mrf/1").folder) == sha256
 
 
 @pytest.mark.parametrize("how", ["weights", "weights and the hash beside them", "another whole model"])
@@ -389,7 +389,7 @@ def test_tampered_files_are_refused(team, monkeypatch, tmp_path, how):
         if how == "weights and the hash beside them":
             facts = json.loads((folder / "model.json").read_text())
             facts["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-            (folder / "model.json").write_text(json.dumps(facts))
+            (folder / "model.json").write_bytes(model_folder.facts_to_json(facts))
         with pytest.raises(CheckpointError, match=r"not the file that|not those that were registered"):
             Predictor.load("models:/r2mrf/1")
         assert not list((tmp_path / "cache").iterdir())
@@ -424,7 +424,7 @@ def test_what_there_is_instead_is_told(team, uri):
 
 def test_looking_makes_no_database(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/nowhere/mlflow.db")
-    with pytest.raises(CheckpointError, match=r"there is no registry .*/nowhere/mlflow.db yet"):
+    with pytest.raises(CheckpointError, match=r"the registry .*/nowhere/mlflow.db does not exist yet"):
         resolve("models:/r2mrf@champion")
     assert not list(tmp_path.iterdir())
 
@@ -435,7 +435,7 @@ def test_model_of_another_kind(team, monkeypatch, tmp_path):
     with mlflow.start_run():
         info = mlflow.pyfunc.log_model(name="other", python_model=str(tmp_path / "code.py"), pip_requirements=[])
     version = mlflow.register_model(info.model_uri, "other", tags={models.HASH: "0" * 64}).version
-    with pytest.raises(CheckpointError, match="a model of another kind"):
+    with pytest.raises(CheckpointError, match="another kind of model"):
         resolve(f"models:/other/{version}")
 
 
@@ -472,6 +472,6 @@ def test_a_project_that_was_moved_finds_its_files(team, database, tmp_path, monk
             resolve(f"models:/{team.name}@challenger")
         (new / "mlartifacts").symlink_to(tmp_path / "elsewhere")
         found = resolve(f"models:/{team.name}@challenger")
-        assert checkpoint.content_hash(found.folder) == found.sha256
+        assert model_folder.content_hash(found.folder) == found.sha256
     finally:
         (tmp_path / "elsewhere").rename(files)
