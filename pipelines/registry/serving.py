@@ -35,7 +35,7 @@ from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.radius import to_hundredths
 from r2mrf.prediction.record import read_guarded, read_photo, record_and_map, within_borders
 from r2mrf.prediction.views import parse
-from r2mrf.system.sandbox import Guard
+from r2mrf.system.sandbox import MEMORY, SECONDS, Guard
 
 # Limits of one request over HTTP; tables that a program passes directly (load_model, Spark) may have any length.
 MAX_PHOTOS = 64
@@ -43,10 +43,6 @@ MAX_CLOSE = 1  # of photos that are looked at in windows, which takes seconds fo
 MAX_BYTES = 64 * 2**20  # of encoded photos
 MAX_BODY = 90 * 2**20  # of the whole request: base64 is a third longer
 MAX_MESSAGE = 1000  # characters; MLflow's own messages repeat the request
-
-# Limits of decoding one photo, in a process of its own.
-SECONDS = 20
-MEMORY = 768 * 2**20
 CLOSE_PIXELS = 25_000_000  # of a photo that is looked at in windows: they take 20 to 30 bytes each
 
 
