@@ -8,7 +8,6 @@ Weights that the registry already holds are not registered again. The latest ver
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import tempfile
 from dataclasses import fields
@@ -27,7 +26,7 @@ from pipelines.evaluation.held_out import decoded, name_of
 from pipelines.library.columns import SCORES
 from pipelines.project.folders import MODEL, PREPARED, REPORTS
 from pipelines.project.stage import main
-from pipelines.project.tables import write_json
+from pipelines.project.tables import read_json, write_json
 from pipelines.registry import model_card, promotion, runs, serving
 from pipelines.registry.models import CHECKPOINT, HASH
 from pipelines.registry.provenance import LOCK, provenance
@@ -39,7 +38,8 @@ from r2mrf.evaluation.metrics import Counts
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import WEIGHTS, Checkpoint
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model_folder import WEIGHTS
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.record import DETAIL, RECORD
 
@@ -77,9 +77,11 @@ def register(config: Config) -> None:
 
 def _figures(trained: Checkpoint) -> dict:
     path = REPORTS / "evaluate" / "metrics.json"
-    if not path.is_file():
+    figures = read_json(path)
+    if figures is None:
         raise UserError(f"{path} is missing: run `dvc repro evaluate` first")
-    figures = json.loads(path.read_text(encoding="utf-8"))
+    if missing := {"model", "images", "images_without_defocus", "test_set", *promotion.FIGURES} - figures.keys():
+        raise UserError(f"{path} lacks {', '.join(sorted(missing))}: run `dvc repro evaluate` again")
     if figures["model"] != trained.name:
         raise UserError(f"{path} is of model {figures['model']}, not of {trained.name}: run `dvc repro evaluate` again")
     return figures

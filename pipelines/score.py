@@ -1,4 +1,4 @@
-"""Stage score, and `r2mrf score`: a library of photos -> a table, one row a photo, with Ray Data.
+"""Stage score, and `r2mrf score`: a library of photos -> a table, one row a photo.
 
     python -m pipelines.score          # score.source of params.yaml -> library/
     r2mrf score FOLDER --out DIR

@@ -30,7 +30,6 @@ def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterato
         UserError: Ray cannot be started or joined, or ends amid the work; or one that a worker has raised.
     """
     import ray
-    from ray.data import DataContext
 
     for chatty in ("ray.data", "ray._private.authentication"):  # the stages show their progress; tokens are meant
         logging.getLogger(chatty).setLevel(logging.ERROR)
@@ -46,8 +45,6 @@ def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterato
         ray.init(**options)
     except Exception as error:  # Ray has no type for it
         raise UserError(f"{refusal} ({redacted(one_line(error, 2000))[:200]})") from error
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
     try:
         yield
     except ray.exceptions.RayError as error:

@@ -1,6 +1,6 @@
-"""Work that needs Ray, done in a child process, so that this one outlives whatever ends Ray.
+"""Work that may need Ray, done in a child process, so that this one outlives whatever ends that.
 
-    result = supervised("pipelines.scoring.run:score", sources, out, report=print)
+    result = supervised("pipelines.scoring.work:score", sources, out, report=print)
 
 Where Ray's raylet or its control store is killed, as when memory runs out, Ray ends the process that is connected to it
 without an exception. The parent then says so, and how to go on.
@@ -65,7 +65,8 @@ def supervised(work: str, *arguments: Any, report: Callable[[Any], object]) -> A
         status: int = child.wait()
         how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
         raise UserError(
-            f"Ray has ended or was killed, perhaps since memory ran out ({how}); the same command goes on from here"
+            f"the work has ended or was killed, perhaps since memory ran out ({how}); the same command goes on "
+            "from here"
         )
     except BaseException:
         _end(child)

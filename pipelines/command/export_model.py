@@ -21,7 +21,7 @@ def export_model(options: argparse.Namespace) -> int:
     """
     from r2mrf.engines.export import export
     from r2mrf.errors import UserError
-    from r2mrf.network import checkpoint
+    from r2mrf.network import checkpoint, model_folder
 
     if options.calibrate and options.precision != "int8":
         raise UserError("--calibrate is for --precision int8")
@@ -29,7 +29,7 @@ def export_model(options: argparse.Namespace) -> int:
         raise UserError("--format and -o go together: give both")
     if not options.format and not options.calibrate:
         raise UserError("give --format and -o, or --precision int8 and --calibrate")
-    folder = checkpoint.locate(options.model)
+    folder = model_folder.locate(options.model)
     loaded = checkpoint.load(folder)
     if options.calibrate:
         if not options.format and ":/" in options.model:

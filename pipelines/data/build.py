@@ -113,7 +113,8 @@ def _run(todo: list[Job], address: str, rows: Callable, schema: pa.Schema) -> It
         return {"count": job.count, "error": ""}
 
     with connect(logical_cpus=cores()):
-        import ray
+        import ray.data
 
+        ray.data.DataContext.get_current().enable_progress_bars = False  # the stages show their own
         tasks = ray.data.from_items([{"index": i} for i in range(len(todo))], override_num_blocks=len(todo))
         yield from tasks.map(write, num_cpus=1).iter_rows()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pyarrow as pa
 
 from pipelines.evaluation.ablation_rows import Row
 from pipelines.project.folders import AUGMENTED, REPORTS
-from pipelines.project.tables import write_json
+from pipelines.project.tables import read_json, write_json
 from pipelines.storage.outputs import local_copy
 from pipelines.training.recipe import NOT_IN_FINGERPRINT
 from r2mrf.config import Config
 from r2mrf.data import shards
-from r2mrf.errors import UserError
 
 MEASURED = REPORTS / "ablate/measured.json"
 
@@ -25,12 +23,7 @@ def measured() -> dict[str, dict]:
     Raises:
         UserError: the file is damaged.
     """
-    try:
-        return json.loads(MEASURED.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        raise UserError(f"{MEASURED} is damaged: delete it, and its rows are measured anew") from None
+    return read_json(MEASURED) or {}
 
 
 def keep(changed: dict[str, dict]) -> None:

@@ -26,7 +26,7 @@ from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.resize import lay_in, resize
-from r2mrf.network.checkpoint import FACTS, locate
+from r2mrf.network.model_folder import FACTS, facts_to_json, locate
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering import lens
 from r2mrf.rendering.camera import Camera, to_linear
@@ -123,7 +123,7 @@ def store(model: str, scale: BlurScale) -> Path:
     path = locate(model) / FACTS
     facts = json.loads(path.read_bytes()) | {"blur_scale": scale.to_dict()}
     with atomic_file(path) as file:
-        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        file.write_bytes(facts_to_json(facts))
     return path
 
 

@@ -30,8 +30,9 @@ from r2mrf.engines.onnx_graph import without_weights
 from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import count
 from r2mrf.imaging.maps import to_uint8
-from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import FACTS, RELEASED, WEIGHTS, Checkpoint
+from r2mrf.network import checkpoint, model_folder
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model_folder import FACTS, RELEASED, WEIGHTS
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.without_torch import GRAPH
 from r2mrf.system.atomic import atomic_file
@@ -93,7 +94,7 @@ def write_graph(folder: Path) -> None:
     Raises:
         UserError: there is no such model, or no graph of it.
     """
-    weights = checkpoint.read(folder)[WEIGHTS]
+    weights = model_folder.read(folder)[WEIGHTS]
     with atomic_file(folder / GRAPH) as file:
         file.write_bytes(without_weights(checkpoint.load(folder).network, weights, beside=WEIGHTS))
 

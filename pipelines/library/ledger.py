@@ -19,8 +19,8 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from pipelines.library.checked_parquet import Damaged, read, read_facts, write
 from pipelines.library.columns import MANIFEST, Row, completed, judged, reasons_of, rows_of, table_of
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.out_folder import OutFolder
@@ -59,7 +59,7 @@ class Ledger:
 
     def size(self, numbers: Iterable[int]) -> int:
         """How many photos these shards list."""
-        return sum(_checked(pq.read_metadata, self._file(self._manifest, number)).num_rows for number in numbers)
+        return sum(_checked(read_facts, self._file(self._manifest, number)).num_rows for number in numbers)
 
     def add(self, photos: list[Photo]) -> int:
         """A new shard; returns its number."""
@@ -128,8 +128,8 @@ class Ledger:
                     "remove both and have the photos scored again"
                 )
             try:
-                scores = pq.read_metadata(file)
-            except (OSError, pa.ArrowException):
+                scores = read_facts(file)
+            except Damaged:
                 print(f"{file}: damaged; its photos are scored again", file=sys.stderr)
                 file.unlink()
                 continue
@@ -190,23 +190,21 @@ class Ledger:
         return folder / f"shard-{number:05d}-{self.fingerprint}.parquet"
 
     def _read(self, folder: Path, number: int, columns: list[str] | None = None) -> pa.Table:
-        return _checked(
-            partial(pq.read_table, columns=columns, page_checksum_verification=True), self._file(folder, number)
-        )
+        return _checked(partial(read, columns=columns), self._file(folder, number))
 
     def _write_scores(self, number: int, table: pa.Table) -> None:
         self._write(self._scores, number, table.replace_schema_metadata({LIMITS: self._limits()}))
 
     def _write(self, folder: Path, number: int, table: pa.Table) -> None:
         with self._out.writing(folder.name, self._file(folder, number).name) as temporary:
-            pq.write_table(table, temporary, write_page_checksum=True)
+            write(table, temporary)
 
 
 def _checked(read: Callable[[Path], T], file: Path) -> T:
     """Read a file of the ledger. Raises UserError if it is damaged or missing."""
     try:
         return read(file)
-    except (OSError, pa.ArrowException) as error:
+    except Damaged as error:
         raise UserError(
             f"{file}: is damaged ({error}); bring it back, or give another --out; what lies in scores/ may be removed: "
             "its photos are scored again"

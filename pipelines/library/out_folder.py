@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r2mrf.errors import UserError
+from r2mrf.system import strict_json
 from r2mrf.system.atomic import atomic_file
 
 MARKER = ".r2mrf.json"
@@ -46,7 +47,7 @@ class OutFolder:
     def find(cls, path: Path) -> OutFolder | None:
         """The folder at `path` if a run has made it its own, with a marker or, until version 0.1, by its shards."""
         try:
-            marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
+            marker = strict_json.parse_object((path / MARKER).read_bytes())
             if re.fullmatch(r"[0-9a-f]{32}", marker["id"]) and isinstance(marker["folders"], list):
                 return cls(path, marker["id"], tuple(name for name in marker["folders"] if name in FOLDERS))
         except (OSError, ValueError, KeyError, TypeError):

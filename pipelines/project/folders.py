@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 from r2mrf.errors import UserError
+from r2mrf.system import strict_json
 from r2mrf.system.fingerprint import fingerprint, of_files
 
 PREPARED, AUGMENTED, MODEL = Path("data/prepared"), Path("data/augmented"), Path("models/r2mrf")
@@ -30,7 +30,7 @@ def with_tuned_steps(config: Config) -> Config:
     if config.model.steps != "auto":
         return config
     try:
-        chosen = json.loads(CHOSEN_STEPS.read_text(encoding="utf-8"))["steps"]
+        chosen = strict_json.parse_object(CHOSEN_STEPS.read_bytes())["steps"]
     except (OSError, ValueError, KeyError):
         raise UserError(
             f"{config.profile}.model.steps is auto, and {CHOSEN_STEPS} does not say what was chosen: "

@@ -7,6 +7,8 @@ import json
 import math
 from pathlib import Path
 
+from r2mrf.errors import UserError
+from r2mrf.system import strict_json
 from r2mrf.system.atomic import atomic_file
 
 
@@ -46,5 +48,14 @@ def read_csv(path: Path) -> list[dict]:
 
 
 def read_json(path: Path) -> dict | None:
-    """Return what a JSON file holds; None if it was not made."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """Return the object that a JSON file holds; None if it was not made.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return strict_json.parse_object(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): delete it, and run again what makes it") from None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from pipelines.storage.outputs import cache
-from r2mrf.network.checkpoint import FACTS, WEIGHTS, CheckpointError, content_hash
+from r2mrf.network.model_folder import FACTS, WEIGHTS, CheckpointError, content_hash
 from r2mrf.system.address import Address, is_address, redacted
 
 if TYPE_CHECKING:

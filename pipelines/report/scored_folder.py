@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipelines.library import checked_parquet
 from pipelines.library.columns import ADDED, SCORES, Row, completed, judged, rows_of
 from pipelines.report.loupe import Place
 from r2mrf.config import Score
@@ -97,8 +97,8 @@ def _summary(path: Path) -> dict:
 def _shard(file: Path) -> pa.Table:
     try:
         check_regular(file)
-        table = pq.read_table(file, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+        table = checked_parquet.read(file)
+    except (OSError, checked_parquet.Damaged) as error:
         raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
     if missing := set(SCORES.names) - ADDED - set(table.column_names):
         raise UserError(f"{file}: has no {', '.join(sorted(missing))}; another version wrote it: score again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import timedelta
 from itertools import islice
@@ -11,6 +12,7 @@ from pipelines.library.ledger import Ledger
 from pipelines.library.listing import AT_A_TIME
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
+from pipelines.scoring import summary
 from pipelines.scoring.job import Job, with_recorded_engine, without_trial
 from pipelines.scoring.reader import read
 from pipelines.scoring.scorer import Scorer
@@ -29,6 +31,8 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     library = Library(sources, options)
     job = without_trial(with_recorded_engine(Job.of(model, options, library.addresses), out))
     ledger = Ledger(out, job.fingerprint)
+    if said := summary.why_anew(out, job, ledger):
+        print(said, file=sys.stderr)
     total, new, tried = _counted(library, ledger, options.retry)
     counted = f"{total:,} photos, {new:,} of them to be scored"
     if not new:

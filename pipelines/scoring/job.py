@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from r2mrf.errors import UserError
 from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction import record
+from r2mrf.system import strict_json
 from r2mrf.system.fingerprint import fingerprint
 from r2mrf.system.machine import cores
 
@@ -64,10 +64,11 @@ class Job:
         from pipelines.registry import models
         from r2mrf.engines import choose
         from r2mrf.network import checkpoint as checkpoints
+        from r2mrf.network import model_folder
 
         registered = models.resolve(name) if name.startswith("models:/") else None
-        folder = registered.folder if registered else checkpoints.locate(name)
-        loaded = checkpoints.parse(files := checkpoints.read(folder), folder)
+        folder = registered.folder if registered else model_folder.locate(name)
+        loaded = checkpoints.parse(files := model_folder.read(folder), folder)
         choose.check(loaded)
         model = registered.uri if registered else loaded.name
         how = options.engine, options.precision
@@ -168,13 +169,11 @@ def _record(out: Path) -> dict[str, list[list[str]]]:
     """Return the pairs of engine and precision that rows in `out` are made with, by the model's hash."""
     damaged = UserError(f"{out / ENGINES} is damaged: remove it, and give --engine as summary.json has it")
     try:
-        record = json.loads((out / ENGINES).read_text(encoding="utf-8"))
+        record = strict_json.parse_object((out / ENGINES).read_bytes())
     except FileNotFoundError:
         return {}
-    except (ValueError, RecursionError):
+    except ValueError:
         raise damaged from None
-    if not isinstance(record, dict):
-        raise damaged
     # until version 0.1 there was one pair a model
     lists = {model: [pairs] if _is_pair(pairs) else pairs for model, pairs in record.items()}
     if not all(isinstance(pairs, list) and all(map(_is_pair, pairs)) for pairs in lists.values()):

@@ -33,9 +33,13 @@ class ReadPhoto:
     error: images.ImageError | None
 
 
-def read(photos: list[Photo], job: Job) -> list[ReadPhoto]:
-    """Fetch, decode and shrink a chunk of photos; what cannot be read comes back with its reason."""
-    guard = guard_for(job.preprocess, job.options)
+def read(photos: list[Photo], job: Job, guard: Guard | None = None) -> list[ReadPhoto]:
+    """Fetch, decode and shrink a chunk of photos; what cannot be read comes back with its reason.
+
+    Args:
+        guard: `new_guard`, of the thread that calls; None: the one of this process.
+    """
+    guard = guard or guard_for(job.preprocess, job.options)
     ahead = 1 if any(photo.row is not None for photo in photos) else FETCHERS  # a file's row groups follow each other
     with ThreadPoolExecutor(ahead) as pool:
         fetch = functools.partial(_source, addresses=job.addresses)
@@ -70,7 +74,16 @@ def _read_one(photo: Photo, source: str | bytes | images.ImageError, guard: Guar
 
 @functools.cache
 def guard_for(preprocess: Preprocess, options: Score) -> Guard:
-    """The guarded process of this one: it serves all tasks that come here."""
+    """Return the guarded process of this one: it serves all tasks that come here."""
+    return _guard(preprocess, options)
+
+
+def new_guard(job: Job) -> Guard:
+    """Return a guarded process, which one thread may use; to be closed."""
+    return _guard(job.preprocess, job.options)
+
+
+def _guard(preprocess: Preprocess, options: Score) -> Guard:
     memory = (1 << 30) + BYTES_A_PIXEL * options.max_pixels
     work = functools.partial(
         record.read_photo, preprocess=preprocess, max_pixels=options.max_pixels, detail=options.detail

@@ -12,6 +12,8 @@ from r2mrf.config import Score
 if TYPE_CHECKING:  # what the child imports
     from pipelines.scoring import work as work
 
+WORK = "pipelines.scoring.work:score"  # which the child calls
+
 
 def score_library(
     sources: list[str], out: Path, model: str, options: Score, on_chunk: Callable[[int], object] = lambda photos: None
@@ -24,7 +26,7 @@ def score_library(
     Raises:
         UserError: no model, no photos, `out` cannot be written, a source has vanished, or Ray has ended.
     """
-    return supervised("pipelines.scoring.work:score", sources, out, model, options, report=on_chunk)
+    return supervised(WORK, sources, out, model, options, report=on_chunk)
 
 
 def failures(out: Path, fingerprint: str) -> Iterator[str]:

@@ -33,6 +33,11 @@ class Scorer:
         self.job, self.analyser = job, Analyser(job.preprocess, job.start(threads))
 
     def __call__(self, seen: list[ReadPhoto]) -> list[ScoredPhoto]:
+        """Score photos, of which each `Score.batch` make batches of their own, whatever comes before and after."""
+        size = self.job.options.batch
+        return [photo for start in range(0, len(seen), size) for photo in self._together(seen[start : start + size])]
+
+    def _together(self, seen: list[ReadPhoto]) -> list[ScoredPhoto]:
         read = [s.shrunk for s in seen if s.shrunk]
         pictures = chain.from_iterable((shrunk.pixels, *(place.picture for place in shrunk.places)) for shrunk in read)
         analyses = self._analysed(list(pictures))

@@ -26,6 +26,7 @@ from pathlib import Path
 from pipelines.cluster.ray_cluster import in_a_job
 from pipelines.storage.store import Store, below
 from r2mrf.errors import UserError
+from r2mrf.system import strict_json
 from r2mrf.system.atomic import atomic_folder
 from r2mrf.system.fingerprint import fingerprint, of_files
 
@@ -40,6 +41,15 @@ class Receipt:
     address: str
     files: dict[str, str]  # name -> SHA-256
     rows: int | None = None  # of Parquet shards
+
+    @classmethod
+    def parse(cls, content: bytes) -> Receipt:
+        """A receipt from its file's content. Raises ValueError or TypeError if it is damaged."""
+        receipt = cls(**strict_json.parse_object(content))
+        named = isinstance(receipt.files, dict) and all(isinstance(sha256, str) for sha256 in receipt.files.values())
+        if not (named and isinstance(receipt.address, str) and isinstance(receipt.rows, int | None)):
+            raise ValueError("a value of another type")
+        return receipt
 
     def copy(self) -> Path:
         """A folder of this machine with the files, fetched once and checked.
@@ -83,7 +93,7 @@ def folder(path: Path) -> Folder:
         UserError: a damaged receipt.
     """
     try:
-        return Folder(path.resolve(), Receipt(**json.loads((path / RECEIPT).read_bytes())))
+        return Folder(path.resolve(), Receipt.parse((path / RECEIPT).read_bytes()))
     except FileNotFoundError:
         return Folder(path.resolve(), None)
     except (TypeError, ValueError):

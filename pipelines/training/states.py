@@ -11,11 +11,11 @@ or loses its power, in that moment leaves half a list or half a state, and Ray r
 from __future__ import annotations
 
 import hashlib
-import json
 
 from pyarrow.fs import FileSelector, FileType
 
 from pipelines.storage.addresses import absolute, file_system
+from r2mrf.system import strict_json
 from r2mrf.training.trainer import FACTS, TENSORS, facts_from_text
 
 LIST = "checkpoint_manager_snapshot.json"
@@ -70,7 +70,7 @@ class States:
     def _listed(self) -> list[str]:
         """Names of the states in Ray's list; none if it is damaged."""
         try:
-            found = json.loads(self._read(f"{self._folder}/{LIST}"))
+            found = strict_json.parse_object(self._read(f"{self._folder}/{LIST}"))
             return [state["checkpoint_dir_name"] for state in found["checkpoint_results"]]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return []

@@ -17,7 +17,8 @@ from r2mrf.engines.choose import AGREEMENT, scenes
 from r2mrf.engines.onnx_graph import Graph, graph_for
 from r2mrf.engines.runtimes import INPUT, OUTPUTS, RUNTIMES, Engine, openvino_core, package
 from r2mrf.errors import UserError
-from r2mrf.network.checkpoint import FACTS, Checkpoint
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model_folder import FACTS
 from r2mrf.system.atomic import atomic_folder
 
 TOLERANCE = 1e-3  # of a probability, in float32: a quarter of a grey level of a stored map

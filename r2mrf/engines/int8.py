@@ -26,7 +26,8 @@ from r2mrf.engines.runtimes import INPUT, OnnxRuntime, package
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
-from r2mrf.network.checkpoint import FACTS, INT8, Checkpoint
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model_folder import FACTS, INT8, facts_to_json
 from r2mrf.system.atomic import atomic_file
 
 MOST_PHOTOS, FEWEST_PHOTOS = 144, 6  # more photos add minutes and change little
@@ -111,7 +112,7 @@ def store(folder: Path, form: Int8) -> None:
     with atomic_file(folder / INT8) as file:
         file.write_bytes(form.graph)
     with atomic_file(folder / FACTS) as file:
-        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        file.write_bytes(facts_to_json(facts))
 
 
 def fit_logits(rounded: np.ndarray, expected: np.ndarray, steps: int = 25) -> tuple[float, float]:

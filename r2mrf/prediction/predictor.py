@@ -14,7 +14,8 @@ from r2mrf.engines import choose
 from r2mrf.engines.pytorch import Torch
 from r2mrf.engines.runtimes import Engine
 from r2mrf.network import checkpoint as checkpoints
-from r2mrf.network.checkpoint import Checkpoint, locate
+from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.model_folder import locate
 from r2mrf.prediction.analyser import Analyser
 
 

@@ -8,18 +8,16 @@ A released model's folder also holds its ONNX graph without weights; ONNX Runtim
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from pathlib import Path
 
 from r2mrf.engines.runtimes import WEIGHTS_HASH, EngineError, OnnxRuntime
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network import model_folder
 from r2mrf.prediction.analyser import Analyser
 from r2mrf.system.machine import cores
 
-FOLDER = Path(__file__).parents[1] / "weights"  # `checkpoint.RELEASED` would import torch
 GRAPH = "model.onnx"
 
 log = logging.getLogger(__name__)
@@ -62,14 +60,13 @@ def load(name: str, threads: int | None = None) -> Analyser | None:
     together; the log says so in the last two cases. `Predictor.load` takes every model and raises what is wrong with
     it.
     """
-    folder = FOLDER / "lite"
+    folder = model_folder.RELEASED / "lite"
     if name != "lite" or not (folder / GRAPH).is_file():
         return None
     try:
-        weights, facts = (folder / "model.safetensors").read_bytes(), json.loads((folder / "model.json").read_bytes())
+        facts = model_folder.checked_facts(model_folder.read(folder), folder)
         engine = OnnxRuntime(folder / GRAPH, threads=threads or cores())
-        hashes = {facts["weights_sha256"], hashlib.sha256(weights).hexdigest(), engine.facts[WEIGHTS_HASH]}
-        if len(hashes) > 1:
+        if engine.facts[WEIGHTS_HASH] != facts["weights_sha256"]:
             raise ValueError(f"{folder}: its files do not belong together")
         return Analyser(Preprocess.from_dict(facts["preprocess"]), engine, BlurScale.from_facts(facts))
     except Exception as error:  # ONNX Runtime has a dozen exception classes of its own

@@ -1,4 +1,4 @@
-"""The processor cores of this machine."""
+"""The processor cores and GPUs of this machine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
+DEVICES = Path("/dev")
 
 
 def cores() -> int:
@@ -27,6 +28,13 @@ def machine() -> str:
         if line.startswith("model name"):
             return f"{cores()} cores, {line.partition(':')[2].strip()}"
     return f"{cores()} cores, {platform.machine()}"
+
+
+def has_gpu() -> bool:
+    """Return whether this process may use a GPU, as far as the system's devices tell: NVIDIA's or AMD's."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return False
+    return any(DEVICES.glob("nvidia[0-9]*")) or (DEVICES / "kfd").exists()
 
 
 def quotas(root: Path, membership: Path) -> Iterator[float]:

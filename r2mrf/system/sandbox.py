@@ -86,6 +86,18 @@ class Guard:
             self._end()
 
     def _start(self) -> None:
+        """Start a child. One that is killed meanwhile, as when memory runs out, is no fault of the work."""
+        for _ in range(self._tries):
+            self._spawn()
+            try:
+                if self._channel.poll(START) and self._channel.recv():
+                    return
+            except (EOFError, OSError):
+                pass
+            status = self._end()
+        raise RuntimeError(f"the child process did not start (exit status {status})")
+
+    def _spawn(self) -> None:
         self._channel, theirs = Pipe()
         # The child imports from the same paths as this process; what libraries print about damaged files is hidden.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
@@ -98,13 +110,8 @@ class Guard:
             stderr=subprocess.DEVNULL,
         )
         theirs.close()
-        self._channel.send(self._terms)
-        try:
-            began = self._channel.poll(START) and self._channel.recv()
-        except (EOFError, OSError):
-            began = False
-        if not began:
-            raise RuntimeError(f"the child process did not start (exit status {self._end()})")
+        with suppress(OSError):  # it has ended already
+            self._channel.send(self._terms)
 
     def _end(self) -> int | None:
         """End the child and return its exit status; None if it had to be killed."""

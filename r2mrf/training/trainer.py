@@ -24,6 +24,7 @@ from r2mrf.evaluation.metrics import Counts, ImageCounts
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network import checkpoint as checkpoints
+from r2mrf.network import model_folder
 from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.loss import loss_terms
 from r2mrf.network.model import R2MRF
@@ -198,7 +199,7 @@ def starting_point(config: Config) -> Checkpoint | None:
     """
     if not config.train.start:
         return None
-    begun = checkpoints.load(checkpoints.locate(config.train.start))
+    begun = checkpoints.load(model_folder.locate(config.train.start))
     theirs, ours = (model.model_dump(exclude={"weights"}) for model in (begun.model, config.model))
     if other := [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if theirs[key] != ours[key]]:
         raise UserError(

@@ -25,12 +25,12 @@ PATIENCE = 300  # seconds in which a run must end on a busy machine
 RUN = """
 import sys
 from pathlib import Path
-from pipelines.scoring.run import score_library
+from pipelines.cluster.supervised import supervised
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 options = Score(engine="torch", shard_rows={shard}, maps=True, batch=4)
 try:
-    print(score_library([sys.argv[1]], Path(sys.argv[2]), sys.argv[3], options))
+    supervised("{work}", [sys.argv[1]], Path(sys.argv[2]), sys.argv[3], options, report=lambda photos: None)
 except UserError as error:
     sys.exit(f"error: {{error}}")
 """
@@ -43,12 +43,21 @@ os.environ["RAY_ADDRESS"] = cluster.address
 """
 
 
-class Run:
-    """`r2mrf score` with small shards, in a process of its own; `cpus`: of a cluster that it is a job of."""
+BY = {"threads": "pipelines.scoring.work:score", "ray": "tests.support.scoring:by_ray",
+      "both": "tests.support.scoring:taken_over_by_ray"}  # fmt: skip
 
-    def __init__(self, library: Path, out: Path, model: Path, cpus: int | None = None):
+
+class Run:
+    """`r2mrf score` with small shards, in a process of its own.
+
+    Args:
+        cpus: of a cluster that it is a job of.
+        by: who does the work, a key of `BY`.
+    """
+
+    def __init__(self, library: Path, out: Path, model: Path, cpus: int | None = None, by: str = "threads"):
         self.out, self.log = out, out.with_name(f"{out.name}.log")
-        program = (CLUSTER.format(cpus=cpus) if cpus else "") + RUN.format(shard=SHARD)
+        program = (CLUSTER.format(cpus=cpus) if cpus else "") + RUN.format(shard=SHARD, work=BY[by])
         with self.log.open("ab") as log:
             self.driver = subprocess.Popen(
                 [sys.executable, "-c", program, library, out, model],
@@ -65,17 +74,20 @@ class Run:
         return rows_of(self.out)
 
     def kill(self, what: str, dice: random.Random) -> None:
-        """Kill the driver, one of its workers, or all of its Ray, and wait until what is left of it has ended."""
+        """Kill the driver, one of its workers, or all that it has started, and wait until what is left has ended.
+
+        Workers are Ray's or, without Ray, the readers' children.
+        """
         family = family_of(self.driver)
-        workers = [p for p in family if _title(p).startswith("ray::")]
+        workers = [p for p in family if _title(p).startswith("ray::")] or family[1:]
         if what == "worker" and workers:
             dice.choice(workers).kill()
             return
-        victims = family if what == "ray" else [self.driver]
+        victims = family if what == "all" else [self.driver]
         for victim in victims:
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim.kill()
-        if what == "ray":
+        if what == "all":
             self.driver.wait(PATIENCE)
             assert "Traceback" not in self.log.read_text()
         psutil.wait_procs(family, timeout=PATIENCE)
@@ -138,13 +150,14 @@ def undisturbed(library, tiny_model, tmp_path_factory) -> dict[str, dict]:
     return rows
 
 
-def test_killed_at_random_moments(library, tiny_model, undisturbed, tmp_path):
-    """Drivers, workers and whole Rays, twenty times, over as many new tables as that takes."""
+@pytest.mark.parametrize("by", BY)
+def test_killed_at_random_moments(library, tiny_model, undisturbed, tmp_path, by):
+    """Drivers, workers and whole families, twenty times, over as many new tables as that takes."""
     dice, kills, tables = random.Random(2020), 0, 0
     while kills < KILLS:
         out = tmp_path / f"out{tables}"
         tables += 1
-        run = Run(library, out, tiny_model)
+        run = Run(library, out, tiny_model, by=by)
         while run.driver.poll() is None and kills < KILLS:
             # aimed at the shards: kills while Ray starts or stops are a few of the twenty
             target, until = run.done() + dice.randint(0, 3), time.monotonic() + dice.uniform(2, 12)
@@ -152,14 +165,14 @@ def test_killed_at_random_moments(library, tiny_model, undisturbed, tmp_path):
                 time.sleep(0.02)
             if run.driver.poll() is not None:
                 break
-            what = dice.choice(["driver", "worker", "ray"])
+            what = dice.choice(["driver", "worker", "all"])
             run.kill(what, dice)
             kills += 1
             if what != "worker":
-                run = Run(library, out, tiny_model)
+                run = Run(library, out, tiny_model, by=by)
         run.driver.wait(PATIENCE)
         if run.driver.returncode != 0:  # a worker's death may end a run, never its table
-            run = Run(library, out, tiny_model)
+            run = Run(library, out, tiny_model, by=by)
         assert run.finish() == undisturbed
         assert {row["map"] for row in undisturbed.values() if row["map"]} == {p.name for p in (out / "maps").iterdir()}
     print(f"{kills} kills, {tables} tables")
@@ -184,16 +197,25 @@ def test_two_runs_on_one_folder(library, tiny_model, undisturbed, tmp_path):
     assert first.finish() == undisturbed
 
 
-@pytest.mark.usefixtures("ctrl_c")
-def test_interrupted(library, tiny_model, tmp_path):
-    command = [Path(sys.executable).parent / "r2mrf", "score", library, "--out", tmp_path / "out", "--maps"]
+@pytest.mark.parametrize("by", ["threads", "ray"])
+def test_interrupted(library, tiny_model, tmp_path, by):
+    """The command, with Ray at work or before Ray is there."""
+    score = ["score", str(library), "--out", str(tmp_path / "out"), "--maps", "--model", str(tiny_model)]
+    program = "import sys; from pipelines.scoring import run; from pipelines.command.cli import main; "
+    program += f"run.WORK = {BY[by]!r}; sys.exit(main({[*score, '--engine', 'torch']}))"
     driver = subprocess.Popen(
-        [*command, "--model", tiny_model, "--engine", "torch"],
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    await_that(driver, lambda: any(_title(p).startswith("ray::") for p in family_of(driver)))
+
+    def begun() -> bool:
+        family = family_of(driver)
+        return any(_title(p).startswith("ray::") for p in family) if by == "ray" else len(family) > 1
+
+    await_that(driver, begun)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
     said = driver.communicate(timeout=PATIENCE)[1]
     assert driver.returncode == 130
@@ -201,18 +223,19 @@ def test_interrupted(library, tiny_model, tmp_path):
     assert "Traceback" not in said
 
 
-def test_library_vanishes_halfway(library, tiny_model, undisturbed, tmp_path):
+@pytest.mark.parametrize("by", BY)
+def test_library_vanishes_halfway(library, tiny_model, undisturbed, tmp_path, by):
     """A disk that is taken away after it was listed: no photo of it has failed for that."""
-    run, elsewhere = Run(library, tmp_path / "out", tiny_model), library.with_name("taken away")
+    run, elsewhere = Run(library, tmp_path / "out", tiny_model, by=by), library.with_name("taken away")
     await_that(run.driver, lambda: listed(tmp_path / "out") == PHOTOS // SHARD)
-    library.rename(elsewhere)  # while Ray starts
+    library.rename(elsewhere)  # before the engine has started
     try:
         assert run.driver.wait(PATIENCE) == 1
         assert (
             f"{library} is gone, or empty: bring back what was there, and the same command goes on"
             in run.log.read_text()
         )
-        assert run.done() == 0
+        assert all(len(pq.read_table(file)) == SHARD for file in (tmp_path / "out/scores").glob("*.parquet"))
     finally:
         elsewhere.rename(library)
     assert Run(library, tmp_path / "out", tiny_model).finish() == undisturbed

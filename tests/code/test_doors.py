@@ -9,8 +9,8 @@ import pytest
 
 from r2mrf import config
 from r2mrf.errors import ConfigError, UserError
-from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import RELEASED, CheckpointError
+from r2mrf.network import checkpoint, model_folder
+from r2mrf.network.model_folder import RELEASED, CheckpointError
 from r2mrf.system import strict_json
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -18,7 +18,7 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    for name in (checkpoint.WEIGHTS, checkpoint.FACTS):
+    for name in (model_folder.WEIGHTS, model_folder.FACTS):
         shutil.copy(RELEASED / "lite" / name, tmp_path)
     return tmp_path
 
@@ -31,9 +31,9 @@ def refused(folder: Path) -> str:
 
 
 def change(folder: Path, section: str, **values) -> None:
-    facts = json.loads((folder / checkpoint.FACTS).read_text())
+    facts = json.loads((folder / model_folder.FACTS).read_text())
     facts[section] |= values
-    (folder / checkpoint.FACTS).write_text(json.dumps(facts))
+    (folder / model_folder.FACTS).write_bytes(model_folder.facts_to_json(facts))
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_a_model_json_that_does_not_fit_is_refused_by_key(model, section, values
     ids=["deep lists", "deep objects", "twice", "huge number", "no text", "a list", "nothing", "too long"],
 )
 def test_a_model_json_that_is_no_sound_json_is_refused(model, content):
-    (model / checkpoint.FACTS).write_bytes(content)
-    assert checkpoint.FACTS in refused(model)
+    (model / model_folder.FACTS).write_bytes(content)
+    assert model_folder.FACTS in refused(model)
 
 
-@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.FACTS])
+@pytest.mark.parametrize("name", [model_folder.WEIGHTS, model_folder.FACTS])
 def test_pipes_in_a_model_folder_are_refused(model, name):
     (model / name).unlink()
     os.mkfifo(model / name)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import torch
 from r2mrf.config import Model
 from r2mrf.errors import UserError
 from r2mrf.imaging.preprocess import VERSION, Preprocess
-from r2mrf.network.checkpoint import FACTS, WEIGHTS, Checkpoint, CheckpointError, content_hash, load, save
+from r2mrf.network.checkpoint import Checkpoint, load, parse, save
 from r2mrf.network.model import R2MRF
+from r2mrf.network.model_folder import FACTS, WEIGHTS, CheckpointError, content_hash, facts_to_json, read
 from tests.support.disk import tiny_disk
 from tests.support.model import architecture
 
@@ -41,7 +43,7 @@ def refused(folder: Path) -> str:
 def edit(folder: Path, change) -> Path:
     facts = json.loads((folder / FACTS).read_text())
     change(facts)
-    (folder / FACTS).write_text(json.dumps(facts))
+    (folder / FACTS).write_bytes(facts_to_json(facts))
     return folder
 
 
@@ -136,6 +138,27 @@ def test_tampered_weights(folder):
     weights[-1] ^= 1
     (folder / WEIGHTS).write_bytes(weights)
     assert "SHA-256 differs" in refused(folder)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, FACTS])
+def test_a_flipped_bit_is_told_or_changes_nothing(folder, name):
+    files, whole, dice, told = read(folder), load(folder).sha256, random.Random(0), 0
+    for _ in range(500):
+        damaged = bytearray(files[name])
+        damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
+        try:
+            assert parse(files | {name: bytes(damaged)}, folder).sha256 == whole  # a blank became another
+        except CheckpointError as error:
+            assert f"{folder / name}" in str(error)
+            told += 1
+    assert told > 450
+
+
+def test_a_model_saved_before_has_no_hash_of_its_facts(folder):
+    facts = json.loads((folder / FACTS).read_text())
+    del facts["facts_sha256"]
+    (folder / FACTS).write_text(json.dumps(facts))
+    assert load(folder).training == {"steps": 7}
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, FACTS])

@@ -15,7 +15,7 @@ from r2mrf.engines.int8 import calibration_photos, fit_logits, quantise, store
 from r2mrf.engines.runtimes import EngineError, native_int8
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
-from r2mrf.network import checkpoint
+from r2mrf.network import checkpoint, model_folder
 from tests.model.test_engines import SIDE, decided
 
 RUNTIMES = ("openvino", "onnx")
@@ -104,7 +104,7 @@ def test_its_facts_stand_in_model_json(folder):
     assert facts["photos"] == 8
     assert 0 < facts["difference"] <= 0.2
     assert (folder / "int8.onnx").stat().st_size < (folder / "model.safetensors").stat().st_size / 2
-    assert checkpoint.load(folder).sha256 == checkpoint.content_hash(folder)
+    assert checkpoint.load(folder).sha256 == model_folder.content_hash(folder)
 
 
 def test_predictor_by_precision(folder):

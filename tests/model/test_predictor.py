@@ -8,9 +8,10 @@ import torch
 
 from r2mrf import Predictor
 from r2mrf.imaging.preprocess import Preprocess
-from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import Checkpoint, CheckpointError
+from r2mrf.network import checkpoint, model_folder
+from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model import R2MRF
+from r2mrf.network.model_folder import CheckpointError
 from tests.support.model import architecture
 
 SIDE = 64
@@ -125,7 +126,7 @@ def refused(name) -> str:
 def elsewhere(tmp_path, monkeypatch) -> Path:
     """A folder in which nothing was trained, with a release that ships no weights."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checkpoint, "RELEASED", tmp_path / "weights")
+    monkeypatch.setattr(model_folder, "RELEASED", tmp_path / "weights")
     return tmp_path
 
 

@@ -18,7 +18,8 @@ from r2mrf.evaluation.metrics import Counts
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.imaging.resize import resize
-from r2mrf.network.checkpoint import RELEASED
+from r2mrf.network import model_folder
+from r2mrf.network.model_folder import RELEASED
 from r2mrf.network.precision import native_bfloat16
 from r2mrf.prediction import record, without_torch
 from r2mrf.prediction.predictor import Predictor
@@ -168,7 +169,7 @@ def test_its_graph_is_the_network_of_today(predictor):
 )
 def test_files_that_do_not_belong_together_are_left_to_the_predictor(tmp_path, monkeypatch, spoilt, change):
     shutil.copytree(RELEASED / "lite", tmp_path / "lite")
-    monkeypatch.setattr(without_torch, "FOLDER", tmp_path)
+    monkeypatch.setattr(model_folder, "RELEASED", tmp_path)
     assert without_torch.load("lite") is not None
     change(tmp_path / "lite" / spoilt)
     assert without_torch.load("lite") is None

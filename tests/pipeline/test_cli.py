@@ -14,8 +14,7 @@ from pipelines.command.cli import main
 from r2mrf import Predictor
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import overlay, to_uint8
-from r2mrf.network import checkpoint
-from r2mrf.prediction import without_torch
+from r2mrf.network import model_folder
 from r2mrf.prediction.radius import to_hundredths
 from tests.support.photos import save_photo
 
@@ -24,8 +23,7 @@ from tests.support.photos import save_photo
 def here(tmp_path, monkeypatch) -> Path:
     """Every test runs in a folder of its own, with weights/ as what the package ships."""
     monkeypatch.chdir(tmp_path)
-    for module, name in ((checkpoint, "RELEASED"), (without_torch, "FOLDER")):
-        monkeypatch.setattr(module, name, tmp_path / "weights")
+    monkeypatch.setattr(model_folder, "RELEASED", tmp_path / "weights")
     return tmp_path
 
 

@@ -28,7 +28,7 @@ from pipelines.report import sidecars
 from pipelines.scoring import reader
 from r2mrf import config
 from r2mrf.imaging import images
-from r2mrf.network import checkpoint
+from r2mrf.network import model_folder
 from r2mrf.system import sandbox
 from tests.support.documents import DOCUMENTS, ROOT, blocks, commands
 
@@ -73,7 +73,7 @@ def shown(text: str) -> str:
 def test_readme(desk, typed, monkeypatch, capsys, language, text):
     monkeypatch.chdir(desk)
     if "engine=" in text or "export" in text:  # which turn the network into other forms: minutes on a busy machine
-        monkeypatch.setattr(checkpoint, "RELEASED", desk / "weights")
+        monkeypatch.setattr(model_folder, "RELEASED", desk / "weights")
     if language == "python":
         exec(compile(text, "README.md", "exec"), typed)
         printed = capsys.readouterr().out

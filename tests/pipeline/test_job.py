@@ -14,8 +14,10 @@ from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
 from r2mrf.engines import choose
 from r2mrf.errors import UserError
+from r2mrf.imaging.blur_scale import BlurScale
+from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import CheckpointError
+from r2mrf.network.model_folder import CheckpointError
 
 
 @pytest.fixture
@@ -65,7 +67,18 @@ def test_a_table_of_version_01_goes_on(job, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "record", ["[]", "3", '"x"', '{"a": 3}', '{"a": []} x', '{"a": [["onnx"]]}', '{"a": [["onnx", 32]]}']
+    "record",
+    [
+        "[]",
+        "3",
+        '"x"',
+        '{"a": 3}',
+        '{"a": []} x',
+        '{"a": [["onnx"]]}',
+        '{"a": [["onnx", 32]]}',
+        '{"a": [["onnx", "fp32"]], "a": []}',
+        "[" * 100_000,
+    ],
 )
 def test_a_damaged_record_is_named(job, tmp_path, record):
     (tmp_path / jobs.ENGINES).write_text(record)
@@ -117,6 +130,26 @@ def test_fingerprint_covers_model_engine_and_precision(job, changes):
 
 
 @pytest.mark.parametrize(
+    ("options", "fingerprint"),
+    [
+        ({}, "6cd8a12ce1d9fdf4"),
+        ({"maps": True}, "8f0672a31878c042"),
+        ({"detail": True}, "bbca2d666b0b6c10"),
+        ({"precision": "bf16"}, "1cd687bb0149e22a"),
+        ({"precision": "int8"}, "a7e2098d2addcd79"),
+    ],
+)
+def test_tables_that_were_scored_before_are_gone_on_with(options, fingerprint):
+    """Whoever changes one of these has every user's photos scored anew: only a raised record.VERSION is a reason."""
+    asked = Score(engine="onnx", **options)
+    model = {"files": {}, "model": "any name", "sha256": "ab" * 32, "int8_sha256": "cd" * 32}
+    preprocess, scale = Preprocess(320, (0.5,) * 3, (0.25,) * 3), BlurScale(1.0, 10.0, True)
+    job = Job(**model, preprocess=preprocess, blur_scale=scale, options=asked, engine="onnx",
+              precision=asked.precision, addresses=Addresses())  # fmt: skip
+    assert job.fingerprint == fingerprint
+
+
+@pytest.mark.parametrize(
     ("cpus", "gpus", "actors", "expected"),
     [(1, 0, 0, (1, 1)), (2, 0, 0, (2, 1)), (8, 0, 0, (6, 1)), (16, 2, 0, (2, 8)), (8, 0, 3, (3, 2))],
 )
@@ -125,6 +158,6 @@ def test_shares(cpus, gpus, actors, expected):
 
 
 def test_nothing_that_only_reads_photos_imports_torch():
-    code = "import sys, pipelines.scoring.reader, pipelines.scoring.ray_data; print('torch' in sys.modules)"
+    code = "import sys, pipelines.scoring.reader, pipelines.scoring.ray_tasks; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.library.checked_parquet import HASHES
 from pipelines.library.columns import ADDED, SCORES, Row, completed, table_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listed_photos import ListedPhotos, hashes
@@ -224,9 +225,10 @@ def as_before(out: Path) -> None:
     """Rewrite a table as version 0.1 left it: without later columns, and with -1 for what is unknown."""
     for file in (out / "scores").iterdir():
         table = pq.read_table(file)
-        pq.write_table(table.select(OLD), file)
+        kept = {name: value for name, value in table.schema.metadata.items() if name != HASHES}
+        pq.write_table(table.select(OLD).replace_schema_metadata(kept), file)
     for file in (out / "manifest").iterdir():
-        table = pq.read_table(file)
+        table = pq.read_table(file).replace_schema_metadata()
         for name in ("row", "size", "mtime"):
             values = pa.compute.fill_null(table[name], -1)
             table = table.set_column(table.column_names.index(name), name, values)
@@ -307,3 +309,41 @@ def test_a_name_that_read_like_another_is_taken_over(tmp_path):
     assert look(folder, out) == [["c.jpg", "a\\x5cxff.jpg"]]
     assert paths_of(out) == ["a\\x5cxff.jpg", "c.jpg"]
     assert look(folder, out) == []
+
+
+# --- damage ------------------------------------------------------------------------------------------------
+
+
+def all_of(made: Ledger) -> list:
+    """Everything that a ledger tells of its two shards."""
+    known = made.known()
+    return [
+        *(made.photos(number) for number in (0, 1)),
+        *(made.rows(number) for number in (0, 1)),
+        *(made.contents(number) for number in (0, 1)),
+        *(list(made.failed()), made.counts(), made.listed(), list(known.find([photo("a"), photo("e"), photo("x")]))),
+    ]
+
+
+@pytest.mark.parametrize("folder", ["scores", "manifest"])
+def test_a_flipped_bit_is_told_or_changes_nothing(two, tmp_path, capsys, folder):
+    whole, dice = all_of(two), np.random.default_rng(0)
+    file = tmp_path / f"{folder}/shard-00000-{KEY}.parquet"
+    before, told = file.read_bytes(), 0
+    for place, bit in zip(dice.integers(len(before), size=500), dice.integers(8, size=500), strict=True):
+        damaged = bytearray(before)
+        damaged[place] ^= 1 << bit
+        file.write_bytes(damaged)
+        made = ledger(tmp_path)
+        try:
+            made.mend()
+            if made.waiting() == [0]:  # it is scored again
+                assert f"{file}: damaged; its photos are scored again" in capsys.readouterr().err
+                told += 1
+            else:
+                assert all_of(made) == whole
+        except UserError as error:
+            assert str(file) in str(error)
+            told += 1
+        file.write_bytes(before)
+    assert told > 250

@@ -108,9 +108,11 @@ def test_a_receipt_that_names_files_elsewhere_is_refused(storage, tmp_path):
     (MODEL / RECEIPT).write_text(json.dumps(receipt))
     with pytest.raises(UserError, match="no name of a file"):
         local_copy(MODEL)
-    (MODEL / RECEIPT).write_text("[]")
-    with pytest.raises(UserError, match="damaged"):
-        local_copy(MODEL)
+    for damaged in ("[]", '{"address": 1, "files": {}}', '{"address": "x", "address": "y", "files": {}}', "[" * 100_000,
+                    '{"address": "x", "files": {"a": 1}}', '{"address": "x", "files": {}, "rows": "9"}'):  # fmt: skip
+        (MODEL / RECEIPT).write_text(damaged)
+        with pytest.raises(UserError, match="damaged"):
+            local_copy(MODEL)
 
 
 def test_a_bucket_that_is_not_there(s3):

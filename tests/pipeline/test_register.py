@@ -27,8 +27,8 @@ from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import Counts
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
-from r2mrf.network import checkpoint
-from r2mrf.network.checkpoint import CheckpointError
+from r2mrf.network import checkpoint, model_folder
+from r2mrf.network.model_folder import CheckpointError
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.radius import UNKNOWN, to_hundredths
 from r2mrf.prediction.record import DETAIL, record
@@ -371,7 +371,7 @@ def test_a_version_is_fetched_once_and_a_damaged_copy_again(team, monkeypatch, t
         away.rename(team.files("1"))
     (folder / "model.safetensors").write_bytes(b"damaged")
     sha256 = team.version("1").tags["model_sha256"]
-    assert checkpoint.content_hash(resolve("models:/r2mrf/1").folder) == sha256
+    assert model_folder.content_hash(resolve("models:/r2mrf/1").folder) == sha256
 
 
 @pytest.mark.parametrize("how", ["weights", "weights and the hash beside them", "another whole model"])
@@ -389,7 +389,7 @@ def test_tampered_files_are_refused(team, monkeypatch, tmp_path, how):
         if how == "weights and the hash beside them":
             facts = json.loads((folder / "model.json").read_text())
             facts["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-            (folder / "model.json").write_text(json.dumps(facts))
+            (folder / "model.json").write_bytes(model_folder.facts_to_json(facts))
         with pytest.raises(CheckpointError, match=r"not the file that|not those that were registered"):
             Predictor.load("models:/r2mrf/1")
         assert not list((tmp_path / "cache").iterdir())
@@ -472,6 +472,6 @@ def test_a_project_that_was_moved_finds_its_files(team, database, tmp_path, monk
             resolve(f"models:/{team.name}@challenger")
         (new / "mlartifacts").symlink_to(tmp_path / "elsewhere")
         found = resolve(f"models:/{team.name}@challenger")
-        assert checkpoint.content_hash(found.folder) == found.sha256
+        assert model_folder.content_hash(found.folder) == found.sha256
     finally:
         (tmp_path / "elsewhere").rename(files)

@@ -110,7 +110,7 @@ def test_its_graph_finds_its_numbers_in_the_weights(tmp_path, released, monkeypa
         monkeypatch.setattr(sys, "argv", ["release", *arguments])
         release.main()
         assert (released / "model.onnx").exists()
-    monkeypatch.setattr("r2mrf.prediction.without_torch.FOLDER", released.parent)
+    monkeypatch.setattr("r2mrf.network.model_folder.RELEASED", released.parent)
     rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     np.testing.assert_allclose(load("lite")(rgb), Predictor.load(released)(rgb), atol=1e-3)
     assert (released / "model.onnx").stat().st_size < (released / "model.safetensors").stat().st_size

@@ -1,6 +1,6 @@
 """`r2mrf score`: a library in, a table out; nothing is done twice, and nothing is lost.
 
-Every run that scores starts Ray, so the runs are made once, one after the other, and looked at by many tests.
+The runs are made once, one after the other, and looked at by many tests.
 """
 
 import contextlib
@@ -19,8 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.cluster.supervised import supervised
 from pipelines.command.cli import main
+from pipelines.library.columns import ADDED
 from pipelines.library.out_folder import OutFolder
+from pipelines.report.scored_folder import read
 from pipelines.scoring.run import score_library
 from r2mrf import Predictor
 from r2mrf.config import Score
@@ -222,6 +225,36 @@ def test_after_a_kill_the_rest_is_done_and_a_new_photo_added(story):
     assert not [path for path in after if path.match(".r2mrf-*/*")]  # half a file that the kill had left
 
 
+def test_why_photos_are_scored_anew_is_told(story, tiny_model):
+    score = ("score", story.library / "b", "--out", story.out, "--model", tiny_model, "--engine", "torch", "--dry-run")
+    (said,) = command(*score, "--detail").err
+    assert said.startswith(f"{story.out}: its 4 rows stay, and all photos are scored anew: model ")
+    assert said.endswith("; detail False -> True")
+    assert command(*score, "--maps").err == []
+
+
+def test_a_table_of_version_01_stays_and_is_read(story, tiny_model, tmp_path):
+    """It lacks columns, and took borders, small photos and contrast otherwise."""
+    out, old = tmp_path / "out", "01" * 8
+    (out / "scores").mkdir(parents=True)
+    table = pq.read_table(story.out / next(path for path in story.files["first"] if path.match("scores/*.parquet")))
+    columns = [name for name in table.column_names if name not in ADDED]
+    pq.write_table(table.select(columns), out / "scores" / f"shard-00000-{old}.parquet")
+    summary = summary_of(story.files["first"]) | {"fingerprint": old, "total": len(table)}
+    for name in ("record", "max_pixels", "maps", "detail", "left_out", "soft_above"):
+        del summary[name]
+    (out / "summary.json").write_text(json.dumps(summary))
+    before = files_of(out)
+    score = ("score", story.library / "b", "--out", out, "--model", tiny_model, "--engine", "torch", "--dry-run")
+    status, said, (why,) = command(*score)
+    assert status == 0 and said[0].startswith("4 photos, 4 of them to be scored")
+    assert why.startswith(
+        f"{out}: its {len(table)} rows stay, and all photos are scored anew: version 0.1 took borders"
+    )
+    assert files_of(out) == before
+    assert len(read(out).rows) == len(table)
+
+
 def test_other_model_never_mixes_with_older_rows(story):
     before, after = story.files["grown"], story.files["other"]
     assert all(after[path] == before[path] for path in before if path != Path("summary.json"))
@@ -232,6 +265,29 @@ def test_other_model_never_mixes_with_older_rows(story):
     assert {row["model_sha256"] for row in rows} == {summary_of(after)["model_sha256"]}
     assert {row["map"] for row in rows} == {None}
     assert {key: summary_of(after)[key] for key in ("total", "ok", "failed")} == {"total": 4, "ok": 3, "failed": 1}
+
+
+# --- who does the work ---------------------------------------------------------------------------------------
+
+
+def test_rows_are_the_same_whoever_works(tiny_model, tmp_path, capfd):
+    library = tmp_path / "library"
+    for i in range(40):
+        save_photo(library / f"{i:02d}.jpg", (60 + i, 80), seed=i)
+    (library / "05.jpg").write_text("no photo")  # so that batches are of different sizes
+    options = Score(engine="torch", maps=True, batch=2, shard_rows=30)
+    wrote = {}
+    for who, work in {
+        "threads": "pipelines.scoring.work:score",
+        "both": "tests.support.scoring:taken_over_by_ray",
+    }.items():
+        chunks = []
+        supervised(work, [str(library)], tmp_path / who, str(tiny_model), options, report=chunks.append)
+        assert sum(chunks) == 40
+        wrote[who] = {path: content for path, (content, _) in files_of(tmp_path / who).items() if len(path.parts) > 1}
+        assert not [line for line in capfd.readouterr().err.splitlines() if not line.startswith("score: ")], "noise"
+    assert len(wrote["threads"]) == 2 + 2 + 39
+    assert wrote["threads"] == wrote["both"]
 
 
 # --- from elsewhere --------------------------------------------------------------------------------------

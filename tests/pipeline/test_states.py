@@ -98,7 +98,7 @@ def test_states_without_a_list(storage):
     assert storage.states().recover() == whole
 
 
-@pytest.mark.parametrize("damaged", ["", '{"checkpoint_res', "{}", "[]", '{"checkpoint_results": [1]}'])
+@pytest.mark.parametrize("damaged", ["", '{"checkpoint_res', "{}", "[]", '{"checkpoint_results": [1]}', "[" * 100_000])
 def test_the_last_whole_state_of_a_damaged_list(storage, damaged):
     storage.write_state("checkpoint_2026-01-01_1")
     whole = storage.write_state("checkpoint_2026-01-01_2")

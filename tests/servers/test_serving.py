@@ -28,7 +28,7 @@ from pipelines.registry import serving
 from r2mrf.config import Score, load
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
-from r2mrf.network import checkpoint
+from r2mrf.network import checkpoint, model_folder
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.record import record
 from tests.support.server import answers, free_port, running
@@ -83,7 +83,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
         for name in ("params.yaml", "requirements.txt"):
             shutil.copy(ROOT / name, name)
-        shutil.copytree(checkpoint.RELEASED / "lite", "models/r2mrf")
+        shutil.copytree(model_folder.RELEASED / "lite", "models/r2mrf")
         model = checkpoint.load("models/r2mrf").name
         figures = {"model": model, "test_set": "0", "images": 1, "images_without_defocus": 0, "f_05": 0.9, "mae": 0.1}
         write_json(Path("reports/evaluate/metrics.json"), figures)

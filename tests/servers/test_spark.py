@@ -10,7 +10,7 @@ import pytest
 from pipelines.library.samples import samples
 from pipelines.register import CHECKPOINT, _signature
 from pipelines.registry import serving
-from r2mrf.network.checkpoint import RELEASED
+from r2mrf.network.model_folder import RELEASED
 from tests.support.documents import blocks
 
 sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed")

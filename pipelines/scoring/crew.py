@@ -1,0 +1,99 @@
+"""Who works on chunks: threads of this process at once, and Ray from when that pays."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect, in_a_job
+from pipelines.scoring.chunks import Chunk, Take, photos_in
+from pipelines.scoring.job import Job
+from pipelines.scoring.ray_tasks import RayTasks
+from pipelines.scoring.scorer import ScoredPhoto
+from pipelines.scoring.threads import Threads
+from r2mrf.system.machine import cores, has_gpu
+
+RAY_START = 8.0  # seconds until Ray works on two cores, measured; what threads do in that time needs no Ray
+TRIED = 6  # chunks by which the rate of the threads is measured
+
+
+class Crew:
+    """Works on chunks. In a job of a cluster, and on a machine with a GPU, all is Ray's from the start.
+
+    Args:
+        stack: of contexts, by which threads and Ray end.
+    """
+
+    def __init__(self, job: Job, stack: ExitStack):
+        self._stack = stack
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        self._prepared: Future[Job] = pool.submit(job.prepared)
+        self._ray: RayTasks | None = None
+        self._threads = None if in_a_job() or has_gpu() else Threads(job, self._prepared.result)
+        if self._threads:
+            stack.callback(self._threads.close)
+
+    def work(self, waiting: deque[Chunk], take: Take) -> None:
+        """Work on all that waits; `take` is called with what is done, by one thread at a time.
+
+        Raises:
+            UserError: the engine or Ray does not start, or Ray has ended.
+        """
+        if self._threads:
+            self._in_threads(self._threads, waiting, take)
+        if waiting:
+            self._ray = self._ray or self._connected()
+            _take_all(self._ray.run(waiting), take)
+
+    def _in_threads(self, threads: Threads, waiting: deque[Chunk], take: Take) -> None:
+        """Work in threads until all is done, or Ray is there to do the rest."""
+        results, rate = threads.run(waiting), _Rate()
+        for chunk, photos in results:
+            take(chunk, photos)
+            if pays(rate.seconds(chunk, photos_in(waiting))):
+                break
+        else:
+            return
+        with ThreadPoolExecutor(1) as pool:  # Ray must be started by this very thread
+            going_on = pool.submit(_take_all, results, take)
+            try:
+                self._ray = self._connected()
+            finally:
+                threads.stop()
+        going_on.result()
+        threads.close()
+        self._threads = None
+
+    def _connected(self) -> RayTasks:
+        self._stack.enter_context(connect(logical_cpus=LOGICAL_CPUS + 2 * cores()))
+        return RayTasks(self._prepared.result())
+
+
+def pays(seconds: float) -> bool:
+    """Return whether Ray is started for what threads would do in so many seconds."""
+    return seconds > RAY_START
+
+
+class _Rate:
+    """Rate of the threads, from their first chunk on."""
+
+    def __init__(self) -> None:
+        self._began, self._photos, self._chunks = 0.0, 0, 0
+
+    def seconds(self, chunk: Chunk, left: int) -> float:
+        """Return the seconds that the photos left will take; 0 as long as that cannot be said."""
+        now = time.monotonic()
+        if not self._chunks:
+            self._began = now
+        else:
+            self._photos += len(chunk.photos)
+        self._chunks += 1
+        return left * (now - self._began) / self._photos if self._chunks > TRIED else 0.0
+
+
+def _take_all(results: Iterator[tuple[Chunk, list[ScoredPhoto]]], take: Take) -> None:
+    for chunk, photos in results:
+        take(chunk, photos)

@@ -1,0 +1,135 @@
+"""Work on chunks with Ray: tasks read and shrink photos, actors run the network on them, tasks paint their maps.
+
+Full-size pixels never leave the process that decodes them; that process is a child of the task's (see
+`r2mrf.system.sandbox`), and what kills it costs one photo.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.cluster import ray_cluster
+from pipelines.library.photo import Photo
+from pipelines.scoring.chunks import Chunk, photos_in, take, whole
+from pipelines.scoring.job import Job, shares
+from pipelines.scoring.painter import painted
+from pipelines.scoring.reader import ReadPhoto, read
+from pipelines.scoring.scorer import ScoredPhoto, Scorer
+from r2mrf.errors import UserError
+from r2mrf.prediction.detail import PLACES
+
+# A chunk whose worker dies is done again, but not for ever: what kills it may be the chunk itself.
+RETRIES = 8
+
+
+class RayTasks:
+    """Copies of the network on the connected cluster, each with a few lanes; a lane has one chunk on its way.
+
+    Args:
+        job: it is prepared.
+    """
+
+    def __init__(self, job: Job):
+        import ray
+
+        self._job, self._copies = job, list[Any]()
+        self._shared = [ray.put(job)]  # in a list it stays a reference, which each process looks up once
+        task = ray.remote(num_cpus=1, max_retries=RETRIES)
+        self._read, self._paint = task(_read), task(_paint)
+        self._copy = ray.remote(
+            num_cpus=1,
+            num_gpus=1 if ray_cluster.gpus() else 0,
+            max_restarts=-1,
+            max_task_retries=RETRIES,
+            allow_out_of_order_execution=True,  # what is read first is scored first
+        )(Copy)
+
+    def run(self, waiting: deque[Chunk]) -> Iterator[tuple[Chunk, list[ScoredPhoto]]]:
+        """Work on what waits; yields chunks as they are done, in any order.
+
+        The last chunks are cut small, so that no copy of the network is idle long while others still work.
+
+        Raises:
+            UserError: the cluster has no room for a reader beside the network.
+            ray.exceptions.RayError: a chunk was given up, or Ray has ended.
+        """
+        import ray
+
+        left, batch = photos_in(waiting), self._job.options.batch
+        copies, lanes, threads = self._ready(left)
+        under_way: dict[Any, tuple[Chunk, Any]] = {}  # a chunk's result, once it comes -> the chunk and its copy
+        free = copies * lanes
+        while waiting or under_way:
+            while free and waiting:
+                size = whole(batch) if left > whole(batch) * len(copies) else batch
+                chunk, copy = take(waiting, size), free.pop(0)
+                left -= len(chunk.photos)
+                under_way[self._send(chunk, copy, threads)] = chunk, copy
+            ray.wait([*under_way])
+            for result in ray.wait([*under_way], num_returns=len(under_way), timeout=0)[0]:
+                chunk, copy = under_way.pop(result)
+                free.append(copy)
+                yield chunk, ray.get(result)
+
+    def _ready(self, photos: int) -> tuple[list[Any], int, int]:
+        """Return the copies of the network that the cluster has room for, and the number of lanes and threads of each.
+
+        In one lane a chunk is scored; in the others chunks are read meanwhile, as many as there are readers and memory.
+        """
+        import ray
+
+        actors, threads = shares(self._job.options, cpus := ray_cluster.cpus(), ray_cluster.gpus())
+        slots = ray_cluster.task_slots()
+        if slots < 2:  # the network would wait for readers, and they for its CPU
+            raise UserError(f"score needs two CPUs, and this cluster has {slots}: start a machine with `--num-cpus=2`")
+        actors = min(actors, slots - 1, math.ceil(photos / self._job.options.batch))
+        self._copies += [self._copy.remote() for _ in range(actors - len(self._copies))]
+        readers = min(cpus, slots - actors)
+        in_memory = ray.cluster_resources().get("object_store_memory", 0) / 2 / _bytes(self._job)
+        return self._copies, 1 + math.ceil(min(1.25 * readers, in_memory) / len(self._copies)), threads
+
+    def _send(self, chunk: Chunk, copy: Any, threads: int) -> Any:
+        """Send a chunk on its way; returns the reference to what comes of it."""
+        scored = copy.score.remote(self._read.remote(chunk.photos, self._shared), self._shared, threads)
+        return self._paint.remote(scored, self._shared) if self._job.options.maps else scored
+
+
+def _bytes(job: Job) -> int:
+    """Return how many bytes a chunk has between reader and network."""
+    pictures = 1 + (PLACES if job.options.detail else 0)
+    return whole(job.options.batch) * pictures * 3 * job.preprocess.size**2
+
+
+def _read(photos: list[Photo], shared: list) -> list[ReadPhoto]:
+    return read(photos, _job(shared[0]))
+
+
+def _paint(photos: list[ScoredPhoto], shared: list) -> list[ScoredPhoto]:
+    return painted(photos, _job(shared[0]))
+
+
+@functools.lru_cache(maxsize=1)  # a few megabytes that every task of a run needs
+def _job(shared: Any) -> Job:
+    import ray
+
+    return ray.get(shared)
+
+
+class Copy:
+    """A copy of the network, on whatever machine.
+
+    It is told of the job with each chunk. Of an object given to a constructor, Ray warns that it may be lost.
+    """
+
+    def score(self, seen: list[ReadPhoto], shared: list, threads: int) -> list[ScoredPhoto]:
+        """Score photos that were read; the first ones wait for the engine to start."""
+        return _scorer(shared[0], threads)(seen)
+
+
+@functools.lru_cache(maxsize=1)
+def _scorer(shared: Any, threads: int) -> Scorer:
+    return Scorer(_job(shared), threads)

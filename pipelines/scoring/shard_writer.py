@@ -1,0 +1,59 @@
+"""Gathers chunks that were scored, and writes each shard when all of it has come."""
+
+from __future__ import annotations
+
+from pipelines.library.ledger import Ledger
+from pipelines.library.out_folder import OutFolder
+from pipelines.library.photo import Photo
+from pipelines.library.walk import Library
+from pipelines.scoring.chunks import Chunk
+from pipelines.scoring.scorer import ScoredPhoto
+
+LOST = {"unreadable", "unreachable", "not_a_file"}  # reasons of photos that may have gone with their source
+
+
+class ShardWriter:
+    """Writes maps and shards; to be used by one thread at a time.
+
+    Attributes:
+        failed: photos in the shards written, that could not be used.
+        unfinished: shards of which not all has come, with what has come by its place.
+    """
+
+    def __init__(self, library: Library, ledger: Ledger, folder: OutFolder):
+        self._library, self._ledger, self._folder = library, ledger, folder
+        self.failed = 0
+        self.unfinished: dict[int, dict[int, list[ScoredPhoto]]] = {}
+        self._sizes: dict[int, int] = {}
+
+    def begin(self, numbers: list[int]) -> dict[int, list[Photo]]:
+        """Begin shards, and return their photos by number."""
+        shards = {number: self._ledger.photos(number) for number in numbers}
+        self._sizes = {number: len(photos) for number, photos in shards.items()}
+        self.unfinished = {number: {} for number in shards}
+        return shards
+
+    def take(self, chunk: Chunk, photos: list[ScoredPhoto]) -> None:
+        """Keep a chunk; if its shard is whole, write it, in the order of its photos.
+
+        Raises:
+            UserError: nothing can be written, or the library has vanished.
+        """
+        parts = self.unfinished[chunk.shard]
+        parts[chunk.place] = photos
+        if sum(map(len, parts.values())) == self._sizes[chunk.shard]:
+            del self.unfinished[chunk.shard]
+            self._write(chunk.shard, [photo for place in sorted(parts) for photo in parts[place]])
+
+    def _write(self, number: int, photos: list[ScoredPhoto]) -> None:
+        """Write the maps, then the shard: done is what has all of it."""
+        rows = [photo.row for photo in photos]
+        lost = {row.path for row in rows if row.reason in LOST}
+        if lost:  # one photo may go; if all have gone, none has failed
+            self._library.check(lost, (row.path for row in rows if row.path not in lost))
+        for photo in photos:
+            if photo.png and photo.row.map:
+                with self._folder.writing("maps", photo.row.map) as temporary:
+                    temporary.write_bytes(photo.png)
+        self._ledger.commit(number, rows)
+        self.failed += sum(row.status == "failed" for row in rows)

@@ -1,0 +1,21 @@
+"""Scoring in which Ray does work, however little there is to do; for `supervised` to call, in a child process."""
+
+from pipelines.scoring import crew, work
+
+
+def by_ray(*arguments, report) -> dict:
+    """`work.score` as on a machine with a GPU: no thread of the driver's does any."""
+    crew.has_gpu = lambda: True
+    return work.score(*arguments, report)
+
+
+def taken_over_by_ray(*arguments, report) -> dict:
+    """`work.score` in which Ray starts after the first chunks, and the threads do no more while it does."""
+    connected = crew.Crew._connected
+
+    def stop_and_connect(workers: crew.Crew) -> crew.RayTasks:
+        workers._threads.stop()
+        return connected(workers)
+
+    crew.Crew._connected, crew.pays = stop_and_connect, lambda seconds: True
+    return work.score(*arguments, report)
