@@ -1,4 +1,4 @@
-"""Run the network on photos that were read."""
+"""Runs the network on photos that were read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from r2mrf.prediction.record import Shrunk
 
 @dataclass(frozen=True)
 class ScoredPhoto:
-    """The row of a photo, and its map if maps are wanted: `defocus`, as the network saw it; once painted, `png`."""
+    """The row of a photo and, with maps, its map: `defocus` at the network's resolution, later `png` as painted."""
 
     row: Row
     defocus: np.ndarray | None = None
@@ -49,12 +49,12 @@ class Scorer:
             yield from self.analyser.analyse_batch(np.stack(pictures[start : start + batch]))
 
     def _failed(self, seen: ReadPhoto) -> ScoredPhoto:
-        assert seen.error is not None  # a photo that was not shrunk has one
+        assert seen.error is not None  # a photo without pixels has an error
         why = {"reason": seen.error.reason, "error": str(seen.error)}
         return ScoredPhoto(self._row(seen.photo, "failed", why))
 
     def _scored(self, photo: Photo, shrunk: Shrunk, analyses: Iterator[Analysis]) -> ScoredPhoto:
-        """Return the row of a photo, whose own analysis comes first and those of its places after it."""
+        """Return the row of a photo; its own analysis comes first, followed by those of its places."""
         analysis, options = next(analyses), self.job.options
         maps = [next(analyses).defocus for _ in shrunk.places]
         known = asdict(record.focus_of(analysis, shrunk, options)) | asdict(shrunk.taken)
