@@ -1,4 +1,4 @@
-"""Score a library: listed photos -> rows, shard by shard, and a summary."""
+"""Scores a library: turns listed photos into rows, shard by shard, and writes a summary."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ OnChunk = Callable[[int], object]  # called with the number of photos in each fi
 
 
 def score(sources: list[str], out: Path, model: str, options: Score, report: OnChunk) -> dict:
-    """`run.score_library`, in this process."""
+    """Do the work of `run.score_library` in this process."""
     if (name := to_text(str(out))) != str(out):
-        raise UserError(f"{name}: this name is no UTF-8, and no table can be written there; give another --out")
+        raise UserError(f"{name}: this name is not UTF-8, so no table can be written there: choose another --out")
     library = Library(sources, options)
     job = Job.of(model, options, library.addresses)
     OutFolder.check(out, options.maps)
-    held = UserError(f"{out}: another run is writing here; wait for its end, or give another --out")
+    held = UserError(f"{out}: another run is writing here: wait for it to end, or choose another --out")
     with exclusive(out / ".lock", held):
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
@@ -47,7 +47,7 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
 
 
 def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chunk: OnChunk) -> float | None:
-    """Finish what was begun, then do what is new; photos a second, None if there was nothing to do."""
+    """Finish shards that were begun, then score new photos; return photos per second, or None if nothing was to do."""
     done = ledger.mend()
     listed = done + ledger.size(ledger.waiting())
     listing, began, writer = (
@@ -59,7 +59,7 @@ def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chun
     with ExitStack() as stack:
 
         def take(chunk: Chunk, photos: list[ScoredPhoto]) -> None:
-            bar.total = listed + listing.new  # of the library, as far as it has been listed by now
+            bar.total = listed + listing.new  # size of the library, as far as it is known by now
             bar.set_postfix(failed=writer.failed, refresh=False)
             bar.update(len(photos))
             writer.take(chunk, photos)
@@ -71,12 +71,12 @@ def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chun
                 bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
             crew.work(cut(writer.begin(numbers), job.options.batch), take)
             if writer.unfinished:
-                raise UserError("some photos never came back; the same command goes on from here")
+                raise UserError("some photos never came back: run the same command again to resume")
     return (bar.n - done) / (time.perf_counter() - began) if crew else None
 
 
 def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]:
-    """Shards to work on: first those that were begun; the library is listed when they are done."""
+    """Yield shards to work on: first those that were begun; then the library is listed."""
     waiting = ledger.waiting()
     for start in range(0, len(waiting), MOST):
         yield waiting[start : start + MOST]

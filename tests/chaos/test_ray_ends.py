@@ -15,7 +15,7 @@ from tests.support.photos import save_photo
 from tests.support.training_run import EVERY, PATIENCE, STEPS, Run
 
 SENTENCE = "the work has ended or was killed"
-GOES_ON = "the same command goes on from here"
+GOES_ON = "run the same command again to resume"
 # a driver waits this long for a control store that is gone; Ray's own value is a minute
 SOON = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
 each_part = pytest.mark.parametrize("part", ["raylet", "gcs_server"])

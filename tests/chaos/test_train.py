@@ -156,7 +156,7 @@ def test_interrupted_and_then_other_parameters(tmp_path):
         run.await_step(EVERY)
         run.driver.send_signal(signal.SIGINT)
         assert run.driver.wait(PATIENCE) == 130
-        assert "stopped; the same command goes on from here" in run.said()
+        assert "stopped: run the same command again to resume" in run.said()
         (state,) = (run.root / "runs").iterdir()
         run.set({"seed": 7})
         run.start()

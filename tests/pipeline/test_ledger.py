@@ -357,7 +357,7 @@ def test_a_flipped_bit_is_told_or_changes_nothing(two, tmp_path, capsys, folder)
         try:
             made.mend()
             if made.waiting() == [0]:  # it is scored again
-                assert f"{file}: damaged; its photos are scored again" in capsys.readouterr().err
+                assert f"{file}: damaged; its photos will be scored again" in capsys.readouterr().err
                 told += 1
             else:
                 assert all_of(made) == whole

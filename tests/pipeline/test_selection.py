@@ -72,13 +72,13 @@ def test_the_folder_above_is_no_folder_of_a_machine(tmp_path):
 
 def test_a_folder_of_nothing_that_is_read_says_what_is_there(tmp_path):
     (tmp_path / "a.xcf").write_bytes(b"gimp xcf")
-    with pytest.raises(UserError, match=r"no photo in it .*left out: 1 format not read: \.xcf"):
+    with pytest.raises(UserError, match=r"contains no photo .*left out: 1 format not read: \.xcf"):
         Library([str(tmp_path)])
 
 
 def test_patterns_that_are_none(tmp_path):
     save_photo(tmp_path / "a.jpg")
-    with pytest.raises(UserError, match=r"--exclude: .*give patterns as .gitignore has them"):
+    with pytest.raises(UserError, match=r"--exclude: .*give patterns in the syntax of .gitignore"):
         Library([str(tmp_path)], Score(exclude=("!",)))
 
 

@@ -57,7 +57,7 @@ def test_what_the_work_raises_is_raised_here():
 def test_a_child_that_is_ended_is_a_sentence(how, told):
     """Ray ends its driver with status 1 when its raylet is gone."""
     with pytest.raises(
-        UserError, match=rf"the work has ended or was killed.*\({told}\); the same command goes on from here"
+        UserError, match=rf"the work has ended or was killed.*\({told}\): run the same command again to resume"
     ):
         supervised(f"{HERE}end", how, report=print)
 
@@ -106,7 +106,7 @@ def test_a_fork_ends_as_its_work_does():
 def test_a_fork_that_is_ended_is_a_sentence(how):
     status, _, err = forked(how)
     assert (status, err.count("\n")) == (2, 1)
-    assert "error: the work has ended or was killed" in err and "the same command goes on from here" in err
+    assert "error: the work has ended or was killed" in err and "run the same command again to resume" in err
 
 
 def test_a_fork_does_not_outlive_its_parent():
