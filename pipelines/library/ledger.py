@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.library.checked_parquet import Damaged, read, read_facts, write
 from pipelines.library.columns import MANIFEST, Row, completed, judged, reasons_of, rows_of, table_of
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
+from pipelines.storage.checked_parquet import Damaged, read, read_facts, write
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 

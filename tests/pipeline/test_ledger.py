@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.checked_parquet import HASHES
 from pipelines.library.columns import ADDED, SCORES, Row, completed, table_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.listing import Listing
 from pipelines.library.photo import Photo, from_text
 from pipelines.library.walk import Library
+from pipelines.storage.checked_parquet import HASHES
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
