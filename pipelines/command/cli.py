@@ -13,6 +13,7 @@ from pipelines.command import extras
 from pipelines.command.export_model import export_model
 from pipelines.command.failures import COULD_NOT_RUN, DONE, list_failures
 from pipelines.command.map_photos import map_photos
+from pipelines.command.open_app import open_app
 from pipelines.command.parser import parser
 from pipelines.command.report_folder import report, write_report
 from pipelines.command.terminal import say
@@ -112,7 +113,14 @@ def evaluate(options: argparse.Namespace) -> int:
     return list_failures(result.failures, len(result.failures))
 
 
-COMMANDS = {"map": map_photos, "score": score, "report": report, "evaluate": evaluate, "export": export_model}
+COMMANDS = {
+    "map": map_photos,
+    "app": open_app,
+    "score": score,
+    "report": report,
+    "evaluate": evaluate,
+    "export": export_model,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

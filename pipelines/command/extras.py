@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Modules that `pip install r2mrf` does not install -> the extra that does.
 EXTRAS = {
+    **dict.fromkeys(("starlette", "uvicorn"), "app"),
     **dict.fromkeys(("ray", "pyarrow", "openvino", "torch", "torchvision", "timm", "onnx", "itables"), "score"),
     **dict.fromkeys(("albumentations", "scipy", "skimage", "sklearn"), "train"),
     **dict.fromkeys(("dvc", "mlflow", "matplotlib", "jinja2"), "pipeline"),

@@ -19,7 +19,7 @@ def map_photos(options: argparse.Namespace) -> int:
     from r2mrf.errors import UserError
     from r2mrf.imaging import images
     from r2mrf.imaging.maps import overlay, to_uint8
-    from r2mrf.prediction import views, without_torch
+    from r2mrf.prediction import views
     from r2mrf.prediction.radius import to_hundredths
     from r2mrf.system.atomic import atomic_file
 
@@ -29,7 +29,7 @@ def map_photos(options: argparse.Namespace) -> int:
     targets = _targets(options.photos, options.out)
     overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
     _refuse_overwriting(options.photos, targets + overlays)
-    analyser = without_torch.load(options.model) or _predictor(options.model)
+    analyser = load_analyser(options.model)
     failures = []
     for i, (photo, target) in enumerate(zip(options.photos, targets, strict=True)):
         try:
@@ -51,7 +51,12 @@ def map_photos(options: argparse.Namespace) -> int:
     return list_failures(failures, len(failures))
 
 
-def _predictor(model: str) -> Analyser:
+def load_analyser(model: str) -> Analyser:
+    """Load a model, without torch where that is possible: importing it takes seconds."""
+    from r2mrf.prediction import without_torch
+
+    if analyser := without_torch.load(model):
+        return analyser
     from r2mrf import Predictor  # imports torch
 
     return Predictor.load(model)

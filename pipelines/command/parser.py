@@ -16,6 +16,7 @@ MOST_PIXELS = 178_000_000  # the same limit as in `config.Score`
 
 EXAMPLES = """examples:
   r2mrf map photo.jpg -o map.png              white where the photo is out of focus
+  r2mrf app                                   a page to look at photos one by one
   r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run it again to continue
   r2mrf report scores --sharp-below 0.1       a page to browse the table; new thresholds need no new run
   r2mrf evaluate --maps maps --masks gt --json figures.json
@@ -37,6 +38,14 @@ MAP = """examples:
   r2mrf map photo.jpg --radius -o radius.png          the blur radius at each pixel
   r2mrf map photo.jpg --model models/r2mrf            with your own model
   r2mrf map photo.jpg --model models:/r2mrf@champion  with a registered model
+"""
+
+APP = """examples:
+  r2mrf app                        then open the address that it prints, and drop a photo on the page
+  r2mrf app --model models/r2mrf   with a model of your own
+
+The page shows a photo, its map at any view, its blur radius, and how the network refines the map.
+Only this machine can reach it, and it sends nothing anywhere.
 """
 
 SCORE = """examples:
@@ -131,6 +140,12 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     mapping.add_argument("--overlay", action="store_true", help="also write each photo tinted by its map")
     model(mapping)
+
+    opening = command("app", "a page to look at photos one by one", APP)
+    opening.add_argument(
+        "--port", type=_port, default=7860, metavar="N", help="of this machine, default: 7860; 0 = any that is free"
+    )
+    model(opening)
 
     scoring = command("score", "a table of scores for a library of photos", SCORE)
     path(
@@ -257,6 +272,12 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     model(exporting)
     return top
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text}: give a number from 0 to 65535")
+    return int(text)
 
 
 def _pixels(text: str) -> int:

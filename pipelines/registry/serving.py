@@ -35,7 +35,7 @@ from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.radius import to_hundredths
 from r2mrf.prediction.record import read_guarded, read_photo, record_and_map, within_borders
 from r2mrf.prediction.views import parse
-from r2mrf.system.sandbox import Guard
+from r2mrf.system.sandbox import MEMORY, SECONDS, Guard
 
 # Limits for one request over HTTP; tables that a program passes directly (load_model, Spark) may have any length.
 MAX_PHOTOS = 64
@@ -43,10 +43,6 @@ MAX_CLOSE = 1  # photos per request that are examined in windows, because each t
 MAX_BYTES = 64 * 2**20  # of encoded photos
 MAX_BODY = 90 * 2**20  # of the whole request: base64 makes it a third longer
 MAX_MESSAGE = 1000  # characters; MLflow's own messages repeat the request
-
-# Limits for decoding one photo, which happens in a process of its own.
-SECONDS = 20
-MEMORY = 768 * 2**20
 CLOSE_PIXELS = 25_000_000  # of a photo that is examined in windows: each pixel takes 20 to 30 bytes
 
 
