@@ -1,7 +1,8 @@
 """Reads a trained model from disk without torch: a folder with `model.safetensors` and `model.json`.
 
-The weights are in `model.safetensors`; `model.json` holds the architecture, the preprocessing, facts about the
-training and the SHA-256 of the weights. A model's name is `lite`, its folder, or its name in a registry. `r2mrf.network.checkpoint` builds the network.
+The first holds the weights; the second the architecture, the preprocessing, facts about the training and the SHA-256 of
+the weights. A model's name is `lite`, its folder, or its name in a registry. `r2mrf.network.checkpoint` builds the
+network.
 """
 
 from __future__ import annotations
