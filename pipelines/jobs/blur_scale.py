@@ -27,6 +27,7 @@ from r2mrf.imaging import images
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.resize import lay_in, resize
 from r2mrf.network.model_folder import FACTS, facts_to_json, locate
+from r2mrf.prediction.detail import judge, take
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering import lens
 from r2mrf.rendering.camera import Camera, to_linear
@@ -105,17 +106,41 @@ def check(predictor: Predictor, tiles: list[np.ndarray]) -> list[dict]:
     for kind in KINDS:
         for radius in CHECKED:
             parts = [predictor.blur_radius(blurred(tile, radius, kind))[focused] for tile, focused in kept]
-            found = np.concatenate(parts)
-            known = found[~np.isnan(found)]
-            low, middle, high = np.percentile(known, (16, 50, 84)) if len(known) else [np.nan] * 3
-            error = float(np.median(np.abs(known - radius) / radius)) if len(known) else np.nan
-            rows.append({
-                "kind": kind, "radius": radius, "photos": len(kept), "median": round(float(middle), 3),
-                "low_16": round(float(low), 3), "high_84": round(float(high), 3), "error_median": round(error, 3),
-                "unknown": round(float(np.isnan(found).mean()), 4), "in_focus": round(float((found == 0).mean()), 4),
-            })  # fmt: skip
-            print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
+            rows.append(_row(kind, radius, len(kept), np.concatenate(parts)))
     return rows
+
+
+def check_detail(predictor: Predictor, photos: list[Path]) -> list[dict]:
+    """Return a row for each radius, 0 included: what `score --detail` says of photos halved and blurred all over.
+
+    Raises:
+        images.ImageError: a photo cannot be read.
+    """
+    found: dict[float, list[float]] = {radius: [] for radius in (0.0, *CHECKED)}
+    for photo in photos:
+        rgb = images.load(photo)
+        half = resize(rgb, rgb.shape[0] // 2, rgb.shape[1] // 2)
+        for radius in found:
+            seen = blurred(half, radius, "disc") if radius else half
+            probe = take(seen, predictor.preprocess.size)
+            (analysis,) = predictor.analyse_batch(probe.picture[None])
+            told = judge(probe, analysis.defocus, predictor.blur_scale, seen.shape[:2]).sharpest_radius
+            found[radius].append(np.nan if told is None else told)
+    return [_row("--detail", radius, len(photos), np.array(told)) for radius, told in found.items()]
+
+
+def _row(kind: str, radius: float, photos: int, found: np.ndarray) -> dict:
+    """Sum up radii that were found; NaN = unknown."""
+    known = found[~np.isnan(found)]
+    low, middle, high = np.percentile(known, (16, 50, 84)) if len(known) else [np.nan] * 3
+    error = float(np.median(np.abs(known - radius) / radius)) if len(known) and radius else np.nan
+    row = {
+        "kind": kind, "radius": radius, "photos": photos, "median": round(float(middle), 3),
+        "low_16": round(float(low), 3), "high_84": round(float(high), 3), "error_median": round(error, 3),
+        "unknown": round(float(np.isnan(found).mean()), 4), "in_focus": round(float((found == 0).mean()), 4),
+    }  # fmt: skip
+    print(", ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    return row
 
 
 def store(model: str, scale: BlurScale) -> Path:
@@ -150,7 +175,7 @@ def blur_scale(model: str, photos: Path | None, checked: bool) -> None:
         print(f"{store(model, scale)}: {scale}")
         return
     rows = check(predictor, tiles)
-    write_csv(FOLDER / "table.csv", rows)
+    write_csv(FOLDER / "table.csv", rows + check_detail(predictor, found))
     measured_over_true({kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}, PLOT)
     print(f"{FOLDER}/table.csv, {PLOT}")
 

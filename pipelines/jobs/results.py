@@ -25,6 +25,7 @@ PAGE = Path("docs/results.md")
 PUBLISHED = Path("docs/published.yaml")
 ABLATIONS = (Path("released/ablation/reports/ablate"), REPORTS / "ablate")  # the first that exists is used
 ON_CUHK = [Path("released") / name / "reports/evaluate" for name in ("mixed", "cuhk_only")]  # the first that there is
+DEMO = Path("released/demo/reports")  # of `make demo`, where this checkout has not run the stage itself
 PICTURES = {
     "curves": REPORTS / "evaluate/curves.png",
     "trials": CHOSEN_STEPS.with_name("trials.png"),
@@ -41,7 +42,7 @@ def results(config: Config) -> None:
 def page(config: Config) -> str:
     """Return the text of docs/results.md; copies its pictures as far as they exist."""
     folder = next((folder for folder in ABLATIONS if (folder / "table.csv").is_file()), ABLATIONS[-1])
-    ablation, comparison = read_csv(folder / "table.csv"), read_csv(REPORTS / "evaluate/comparison.csv")
+    ablation, comparison = read_csv(folder / "table.csv"), read_csv(_newest("evaluate/comparison.csv"))
     rows = {row["row"]: row for row in ablation}
     published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
     return pages.render(
@@ -50,7 +51,7 @@ def page(config: Config) -> str:
         comparison=comparison,
         rival=max(comparison[1:], key=lambda row: float(row["f_05"]), default=None),
         source=config.data.source,
-        tuned=read_json(CHOSEN_STEPS),
+        tuned=read_json(_newest("tune/steps.json")),
         ablation=ablation,
         repeated=repeated(rows),
         refinement=against(rows, "full", ["no_rrm"]),
@@ -122,6 +123,11 @@ def over_steps(rows: dict[str, dict]) -> dict | None:
         "learnt_from": rows[f"T{steps[0]}"]["learnt_from"],
         "agrees": stable is not None and stable <= 6 and f[6] > f[0] + STABLE,
     }
+
+
+def _newest(name: str) -> Path:
+    """Return a report of this checkout, or that of the demo if its stage has not run here."""
+    return REPORTS / name if (REPORTS / name).is_file() else DEMO / name
 
 
 def _on_cuhk() -> dict[str, Path]:

@@ -20,7 +20,6 @@ from pipelines.scoring.painter import painted
 from pipelines.scoring.reader import ReadPhoto, read
 from pipelines.scoring.scorer import ScoredPhoto, Scorer
 from r2mrf.errors import UserError
-from r2mrf.prediction.detail import PLACES
 
 # A chunk whose worker dies is tried again, but not for ever: the chunk itself may be the killer.
 RETRIES = 8
@@ -100,7 +99,7 @@ class RayTasks:
 
 def _bytes(job: Job) -> int:
     """Return the size in bytes of a chunk between reader and network."""
-    pictures = 1 + (PLACES if job.options.detail else 0)
+    pictures = 2 if job.options.detail else 1  # see `record.pictures_of`
     return whole(job.options.batch) * pictures * 3 * job.preprocess.size**2
 
 
