@@ -19,7 +19,6 @@ from pipelines.scoring.job import Job, shares
 from pipelines.scoring.reader import ReadPhoto, read
 from pipelines.scoring.scorer import ScoredPhoto, Scorer, painted
 from r2mrf.errors import UserError
-from r2mrf.prediction.detail import PLACES
 
 # A chunk whose worker dies is done again, but not for ever: what kills it may be the chunk itself.
 RETRIES = 8
@@ -99,7 +98,7 @@ class RayTasks:
 
 def _bytes(job: Job) -> int:
     """Return how many bytes a chunk has between reader and network."""
-    pictures = 1 + (PLACES if job.options.detail else 0)
+    pictures = 2 if job.options.detail else 1  # see `record.pictures_of`
     return whole(job.options.batch) * pictures * 3 * job.preprocess.size**2
 
 
