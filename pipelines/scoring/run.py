@@ -12,7 +12,7 @@ from r2mrf.config import Score
 if TYPE_CHECKING:  # imported by the child
     from pipelines.scoring import work as work
 
-WORK = "pipelines.scoring.work:score"  # which the child calls
+WORK = "pipelines.scoring.work:score"  # the function that the child calls
 
 
 def score_library(

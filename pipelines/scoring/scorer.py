@@ -65,11 +65,18 @@ class Scorer:
         return ScoredPhoto(self._row(photo, "ok", known), record.map_of(analysis, shrunk) if options.maps else None)
 
     def _row(self, photo: Photo, status: str, known: dict) -> Row:
-        return Row(path=photo.path, status=status, model=self.job.model, model_sha256=self.job.sha256, **known)
+        return Row(
+            path=photo.path,
+            status=status,
+            partner=photo.partner,
+            model=self.job.model,
+            model_sha256=self.job.sha256,
+            **known,
+        )
 
 
 def painted(photos: list[ScoredPhoto], job: Job) -> list[ScoredPhoto]:
-    """Return photos with their maps as PNG files, where maps are asked for."""
+    """Return the photos with their maps as PNG files, if maps are asked for."""
     return [paint(photo, job) for photo in photos]
 
 

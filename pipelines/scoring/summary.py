@@ -20,7 +20,7 @@ def write(out: Path, ledger: Ledger, job: Job, left_out: dict[str, int], rate: f
 
     Args:
         left_out: pictures that were not scored, by reason.
-        rate: photos a second; None if there was nothing to do: then that of the run before stays.
+        rate: photos per second; None if there was nothing to do, in which case the previous run's rate is kept.
     """
     before = last(out)
     if rate is None and before.get("fingerprint") == job.fingerprint:
@@ -37,7 +37,7 @@ def write(out: Path, ledger: Ledger, job: Job, left_out: dict[str, int], rate: f
 
 
 def last(out: Path) -> dict:
-    """Return the summary of the last run, empty if there is none that can be read."""
+    """Return the summary of the last run; empty if there is none, or if it cannot be read."""
     try:
         return strict_json.parse_object(read_regular(out / FILE, strict_json.MOST_BYTES))
     except (OSError, ValueError):
@@ -45,7 +45,7 @@ def last(out: Path) -> dict:
 
 
 def depends_on(job: Job) -> dict:
-    """Return what the numbers in the rows of a job depend on, by name."""
+    """Return the facts on which the numbers in a job's rows depend, by name."""
     options = job.options
     of_options = {"max_pixels": options.max_pixels, "maps": options.maps, "detail": options.detail}
     model = {"model": job.model, "model_sha256": job.sha256, "engine": job.engine, "precision": job.precision}
@@ -53,7 +53,7 @@ def depends_on(job: Job) -> dict:
 
 
 def why_anew(out: Path, job: Job, ledger: Ledger) -> str | None:
-    """Return a sentence if the rows in `out` are kept and not gone on with, because this job makes other numbers."""
+    """Return a sentence if the rows in `out` are kept but not continued, because this job would give other numbers."""
     before = last(out)
     if ledger.listed() or not before or before.get("fingerprint") == job.fingerprint:
         return None
@@ -63,5 +63,5 @@ def why_anew(out: Path, job: Job, ledger: Ledger) -> str | None:
     names = [name for name in now if name in before and before[name] != now[name] and name != "model_sha256"]
     reasons = [f"{name} {before[name]} -> {now[name]}" for name in names]
     if "record" not in before:
-        reasons.append("version 0.1 took borders, small photos and contrast otherwise (docs/scoring.md)")
-    return f"{out}: its {before.get('total')} rows stay, and all photos are scored anew: {'; '.join(reasons)}"
+        reasons.append("version 0.1 treated borders, small photos and contrast differently (docs/scoring.md)")
+    return f"{out}: its {before.get('total')} rows stay, and all photos are scored again: {'; '.join(reasons)}"

@@ -228,13 +228,13 @@ def test_after_a_kill_the_rest_is_done_and_a_new_photo_added(story):
 def test_why_photos_are_scored_anew_is_told(story, tiny_model):
     score = ("score", story.library / "b", "--out", story.out, "--model", tiny_model, "--engine", "torch", "--dry-run")
     (said,) = command(*score, "--detail").err
-    assert said.startswith(f"{story.out}: its 4 rows stay, and all photos are scored anew: model ")
+    assert said.startswith(f"{story.out}: its 4 rows stay, and all photos are scored again: model ")
     assert said.endswith("; detail False -> True")
     assert command(*score, "--maps").err == []
 
 
 def test_a_table_of_version_01_stays_and_is_read(story, tiny_model, tmp_path):
-    """It lacks columns, and took borders, small photos and contrast otherwise."""
+    """It lacks columns, and treated borders, small photos and contrast differently."""
     out, old = tmp_path / "out", "01" * 8
     (out / "scores").mkdir(parents=True)
     table = pq.read_table(story.out / next(path for path in story.files["first"] if path.match("scores/*.parquet")))
@@ -250,7 +250,7 @@ def test_a_table_of_version_01_stays_and_is_read(story, tiny_model, tmp_path):
     status, said, (why,) = command(*score)
     assert status == 0 and said[0].startswith("4 photos, 4 of them to be scored")
     assert why.startswith(
-        f"{out}: its {len(table)} rows stay, and all photos are scored anew: version 0.1 took borders"
+        f"{out}: its {len(table)} rows stay, and all photos are scored again: version 0.1 treated borders"
     )
     assert files_of(out) == before
     assert len(read(out).rows) == len(table)
