@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
-from pipelines.library.samples import samples
 
 from benchmarks.harness.apart import largest_memory
 from benchmarks.harness.figures import Figure, by_turns, exponent, main, ratio, timed
+from pipelines.project.samples import samples
 from r2mrf.config import Score
 from r2mrf.engines import choose
 from r2mrf.engines.runtimes import Engine

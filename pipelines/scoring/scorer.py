@@ -1,4 +1,4 @@
-"""Runs the network on photos that were read."""
+"""Runs the network on photos that were read, and paints their maps."""
 
 from __future__ import annotations
 
