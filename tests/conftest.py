@@ -1,16 +1,21 @@
 """What all tests share."""
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may need the network
+os.environ["R2MRF_CACHE"] = tempfile.mkdtemp(prefix="r2mrf-cache-")  # not the user's
 
 import pytest
 import torch
 
 import pipelines  # noqa: F401  (what it sets is read when Ray is imported)
 
+atexit.register(shutil.rmtree, os.environ["R2MRF_CACHE"], ignore_errors=True)
 torch.set_num_threads(1)  # inputs are tiny, and others share the cores
 
 
