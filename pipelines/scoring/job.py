@@ -186,6 +186,8 @@ def _tried(job: Job) -> list[str]:
     print(f"engine: {trial}", file=sys.stderr)
     choice = [trial.engine.name, trial.engine.precision]
     remembered.note_choice(*choice, *_asked(job))
+    if trial.graph:
+        remembered.note_graph(job.sha256, trial.graph)
     return choice
 
 

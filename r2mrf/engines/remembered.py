@@ -43,11 +43,19 @@ def note_sound(sha256: str) -> None:
 
 def graph(sha256: str, make: Callable[[], bytes]) -> bytes:
     """Return the graph of a model in float32, an ONNX file; `make` writes it if it is not remembered."""
-    key = fingerprint("graph", sha256, _code())
-    found = user_cache.recall("graphs", key)
+    found = user_cache.recall("graphs", _key_of_graph(sha256))
     if found is None:
-        user_cache.remember("graphs", key, found := make())
+        note_graph(sha256, found := make())
     return found
+
+
+def note_graph(sha256: str, content: bytes) -> None:
+    """Remember the graph of a model in float32."""
+    user_cache.remember("graphs", _key_of_graph(sha256), content)
+
+
+def _key_of_graph(sha256: str) -> str:
+    return fingerprint("graph", sha256, _code())
 
 
 def choice(*asked: object) -> tuple[str, str] | None:
