@@ -1,21 +1,22 @@
 """Stage ablate: the paper's ablations, sections 5.1 to 5.4, within a budget of training time.
 
     dvc exp run -S ablate.minutes=240 ablate                  # rows until 240 minutes of training are spent
-    python -m pipelines.ablate T3 no_rrm                      # these rows, whatever the budget; `all`: all of them
-    nice -n 19 python -m pipelines.ablate --threads 1 all     # for hours beside other work: no Ray, one thread
-    python -m pipelines.ablate --test all                     # measure what was trained on the test pairs, in the end
-    dvc repro ablate                                          # the table of what has been measured
+    python -m pipelines.ablate T3 no_rrm                      # these rows, whatever the budget; `all` = every row
+    nice -n 19 python -m pipelines.ablate --threads 1 all     # in the background for hours: no Ray, one thread
+    python -m pipelines.ablate --test all                     # finally, measure the trained rows on the test pairs
+    dvc repro ablate                                          # only write the table of the measured rows
 
-Rows are compared on training pairs that are held back. Writes reports/ablate: table.csv, table.md, loss.png (with and
-without RRM), steps.png (F and MAE over T), and measured.json, what was measured of each row with its data, parameters
-and commit: a row is done once. A row that was stopped resumes from its last state; with --threads several processes
-share the rows out among them. Rows of the profile paper need a GPU.
+Rows are compared on training pairs that are held back. The stage writes reports/ablate: table.csv, table.md, loss.png
+(with and without RRM), steps.png (F and MAE over T), and measured.json with the figures, data, parameters and commit of
+each measured row. A row is measured once; a stopped row resumes from its last state. With --threads, several processes
+can run at once and divide the rows among them. Rows of the profile paper need a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
 
+from pipelines.cluster.supervised import in_a_fork
 from pipelines.evaluation import ablation_table, looks
 from pipelines.evaluation.ablation_rows import Row, rows
 from pipelines.evaluation.held_out import name_of
@@ -26,18 +27,18 @@ from r2mrf.config import Config
 from r2mrf.errors import UserError
 
 FOLDER = REPORTS / "ablate"
-ALL = "all"  # instead of names
+ALL = "all"  # may be given instead of row names
 
 
 def ablate(config: Config, named: list[str] | None = None, threads: int = 0, test: bool = False) -> None:
-    """Train and measure rows within the budget of `ablate.minutes`, or those that are named; write the table of all.
+    """Train and measure the named rows, or rows within the budget of `ablate.minutes`; write the table of all rows.
 
     Args:
-        threads: train in this process with so many threads; 0: with Ray.
-        test: train nothing, and measure the rows that were trained on the test pairs.
+        threads: number of threads to train with in this process; 0: train with Ray.
+        test: train nothing; measure trained rows on the test pairs.
 
     Raises:
-        UserError: no such row; or a named one cannot be run.
+        UserError: there is no such row, or a named row cannot be run.
     """
     config = with_tuned_steps(config)
     every = rows(config)
@@ -47,7 +48,7 @@ def ablate(config: Config, named: list[str] | None = None, threads: int = 0, tes
     if test:
         _test(config, chosen or every, keys)
     reasons = {} if test else _train(config, chosen, every, keys, threads)
-    keep({})  # also where nothing was measured: DVC keeps the file
+    keep({})  # DVC expects the file even if nothing was measured
     found = measured()
     by_name = {row.name: found[keys[row.name]] for row in every if keys[row.name] in found}
     table = ablation_table.tabulate(every, by_name, reasons)
@@ -61,15 +62,15 @@ def ablate(config: Config, named: list[str] | None = None, threads: int = 0, tes
 
 
 def _chosen(every: list[Row], named: list[str]) -> list[Row]:
-    """Rows of these names, in the order in which rows are run; `all`: those that this machine can run."""
+    """Return the named rows, in the order in which rows are run; `all` stands for those that this machine can run."""
     if unknown := set(named) - {ALL} - {row.name for row in every}:
         known = ", ".join(row.name for row in every)
-        raise UserError(f"no row {', '.join(sorted(unknown))}: the rows are {known}, and {ALL}")
+        raise UserError(f"no row {', '.join(sorted(unknown))}: the rows are {known}; or give {ALL}")
     return [row for row in every if row.name in named or (ALL in named and _can_run(row))]
 
 
 def _train(config: Config, chosen: list[Row], every: list[Row], keys: dict[str, str], threads: int) -> dict[str, str]:
-    """Train and measure the chosen rows, or all within the budget; returns why those were not run that failed."""
+    """Train and measure the chosen rows, or rows within the budget; return the reason for each row that failed."""
     reasons = {}
     for row in chosen or every:
         key, found = keys[row.name], measured()
@@ -89,7 +90,7 @@ def _train(config: Config, chosen: list[Row], every: list[Row], keys: dict[str, 
 
 
 def _test(config: Config, chosen: list[Row], keys: dict[str, str]) -> None:
-    """Measure rows on the test pairs that were trained, and were not measured on them before."""
+    """Measure, on the test pairs, trained rows that have not been measured on them yet."""
     from pipelines.evaluation.ablation_runs import measure_on_test_pairs
 
     for row in chosen:
@@ -113,15 +114,19 @@ def _can_run(row: Row) -> bool:
 
 
 def main() -> None:
-    """Run the stage from the command line: rows that the budget allows, or those that are named."""
+    """Run the stage from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="measure these, whatever the budget")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="train and measure these rows, whatever the budget")
     parser.add_argument("--threads", type=int, default=0, help="train in this process, without Ray")
-    parser.add_argument("--test", action="store_true", help="measure trained rows on the test pairs")
+    parser.add_argument("--test", action="store_true", help="train nothing; measure trained rows on the test pairs")
     given = parser.parse_args()
     if given.threads < 0:
         parser.error("--threads must be 1 or more")
-    run(lambda config: ablate(config, given.rows, given.threads, given.test))
+
+    def work() -> None:
+        run(lambda config: ablate(config, given.rows, given.threads, given.test))
+
+    work() if given.threads else in_a_fork(work)
 
 
 if __name__ == "__main__":

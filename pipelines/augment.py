@@ -2,7 +2,7 @@
 
     python -m pipelines.augment        # data/prepared -> data/augmented: 604 pairs -> 9,664 rows
 
-A shard of pairs becomes a shard of variants.
+Each shard of pairs becomes one shard of variants.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from r2mrf.system.fingerprint import fingerprint, of_code, of_files
 
 
 def augment(config: Config) -> None:
-    """Make the variants of all training pairs, and their card."""
+    """Make the variants of all training pairs, and their data card."""
     pairs = folder(PREPARED)
     if not list(pairs.local_copy().glob("train-*.parquet")):
         raise UserError(f"{PREPARED} holds no training pairs: run `dvc repro prepare` first")
@@ -33,7 +33,7 @@ def augment(config: Config) -> None:
 
 
 def build_variants(sources: Folder, target: Path, config: Config) -> int:
-    """Variants of all training pairs in `sources` into `target`; returns their number."""
+    """Write the variants of all training pairs in `sources` to `target`; return their number."""
     options, seed = config.augment, config.seed
     paths = sorted(sources.local_copy().glob("train-*.parquet"))
 
@@ -57,4 +57,4 @@ def build_variants(sources: Folder, target: Path, config: Config) -> int:
 
 
 if __name__ == "__main__":
-    main(augment)
+    main(augment, uses_ray=True)

@@ -1,4 +1,4 @@
-"""Stage evaluate: figures, curves and pictures of the trained model on the test pairs, with baselines beside it.
+"""Stage evaluate: measures the trained model on the test pairs, beside baselines, with figures, curves and pictures.
 
 python -m pipelines.evaluate       # models/r2mrf on data/prepared -> reports/evaluate
 """
@@ -17,7 +17,7 @@ from r2mrf.prediction.predictor import Predictor
 
 
 def evaluate(config: Config) -> None:
-    """Measure the trained model and the baselines; all methods see the same photos, once."""
+    """Measure the trained model and the baselines. All methods see the same photos once."""
     predictor = Predictor.load(local_copy(MODEL))
     pairs = shards.read(local_copy(PREPARED), "test-*.parquet")
     looks.note(config, predictor.checkpoint.name, name_of(pairs), "evaluate")

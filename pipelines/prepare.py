@@ -1,4 +1,4 @@
-"""Stage prepare: photos with masks, checked, of one polarity, split into training and test, as Parquet shards.
+"""Stage prepare: checks photos and masks, unifies their polarity, splits them, and writes them as Parquet shards.
 
 python -m pipelines.prepare        # data.source of params.yaml -> data/prepared, reports/prepare
 """
@@ -22,16 +22,16 @@ PAIRS_PER_SHARD = 32
 
 
 def prepare(config: Config) -> None:
-    """Make the pairs of the source that `data.source` names, and their card.
+    """Make the pairs of the source that `data.source` names, and their data card.
 
     Raises:
-        UserError: the source cannot be used, or leaves training or testing without pairs.
+        UserError: the source cannot be used, or has no pairs for training or none for testing.
     """
     source = open_source(config)
     if missing := {"train", "test"} - {item["split"] for item in source.items}:
         raise UserError(
-            f"data.source {config.data.source} gives no {missing.pop()} pairs, and the stages need both: "
-            "a set that is only for testing is scored with `r2mrf map` and `r2mrf evaluate`"
+            f"data.source {config.data.source} has no {missing.pop()} pairs, but the stages need both kinds: "
+            "for a set that is only for testing, use `r2mrf map` and `r2mrf evaluate`"
         )
 
     def rows(items: list[dict]) -> list[dict]:
@@ -52,4 +52,4 @@ def _jobs(source: Source) -> Iterator[Job]:
 
 
 if __name__ == "__main__":
-    main(prepare)
+    main(prepare, uses_ray=True)

@@ -1,8 +1,8 @@
-"""Stage register: put the trained model into MLflow's registry, as `@champion` if it beats the present one.
+"""Stage register: puts the trained model into MLflow's registry, as `@champion` if it beats the present champion.
 
     python -m pipelines.register       # models/r2mrf, reports/evaluate -> models:/r2mrf@challenger
 
-Weights that the registry already holds are not registered again. The latest version is `@challenger`.
+Weights that are already in the registry are not registered again. The latest version is `@challenger`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from r2mrf.network.model_folder import WEIGHTS
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.record import DETAIL, RECORD
 
-NEEDED = {  # packages that the registered model imports; their versions are pinned as here
+NEEDED = {  # packages that the registered model imports; pinned to the versions in requirements.txt
     *("mlflow", "numpy", "opencv-python", "opencv-python-headless", "pandas", "pillow", "pydantic", "pyyaml"),
     *("safetensors", "simplejpeg", "timm", "torch", "torchvision"),
 }
@@ -51,7 +51,7 @@ KINDS = {pa.string(): "string", pa.int32(): "long", pa.float64(): "double"}  # M
 
 
 def register(config: Config) -> None:
-    """Run the stage: register the trained model once, write its card, and set the aliases."""
+    """Run the stage: register the trained model if needed, write its card, and set the aliases."""
     if not MODEL.is_dir():
         raise UserError(f"{MODEL} is missing: run `dvc repro train` first")
     trained = checkpoint.load(local_copy(MODEL))
@@ -83,7 +83,9 @@ def _figures(trained: Checkpoint) -> dict:
     if missing := {"model", "images", "images_without_defocus", "test_set", *promotion.FIGURES} - figures.keys():
         raise UserError(f"{path} lacks {', '.join(sorted(missing))}: run `dvc repro evaluate` again")
     if figures["model"] != trained.name:
-        raise UserError(f"{path} is of model {figures['model']}, not of {trained.name}: run `dvc repro evaluate` again")
+        raise UserError(
+            f"{path} belongs to model {figures['model']}, not {trained.name}: run `dvc repro evaluate` again"
+        )
     return figures
 
 
@@ -104,15 +106,18 @@ def _registered_version(client: MlflowClient, name: str, trained: Checkpoint) ->
 
 
 def _champion_figures(client: MlflowClient, name: str, version: str, test_set: str) -> dict[str, float]:
-    """Return the champion's figures; measure them now if they come from other test pairs."""
+    """Return the champion's figures; measure them now if they belong to other test pairs."""
     tags = client.get_model_version(name, version).tags
     if tags.get("test_set") != test_set:
         pairs = shards.read(local_copy(PREPARED), "test-*.parquet")
         if name_of(pairs) != test_set:
             raise UserError(
-                "reports/evaluate is of other test pairs than data/prepared: run `dvc repro evaluate` again"
+                "reports/evaluate belongs to other test pairs than data/prepared: run `dvc repro evaluate` again"
             )
-        print(f"models:/{name}/{version}, the champion, was evaluated on other test pairs; now on these", flush=True)
+        print(
+            f"models:/{name}/{version}, the champion, was evaluated on other test pairs; evaluating it on these",
+            flush=True,
+        )
         predictor, counts = Predictor.load(f"models:/{name}/{version}"), Counts()
         for rgb, mask in decoded(pairs):
             counts.add(to_uint8(predictor(rgb)), mask)
@@ -122,7 +127,7 @@ def _champion_figures(client: MlflowClient, name: str, version: str, test_set: s
 
 
 def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
-    """Log the model and register it; returns its version."""
+    """Log the model and register it; return its version."""
     weights = hashlib.sha256((local_copy(MODEL) / WEIGHTS).read_bytes()).hexdigest()
     made_from = provenance() | {"weights_sha256": weights, "data": trained.training.get("data", "")}
     pins = Path(__file__).parents[1].joinpath("requirements.txt").read_text(encoding="utf-8").split()
@@ -147,7 +152,7 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
             input_example=pd.DataFrame({"image": [images.encode_png(np.full((64, 64, 3), 128, np.uint8))]}),
             pip_requirements=[pin for pin in pins if pin.split("==")[0] in NEEDED],
         )
-        # tags are set in the same call: a version without its hash would be refused wherever it is loaded
+        # tags are set in the same call, because a version without its hash would be refused wherever it is loaded
         tags = made_from | {HASH: trained.sha256}
         return str(mlflow.register_model(info.model_uri, config.registry.name, tags=tags).version)
 

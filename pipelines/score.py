@@ -1,11 +1,11 @@
-"""Stage score, and `r2mrf score`: a library of photos -> a table, one row a photo.
+"""Stage score, and `r2mrf score`: turns a library of photos into a table, one row per photo.
 
     python -m pipelines.score          # score.source of params.yaml -> library/
     r2mrf score FOLDER --out DIR
 
-Stopped or killed at any moment and started again, it does what is left: see `pipelines.library.ledger`. The names of
-the table's files carry a fingerprint of the model and of every option that changes a number, so that other rows never
-mix with these.
+It can be stopped or killed at any moment; started again, it does the rest (see `pipelines.library.ledger`). The names
+of the table's files carry a fingerprint of the model and of every option that changes a number, so rows of different
+models or options never mix.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from r2mrf.config import Config
 
 
 def score(config: Config) -> None:
-    """The stage: `score.source` -> library/."""
+    """Run the stage: score `score.source` into library/."""
     sources = samples() if config.score.source == "samples" else [config.score.source]
     summary = score_library([str(source) for source in sources], LIBRARY, str(local_copy(MODEL)), config.score)
     print(f"{LIBRARY}: {summary['ok']} photos scored, {summary['failed']} failed")

@@ -2,8 +2,9 @@
 
     python -m pipelines.train          # data/augmented -> models/r2mrf, reports/train
 
-Stopped at any moment and started again, it goes on from the last checkpoint and ends with the weights of an
-undisturbed run. The run's name is the fingerprint of data, parameters and code, so no other run's state is used.
+It can be stopped at any moment; started again, it resumes from the last checkpoint and ends with the same weights as an
+undisturbed run. The run's name is the fingerprint of data, parameters and code, so the state of another run is never
+used.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ CURVES = REPORTS / "train"
 
 
 def train(config: Config) -> None:
-    """Train to the end, or resume; leaves the model, its curves, and no states."""
+    """Train to the end, or resume; leave the model and its curves, and remove the states."""
     config = with_resolved_precision(with_tuned_steps(config))
-    tables.read(config, tables.folders(config), ("source_id", "variant"))  # refused here, before Ray starts
+    tables.read(config, tables.folders(config), ("source_id", "variant"))  # finds errors before Ray starts
     data = tables.fingerprints(config)
     recipe = recipe_of(config, data)
     key = run_key(config, data, recipe)
@@ -37,21 +38,19 @@ def train(config: Config) -> None:
         return
     for other in states.others():
         where = f"{config.tracking.states}/{other}"
-        print(
-            f"{where}: state of a run with other data, parameters or code; not used, and may be deleted if none goes on"
-        )
+        print(f"{where}: state of a run with other data, parameters or code: not used; may be deleted unless resumed")
     trainer = fit(config, key, states)
     facts: dict = {"profile": config.profile, "source": config.data.source, "data": data[0], "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "workers": config.train.workers, "recipe": recipe}
     _report(trainer.history, config.train.batch)
-    with output_folder(MODEL, config.storage) as target:  # last: a model that is there is done
+    with output_folder(MODEL, config.storage) as target:  # written last: an existing model means that the run is done
         checkpoint.save(target, trainer.checkpoint(facts))
     states.remove()
     print(f"{MODEL}: {checkpoint.load(local_copy(MODEL)).name} after {trainer.step} steps")
 
 
 def _is_done(config: Config, key: str) -> bool:
-    """Tell whether the model that is there is the one that this run would make."""
+    """Return whether the existing model is the one that this run would make."""
     try:
         return not config.storage and checkpoint.load(local_copy(MODEL)).training.get("fingerprint") == key
     except UserError:
@@ -59,7 +58,7 @@ def _is_done(config: Config, key: str) -> bool:
 
 
 def _report(history: list[dict], batch: int) -> None:
-    """Write the curves for `dvc plots show`, a picture of them, and the last figures."""
+    """Write the curves for `dvc plots show`, a picture of them, and the final figures."""
     write_csv(CURVES / "history.csv", history)
     plots.training_curves(history, CURVES / "history.png")
     trained = {"seconds": round(seconds_of(history, batch)), "device": device_of(0)}
@@ -67,4 +66,4 @@ def _report(history: list[dict], batch: int) -> None:
 
 
 if __name__ == "__main__":
-    main(train)
+    main(train, uses_ray=True)

@@ -1,10 +1,10 @@
-"""Stage tune: how many recurrent steps? Ray Tune over T, each trial a training run of Ray Train.
+"""Stage tune: finds the number of recurrent steps T with Ray Tune; each trial is a Ray Train run.
 
     python -m pipelines.tune           # data/augmented -> reports/tune/steps.json, trials.csv, trials.png
 
-The smallest T is chosen whose F on the photos held back is within `tune.tolerance` of the best one's; `train` takes it
-where `model.steps` is `auto`. Killed and started again, finished trials are not done again and the others go on from
-their last checkpoints.
+It chooses the smallest T whose F on the held-back photos is within `tune.tolerance` of the best F; `train` uses this
+number if `model.steps` is `auto`. If it is killed and started again, finished trials are kept, and the others resume
+from their last checkpoints.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ FIGURES = ("val_f_05", "val_mae", "loss")
 
 
 def tune(config: Config) -> None:
-    """Run all trials, or what is left of them; leave the choice, its table, and no states."""
+    """Run all trials, or the rest of them; leave the choice and its table, and remove the states."""
     config = with_resolved_precision(config)
     pairs = shards.read(local_copy(AUGMENTED), columns=["source_id", "variant"])
-    split(pairs, config.tune.validation, config.seed)  # refused here, before Ray starts
+    split(pairs, config.tune.validation, config.seed)  # finds errors before Ray starts
     data = [fingerprint_of(AUGMENTED)]
     trials = {name: (values, _key(of_trial(config, values), data)) for name, values in candidates(config).items()}
     key = fingerprint(config.tune.model_dump(exclude={"at_once"}), trials)
@@ -66,7 +66,7 @@ def _key(trial: Config, data: list[str]) -> str:
 
 
 def row(config: Config, name: str, values: dict, end: dict) -> dict:
-    """A line of the table."""
+    """Return the trial's line of the table."""
     if end["error"]:
         status = f"failed: {one_line(end['error'], end=True)}"
     else:
@@ -79,7 +79,7 @@ def row(config: Config, name: str, values: dict, end: dict) -> dict:
 
 
 def _is_own(config: Config, entry: dict) -> bool:
-    """Tell whether nothing but T differs from the profile."""
+    """Return whether nothing but T differs from the profile."""
     return all(entry[name] == getattr(config.model, name) for name in SEARCHED[1:])
 
 
@@ -98,7 +98,7 @@ def choose(rows: list[dict], tolerance: float) -> dict:
 
 
 def report(rows: list[dict], chosen: dict, tolerance: float) -> None:
-    """The choice and its table; CSV for `dvc plots show`; a picture."""
+    """Write the choice with its table, the table as CSV for `dvc plots show`, and a picture."""
     write_json(CHOSEN_STEPS, {"steps": chosen["steps"], "tolerance": tolerance, "trials": rows})
     write_csv(CHOSEN_STEPS.with_name("trials.csv"), rows)
     finished = [entry for entry in rows if entry["status"] == "finished"]
@@ -106,4 +106,4 @@ def report(rows: list[dict], chosen: dict, tolerance: float) -> None:
 
 
 if __name__ == "__main__":
-    main(tune)
+    main(tune, uses_ray=True)

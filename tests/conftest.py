@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may need the network
 os.environ["R2MRF_CACHE"] = tempfile.mkdtemp(prefix="r2mrf-cache-")  # not the user's
@@ -16,6 +15,10 @@ import torch
 import pipelines  # noqa: F401  (what it sets is read when Ray is imported)
 
 atexit.register(shutil.rmtree, os.environ["R2MRF_CACHE"], ignore_errors=True)
+# A shell starts what runs in its background with Ctrl-C ignored, and programs that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 torch.set_num_threads(1)  # inputs are tiny, and others share the cores
 
 
@@ -41,11 +44,3 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
-
-
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Heard as at a terminal, by the programs that a test starts, too: in the background of a shell it is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)

@@ -1,1 +1,1 @@
-"""Ray: connecting to it, and progress that reads well in its logs."""
+"""Ray: connecting to a cluster, and progress lines that are readable in its logs."""

@@ -1,4 +1,4 @@
-"""The line that every long job shows on stderr: how far, how fast, how long still."""
+"""The progress line that every long job shows on stderr: how far it is, how fast, and how long it will still take."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ON_A_TERMINAL, IN_A_LOG = 0.5, 10.0  # seconds between two lines
 
 
 class Log:
-    """Progress for logs: prints each update on its own line instead of overwriting the last."""
+    """Output for logs: prints each update on its own line instead of overwriting the last one."""
 
-    encoding = "ascii"  # tqdm draws its bar with it
+    encoding = "ascii"  # makes tqdm draw its bar in ASCII
 
     def write(self, text: str) -> None:
         if line := text.strip():
@@ -24,7 +24,7 @@ class Log:
 
 
 def progress(things: Iterable | None = None, **options) -> tqdm:
-    """tqdm over `things`, or to be updated by hand; `options` are its own."""
+    """Return a tqdm over `things`, or one to update by hand; `options` are tqdm's own."""
     if sys.stderr.isatty():
         return tqdm(things, mininterval=ON_A_TERMINAL, **options)
     return tqdm(things, mininterval=IN_A_LOG, file=Log(), **options)

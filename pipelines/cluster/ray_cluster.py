@@ -1,4 +1,4 @@
-"""The Ray cluster a stage runs on: the one it was submitted to, or one of its own on this machine."""
+"""The Ray cluster that a stage runs on: the one it was submitted to, or a local one started for it."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from r2mrf.errors import UserError, one_line
 from r2mrf.system.address import redacted
 from r2mrf.system.machine import cores
 
-# Readers, actors, train workers and their drivers each claim logical CPUs; on a machine with two, a job
-# with several kinds of them would wait for itself for ever.
+# Readers, actors, training workers and their drivers each claim a logical CPU. On a machine with two, a job that has
+# several kinds of them would wait for itself for ever.
 LOGICAL_CPUS = 8
 DASHBOARD = "RAY_API_SERVER_ADDRESS"  # Ray's variable
-OBJECT_STORE = 512 * 2**20  # bytes, of a local cluster: what is on its way between tasks is small
+OBJECT_STORE = 512 * 2**20  # bytes, for a local cluster: only small objects travel between tasks
 
 
 @contextmanager
 def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterator[None]:
-    """Join the cluster that submitted this job (RAY_ADDRESS), else start a local one, and leave it at the end.
+    """Join the cluster that submitted this job (RAY_ADDRESS), or start a local one; leave it at the end.
 
     Args:
-        logical_cpus: of a local one: how many tasks of one CPU may run at a time.
-        training: show what workers print, and start the dashboard, without which Ray Train cannot clean up.
+        logical_cpus: how many one-CPU tasks a local cluster may run at the same time.
+        training: show what workers print, and start the dashboard, which Ray Train needs to clean up.
 
     Raises:
-        UserError: Ray cannot be started or joined, or ends amid the work; or one that a worker has raised.
+        UserError: Ray cannot be started or joined, or ends during the work; or a worker raised a UserError.
     """
     import ray
 
-    for chatty in ("ray.data", "ray._private.authentication"):  # the stages show their progress; tokens are meant
+    for chatty in ("ray.data", "ray._private.authentication"):  # the stages show progress; token auth is intended
         logging.getLogger(chatty).setLevel(logging.ERROR)
     options: dict[str, Any] = {"log_to_driver": training, "logging_level": logging.WARNING}
     if in_a_job():
-        refusal = "the cluster that RAY_ADDRESS names cannot be joined: unset it to run here"
+        refusal = "the cluster named by RAY_ADDRESS cannot be joined: unset RAY_ADDRESS to run here"
         options |= {"address": "auto"}
     else:
-        refusal = "Ray did not start on this machine, which may be very busy, or short of memory: try again"
+        refusal = "Ray did not start on this machine, which may be very busy or short of memory: try again"
         options |= {"address": "local", "include_dashboard": training, "object_store_memory": OBJECT_STORE}
         options |= {"num_cpus": max(logical_cpus, cores())}
         if training:
@@ -48,7 +48,7 @@ def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterato
     try:
         with _dashboard_known(options["dashboard_port"]) if "dashboard_port" in options else nullcontext():
             ray.init(**options)
-    except Exception as error:  # Ray has no type for it
+    except Exception as error:  # Ray has no specific exception for this
         raise UserError(f"{refusal} ({redacted(one_line(error, 2000))[:200]})") from error
     try:
         yield
@@ -82,7 +82,7 @@ def _dashboard_known(port: int) -> Iterator[None]:
 
 
 def user_error_in(error: BaseException | None) -> UserError | None:
-    """The user's mistake that an error of Ray's goes back to, if it does."""
+    """Return the UserError that caused a Ray error, or None if there is none."""
     while error is not None:
         if isinstance(error, UserError):
             return error
@@ -91,7 +91,7 @@ def user_error_in(error: BaseException | None) -> UserError | None:
 
 
 def _as_user_error(error: Exception) -> Exception:
-    """A user's mistake as one line, a bug of ours as it is, and else that Ray has gone."""
+    """Convert a Ray error: to the UserError that caused it, to itself if it is our bug, or else to "Ray has ended"."""
     import ray
 
     if mistake := user_error_in(error):
@@ -99,38 +99,38 @@ def _as_user_error(error: Exception) -> Exception:
     if isinstance(error, ray.exceptions.RayTaskError):
         return error
     why = one_line(error)
-    return UserError(f"Ray has ended or lost its machines ({why}); the same command goes on from here")
+    return UserError(f"Ray has ended or lost its machines ({why}): run the same command again to resume")
 
 
 def in_a_job() -> bool:
-    """Whether this process belongs to a job of a cluster, which RAY_ADDRESS then names.
+    """Return whether this process belongs to a job of the cluster that RAY_ADDRESS names.
 
     Raises:
-        UserError: RAY_ADDRESS is the address for submitting jobs.
+        UserError: RAY_ADDRESS is an address for submitting jobs.
     """
     address = os.environ.get("RAY_ADDRESS", "")
     if "://" in address:
         raise UserError(
-            f"RAY_ADDRESS {redacted(address)} is where jobs are submitted: `ray job submit --working-dir . -- COMMAND` "
+            f"RAY_ADDRESS {redacted(address)} is for submitting jobs: `ray job submit --working-dir . -- COMMAND` "
             "runs this there; unset RAY_ADDRESS to run it here"
         )
     return bool(address)
 
 
 def gpus() -> int:
-    """GPUs of the connected cluster."""
+    """Return the number of GPUs of the connected cluster."""
     import ray
 
     return int(ray.cluster_resources().get("GPU", 0))
 
 
 def cpus() -> int:
-    """Processor cores of the connected cluster; of this machine, where the cluster is one of its own."""
+    """Return the number of processor cores of the connected cluster, or of this machine if the cluster is local."""
     return task_slots() if in_a_job() else cores()
 
 
 def task_slots() -> int:
-    """Tasks of one CPU that the connected cluster runs at a time; on this machine's own more than it has cores."""
+    """Return how many one-CPU tasks the connected cluster runs at once; a local one runs more than there are cores."""
     import ray
 
     return int(ray.cluster_resources().get("CPU", 0))

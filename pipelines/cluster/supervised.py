@@ -1,9 +1,9 @@
-"""Work that may need Ray, done in a child process, so that this one outlives whatever ends that.
+"""Runs work that may need Ray in a child process, so that this process survives whatever ends the child.
 
     result = supervised("pipelines.scoring.work:score", sources, out, report=print)
 
-Where Ray's raylet or its control store is killed, as when memory runs out, Ray ends the process that is connected to it
-without an exception. The parent then says so, and how to go on.
+When Ray's raylet or control store is killed, for example because memory ran out, Ray ends the connected process without
+an exception. The parent then reports that, and how to resume.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 from r2mrf.errors import UserError, one_line
 from r2mrf.system.address import redacted
 
-PATIENCE = 60.0  # seconds that the child may take to end after an interrupt
+PATIENCE = 60.0  # seconds that the child gets to end after an interrupt
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -31,15 +31,15 @@ def supervised(work: str, *arguments: Any, report: Callable[[Any], object]) -> A
     """Call a function in a child process and return its result, or raise what it raises.
 
     Args:
-        work: MODULE:FUNCTION. It is called with the arguments, which are pickled, and with a function `report`.
-        report: is called here with whatever the child reports.
+        work: MODULE:FUNCTION; called with the arguments, which are pickled, and with a function `report`.
+        report: called in this process with whatever the child reports.
 
     Raises:
         UserError: the child ended without a result, as it does when Ray is killed.
     """
     channel, theirs = Pipe()
     code = f"from pipelines.cluster.supervised import serve; serve({theirs.fileno()}, {os.getpid()})"
-    # in a session of its own, a Ctrl-C reaches it once, from here
+    # in its own session, it receives a Ctrl-C once, from this process
     child = subprocess.Popen(
         [sys.executable, "-c", code],
         pass_fds=[theirs.fileno()],
@@ -62,12 +62,7 @@ def supervised(work: str, *arguments: Any, report: Callable[[Any], object]) -> A
             if kind == "error":
                 raise value
             report(value)
-        status: int = child.wait()
-        how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
-        raise UserError(
-            f"the work has ended or was killed, perhaps since memory ran out ({how}); the same command goes on "
-            "from here"
-        )
+        raise UserError(_ended(child.wait()))
     except BaseException:
         _end(child)
         raise
@@ -75,12 +70,53 @@ def supervised(work: str, *arguments: Any, report: Callable[[Any], object]) -> A
         channel.close()
 
 
-def serve(channel_number: int, parent: int) -> None:
-    """Run in the child: do the work, report, and send its result."""
-    with suppress(OSError, AttributeError):  # Linux; elsewhere a child may outlive a killed parent
+def in_a_fork(work: Callable[[], object]) -> NoReturn:
+    """Do the work of a program in a copy of this process, and end as that ends; with status 2 and a sentence if the
+    copy is ended before its work is done.
+
+    To be called before there are threads of Python's; unlike a new process, a copy need not import anything again.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    parent, (mouth, ear) = os.getpid(), reversed(os.pipe())
+    child = os.fork()
+    if not child:
+        os.close(ear)
+        os.setsid()  # a Ctrl-C reaches it once, from its parent
+        _die_with(parent)
+        try:
+            work()
+        finally:
+            os.write(mouth, b"done")  # Ray ends a process without coming here
+        sys.exit(0)
+    os.close(mouth)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as it is in the background of a shell
+            signal.signal(number, lambda number, _: os.kill(child, number))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if not os.read(ear, 1):
+        print(f"error: {_ended(status)}", file=sys.stderr, flush=True)
+        status = 2
+    os._exit(status if status >= 0 else 128 - status)
+
+
+def _ended(status: int) -> str:
+    how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+    why = f"the work has ended or was killed, perhaps because memory ran out ({how})"
+    return f"{why}: run the same command again to resume"
+
+
+def _die_with(parent: int) -> None:
+    """Have this process killed when its parent has ended, on Linux; elsewhere it may outlive a killed one."""
+    with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:  # it has died already
-        return
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
+
+
+def serve(channel_number: int, parent: int) -> None:
+    """Do the work in the child process: run the function, pass on its reports, and send its result."""
+    _die_with(parent)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     channel = Connection(channel_number)
     work, arguments = channel.recv()
@@ -99,18 +135,18 @@ def serve(channel_number: int, parent: int) -> None:
 def _send_error(channel: Connection, error: Exception) -> None:
     import traceback
 
-    if not isinstance(error, UserError | OSError | ModuleNotFoundError):  # the command says what to install
-        # a bug of ours, whose place is known here only
+    if not isinstance(error, UserError | OSError | ModuleNotFoundError):  # the command explains these itself
+        # a bug of ours; only this process knows where it happened
         print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
     try:
         channel.send(("error", error))
-    except Exception:  # it cannot be pickled
+    except Exception:  # the error cannot be pickled
         kind = UserError if isinstance(error, UserError) else RuntimeError
         channel.send(("error", kind(one_line(error, 1000))))
 
 
 def _end(child: subprocess.Popen) -> None:
-    """End a child, as Ctrl-C does; a second Ctrl-C does not wait for it."""
+    """End a child as Ctrl-C does; after a second Ctrl-C, kill it at once."""
     if child.poll() is not None:
         return
     child.send_signal(signal.SIGINT)

@@ -1,1 +1,1 @@
-"""The words of the command `r2mrf`: add an option, a command or an exit status here."""
+"""The command line of `r2mrf`: add an option, a command or an exit status here."""

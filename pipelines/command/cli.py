@@ -1,4 +1,4 @@
-"""The console command `r2mrf`. Each command imports its modules when it runs, so `r2mrf --help` is instant."""
+"""The console command `r2mrf`. Each command imports its modules only when it runs, so `r2mrf --help` is instant."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pipelines.command import extras
 from pipelines.command.export_model import export_model
 from pipelines.command.failures import COULD_NOT_RUN, DONE, list_failures
 from pipelines.command.map_photos import map_photos
+from pipelines.command.open_app import open_app
 from pipelines.command.parser import parser
 from pipelines.command.report_folder import report, write_report
 from pipelines.command.terminal import say
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # prints names that are not UTF-8 unchanged
-    warnings.filterwarnings("ignore", "Image size")  # Pillow's, from half of our own limit on
+    warnings.filterwarnings("ignore", "Image size")  # Pillow warns at half of our own limit
     try:
         status = COMMANDS[options.command](options)
         sys.stdout.flush()
@@ -34,26 +35,26 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"r2mrf: {error}", sys.stderr)
         return COULD_NOT_RUN
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on from here" if options.command == "score" else ""
+        goes_on = ": run the same command again to resume" if options.command == "score" else ""
         print(f"r2mrf: stopped{goes_on}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has ended: `r2mrf map … | head`
+    except BrokenPipeError:  # the program that reads our output has ended: `r2mrf map … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and (missing := extras.sentence(error, options.command)):
             print(f"r2mrf: {missing}", file=sys.stderr)
             return COULD_NOT_RUN
-        if isinstance(error, OSError) and error.filename:  # a file or folder that cannot be made, opened or listed
-            say(f"r2mrf: {error.filename}: {error.strerror}; mend that, or give another place", sys.stderr)
+        if isinstance(error, OSError) and error.filename:  # a file or folder that cannot be created, opened or listed
+            say(f"r2mrf: {error.filename}: {error.strerror}: fix that, or choose another place", sys.stderr)
             return COULD_NOT_RUN
-        say(traceback.format_exc(), sys.stderr)  # a bug of ours; not status 1, which means that some inputs failed
-        print("r2mrf: this should not happen; please report it with the lines above", file=sys.stderr)
+        say(traceback.format_exc(), sys.stderr)  # our bug; not status 1: some inputs failed
+        print("r2mrf: this is a bug; please report it with the lines above", file=sys.stderr)
         return COULD_NOT_RUN
 
 
 def score(options: argparse.Namespace) -> int:
-    """Run `r2mrf score`: write the table of a library."""
+    """Run `r2mrf score`: write the table of scores of a library."""
     from pipelines.scoring import run
     from r2mrf.config import Score, score_options
 
@@ -90,7 +91,7 @@ def score(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Run `r2mrf evaluate`: compare anyone's saved maps with masks."""
+    """Run `r2mrf evaluate`: compare saved maps of any origin with masks."""
     from pipelines.evaluation.saved_maps import compare
     from pipelines.project.tables import write_json
 
@@ -112,7 +113,14 @@ def evaluate(options: argparse.Namespace) -> int:
     return list_failures(result.failures, len(result.failures))
 
 
-COMMANDS = {"map": map_photos, "score": score, "report": report, "evaluate": evaluate, "export": export_model}
+COMMANDS = {
+    "map": map_photos,
+    "app": open_app,
+    "score": score,
+    "report": report,
+    "evaluate": evaluate,
+    "export": export_model,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""`r2mrf export`: the model for other programs, and its int8 form."""
+"""`r2mrf export`: exports the model for other programs, and makes its int8 form."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def export_model(options: argparse.Namespace) -> int:
-    """`r2mrf export`: the model for other programs.
+    """Run `r2mrf export`: write the model for other programs.
 
-    In int8 without `--format`: makes the model's int8 form and keeps it in the model's folder.
+    With int8 and without `--format`, it makes the model's int8 form and stores it in the model's folder.
     """
     from r2mrf.engines.export import export
     from r2mrf.errors import UserError
@@ -28,12 +28,15 @@ def export_model(options: argparse.Namespace) -> int:
     if bool(options.format) != bool(options.out):
         raise UserError("--format and -o go together: give both")
     if not options.format and not options.calibrate:
-        raise UserError("give --format and -o, or --precision int8 and --calibrate")
+        raise UserError("nothing to do: give --format and -o, or --precision int8 and --calibrate")
     folder = model_folder.locate(options.model)
     loaded = checkpoint.load(folder)
     if options.calibrate:
         if not options.format and ":/" in options.model:
-            raise UserError(f"{options.model}: an int8 form is kept in a model folder: give one, and register it then")
+            raise UserError(
+                f"{options.model}: an int8 form is stored in a model folder: give a folder, and register the model "
+                "afterwards"
+            )
         loaded = _calibrated(loaded, folder, options.calibrate, keep=not options.format)
     if not options.format:
         return DONE
@@ -45,7 +48,7 @@ def export_model(options: argparse.Namespace) -> int:
 
 
 def _calibrated(loaded: Checkpoint, folder: Path, photos: Path, keep: bool) -> Checkpoint:
-    """Return the model with an int8 form made from photos; `keep` writes the form into the model's folder."""
+    """Return the model with an int8 form calibrated on photos; `keep` writes the form into the model's folder."""
     from r2mrf.engines import int8
 
     form = int8.quantise(loaded, int8.calibration_photos(photos, loaded.preprocess))
@@ -53,7 +56,7 @@ def _calibrated(loaded: Checkpoint, folder: Path, photos: Path, keep: bool) -> C
         int8.store(folder, form)
         say(f"{folder}: int8.onnx, {len(form.graph) / 2**20:.1f} MB; {loaded.name}")
     print(
-        f"int8: differs from fp32 by {form.difference:.2g} in the mean over photos; logits times "
-        f"{form.logit_scale:.3g} plus {form.logit_shift:.3g}, set on a third of {form.photos} photos"
+        f"int8: differs from fp32 by {form.difference:.2g} on average over the photos; logits are multiplied by "
+        f"{form.logit_scale:.3g} and shifted by {form.logit_shift:.3g}, fitted on a third of {form.photos} photos"
     )
     return replace(loaded, int8=form.graph)

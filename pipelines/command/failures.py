@@ -14,7 +14,7 @@ SHOWN = 100  # failures listed one by one
 
 
 def list_failures(failures: Iterable[str], number: int) -> int:
-    """Print the first of the failures to stderr; returns the exit status. `number`: of all of them."""
+    """Print the first failures to stderr and return the exit status; `number` is the number of all failures."""
     for failure in islice(failures, SHOWN):
         print(f"failed: {printable(redacted(failure))}", file=sys.stderr)
     if number > SHOWN:

@@ -1,4 +1,4 @@
-"""`r2mrf map`: a map of each photo at its displayed size, or its blur radius."""
+"""`r2mrf map`: writes a map of each photo at its displayed size, or its blur radius."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 
 def map_photos(options: argparse.Namespace) -> int:
-    """Run `r2mrf map`: write one PNG a photo, at its displayed size: its map, or its blur radius."""
+    """Run `r2mrf map`: write one PNG per photo, at its displayed size, with its map or its blur radius."""
     from r2mrf.errors import UserError
     from r2mrf.imaging import images
     from r2mrf.imaging.maps import overlay, to_uint8
-    from r2mrf.prediction import views, without_torch
+    from r2mrf.prediction import views
     from r2mrf.prediction.radius import to_hundredths
     from r2mrf.system.atomic import atomic_file
 
     view = views.parse(options.view)
     if options.radius and (options.overlay or view != "whole"):
-        raise UserError("--radius looks at every view, and has no overlay: leave --view and --overlay out")
+        raise UserError("--radius uses every view and has no overlay: omit --view and --overlay")
     targets = _targets(options.photos, options.out)
     overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
     _refuse_overwriting(options.photos, targets + overlays)
-    analyser = without_torch.load(options.model) or _predictor(options.model)
+    analyser = load_analyser(options.model)
     failures = []
     for i, (photo, target) in enumerate(zip(options.photos, targets, strict=True)):
         try:
             rgb = images.decode(images.read_bytes(photo))
         except images.ImageError as error:
-            failures.append(f"{photo}: {error}" + ("; `r2mrf score` takes folders" if photo.is_dir() else ""))
+            failures.append(f"{photo}: {error}" + ("; for folders, use `r2mrf score`" if photo.is_dir() else ""))
             continue
         if options.radius:
             pixels = to_hundredths(analyser.blur_radius(rgb))
@@ -51,22 +51,27 @@ def map_photos(options: argparse.Namespace) -> int:
     return list_failures(failures, len(failures))
 
 
-def _predictor(model: str) -> Analyser:
-    from r2mrf import Predictor  # which imports torch
+def load_analyser(model: str) -> Analyser:
+    """Load a model, without torch where that is possible: importing it takes seconds."""
+    from r2mrf.prediction import without_torch
+
+    if analyser := without_torch.load(model):
+        return analyser
+    from r2mrf import Predictor  # imports torch
 
     return Predictor.load(model)
 
 
 def _targets(photos: list[Path], output: Path) -> list[Path]:
-    """Return where each photo's map goes: the file given for a single photo, else STEM.png in a folder."""
+    """Return the output path for each photo: the given file for a single photo, or STEM.png in a folder."""
     from r2mrf.errors import UserError
     from r2mrf.imaging.images import SUFFIXES
 
     if output.suffix.lower() in SUFFIXES and not output.is_dir():
         if output.suffix.lower() != ".png":
-            raise UserError(f"{output}: maps are written as PNG: give a .png file, or a folder, to -o")
+            raise UserError(f"{output}: maps are written as PNG: give -o a .png file or a folder")
         if len(photos) > 1:
-            raise UserError(f"{output} is one file, but {len(photos)} photos are given: give a folder to -o")
+            raise UserError(f"{output} is a single file, but there are {len(photos)} photos: give -o a folder")
         return [output]
     targets, taken = [], set()
     for photo in photos:
@@ -84,4 +89,4 @@ def _refuse_overwriting(photos: list[Path], targets: list[Path]) -> None:
     inputs = {os.path.realpath(photo) for photo in photos}
     for target in targets:
         if os.path.realpath(target) in inputs:
-            raise UserError(f"{target} is one of the photos and would be overwritten: give another -o")
+            raise UserError(f"{target} is one of the photos and would be overwritten: choose another -o")

@@ -1,4 +1,4 @@
-"""The grammar of `r2mrf`: its commands, their options, and help by example."""
+"""The grammar of `r2mrf`: its commands and options, with examples in their help texts."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from r2mrf.engine_names import ENGINES, EXPORTS, PRECISIONS
 from r2mrf.system.address import Address, is_address, redacted
 
 PROTOCOLS = ("r2mrf", "r3net", "d-dffnet", "pysod", "dd")  # `evaluation.protocols` holds the same
-MOST_PIXELS = 178_000_000  # `config.Score` holds the same
+MOST_PIXELS = 178_000_000  # the same limit as in `config.Score`
 
 EXAMPLES = """examples:
   r2mrf map photo.jpg -o map.png              white where the photo is out of focus
-  r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run again to continue
-  r2mrf report scores --sharp-below 0.1       a page to browse it; other thresholds need no new run
+  r2mrf app                                   a page to look at photos one by one
+  r2mrf score ~/Pictures --out scores --maps  a table of all photos below a folder; run it again to continue
+  r2mrf report scores --sharp-below 0.1       a page to browse the table; new thresholds need no new run
   r2mrf evaluate --maps maps --masks gt --json figures.json
   r2mrf export --format onnx -o exported      the model for other programs
   r2mrf map --help                            the details of a command
 
-exit status: 0 = done; 1 = done, but some inputs failed (each is listed); 2 = could not run
+exit status: 0 = done; 1 = done, but some inputs failed (each one is listed); 2 = could not run
 
-shell completion, here for bash (also zsh, tcsh):
+shell completion, here for bash (also available for zsh and tcsh):
   mkdir -p ~/.local/share/bash-completion/completions
   r2mrf --print-completion bash > ~/.local/share/bash-completion/completions/r2mrf
 """
@@ -32,63 +33,71 @@ shell completion, here for bash (also zsh, tcsh):
 MAP = """examples:
   r2mrf map photo.jpg -o map.png       one map at the photo's displayed size, 255 = out of focus
   r2mrf map *.jpg -o maps --overlay    maps/STEM.png, and maps/overlays/STEM.jpg: each photo tinted by its map
-  r2mrf map photo.jpg --view full      what is out of focus at 1:1, by windows of all sizes: slower, finer, stricter
-  r2mrf map photo.jpg --view 1500      what is out of focus when the photo is shown 1,500 pixels wide or high
-  r2mrf map photo.jpg --radius -o radius.png          by how many pixels each place is blurred
-  r2mrf map photo.jpg --model models/r2mrf            with a model of your own
+  r2mrf map photo.jpg --view full      what is out of focus at 1:1, from windows of all sizes: slower, finer, stricter
+  r2mrf map photo.jpg --view 1500      what is out of focus if the photo is viewed with a long side of 1,500 pixels
+  r2mrf map photo.jpg --radius -o radius.png          the blur radius at each pixel
+  r2mrf map photo.jpg --model models/r2mrf            with your own model
   r2mrf map photo.jpg --model models:/r2mrf@champion  with a registered model
+"""
+
+APP = """examples:
+  r2mrf app                        then open the address that it prints, and drop a photo on the page
+  r2mrf app --model models/r2mrf   with a model of your own
+
+The page shows a photo, its map at any view, its blur radius, and how the network refines the map.
+Only this machine can reach it, and it sends nothing anywhere.
 """
 
 SCORE = """examples:
   r2mrf score ~/Pictures --out scores             all photos below a folder -> scores/scores/*.parquet, summary.json
-  r2mrf score ~/Pictures --out scores             run again: continue after a stop, or add new photos
+  r2mrf score ~/Pictures --out scores             run it again to continue after a stop, or to add new photos
   r2mrf score ~/Pictures --out scores --dry-run   count the photos and estimate the time
   r2mrf score a.jpg chosen.txt s3://bucket/photos --out scores --maps --report
   r2mrf score ~/Pictures --out scores --retry     try photos again that could not be read before
 
-Photos are only read. docs/scoring.md explains the columns, and what a run survives.
+Photos are only read, never changed. docs/scoring.md explains the columns, and which failures a run survives.
 """
 
 REPORT = """examples:
-  r2mrf report scores                            scores/report.html, verdicts by the thresholds of the run
+  r2mrf report scores                            scores/report.html, with the thresholds of the run
   r2mrf report scores --sharp-below 0.1 --blurred-above 0.6
-  r2mrf report scores --fetch s3://bucket/photos    photos there get thumbnails too
+  r2mrf report scores --fetch s3://bucket/photos    add thumbnails of the photos in this bucket
   r2mrf report scores --csv scores.csv           the whole table
   r2mrf report scores --xmp ~/Pictures           IMG_1.JPG.xmp beside IMG_1.JPG, with the keyword focus:sharp
-  r2mrf report scores --list blurred -0          paths for xargs -0 and the like
+  r2mrf report scores --list blurred -0          paths for xargs -0 and similar programs
   r2mrf report scores --link-into sorted         sorted/blurred/2026/IMG_1.JPG, … as links
   r2mrf report scores --exiftool labels.csv      then: exiftool -csv+=labels.csv -sep ", " DIR
 
-Thresholds that are not given are those of the run. Photos are only read.
+Thresholds that are not given are those of the run. Photos are only read, never changed.
 """
 
 EVALUATE = """examples:
   r2mrf evaluate --maps maps --masks gt --json figures.json                     matched by stem; white = defocus in both
-  r2mrf evaluate --maps maps --masks gt --mask-white focus --json figures.json  masks in which white means in focus
-  r2mrf evaluate --maps maps --masks gt --mask-values 0,90 --json figures.json  masks in which 90 means white
+  r2mrf evaluate --maps maps --masks gt --mask-white focus --json figures.json  masks where white means in focus
+  r2mrf evaluate --maps maps --masks gt --mask-values 0,90 --json figures.json  masks where 90 means white
   r2mrf evaluate --maps maps --masks gt --protocol pysod --json figures.json    as PySODMetrics computes them
 
 Figures: mae; f_max, f_adaptive, f_05 (positive = defocus, β² = 0.3); iou. Published protocols have others.
-docs/evaluation.md defines all of them.
+docs/evaluation.md defines them all.
 """
 
 EXPORT = """examples:
   r2mrf export --format onnx -o exported                          model.onnx, and model.json, which describes it
   r2mrf export --format openvino -o exported --model models/r2mrf
-  r2mrf export --precision int8 --calibrate photos --model models/r2mrf    for r2mrf score --precision int8
+  r2mrf export --precision int8 --calibrate photos --model models/r2mrf    makes the form for score --precision int8
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """Shows no password of an address that stands where none is understood."""
+    """An argument parser whose errors show no password of an address."""
 
     def error(self, message: str) -> NoReturn:
         super().error(redacted(message))
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser of the whole command line; the chosen command is stored as `command`."""
-    paths: list[argparse.Action] = []  # arguments that a shell completes by files
+    """Build the parser of the whole command line; `command` holds the name of the chosen command."""
+    paths: list[argparse.Action] = []  # arguments for which the shell completes file names
 
     def path(command: argparse.ArgumentParser, *names: str, type: Callable[[str], object] = _file, **options) -> None:
         paths.append(command.add_argument(*names, type=type, **options))
@@ -110,119 +119,125 @@ def parser() -> argparse.ArgumentParser:
     def soft(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--soft-above", type=float, metavar="RADIUS",
-            help="soft: scored with --detail, and blurred by more than so many pixels even at its sharpest place",
+            help="soft: scored with --detail, and blurred by more than this many pixels even at the sharpest place",
         )  # fmt: skip
 
     mapping = command("map", "defocus maps of photos, white = out of focus", MAP)
     path(mapping, "photos", nargs="+", metavar="PHOTO")
     path(
         mapping, "-o", "--out", default=Path("maps"), metavar="FILE_OR_DIR",
-        help="a .png file for one photo, or a folder for STEM.png (default: maps)",
+        help="a .png file for a single photo, or a folder for STEM.png (default: maps)",
     )  # fmt: skip
     mapping.add_argument(
         "--view", default="whole", metavar="whole|PIXELS|full",
-        help="how large the photo is looked at: the whole of it in one square of the network's input (default), shrunk "
-        "to so many pixels along its long side, or full: 1:1",
+        help="size at which the photo is examined: whole (default) = one square of the network's input; PIXELS = the "
+        "long side shrunk to this; full = 1:1",
     )  # fmt: skip
     mapping.add_argument(
         "--radius", action="store_true",
-        help="write the blur radius instead: 16-bit PNG, hundredths of a pixel of the photo; 0 = in focus at 1:1, "
-        "65535 = nothing to tell by",
+        help="write the blur radius instead: 16-bit PNG in hundredths of a pixel of the photo; 0 = in focus at 1:1, "
+        "65535 = cannot be measured",
     )  # fmt: skip
     mapping.add_argument("--overlay", action="store_true", help="also write each photo tinted by its map")
     model(mapping)
 
-    scoring = command("score", "a table of a library of photos", SCORE)
+    opening = command("app", "a page to look at photos one by one", APP)
+    opening.add_argument(
+        "--port", type=_port, default=7860, metavar="N", help="of this machine, default: 7860; 0 = any that is free"
+    )
+    model(opening)
+
+    scoring = command("score", "a table of scores for a library of photos", SCORE)
     path(
         scoring, "sources", type=str, nargs="+", metavar="SOURCE",
         help="folder, photo, list of paths (.txt), table with a column of paths or of image bytes (.csv, .parquet), or "
-        "an address of one of these like s3://bucket/photos",
+        "the address of one of these, like s3://bucket/photos",
     )  # fmt: skip
     path(
         scoring, "-o", "--out", type=_folder, required=True, metavar="DIR",
-        help="where the table goes; run again to continue",
+        help="where to write the table; run the command again to continue",
     )  # fmt: skip
     scoring.add_argument("--maps", action="store_true", help="also write the maps to DIR/maps")
     scoring.add_argument(
         "--detail", action="store_true",
-        help="also find the sharpest place of each photo, and by how many pixels it is blurred: takes longer",
+        help="also find the sharpest place of each photo and its blur radius in pixels: takes longer",
     )  # fmt: skip
     soft(scoring)
     scoring.add_argument("--report", action="store_true", help="also write a page to browse them: DIR/report.html")
     scoring.add_argument(
         "--engine", default="auto", choices=("auto", *ENGINES),
-        help="what runs the network; auto (default): what a short trial finds fastest here",
+        help="what runs the network; auto (default) = the fastest one on this machine in a short trial",
     )  # fmt: skip
     scoring.add_argument(
         "--precision", default="fp32", choices=("auto", *PRECISIONS),
-        help="fp32 (default): the same numbers on every machine; auto: bf16 or int8 where a trial finds it faster and "
-        "in agreement",
+        help="fp32 (default) = the same numbers on every machine; auto = bf16 or int8 if a short trial finds it faster "
+        "and in agreement with fp32",
     )  # fmt: skip
-    scoring.add_argument("--retry", action="store_true", help="score photos again that failed before")
+    scoring.add_argument("--retry", action="store_true", help="retry photos that failed before")
     scoring.add_argument(
         "--prune", action="store_true",
-        help="forget photos that are gone from the folders given; one that was moved keeps its row, by its content",
+        help="forget photos that are gone from the given folders; a moved photo, recognised by content, keeps its row",
     )  # fmt: skip
     scoring.add_argument(
         "--by-content", action="store_true",
-        help="where a photo's time or size has changed, score it again only if its content has changed",
+        help="if a photo's time or size has changed, score it again only if its content has changed, too",
     )  # fmt: skip
     scoring.add_argument(
         "--allow", action="append", default=[], metavar="SERVER", type=_server,
         help="a server or bucket that lists and tables may name, like https://example.org or 's3://*'; may be repeated",
     )  # fmt: skip
-    for option, text in (("include", "take only photos in folders that match"), ("exclude", "leave out what matches")):
+    for option, text in (("include", "score only photos in folders that match"), ("exclude", "skip photos that match")):
         scoring.add_argument(
             f"--{option}", action="append", default=[], metavar="PATTERN",
-            help=f"{text} a pattern as in .gitignore; may be repeated. A file .r2mrfignore in a folder excludes too",
+            help=f"{text} a pattern (as in .gitignore); may be repeated. A file .r2mrfignore in a folder excludes, too",
         )  # fmt: skip
     scoring.add_argument(
         "--max-pixels",
         type=_pixels,
         metavar="N",
-        help=f"refuse photos of more (default, and most: {MOST_PIXELS})",
+        help=f"refuse photos with more pixels (default, and most: {MOST_PIXELS})",
     )
     scoring.add_argument("--dry-run", action="store_true", help="only count the photos and estimate the time")
     model(scoring)
 
-    reporting = command("report", "a page to browse a scored folder; verdicts by other thresholds", REPORT)
+    reporting = command("report", "a page to browse a scored folder; new verdicts from other thresholds", REPORT)
     path(reporting, "folder", metavar="DIR", help="the --out of r2mrf score")
     reporting.add_argument(
-        "--sharp-below", type=float, metavar="X", help="sharp: a smaller share is out of focus, 0 to 1"
+        "--sharp-below", type=float, metavar="X", help="sharp: the share that is out of focus is smaller; 0 to 1"
     )
     reporting.add_argument(
-        "--blurred-above", type=float, metavar="Y", help="blurred: a larger share is out of focus, 0 to 1"
+        "--blurred-above", type=float, metavar="Y", help="blurred: the share that is out of focus is larger; 0 to 1"
     )
     soft(reporting)
-    path(reporting, "-o", "--out", metavar="FILE", help="where the page goes (default: DIR/report.html)")
+    path(reporting, "-o", "--out", metavar="FILE", help="where to write the page (default: DIR/report.html)")
     reporting.add_argument(
         "--fetch", action="append", metavar="ADDRESS", type=_address,
-        help="fetch the photos of this bucket again, for thumbnails; credentials as for score; may be repeated",
+        help="fetch the photos below this address again to make thumbnails; credentials as for score; may be repeated",
     )  # fmt: skip
     path(reporting, "--csv", metavar="FILE", help="also write the table as CSV")
-    path(reporting, "--exiftool", metavar="FILE", help="also write a CSV file by which exiftool labels the photos")
+    path(reporting, "--exiftool", metavar="FILE", help="also write a CSV file with which exiftool can label the photos")
     path(
         reporting, "--xmp", metavar="DIR",
-        help="also write one sidecar a photo below DIR, laid out like the library; existing ones are merged",
+        help="also write one sidecar per photo below DIR, laid out like the library; existing ones are merged",
     )  # fmt: skip
     reporting.add_argument(
         "--xmp-name", choices=("full", "stem"), default="full",
-        help="IMG_1.JPG.xmp (full, default: darktable, digiKam) or IMG_1.xmp (stem: Lightroom)",
+        help="IMG_1.JPG.xmp (full, the default, for darktable and digiKam) or IMG_1.xmp (stem, for Lightroom)",
     )  # fmt: skip
     reporting.add_argument(
         "--xmp-fields", type=_fields, default=("keywords",), metavar="FIELD,...",
-        help="labels in sidecars and for exiftool: keywords (focus:sharp, default), rating (-1 = blurred), label "
-        "(Green, Yellow, Red), lightroom (focus|sharp), digikam (focus/sharp)",
+        help="labels for sidecars and exiftool: keywords (focus:sharp, default), rating (-1 = blurred), label (Green, "
+        "Yellow, Red), lightroom (focus|sharp), digikam (focus/sharp)",
     )  # fmt: skip
     reporting.add_argument(
         "--list", type=_verdicts, metavar="VERDICT,...",
-        help="print the paths of these photos (or `failed`) and make no page, unless -o is given",
+        help="print the paths of photos with these verdicts (or `failed`), and write no page unless -o is given",
     )  # fmt: skip
-    reporting.add_argument("-0", "--null", action="store_true", help="end each path of --list with a zero byte")
-    path(reporting, "--link-into", metavar="DIR", help="link the photos to DIR/VERDICT, laid out like the library")
-    path(reporting, "--copy-into", metavar="DIR", help="copy them instead")
+    reporting.add_argument("-0", "--null", action="store_true", help="end each path of --list with a null byte")
+    path(reporting, "--link-into", metavar="DIR", help="link the photos into DIR/VERDICT, laid out like the library")
+    path(reporting, "--copy-into", metavar="DIR", help="copy the photos instead")
 
-    judging = command("evaluate", "compare saved maps with masks of the same stem", EVALUATE)
+    judging = command("evaluate", "compare saved maps with the masks of the same stem", EVALUATE)
     path(judging, "--maps", required=True, metavar="DIR")
     path(judging, "--masks", required=True, metavar="DIR")
     for side in ("mask", "map"):
@@ -232,7 +247,7 @@ def parser() -> argparse.ArgumentParser:
         )  # fmt: skip
     judging.add_argument(
         "--mask-values", type=_two_values, metavar="BLACK,WHITE",
-        help="what means black and white in the masks, as in 0,1 (default: found out where it is certain)",
+        help="which values mean black and white in the masks, for example 0,1 (default: found out if it is certain)",
     )  # fmt: skip
     judging.add_argument(
         "--protocol", default=PROTOCOLS[0], choices=PROTOCOLS,
@@ -242,21 +257,27 @@ def parser() -> argparse.ArgumentParser:
         "--positive", choices=("defocus", "focus"),
         help="the class whose precision and recall a published protocol takes (default: its authors' choice)",
     )  # fmt: skip
-    path(judging, "--json", required=True, metavar="FILE", help="where the figures go")
+    path(judging, "--json", required=True, metavar="FILE", help="where to write the figures")
 
     exporting = command("export", "the model as a graph for other programs", EXPORT)
     exporting.add_argument("--format", choices=EXPORTS)
-    path(exporting, "-o", "--out", metavar="DIR", help="a new folder, or an earlier export")
+    path(exporting, "-o", "--out", metavar="DIR", help="a new folder, or that of an earlier export")
     exporting.add_argument(
         "--precision", default="fp32", choices=("fp32", "int8"),
-        help="int8: about twice as fast on processors with VNNI; without --format its graph is kept with the model",
+        help="int8: about twice as fast on processors with VNNI; without --format, the form is stored with the model",
     )  # fmt: skip
     path(
         exporting, "--calibrate", metavar="FOLDER",
-        help="make the int8 graph from photos below this folder (needs nncf), some hundred like those to be scored",
+        help="make the int8 form from photos below this folder (needs nncf): about a hundred, like those to be scored",
     )  # fmt: skip
     model(exporting)
     return top
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text}: give a number from 0 to 65535")
+    return int(text)
 
 
 def _pixels(text: str) -> int:
@@ -280,26 +301,26 @@ def _two_values(text: str) -> tuple[int, int]:
 
 def _address(text: str) -> str:
     if not is_address(text):
-        raise argparse.ArgumentTypeError("no address: give one like s3://bucket/photos")
+        raise argparse.ArgumentTypeError("not an address: give one like s3://bucket/photos")
     return text
 
 
 def _folder(text: str) -> Path:
-    """Return a folder of this machine; `Path` would take an address for a folder called s3:."""
+    """Return a local folder, refusing addresses: `Path` would take one for a folder called s3:."""
     if is_address(text):
-        raise argparse.ArgumentTypeError(f"{text} is an address, and a table is written to a folder of this machine")
+        raise argparse.ArgumentTypeError(f"{text} is an address, but the table is written to a local folder")
     return Path(text)
 
 
 def _file(text: str) -> Path:
-    """Return a path of this machine."""
+    """Return a local path, refusing addresses."""
     if is_address(text):
-        raise argparse.ArgumentTypeError(f"{text} is an address, and a file or folder of this machine is meant")
+        raise argparse.ArgumentTypeError(f"{text} is an address: give a local file or folder")
     return Path(text)
 
 
 def _server(text: str) -> str:
-    """Return a pattern of servers or buckets."""
+    """Return a pattern of servers or buckets, refusing any other text."""
     if not is_address(text) or Address.parse(text).user:
         raise argparse.ArgumentTypeError(f"{text}: give a server or bucket, like https://example.org or 's3://*'")
     return text
@@ -318,10 +339,10 @@ def _verdicts(text: str) -> tuple[str, ...]:
 
 
 def _chosen(text: str, choices: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the words of a list with commas, each one of `choices`."""
+    """Return the words of a comma-separated list, each of which must be in `choices`."""
     words = tuple(text.split(","))
     if not set(words) <= set(choices):
-        raise argparse.ArgumentTypeError(f"{text}: choose from {', '.join(choices)}, with commas between them")
+        raise argparse.ArgumentTypeError(f"{text}: choose from {', '.join(choices)}, separated by commas")
     return words
 
 
@@ -332,7 +353,7 @@ def _described(command: argparse.ArgumentParser, text: str, examples: str) -> ar
 
 
 class _Completion(argparse.Action):
-    """Print a shell's completion script; its library is imported only then."""
+    """Prints a shell's completion script; the library for it is imported only then."""
 
     def __init__(self, paths: list[argparse.Action], **options):
         super().__init__(**options)
@@ -345,6 +366,6 @@ class _Completion(argparse.Action):
             parser.error("completion needs shtab, which is not installed: `pip install shtab`")
 
         for action in self.paths:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab looks for this attribute
         print(shtab.complete(parser, shell))
         parser.exit()

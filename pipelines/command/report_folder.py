@@ -1,4 +1,4 @@
-"""`r2mrf report`: a page, tables, sidecars, lists and links of a scored folder."""
+"""`r2mrf report`: makes a page, tables, sidecars, lists and links from a scored folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Run `r2mrf report`: write verdicts by any thresholds as a page, tables, sidecars, a list or links."""
+    """Run `r2mrf report`: apply thresholds and write a page, tables, sidecars, a list or links."""
     from pipelines.report.page import check_output
     from pipelines.report.scored_folder import read
 
@@ -32,7 +32,7 @@ def report(options: argparse.Namespace) -> int:
             check_output(scored, target)
     if options.list:
         _print_paths(scored.rows, options.list, b"\0" if options.null else b"\n")
-    news = sys.stderr if options.list else sys.stdout  # a list is read by a program
+    news = sys.stderr if options.list else sys.stdout  # a program reads the list from stdout
     if options.out or not options.list:
         scored = write_report(scored, page, options.fetch)
     elif options.csv or options.xmp or options.exiftool:
@@ -45,7 +45,7 @@ def report(options: argparse.Namespace) -> int:
 
 
 def write_report(scored: Scored, page: Path, fetched: list[str] | None = None) -> Scored:
-    """Write the page, print what it holds, and return the folder with its pictures.
+    """Write the page, print a summary of it, and return the folder with its pictures.
 
     `fetched`: addresses whose photos are fetched for thumbnails.
     """
@@ -58,7 +58,7 @@ def write_report(scored: Scored, page: Path, fetched: list[str] | None = None) -
     verdicts = Counter(row.verdict or "failed" for row in scored.rows)
     say(f"{scored.folder}: " + ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common()))
     if gone := sum(row.status == "ok" and not row.thumbnail for row in scored.rows):
-        say(f"without a picture, since moved or changed, or at an address (r2mrf report --fetch): {gone}")
+        say(f"without a thumbnail, because moved, changed, or at an address (see r2mrf report --fetch): {gone}")
     say(f"page: {page}")
     return scored
 
@@ -69,12 +69,12 @@ def _with_pictures(scored: Scored, fetched: list[str] | None) -> Scored:
 
     addresses = Addresses(fetched or [])
     for source in fetched or []:
-        addresses.facts(source)  # out of reach: better told now than by missing pictures
+        addresses.facts(source)  # reports an unreachable address now instead of leaving out pictures
     return with_pictures(scored, addresses)
 
 
 def _export(scored: Scored, options: argparse.Namespace) -> list[str]:
-    """Write what is asked for beside the page; returns a sentence for each photo that it does not reach."""
+    """Write everything that was asked for besides the page; return a sentence for each photo that was not reached."""
     from pipelines.report import sidecars, tables, verdict_folders
 
     if options.csv:
@@ -91,7 +91,7 @@ def _export(scored: Scored, options: argparse.Namespace) -> list[str]:
 
 
 def _print_paths(rows: list[ReportRow], verdicts: tuple[str, ...], end: bytes) -> None:
-    """Print the paths of photos as they are on the disk, byte for byte; on a terminal printable."""
+    """Print the paths of photos as they are on disk, byte for byte; on a terminal, in printable form."""
     from pipelines.library.photo import from_text
 
     for row in rows:

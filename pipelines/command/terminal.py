@@ -1,5 +1,4 @@
-"""Text for a terminal: names come from strangers, and control characters in them would steer it; addresses may hold
-passwords."""
+"""Makes text safe for a terminal: file names from strangers may contain control characters, addresses passwords."""
 
 from __future__ import annotations
 
@@ -11,15 +10,15 @@ from r2mrf.system.address import redacted
 
 
 def printable(text: str, kept: str = "") -> str:
-    """Write control characters as \\xNN, but for those that are `kept`."""
+    """Replace control characters by \\xNN, except those in `kept`."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda m: m[0] if m[0] in kept else f"\\x{ord(m[0]):02x}", text)
 
 
 def say(text: object, stream: TextIO | None = None) -> None:
-    """Print a line. Control characters, and passwords in addresses, stay only in what a program reads through a pipe.
+    """Print a line. Control characters and passwords are kept only if a program reads the output through a pipe.
 
     Args:
-        stream: where to; None = the standard output.
+        stream: the stream to print to; None = standard output.
     """
     out = stream or sys.stdout
     to_program = out is sys.stdout and not out.isatty()

@@ -1,7 +1,7 @@
-"""Builds a folder of Parquet shards with Ray Data, one task a shard.
+"""Builds a folder of Parquet shards with Ray Data, one task per shard.
 
-A shard is marked with the fingerprint of all that it is made from: what exists already is kept, so a build
-that was stopped goes on, and any number of workers writes the same bytes.
+Each shard carries the fingerprint of everything that it is made from. Valid shards are kept, so a stopped build
+resumes, and any number of workers writes the same bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from r2mrf.system.machine import cores
 
 @dataclass(frozen=True)
 class Job:
-    """One shard: its name, what its rows are made from, how many they must be, and the fingerprint of it all."""
+    """One shard: its name, the arguments for its rows, their expected number, and the fingerprint of all of it."""
 
     name: str
     arguments: object
@@ -36,19 +36,20 @@ class Job:
 def build(
     folder: Path, jobs: list[Job], rows: Callable[[Any], list[dict]], schema: pa.Schema, storage: str = ""
 ) -> int:
-    """Make `folder/NAME.parquet` for every job and remove what is not asked for.
+    """Make `folder/NAME.parquet` for every job, and remove all other files.
 
-    With a storage the shards are made there, in a place of their own for each make, and a receipt in `folder`.
+    If `storage` is given, the shards are made there, in a folder of their own for each version, with a receipt in
+    `folder`.
 
     Args:
-        rows: a job's arguments -> its rows; runs on any machine of the cluster.
-        schema: of the shards.
+        rows: makes a job's rows from its arguments; runs on any machine of the cluster.
+        schema: schema of the shards.
 
     Returns:
-        Number of rows in the folder.
+        The number of rows in the folder.
 
     Raises:
-        UserError: `rows` raised one for some jobs; the other shards are made, and kept.
+        UserError: `rows` raised one for some jobs; the other shards are still made and kept.
     """
     if storage:
         make = fingerprint([(job.name, job.fingerprint) for job in jobs])
@@ -77,12 +78,14 @@ def _remove_strays(folder: Path, names: set[str]) -> None:
         if stray.name in names:
             continue
         if stray.is_dir() and not stray.is_symlink():
-            raise UserError(f"{stray}: a folder among the shards; move it away, only files of this stage belong there")
+            raise UserError(
+                f"{stray}: a folder among the shards: move it away, because only files of this stage belong there"
+            )
         stray.unlink()
 
 
 def _rows_in(store: Store, job: Job) -> int | None:
-    """Rows of the job's shard, if it is there, of this make, and still what was written."""
+    """Return the number of rows in the job's shard, or None if it is missing, damaged or out of date."""
     name = f"{job.name}.parquet"
     try:
         with store.open(name) as file:
@@ -90,25 +93,25 @@ def _rows_in(store: Store, job: Job) -> int | None:
     except OSError:
         return None
     if found.damage:
-        print(f"{store.address}/{name}: damaged ({found.damage}); it is made anew", flush=True)
+        print(f"{store.address}/{name}: damaged ({found.damage}): it will be made again", flush=True)
     return found.rows
 
 
 def _run(todo: list[Job], address: str, rows: Callable, schema: pa.Schema) -> Iterator[dict]:
-    """Yield, for each job as it ends, the number of rows made, and the error if there was one."""
+    """Yield the number of rows and the error, if any, of each job as it ends."""
 
     def write(task: dict) -> dict:
         import cv2
 
-        cv2.setNumThreads(1)  # the cores are shared out by Ray, one task each
+        cv2.setNumThreads(1)  # Ray distributes the cores, one per task
         job = todo[task["index"]]
         try:
             made = rows(job.arguments)
             if len(made) != job.count:
-                raise UserError(f"{job.name}: {len(made)} rows were made where {job.count} belong")
+                raise UserError(f"{job.name}: {len(made)} rows were made instead of {job.count}")
             with Store(address).writing(f"{job.name}.parquet") as path:
                 shards.write(path, made, schema, job.fingerprint)
-        except UserError as error:  # what Ray makes of an exception is no sentence for a user
+        except UserError as error:  # a message that has passed through Ray is no longer a sentence for users
             return {"count": 0, "error": str(error)}
         return {"count": job.count, "error": ""}
 

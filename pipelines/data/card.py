@@ -1,4 +1,4 @@
-"""The data card of a build: counts, shares of defocus and blur radii, and a sheet of pictures to look at."""
+"""The data card of a build: counts, shares of defocus, blur radii, and a sheet of pictures to look at."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pipelines.project.tables import write_json
 from r2mrf.data import shards
 from r2mrf.imaging import images
 
-PAIRS_SHOWN, PAIRS_ACROSS = 48, 6  # on the sheet of pairs; each is two tiles wide
-VARIANTS_SHOWN = 16  # at most, of a pair
+PAIRS_SHOWN, PAIRS_ACROSS = 48, 6  # on the sheet of pairs; each pair is two tiles wide
+VARIANTS_SHOWN = 16  # most variants of a pair that are shown
 
 
 def pairs_card(prepared: Path, folder: Path) -> None:
-    """`card.json`, `card.png` (histograms) and `sheet.png` (photos beside their masks) of prepared pairs."""
+    """Write `card.json`, `card.png` (histograms) and `sheet.png` (photos beside their masks) of prepared pairs."""
     table = shards.read(prepared, columns=["split", "kind", "defocused", "doubt", "blur_radius"])
     columns = {name: table[name].to_numpy() for name in table.column_names}
     defocused, radius = columns["defocused"], columns["blur_radius"]
@@ -32,7 +32,7 @@ def pairs_card(prepared: Path, folder: Path) -> None:
         "wholly_defocused": float((defocused == 1).mean()),
         "doubt": float(columns["doubt"].mean()),
     }
-    if radius.size:  # known of rendered photos only
+    if radius.size:  # known only for rendered photos
         card["blur_radius_pixels"] = _quantiles(radius)
     write_json(folder / "card.json", card)
     plots.histograms(
@@ -46,14 +46,14 @@ def pairs_card(prepared: Path, folder: Path) -> None:
 
 
 def variants_card(augmented: Path, folder: Path) -> None:
-    """`card.json` and `sheet.png` (all variants of some pairs, photos over masks) of the training images."""
+    """Write `card.json` and `sheet.png` (all variants of some pairs, photos over masks) of the training images."""
     per_source = Counter(shards.read(augmented, columns=["source_id"])["source_id"].to_pylist())
     sizes = set(per_source.values())
     card = {"training_images": per_source.total(), "sources": len(per_source), "variants_of_each": sorted(sizes)}
     write_json(folder / "card.json", card)
     across, tiles = min(max(sizes), VARIANTS_SHOWN), []
     paths = sorted(augmented.glob("*.parquet"))
-    for path in (paths[0], paths[len(paths) // 2], paths[-1]):  # the first pair of each; the pictures are not all read
+    for path in (paths[0], paths[len(paths) // 2], paths[-1]):  # the first pair of each, so that few pictures are read
         rows = shards.read_shard(path, ["image", "mask"]).slice(0, across).to_pylist()
         tiles += [images.decode(row["image"]) for row in rows] + [images.decode_mask(row["mask"]) for row in rows]
     plots.sheet(tiles, across, folder / "sheet.png")

@@ -1,10 +1,11 @@
-"""Finds photographs that show a photograph of another set: whole or a part of it, shrunk, mirrored, compressed anew.
+"""Finds photographs that show a photograph of another set: all or part of it, shrunk, mirrored or recompressed.
 
     index = Index({"name": rgb, ...})
     index.find(rgb)          # Copy(of="name", mirrored=False, inliers=41, correlation=0.97), or None
 
-Local features (SIFT, Lowe 2004) propose a photograph and how this one lies in it; whether it is the same picture is
-then decided by the pixels. Repeated structures (fences, windows, stripes) match by features alone, and never by pixels.
+Local features (SIFT, Lowe 2004) propose a photograph and its position in the other one. The pixels then decide whether
+it is the same picture: repeated structures (fences, windows, stripes) match by their features, but never by their
+pixels.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-LONG_SIDE = 480  # pixels that photos are shrunk to
-FEATURES = 400  # of a photo
-NEIGHBOURS = 3  # nearest features that are looked at
-DISTANCE = 0.25  # squared, between unit descriptors: beyond, they do not match
-VOTES, INLIERS = 5, 5  # matching features of a photo, and those of one similarity transform, below which it is none
-SCALES = (0.15, 6.0)  # of one photo in the other; beyond, a transform is an accident
-OVERLAP = 0.3  # share of the photo that must lie in the other one
-CORRELATION = 0.8  # of grey values, from which on two photos show the same picture
+LONG_SIDE = 480  # pixels to which the long side of a photo is shrunk
+FEATURES = 400  # features per photo
+NEIGHBOURS = 3  # nearest features examined
+DISTANCE = 0.25  # largest squared distance between unit descriptors that counts as a match
+VOTES, INLIERS = 5, 5  # fewest matching features of a photo, and fewest that agree on one similarity transform
+SCALES = (0.15, 6.0)  # plausible scales of one photo in the other; other transforms are accidents
+OVERLAP = 0.3  # share of the photo that must lie within the other one
+CORRELATION = 0.8  # smallest correlation of grey values at which two photos show the same picture
 
 
 class Copy(NamedTuple):
-    """A photo that lies in another one. `correlation`: of grey values where both overlap, -1 … 1."""
+    """A photo found in another one. `correlation`: of the grey values where the two overlap, -1 … 1."""
 
     of: str
     mirrored: bool
@@ -34,13 +35,13 @@ class Copy(NamedTuple):
 
 
 class Index:
-    """Features of the photographs that are looked for.
+    """Features of the photographs to look for.
 
     Args:
-        photos: name -> uint8 H×W×3 or H×W.
+        photos: by name, uint8 H×W×3 or H×W.
 
     Raises:
-        ValueError: none of them has a feature.
+        ValueError: no photo has any feature.
     """
 
     def __init__(self, photos: dict[str, np.ndarray]):
@@ -48,23 +49,23 @@ class Index:
         self._grey = [_grey(photo) for photo in photos.values()]
         found = [_features(grey) for grey in self._grey]
         if not sum(len(points) for points, _ in found):
-            raise ValueError("no photo has a feature to find it by")
+            raise ValueError("none of the photos has a feature to find it by")
         self._owner = np.repeat(np.arange(len(found)), [len(points) for points, _ in found])
         self._points = np.concatenate([points for points, _ in found])
         descriptors = np.concatenate([descriptors for _, descriptors in found])
-        cv2.setRNGSeed(0)  # of the trees: the same matches in every run
+        cv2.setRNGSeed(0)  # the search trees are random; this makes the matches the same in every run
         self._trees = cv2.flann.Index(descriptors, {"algorithm": 1, "trees": 4})
-        self._descriptors = descriptors  # the trees do not copy them
+        self._descriptors = descriptors  # kept alive, because the trees do not copy them
 
     def find(self, photo: np.ndarray) -> Copy | None:
-        """The photograph that this one shows, as it is or mirrored; None if it shows none."""
+        """Return the photograph that this photo shows, mirrored or not; None if it shows none."""
         grey = _grey(photo)
         found = [self._best(grey, False), self._best(np.ascontiguousarray(grey[:, ::-1]), True)]
         copies = [copy for copy in found if copy and copy.correlation >= CORRELATION]
         return max(copies, key=lambda copy: copy.correlation, default=None)
 
     def candidates(self, photo: np.ndarray) -> list[Copy]:
-        """Return what the features propose, whether or not the pixels agree: for people to look at."""
+        """Return what the features propose, whether or not the pixels agree, for people to look at."""
         grey = _grey(photo)
         found = [self._best(grey, False), self._best(np.ascontiguousarray(grey[:, ::-1]), True)]
         return [copy for copy in found if copy]
@@ -101,7 +102,7 @@ def _grey(photo: np.ndarray) -> np.ndarray:
 
 
 def _features(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Places (n×2, pixels) and unit descriptors (n×128), float32."""
+    """Return positions (n×2, pixels) and unit descriptors (n×128) of features, float32."""
     sift = cv2.SIFT.create(nfeatures=FEATURES, contrastThreshold=0.02)
     keypoints, descriptors = sift.detectAndCompute(grey, None)
     if descriptors is None:
@@ -111,9 +112,9 @@ def _features(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _correlation(grey: np.ndarray, other: np.ndarray, transform: np.ndarray) -> float:
-    """Correlation of a photo with the part of another one where a transform lays it; 0 if too little overlaps.
+    """Return the correlation of a photo with the part of another onto which a transform maps it; 0 for little overlap.
 
-    Both are smoothed alike first, since one may have been shrunk or compressed more than the other.
+    Both are smoothed first, because one may have been shrunk or compressed more than the other.
     """
     back = cv2.invertAffineTransform(transform)
     h, w = grey.shape

@@ -1,4 +1,4 @@
-"""Sources of pairs for `prepare`: rendered scenes, defocus rendered into sharp photographs, published data sets."""
+"""Sources of pairs for `prepare`: rendered scenes, defocus rendered into sharp photographs, and published data sets."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from r2mrf.rendering.sharp_photos import Sharp, find_sharp, is_sharp, split_grou
 from r2mrf.system.fingerprint import fingerprint, of_code
 from r2mrf.system.machine import cores
 
-# A test scene's seed is the run's plus this, so that no scene stands on both sides of the split.
+# A test scene's seed is this much above the training seeds, so that no scene is on both sides of the split.
 TEST_SEEDS = 500_000
 
 LEFT_OUT = Path(__file__).with_name("left_out.txt")
-IMAGES, MASKS = "image", "mask"  # folders of what `python -m pipelines.jobs.label` writes
+IMAGES, MASKS = "image", "mask"  # folders that `python -m pipelines.jobs.label` writes
 
 
 @dataclass(frozen=True)
 class Source:
-    """The pairs that there are to prepare.
+    """The pairs that a source offers.
 
-    `items`: one a pair, JSON-able, with at least its `split`; `row`: item -> row of `shards.PAIRS`, runs on any
-    machine; `rules`: what a row depends on beside its item, JSON-able.
+    `items`: one per pair, JSON-able, with at least its `split`; `row`: makes a row of `shards.PAIRS` from an item, on
+    any machine; `rules`: whatever a row depends on besides its item, JSON-able.
     """
 
     items: list[dict]
@@ -45,10 +45,10 @@ class Source:
 
 
 def open_source(config: Config) -> Source:
-    """The source that `data.source` names, checked.
+    """Return the source that `data.source` names, after checking it.
 
     Raises:
-        DataError: it is missing or cannot be used; names every problem.
+        DataError: it is missing or cannot be used; the message names every problem.
     """
     makers = {"synthetic": _synthetic, "composite": _composite}
     return makers.get(config.data.source, _published)(config.data, config.seed)
@@ -82,7 +82,7 @@ def _composite(data: Data, seed: int) -> Source:
     ]
     sources = [source for side in sides.values() for source in side]
     files = [file for source in sources for file in (source.image, source.objects, source.segments) if file] + shapes
-    items += _labelled_items(data.labelled)  # last, so that what was rendered before stays in its shards
+    items += _labelled_items(data.labelled)  # last, so that photos rendered before stay in the same shards
     contents = fingerprint([_sha256(file) for file in files])
     return Source(
         items,
@@ -92,10 +92,10 @@ def _composite(data: Data, seed: int) -> Source:
 
 
 def find_photos(root: Path) -> tuple[list[Sharp], list[Path]]:
-    """Photos to render defocus into or to label, without those that `left_out.txt` names, and shapes.
+    """Return the photos to render defocus into or to label (without those in `left_out.txt`), and the shape masks.
 
     Raises:
-        DataError: there are none.
+        DataError: there are no photos.
     """
     found, shapes = find_sharp(root)
     names = left_out()
@@ -103,27 +103,27 @@ def find_photos(root: Path) -> tuple[list[Sharp], list[Path]]:
 
 
 def left_out() -> set[str]:
-    """Stems of photos that show a photo of a set that models are measured on."""
+    """Return the stems of photos that show a photo of a set on which models are measured."""
     lines = LEFT_OUT.read_text(encoding="utf-8").splitlines()
     return {name for line in lines if (name := line.partition("#")[0].strip())}
 
 
 def sharp_sides(found: list[Sharp], data: Data, seed: int) -> dict[str, list[Sharp]]:
-    """Split the photos that are sharp enough to render defocus into between `train` and `test`."""
+    """Divide the photos that are sharp enough to render defocus into between `train` and `test`."""
     kept = _sharp_ones(found)
     print(f"{data.root}: {len(kept)} of {len(found)} photos are sharp enough to render defocus into", file=sys.stderr)
     return dict(zip(("train", "test"), split_groups(kept, data.test / (data.train + data.test), seed), strict=True))
 
 
 def _sharp_ones(found: list[Sharp]) -> list[Sharp]:
-    """Keep the photos that defocus may be rendered into; raise one error that names all that cannot be read."""
+    """Keep the photos that defocus may be rendered into; raise one error that names all unreadable photos."""
     problems: list[str] = []
 
     def good(source: Sharp) -> bool:
         try:
             return is_sharp(images.load(source.image))
         except images.ImageError as error:
-            problems.append(f"{source.image}: no usable photo: {error.detail}. Replace it, or remove it.")
+            problems.append(f"{source.image}: not a usable photo: {error.detail}. Replace it, or remove it.")
             return False
 
     with ThreadPoolExecutor(cores()) as pool:
@@ -149,7 +149,7 @@ def _published(data: Data, seed: int) -> Source:
 
 
 def _checked(data: Data) -> list[Pair]:
-    """The set's pairs, all read and judged once before anything is built from them."""
+    """Return the set's pairs, after reading and judging all of them before anything is built."""
     pairs, problems = match_pairs(data)
     with ThreadPoolExecutor(cores()) as pool:
         facts = [facts for _, _, facts in pool.map(examine, pairs)]
@@ -168,12 +168,14 @@ def _seeds(data: Data, seed: int) -> list[tuple[str, int]]:
 
 
 def _labelled_items(folder: str) -> list[dict]:
-    """The pairs that `python -m pipelines.jobs.label` wrote; none if no folder is given."""
+    """Return the pairs that `python -m pipelines.jobs.label` wrote; none if no folder is given."""
     if not folder:
         return []
     photos, masks = (sorted(path.stem for path in Path(folder, name).glob("*.*")) for name in (IMAGES, MASKS))
     if not photos or photos != masks:
-        raise DataError(f"data.labelled {folder}: no whole set of pairs; make it with `python -m pipelines.jobs.label`")
+        raise DataError(
+            f"data.labelled {folder}: not a complete set of pairs: make it with `python -m pipelines.jobs.label`"
+        )
     return [
         {"split": "train", "labelled": name} | {file.suffix: _sha256(file) for file in _labelled_files(folder, name)}
         for name in photos

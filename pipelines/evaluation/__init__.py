@@ -1,1 +1,1 @@
-"""Comparisons on held-out pairs: methods, ablation rows, saved maps."""
+"""Comparisons on held-out pairs: methods, rows of the ablation, saved maps."""

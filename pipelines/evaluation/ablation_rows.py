@@ -9,7 +9,7 @@ from pipelines.training.recipe import NOT_IN_FINGERPRINT
 from r2mrf.config import Config
 from r2mrf.system.fingerprint import fingerprint
 
-STEPS = (0, 1, 2, 3, 4, 6, 8)  # T
+STEPS = (0, 1, 2, 3, 4, 6, 8)  # values of T
 BACKBONES = {"vgg16": "vgg16.tv_in1k", "densenet161": "densenet161.tv_in1k"}
 
 
@@ -18,9 +18,9 @@ class Row:
     """A network to train.
 
     Attributes:
-        profile: whose architecture and recipe it has.
-        model, train: what differs from them.
-        repeat: 0, or the number of a further run of the row with other random numbers.
+        profile: the profile whose architecture and recipe it uses.
+        model, train: values that differ from the profile's.
+        repeat: 0, or the number of a repetition with other random numbers.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Row:
 
     @property
     def needs_gpu(self) -> bool:
-        """True for rows of the profile that is too large for processors."""
+        """Whether the row's profile is too large for processors."""
         return self.profile == "paper"
 
     @property
     def base(self) -> str:
-        """Name of the row that this one repeats; its own if it repeats none."""
+        """The name of the row that this one repeats, or its own name if it repeats none."""
         return self.name.partition(".")[0]
 
     @property
@@ -46,9 +46,9 @@ class Row:
         return f"python -m pipelines.ablate {self.name}"
 
     def config(self, config: Config) -> Config:
-        """Parameters of the training: from the backbone's ImageNet weights, on data/augmented alone.
+        """Return the parameters of the training, from the backbone's ImageNet weights and on data/augmented alone.
 
-        It takes as many steps as `ablate.steps` says, or of the profile paper as that one does.
+        The number of steps is `ablate.steps`; rows of the profile paper take that of the profile.
         """
         train = {"start": "", "mix": (), "repeat": self.repeat, "validation": config.ablate.validation} | self.train
         if self.profile == "lite":
@@ -56,14 +56,14 @@ class Row:
         return config.model_copy(update={"profile": self.profile}).but(self.model, train)
 
     def key(self, config: Config, data: str) -> str:
-        """Fingerprint of data and parameters: the same on every machine and with every version of the code."""
+        """Return the fingerprint of data and parameters; it does not depend on the machine or on the code's version."""
         ours = self.config(config)
         recipe = ours.train.model_dump(exclude=NOT_IN_FINGERPRINT)
         return fingerprint(ours.seed, ours.model.model_dump(), recipe, data)
 
 
 def rows(config: Config) -> list[Row]:
-    """All rows, those first that say most. Where two name the same network it is trained once."""
+    """Return all rows, the most informative ones first. If two rows describe the same network, it is trained once."""
     own = config.profile
     weight = config.train.side_weight
     first = [
@@ -77,14 +77,14 @@ def rows(config: Config) -> list[Row]:
         *(_of_steps(own, steps) for steps in STEPS if steps > 1),
         Row(
             "side_growing",
-            "side outputs weigh more from step to step, each twice the one before",
+            "side outputs get heavier: each step weighs twice as much as the one before",
             own,
             {},
             {"side_growth": 2.0},
         ),
-        Row("side_small", "side outputs weigh a tenth", own, {}, {"side_weight": weight / 10}),
-        Row("side_last", "only the last step's side outputs are learnt from, nearly", own, {}, {"side_growth": 100.0}),
-        Row("unshared", "a refinement module of its own for every step", own, {"share_steps": False}),
+        Row("side_small", "side outputs weigh a tenth as much", own, {}, {"side_weight": weight / 10}),
+        Row("side_last", "nearly all weight on the last step's side outputs", own, {}, {"side_growth": 100.0}),
+        Row("unshared", "every step has its own refinement module", own, {"share_steps": False}),
         *_repeated(first, 2),
         Row("lite", "backbone EfficientNet-Lite0, profile lite", "lite"),
         *(

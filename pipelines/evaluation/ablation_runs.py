@@ -1,4 +1,4 @@
-"""Training a row of the ablation, and measuring it on the pairs held back and, once, on the test pairs."""
+"""Trains a row of the ablation, and measures it on the held-back pairs and, once, on the test pairs."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from r2mrf.network import checkpoint
 from r2mrf.network.cost import cost_of
 from r2mrf.training.trainer import Trainer
 
-MODELS = Path("models/ablate")  # of rows; to be measured on the test pairs, once
+MODELS = Path("models/ablate")  # models of rows, kept until they are measured on the test pairs
 
 
 def model_of(name: str, key: str) -> Path:
-    """Folder of a row's trained model."""
+    """Return the folder of a row's trained model."""
     return MODELS / f"{name}-{key[:8]}"
 
 
 def train_and_measure(row: Row, config: Config, key: str, threads: int) -> dict:
-    """Train a row's network, or resume it, and measure it on the pairs that were held back.
+    """Train a row's network, or resume its training, and measure it on the pairs that were held back.
 
     Args:
-        threads: train in this process with so many threads of torch; 0: on the cluster, with Ray.
+        threads: number of torch threads to train with in this process; 0: train on the cluster with Ray.
 
     Raises:
-        UserError: it cannot be trained here, or another process trains it.
+        UserError: it cannot be trained here, or another process is training it.
     """
     ours = with_resolved_precision(row.config(config))
     print(f"{row.name}: {row.what}; {ours.train.steps} steps of {ours.train.batch}", flush=True)
@@ -74,10 +74,10 @@ def train_and_measure(row: Row, config: Config, key: str, threads: int) -> dict:
 
 
 def measure_on_test_pairs(key: str, name: str) -> tuple[str, dict]:
-    """Measure the kept model of a row on the test pairs; returns the name of their set, and the figures.
+    """Measure a row's stored model on the test pairs; return the name of the test set, and the figures.
 
     Raises:
-        UserError: the model was not kept on this machine.
+        UserError: the model is not stored on this machine.
     """
     pairs = shards.read(local_copy(PREPARED), "test-*.parquet", columns=["image", "mask", "sha256"])
     counts = branch_counts(checkpoint.load(model_of(name, key)), pairs)

@@ -1,4 +1,4 @@
-"""The table and the pictures of what has been measured of the ablation's rows."""
+"""Writes the table and the pictures of the measured rows of the ablation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pipelines.evaluation.held_out import BRANCHES
 from pipelines.project import plots
 from pipelines.project.tables import write_csv
 
-FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")  # on the pairs held back; `test_` and these on the test pairs
+FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")  # on the held-back pairs; with `test_` on the test pairs
 FACTS = ("profile", "backbone", "steps", "learnt_from", "training_steps", "epochs", "seconds", "device", "commit")
 
 
 def tabulate(every: list[Row], measured: dict[str, dict], reasons: dict[str, str]) -> list[dict]:
-    """Lines of the table, one a row, and one for each branch's own output in the network as it is.
+    """Return the lines of the table: one per row, and one for each branch's own output of the unchanged network.
 
     Args:
-        measured: by name of a row, what is kept of it.
-        reasons: by name of a row, why it could not be run.
+        measured: the stored results by name of the row.
+        reasons: by name of the row, why it could not be run.
     """
     lines = []
     for row in every:
@@ -62,7 +62,7 @@ def _markdown(table: list[dict]) -> str:
 
 
 def draw(every: list[Row], measured: dict[str, dict], folder: Path) -> None:
-    """Draw losses with and without RRM, and F and MAE over T; empty where nothing was run."""
+    """Draw the losses with and without RRM, and F and MAE over T; the pictures stay empty where nothing was run."""
     compared = {"with RRM": "full", "without RRM": "no_rrm"}
     runs = {label: measured[name]["history"] for label, name in compared.items() if name in measured}
     plots.losses(runs, folder / "loss.png")

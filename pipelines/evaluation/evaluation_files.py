@@ -1,4 +1,4 @@
-"""The files and pictures that `evaluate` leaves of what it has compared."""
+"""Writes the files and pictures of an evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from r2mrf.network.cost import cost_of
 
 
 def write(compared: Comparison, trained: Checkpoint, pairs: pa.Table, folder: Path) -> None:
-    """Write metrics.json, model.json, comparison.csv, curve.csv, and photos.csv with a line for each test photo."""
+    """Write metrics.json, model.json, comparison.csv, curve.csv, and photos.csv with one line per test photo."""
     counts = compared.network.counts
     excess = excess_area(_errors(counts), np.array(compared.confidences))
     figures = counts.summary() | {"confidence_excess": finite(excess)}
@@ -32,7 +32,7 @@ def write(compared: Comparison, trained: Checkpoint, pairs: pa.Table, folder: Pa
 
 
 def draw(compared: Comparison, pairs: pa.Table, shown: int, folder: Path) -> None:
-    """Draw curves.png of all methods, risk.png of the confidence, and gallery.png of so many photos (`shown`)."""
+    """Draw curves.png of all methods, risk.png of the confidence, and gallery.png of `shown` photos."""
     errors = _errors(compared.network.counts)
     orders = {"confidence": np.array(compared.confidences), "chance": np.zeros(len(errors)), "their errors": -errors}
     plots.risk({f"by {name}": risk_coverage(errors, order) for name, order in orders.items()}, folder / "risk.png")
@@ -47,25 +47,25 @@ def draw(compared: Comparison, pairs: pa.Table, shown: int, folder: Path) -> Non
 
 
 def _errors(counts: Counts) -> np.ndarray:
-    """MAE of each photo."""
+    """Return the MAE of each photo."""
     return np.array([c.absolute_error for c in counts.images])
 
 
 def _curve(counts: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall and F at the 256 thresholds."""
+    """Return precision, recall and F at the 256 thresholds."""
     precision, recall = counts.curve()
     return precision, recall, f_measure(precision, recall)
 
 
 def _facts(trained: Checkpoint) -> dict:
-    """Name, size and cost of the model, and how it was trained."""
+    """Return name, size and cost of the model, and how it was trained."""
     cost = cost_of(trained.model)
     size = {"parameters": cost.parameters, "gmacs": round(cost.macs / 1e9, 4)}
     return {"model": trained.name, "sha256": trained.sha256} | size | {"training": trained.training}
 
 
 def _photos(names: list[str], compared: Comparison) -> list[dict]:
-    """A line for each photo."""
+    """Return one line per photo."""
     figures = (
         {"f_05": f_at(c, HALF), "mae": c.absolute_error, "defocused": c.positive / c.pixels, "confidence": sure}
         for c, sure in zip(compared.network.counts.images, compared.confidences, strict=True)
@@ -77,6 +77,6 @@ def _photos(names: list[str], compared: Comparison) -> list[dict]:
 
 
 def _from_best_to_worst(scores: list[float], number: int) -> list[int]:
-    """Photos evenly spread over the ranking, the best and the worst included."""
+    """Return the indices of photos evenly spread over the ranking, including the best and the worst."""
     ranking = np.argsort(scores)[::-1]
     return [int(i) for i in ranking[np.unique(np.linspace(0, len(scores) - 1, number).round().astype(int))]]

@@ -1,4 +1,4 @@
-"""Held-out pairs: the name of their set, the pixels of each, and the counts of a network's maps on them."""
+"""Held-out pairs: the name of their set, their pixels, and the counts of a network's maps of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from r2mrf.imaging import images
 from r2mrf.system.fingerprint import fingerprint
 
-if TYPE_CHECKING:  # where no row of an ablation is run, torch and Ray are not needed
+if TYPE_CHECKING:  # unless a row of an ablation is run, torch and Ray are not needed
     from r2mrf.evaluation.metrics import Counts
     from r2mrf.network.checkpoint import Checkpoint
 
@@ -19,19 +19,19 @@ BRANCHES = tuple(f"O{branch}" for branch in range(1, 6))
 
 
 def name_of(pairs: pa.Table) -> str:
-    """Name of a set of pairs, from their hashes: only figures of one set may be compared."""
+    """Return the name of a set of pairs, made from their hashes. Only figures on the same set may be compared."""
     return fingerprint(pairs["sha256"].to_pylist())
 
 
 def decoded(pairs: pa.Table) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield photo (uint8 H×W×3) and mask (uint8 H×W, white = defocused) of each row."""
+    """Yield the photo (uint8 H×W×3) and mask (uint8 H×W, white = defocused) of each row."""
     for batch in pairs.select(["image", "mask"]).to_batches(max_chunksize=16):
         for pair in batch.to_pylist():
             yield images.decode(pair["image"]), images.decode_mask(pair["mask"])
 
 
 def branch_counts(trained: Checkpoint, pairs: pa.Table) -> dict[str, Counts]:
-    """Counts of the fused map, and of each branch's own output after its last step, O1 … O5."""
+    """Return the counts of the fused map, and of each branch's own output after its last step, O1 … O5."""
     import torch
 
     from r2mrf.evaluation.metrics import Counts

@@ -1,7 +1,7 @@
-"""Which models were measured on the test photos of a published set: settings must not be chosen by them.
+"""Records which models were measured on the test photos of a published set, so that settings are not chosen by them.
 
-Each such measurement is a line of reports/test_looks.csv, which docs/results.md counts. A model that is measured again
-gives the same figures, and no further line.
+Each measurement is a line of reports/test_looks.csv, and docs/results.md states their number. Measuring the same model
+again gives the same figures, and adds no line.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pipelines.project.tables import write_csv
 from r2mrf.config import Config
 
 LOOKS = REPORTS / "test_looks.csv"
-RENDERED = ("synthetic", "composite")  # their test pairs are made anew by another seed: there is nothing to count
+RENDERED = ("synthetic", "composite")  # another seed renders new test pairs, so there is nothing to count
 
 
 def note(config: Config, model: str, test_set: str, by: str) -> int:
-    """Write down that a stage (`by`) measures a model on a test set; returns how many models were measured so far."""
+    """Record that a stage (`by`) measures a model on a test set; return how many models have been measured so far."""
     if config.data.source in RENDERED:
         return 0
     line = {"source": config.data.source, "test_set": test_set, "model": model, "by": by}
@@ -28,7 +28,7 @@ def note(config: Config, model: str, test_set: str, by: str) -> int:
 
 
 def looks() -> list[dict[str, str]]:
-    """All measurements so far."""
+    """Return all measurements so far."""
     if not LOOKS.is_file():
         return []
     with LOOKS.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Measured rows of the ablation: kept with data, parameters and commit, and found again by data and parameters."""
+"""Measured rows of the ablation: stored with data, parameters and commit, and found by data and parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEASURED = REPORTS / "ablate/measured.json"
 
 
 def measured() -> dict[str, dict]:
-    """Rows that were measured, by their keys.
+    """Return the measured rows by their keys.
 
     Raises:
         UserError: the file is damaged.
@@ -27,14 +27,15 @@ def measured() -> dict[str, dict]:
 
 
 def keep(changed: dict[str, dict]) -> None:
-    """Add rows to those that were measured, also by another process meanwhile."""
+    """Add rows to the stored ones, which another process may have extended in the meantime."""
     write_json(MEASURED, measured() | changed)
 
 
 def key_of(row: Row, config: Config, data: str, found: dict[str, dict]) -> str:
-    """Key of a row among those that were measured (`found`), or the one that it will have.
+    """Return the key of a row among the measured ones (`found`), or the key that it will get.
 
-    A row that was measured before a parameter was introduced is the same row: what it says of itself is compared.
+    A row that was measured before a parameter was introduced is still the same row: only the parameters that it stored
+    are compared.
     """
     ours = row.config(config)
     now = {"model": ours.model.model_dump(mode="json"), "recipe": ours.train.model_dump(mode="json")}
@@ -49,12 +50,12 @@ def key_of(row: Row, config: Config, data: str, found: dict[str, dict]) -> str:
 
 
 def _said(kept: dict, now: dict[str, dict]) -> Iterator[tuple[str, object, dict]]:
-    """Parameters that a measured row names, with their values, and the part of the present ones to compare with."""
+    """Yield name and value of each parameter that a measured row stored, and the present values to compare with."""
     for part, values in now.items():
         for name, value in kept[part].items():
             yield name, value, values
 
 
 def training_images() -> pa.Table:
-    """Names and hashes of the images that rows learn from."""
+    """Return the names and hashes of the images that rows are trained on."""
     return shards.read(local_copy(AUGMENTED), columns=["source_id", "variant", "sha256"])

@@ -1,4 +1,4 @@
-"""Methods side by side on the same photos in the same run: the network, and baselines fitted on training pairs."""
+"""Compares methods on the same photos in the same run: the network, and baselines fitted on training pairs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")
 
 @dataclass
 class Method:
-    """Something that makes a map of a photo, and what has been measured of it. `setting`: for people."""
+    """A method that maps photos, with its measurements so far. `setting` describes it for people."""
 
     name: str
     setting: str
@@ -35,7 +35,7 @@ class Method:
     pixels: int = 0
 
     def add(self, rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Time and count one photo; returns its map, uint8 H×W."""
+        """Time and count one photo; return its map, uint8 H×W."""
         began = time.perf_counter()
         defocus = self.predict(rgb)
         self.seconds += time.perf_counter() - began
@@ -45,7 +45,7 @@ class Method:
         return stored
 
     def row(self) -> dict:
-        """A line of the table."""
+        """Return the method's line of the table."""
         summary, photos = self.counts.summary(), len(self.counts.images)
         rates = {"seconds_a_photo": self.seconds / photos, "megapixels_a_second": self.pixels / 1e6 / self.seconds}
         figures = {name: summary[name] for name in FIGURES} | rates
@@ -59,7 +59,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods that saw the same photos; of the first, the network, maps (uint8 H×W) and confidences too."""
+    """Methods that saw the same photos, and the maps (uint8 H×W) and confidences of the first one, the network."""
 
     methods: list[Method]
     maps: list[np.ndarray]
@@ -72,7 +72,7 @@ class Comparison:
 
 
 def compare(predictor: Predictor, baselines: list[Method], pairs: pa.Table) -> Comparison:
-    """Show every method each photo of a table with the columns image and mask, once."""
+    """Run every method once on each photo of a table with the columns image and mask."""
     confidences: list[float] = []
 
     def predict(rgb: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ def compare(predictor: Predictor, baselines: list[Method], pairs: pa.Table) -> C
 
 
 def fitted_baselines(config: Config, side: int) -> list[Method]:
-    """The baselines, each at its best on training pairs: half of those drawn are fitted to, half choose the window."""
+    """Fit the baselines on training pairs: one half of those drawn sets the curves, the other half the windows."""
     table = shards.read(local_copy(PREPARED), "train-*.parquet", columns=["image", "mask"])
     drawn = np.random.default_rng([config.seed, 3]).permutation(table.num_rows)[: config.evaluate.baseline_pairs]
     pairs = list(decoded(table.take(drawn)))

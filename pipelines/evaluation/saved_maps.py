@@ -1,4 +1,4 @@
-"""`r2mrf evaluate`: anyone's saved maps against masks of the same stem."""
+"""`r2mrf evaluate`: compares saved maps of any origin with masks of the same stem."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Comparison:
     remarks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # sentence -> files
 
     def remark_lines(self) -> list[str]:
-        """Return a line for each remark, with the number of files and the first of them."""
+        """Return a line for each remark, with the number of files and the first few of them."""
         return [f"{len(files)} {remark} ({', '.join(files[:3])}{', …' * (len(files) > 3)})" for remark, files in
                 self.remarks.items()]  # fmt: skip
 
@@ -42,32 +42,32 @@ def compare(
     protocol: str = OWN,
     positive: Positive | None = None,
 ) -> Comparison:
-    """Score the maps of a folder, at the size of their masks.
+    """Compare the maps of a folder with their masks, at the size of the masks.
 
     Args:
         maps, truth: folders of maps, and of masks with the same stems.
         mask_white, map_white: what white means in them.
-        values: what means black and what means white in the masks; None: to be found out.
+        values: the values that mean black and white in the masks; None: find them out.
         protocol, positive: see `r2mrf.evaluation.protocols.named`.
 
     Raises:
-        UserError: a folder is missing, not a single pair could be compared, or the protocol has another positive class.
+        UserError: a folder is missing, no pair could be compared, or the protocol has another positive class.
     """
     found, wanted = _by_stem(maps), _by_stem(truth)
     if protocol == OWN and positive == "focus":
         raise UserError("--positive focus goes with a published protocol: add --protocol")
     result = Comparison(named(protocol, positive))
     result.failures += [
-        f"{found[stem]}: no mask of this stem in {truth}" for stem in sorted(found.keys() - wanted.keys())
+        f"{found[stem]}: no mask with this stem in {truth}" for stem in sorted(found.keys() - wanted.keys())
     ]
     result.failures += [
-        f"{wanted[stem]}: no map of this stem in {maps}" for stem in sorted(wanted.keys() - found.keys())
+        f"{wanted[stem]}: no map with this stem in {maps}" for stem in sorted(wanted.keys() - found.keys())
     ]
     for stem in sorted(found.keys() & wanted.keys()):
         try:
             _add(result, found[stem], wanted[stem], mask_white, map_white, values)
         except images.ImageError as error:
-            result.failures.append(f"{found[stem]} against {wanted[stem]}: {error}")
+            result.failures.append(f"{found[stem]} compared with {wanted[stem]}: {error}")
     if not result.counts.images:
         few = "; ".join(result.failures[:3])
         raise UserError(f"no map in {maps} could be compared with a mask in {truth}: {few}")
@@ -83,10 +83,10 @@ def _add(
     (height, width), (h, w) = mask.shape, defocus.shape
     if (h, w) == (width, height) and h != w:
         raise images.ImageError(
-            "ambiguous", f"a map of {w}×{h} pixels and a mask of {width}×{height}: turn one of them"
+            "ambiguous", f"the map has {w}×{h} pixels, but the mask {width}×{height}: rotate one of them"
         )
-    if abs(h * width - w * height) > max(height, width) and h != w:  # a square is the network's input
-        result.remarks["maps have other proportions than their masks; they are stretched"].append(str(map_file))
+    if abs(h * width - w * height) > max(height, width) and h != w:  # a square map may be the network's direct output
+        result.remarks["maps have a different aspect ratio from their masks; they are stretched"].append(str(map_file))
     for kind, note, file in (("masks", mask_note, mask_file), ("maps", map_note, map_file)):
         if note:
             result.remarks[f"{kind} are {masks.NOTES[note]}"].append(str(file))
@@ -94,15 +94,15 @@ def _add(
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """Pictures of a folder by their stems, whose accents may be composed or not."""
+    """Return the pictures of a folder by stem, in composed Unicode form."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give the one that holds the pictures")
+        raise UserError(f"{folder}: no such folder: give the folder that contains the pictures")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         stem = unicodedata.normalize("NFC", path.stem)
         if path.is_file() and not path.name.startswith("."):
             if stem in files:
-                raise UserError(f"{files[stem]} and {path.name} have the same stem: keep the one that is meant")
+                raise UserError(f"{files[stem]} and {path.name} have the same stem: remove one of them")
             files[stem] = path
     return files
 

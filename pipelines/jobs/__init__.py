@@ -1,1 +1,1 @@
-"""Jobs run by hand beside the pipeline, each as `python -m pipelines.jobs.NAME`."""
+"""Jobs outside of the pipeline, run by hand as `python -m pipelines.jobs.NAME`."""

@@ -1,10 +1,10 @@
-"""Job blur_scale: how much blur a model tells from none, measured and written into its model.json.
+"""Job blur_scale: measures the blur radius that a model just notices, and writes it into its model.json.
 
     python -m pipelines.jobs.blur_scale [--model lite] [--photos FOLDER]    # -> blur_scale in the model's model.json
     python -m pipelines.jobs.blur_scale --check            # -> reports/blur_radius/table.csv, docs/blur_radius.png
 
-Photographs, halved so that they are sharp at 1:1, are blurred by discs and by Gaussians of known radius in linear
-light, and developed with noise and JPEG. The radius of a Gaussian is that of the disc of the same variance, 2 sigma.
+Photographs are halved in size, so that they are sharp at 1:1, blurred in linear light by discs and Gaussians of known
+radius, and developed with noise and JPEG. A Gaussian's radius is that of the disc with the same variance, 2 sigma.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from r2mrf.imaging import images
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.resize import lay_in, resize
 from r2mrf.network.model_folder import FACTS, facts_to_json, locate
+from r2mrf.prediction.detail import judge, take
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering import lens
 from r2mrf.rendering.camera import Camera, to_linear
@@ -35,25 +36,25 @@ from r2mrf.system.atomic import atomic_file
 FOLDER = REPORTS / "blur_radius"
 PLOT = Path("docs/blur_radius.png")
 KINDS = ("disc", "gaussian")
-SIDE = 480  # of the square of a photo that is blurred, in pixels
-SHRINK = 2  # photo pixels a network pixel while the scale is measured
+SIDE = 480  # side of the square that is cut from a photo and blurred, in pixels
+SHRINK = 2  # photo pixels per network pixel while the scale is measured
 RATIOS = tuple(2 ** (step / 4) for step in range(-6, 7))  # radii to try, in network pixels
-CHECKED = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 16.0)  # radii of the table, in photo pixels
-SHARP = 0.9  # a square of which less than this share is in focus as it is says nothing
+CHECKED = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 16.0)  # radii in the table, in photo pixels
+SHARP = 0.9  # an unblurred square is left out if less than this share of it is in focus
 
 
 def blurred(rgb: np.ndarray, radius: float, kind: str, seed: int = 0) -> np.ndarray:
-    """Blur uint8 H×W×3 in linear light by a disc or Gaussian of `radius` pixels, and develop it with noise and JPEG."""
+    """Blur uint8 H×W×3 in linear light by a disc or Gaussian of `radius` pixels; develop it with noise and JPEG."""
     light = to_linear(rgb)
     if radius:
         sigma = radius / 2
         light = lens.defocus(light, radius) if kind == "disc" else cv2.GaussianBlur(light, (0, 0), sigma)
-    plain = Camera(contrast=0, sharpening=0)  # the photo has been through a camera's before
+    plain = Camera(contrast=0, sharpening=0)  # the photo has already been through a camera
     return plain.develop(light, np.random.default_rng(seed))[0]
 
 
 def squares(photos: list[Path]) -> Iterator[np.ndarray]:
-    """Yield the square with most texture of each photo, uint8 S×S×3, S at most `SIDE`, from the photo at half its size.
+    """Yield the most textured square of each photo at half its size: uint8 S×S×3, where S is at most `SIDE`.
 
     Raises:
         images.ImageError: a photo cannot be read.
@@ -70,10 +71,10 @@ def squares(photos: list[Path]) -> Iterator[np.ndarray]:
 
 
 def measure(predictor: Predictor, tiles: list[np.ndarray]) -> BlurScale:
-    """Find the radius at which the network's logit changes its sign, and how fast it does.
+    """Find the radius at which the network's logit changes its sign, and the slope of the logit there.
 
     Raises:
-        UserError: no square is in focus as it is, or none changes its sign.
+        UserError: no square is in focus before it is blurred, or no logit changes its sign.
     """
     thresholds, spans = [], []
     for tile in tiles:
@@ -88,38 +89,62 @@ def measure(predictor: Predictor, tiles: list[np.ndarray]) -> BlurScale:
                 thresholds.append(zero)
                 spans.append(np.abs(near).mean())
     if not thresholds:
-        raise UserError("no photo has a textured part that this model finds in focus, and blurred once it is blurred")
+        raise UserError("no photo has a textured part that this model finds in focus, and out of focus once blurred")
     print(f"{len(thresholds)} of {2 * len(tiles)} curves; thresholds {np.exp2(min(thresholds)):.2f} to "
           f"{np.exp2(max(thresholds)):.2f} network pixels")  # fmt: skip
-    # a little less than the median: where the logit saturates it tells no difference
+    # a little less than the median: where the logit saturates, it no longer tells radii apart
     return BlurScale(round(float(np.exp2(np.median(thresholds))), 3), round(0.8 * float(np.median(spans)), 2), True)
 
 
 def check(predictor: Predictor, tiles: list[np.ndarray]) -> list[dict]:
-    """Return a row for each kind and radius: what `blur_radius` says where the photo as it is is in focus."""
+    """Return a row for each kind and radius: what `blur_radius` measures where the unblurred photo is in focus."""
     base = [predictor.blur_radius(tile) == 0 for tile in tiles]
     kept = [(tile, focused) for tile, focused in zip(tiles, base, strict=True) if focused.mean() >= SHARP]
     if not kept:
-        raise UserError("none of these photos is in focus throughout its most textured part at half its size")
+        raise UserError("none of these photos, halved in size, is in focus throughout its most textured part")
     rows = []
     for kind in KINDS:
         for radius in CHECKED:
             parts = [predictor.blur_radius(blurred(tile, radius, kind))[focused] for tile, focused in kept]
-            found = np.concatenate(parts)
-            known = found[~np.isnan(found)]
-            low, middle, high = np.percentile(known, (16, 50, 84)) if len(known) else [np.nan] * 3
-            error = float(np.median(np.abs(known - radius) / radius)) if len(known) else np.nan
-            rows.append({
-                "kind": kind, "radius": radius, "photos": len(kept), "median": round(float(middle), 3),
-                "low_16": round(float(low), 3), "high_84": round(float(high), 3), "error_median": round(error, 3),
-                "unknown": round(float(np.isnan(found).mean()), 4), "in_focus": round(float((found == 0).mean()), 4),
-            })  # fmt: skip
-            print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
+            rows.append(_row(kind, radius, len(kept), np.concatenate(parts)))
     return rows
 
 
+def check_detail(predictor: Predictor, photos: list[Path]) -> list[dict]:
+    """Return a row for each radius, 0 included: what `score --detail` says of photos halved and blurred all over.
+
+    Raises:
+        images.ImageError: a photo cannot be read.
+    """
+    found: dict[float, list[float]] = {radius: [] for radius in (0.0, *CHECKED)}
+    for photo in photos:
+        rgb = images.load(photo)
+        half = resize(rgb, rgb.shape[0] // 2, rgb.shape[1] // 2)
+        for radius in found:
+            seen = blurred(half, radius, "disc") if radius else half
+            probe = take(seen, predictor.preprocess.size)
+            (analysis,) = predictor.analyse_batch(probe.picture[None])
+            told = judge(probe, analysis.defocus, predictor.blur_scale, seen.shape[:2]).sharpest_radius
+            found[radius].append(np.nan if told is None else told)
+    return [_row("--detail", radius, len(photos), np.array(told)) for radius, told in found.items()]
+
+
+def _row(kind: str, radius: float, photos: int, found: np.ndarray) -> dict:
+    """Sum up radii that were found; NaN = unknown."""
+    known = found[~np.isnan(found)]
+    low, middle, high = np.percentile(known, (16, 50, 84)) if len(known) else [np.nan] * 3
+    error = float(np.median(np.abs(known - radius) / radius)) if len(known) and radius else np.nan
+    row = {
+        "kind": kind, "radius": radius, "photos": photos, "median": round(float(middle), 3),
+        "low_16": round(float(low), 3), "high_84": round(float(high), 3), "error_median": round(error, 3),
+        "unknown": round(float(np.isnan(found).mean()), 4), "in_focus": round(float((found == 0).mean()), 4),
+    }  # fmt: skip
+    print(", ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    return row
+
+
 def store(model: str, scale: BlurScale) -> Path:
-    """Write a scale into a model's model.json, whose other values stay; returns the file."""
+    """Write a scale into a model's model.json, leaving its other values as they are; return the file."""
     path = locate(model) / FACTS
     facts = json.loads(path.read_bytes()) | {"blur_scale": scale.to_dict()}
     with atomic_file(path) as file:
@@ -128,7 +153,7 @@ def store(model: str, scale: BlurScale) -> Path:
 
 
 def _logits(predictor: Predictor, tiles: list[np.ndarray]) -> np.ndarray:
-    """Return the median logit of each tile, all of one size, shrunk by `SHRINK`; its edges are left out."""
+    """Return the median logit of each tile, all of the same size, shrunk by `SHRINK` and without their edges."""
     side = min(len(tiles[0]) // SHRINK, predictor.preprocess.size)
     inputs = [lay_in(resize(tile, side, side), predictor.preprocess.size) for tile in tiles]
     edge = side // 8
@@ -138,10 +163,10 @@ def _logits(predictor: Predictor, tiles: list[np.ndarray]) -> np.ndarray:
 
 
 def blur_scale(model: str, photos: Path | None, checked: bool) -> None:
-    """Measure a model's scale and store it; or check what radii it leads to, and write table and plot.
+    """Measure a model's scale and store it; or check the radii that it gives, and write the table and the plot.
 
     Raises:
-        UserError: there are no photos that serve, or no such model.
+        UserError: no photo is suitable, or there is no such model.
     """
     found = sorted(path for path in photos.iterdir() if path.suffix.lower() in images.SUFFIXES) if photos else samples()
     predictor, tiles = Predictor.load(model, engine="openvino"), list(squares(found))
@@ -150,17 +175,17 @@ def blur_scale(model: str, photos: Path | None, checked: bool) -> None:
         print(f"{store(model, scale)}: {scale}")
         return
     rows = check(predictor, tiles)
-    write_csv(FOLDER / "table.csv", rows)
+    write_csv(FOLDER / "table.csv", rows + check_detail(predictor, found))
     measured_over_true({kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}, PLOT)
     print(f"{FOLDER}/table.csv, {PLOT}")
 
 
 def main() -> None:
-    """The command line."""
+    """Run the job from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="lite", help="model folder, or lite (default)")
-    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="default: photos that installed packages ship")
-    parser.add_argument("--check", action="store_true", help="measure radii with the scale that the model has")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="default: photos from installed packages")
+    parser.add_argument("--check", action="store_true", help="measure radii with the model's present scale")
     options = parser.parse_args()
     run(lambda config: blur_scale(options.model, options.photos, options.check))
 

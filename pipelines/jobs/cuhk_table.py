@@ -1,4 +1,4 @@
-"""The table of results on CUHK's 100 test photos: what others have published, and what was measured in released/."""
+"""Makes the table of results on CUHK's 100 test photos, from published figures and from those measured in released/."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ BLANK = dict.fromkeys(
 
 
 def cuhk_table(published: dict[str, dict]) -> dict:
-    """Rows from the worst MAE to the best, and what stands beside them on the page.
+    """Return the table's rows, from the worst MAE to the best, and the facts that the page states beside them.
 
     Args:
-        published: method -> set -> [MAE, F, IoU], as docs/published.yaml has them.
+        published: method -> set -> [MAE, F, IoU], as in docs/published.yaml.
     """
     rows = [
         {
@@ -51,7 +51,7 @@ def cuhk_table(published: dict[str, dict]) -> dict:
 
 
 def _ours(name: str, best: dict[str, float]) -> dict | None:
-    """A model of ours, measured on the 100 photos; None if it was not."""
+    """Return the row of one of our models on the 100 photos, or None if it was not measured on them."""
     folder = RELEASED / name / "reports"
     figures, model = read_json(folder / "evaluate/metrics.json"), read_json(folder / "evaluate/model.json")
     if not (figures and model) or figures["images"] != TEST_PHOTOS:
@@ -78,7 +78,7 @@ def _ours(name: str, best: dict[str, float]) -> dict | None:
 
 
 def _classical() -> list[dict]:
-    """The classical measures, from the first workspace that measured them on the 100 photos."""
+    """Return the rows of the classical measures, from the first workspace that measured them on the 100 photos."""
     for name in OURS:
         lines = read_csv(RELEASED / name / "reports/evaluate/comparison.csv")
         if lines and int(lines[0]["photos"]) == TEST_PHOTOS:
@@ -91,5 +91,5 @@ def _classical() -> list[dict]:
 
 
 def _looks() -> list[dict[str, str]]:
-    """Models that were measured on the 100 photos, in any workspace."""
+    """Return the models that were measured on the 100 photos, in any workspace."""
     return [line for path in sorted(RELEASED.glob("*/reports/test_looks.csv")) for line in read_csv(path)]

@@ -1,4 +1,4 @@
-"""Job demo: show what a finished `dvc repro` has made and where it lies; the end of `make demo`."""
+"""Job demo: shows what a finished `dvc repro` has made and where to find it; `make demo` ends with it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SHOWN = 20  # photos
 
 
 def show(config: Config) -> None:
-    """Print it.
+    """Print the results of all stages.
 
     Raises:
-        UserError: nothing was scored yet.
+        UserError: nothing has been scored yet.
     """
     library = scored_folder.read(LIBRARY)
     figures = json.loads((REPORTS / "evaluate" / "metrics.json").read_text(encoding="utf-8"))

@@ -1,9 +1,9 @@
-"""Job label: real photos, labelled by a trained model, as further pairs to train on.
+"""Job label: labels real photos with a trained model, as additional pairs to train on.
 
-    python -m pipelines.jobs.label          # photos below data.root, by the model train.start -> data.labelled
+    python -m pipelines.jobs.label          # photos below data.root, labelled by the model train.start -> data.labelled
 
-`prepare` then adds them to what `composite` renders, and `train` goes on from the model that labelled them. Photos of
-the test side are left out.
+`prepare` then adds these pairs to those that `composite` renders, and `train` continues from the model that labelled
+them. Photos on the test side of the split are left out.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from r2mrf.training.pseudo_labels import label
 
 
 def label_photos(config: Config) -> None:
-    """Write the pairs; they take the place of those of an earlier labelling, and of nothing else."""
+    """Write the pairs. They replace those of an earlier labelling, and nothing else."""
     if not (config.data.labelled and config.train.start):
-        raise UserError("set data.labelled, the folder to write, and train.start, the model that labels")
+        raise UserError("set data.labelled (the folder to write) and train.start (the model that labels)")
     folder = Path(config.data.labelled)
     if folder.is_dir() and (others := {path.name for path in folder.iterdir()} - {IMAGES, MASKS}):
         raise UserError(
-            f"data.labelled {folder}: holds {min(others)}, which no labelling wrote, and would be replaced: "
-            "give a folder of its own"
+            f"data.labelled {folder}: it contains {min(others)}, which was not written by labelling and would be "
+            "deleted: choose a folder for the pairs alone"
         )
     predictor, sources = Predictor.load(config.train.start), _unrendered(config)
     kept = 0
@@ -43,13 +43,13 @@ def label_photos(config: Config) -> None:
                 (new / IMAGES / f"{name}.jpg").write_bytes(images.encode_jpeg(pair[0]))
                 (new / MASKS / f"{name}.png").write_bytes(images.encode_png(pair[1]))
                 kept += 1
-    print(f"{folder}: {kept} of {len(sources)} photos; of the others the model is too unsure")
+    print(f"{folder}: {kept} of {len(sources)} photos are labelled; the model is too unsure of the others")
 
 
 def _unrendered(config: Config) -> list[Sharp]:
-    """Photos to label: whole ones, and of crops those that are not sharp throughout, with defocus of their own.
+    """Return the photos to label: whole photos, and crops with defocus of their own.
 
-    The other crops would only say again what composites say.
+    Crops that are sharp throughout are left out, because composites are rendered from them.
     """
     found, _ = find_photos(Path(config.data.root))
     sides = sharp_sides(found, config.data, config.seed)

@@ -1,11 +1,11 @@
-"""Job leaks: do the photographs that are trained on show any of the published set that models are measured on?
+"""Job leaks: finds training photographs that show a photograph of the published set on which models are measured.
 
     python -m pipelines.jobs.leaks --photos PHOTOS [--sheet FILE.png]
 
 PHOTOS holds the set in cuhk/image and the others in sharp/SET/images and unlabelled. Photos that show one of the set,
-also a crop of it, mirrored or shrunk, are written to pipelines/data/left_out.txt, which rendering and labelling obey.
-The sheet shows, best first, what local features alone propose, beside the photo that they propose: the pixels decide,
-and people look.
+or a cropped, mirrored or shrunk version of it, are added to pipelines/data/left_out.txt; rendering and labelling skip
+them. Local features propose pairs and the pixels decide. The sheet shows the proposed pairs for people to check, best
+first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WIDTH = 240  # pixels of a photo on the sheet
 
 
 def find(sought: dict[str, Path], among: list[Path]) -> list[tuple[Path, Copy]]:
-    """List what features propose, the likeliest copies first; from `CORRELATION` on they are copies."""
+    """Return what the features propose, the most likely copies first; from `CORRELATION` up they are copies."""
     index = Index(
         {name: images.load(path) for name, path in progress(list(sought.items()), unit=" photos", desc="set")}
     )
@@ -38,7 +38,7 @@ def find(sought: dict[str, Path], among: list[Path]) -> list[tuple[Path, Copy]]:
 
 
 def write(found: list[tuple[Path, Copy]]) -> int:
-    """Add the copies to those that are left out; returns how many photos are copies."""
+    """Add the copies to the photos that are left out; return the number of photos that are copies."""
     copies = {path.stem: copy for path, copy in reversed(found) if copy.correlation >= CORRELATION}
     if new := copies.keys() - left_out():
         lines = "".join(f"{stem}  # {copies[stem].of}\n" for stem in sorted(new))
@@ -51,16 +51,16 @@ def main() -> None:
     """Run the job from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="what features propose, to be looked at")
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw the proposed pairs, to look at")
     given = parser.parse_args()
     sought = {path.stem: path for path in _photos(given.photos / "cuhk/image")}
     among = [path for folder in sorted(given.photos.glob("sharp/*/images")) for path in _photos(folder)]
     among += _photos(given.photos / "unlabelled")
     if not (sought and among):
-        parser.error(f"{given.photos}: wants photos in cuhk/image, and others in sharp/SET/images or unlabelled")
+        parser.error(f"{given.photos}: needs photos in cuhk/image, and others in sharp/SET/images or unlabelled")
     found = find(sought, among)
     copies = write(found)
-    best = f"; the largest correlation of another is {max((c.correlation for _, c in found[copies:]), default=0):.2f}"
+    best = f"; the largest correlation of any other is {max((c.correlation for _, c in found[copies:]), default=0):.2f}"
     print(f"{copies} of {len(among)} photos show one of the {len(sought)}, features propose {len(found)}{best}")
     if given.sheet:
         _draw(found[:SHOWN], sought, given.sheet)

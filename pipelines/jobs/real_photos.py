@@ -1,13 +1,13 @@
-"""Measures a model on real photographs: people's masks, pairs of shots, photos that are wholly sharp or blurred.
+"""Measures a model on real photographs: with masks drawn by people, in pairs of shots, entirely sharp or blurred.
 
     python -m pipelines.jobs.real_photos --photos PHOTOS [--model lite] [--params FILE] [--json FILE]
 
-PHOTOS holds the photographs (docs/training.md says which and where they are from). Printed:
+PHOTOS holds the photographs (docs/training.md says which, and where to get them). The job prints:
 
-    human     photos with masks drawn by people: real/SET/image and gt, white = defocused
-    lytro     each scene shot twice with another focus: real/lytro; pixels of which the masks are unsure are left out
-    sharp     sharp photos never trained on (the test side of the split that --params makes): blur_fraction
-    ladder    the same photos blurred all over by discs of growing radius, in pixels of the network's input
+    human     figures on photos with masks drawn by people: real/SET/image and gt, white = defocused
+    lytro     figures on scenes shot twice with different focus: real/lytro; pixels with unsure masks are left out
+    sharp     blur_fraction of sharp photos never trained on (the test side of the split of --params)
+    ladder    the same, with these photos blurred all over by discs of growing radius, in pixels of the network's input
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from r2mrf.rendering.camera import to_linear, to_srgb
 from r2mrf.rendering.lens import defocus
 from r2mrf.rendering.sharp_photos import Sharp
 
-CONFIDENT = 64  # of 255: lytro's masks are a vote, and below this they do not count
+CONFIDENT = 64  # of 255: lytro's masks are votes; pixels below this value do not count
 RADII = (0, 1, 2, 3, 4, 6, 8, 12)
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if not (arguments.photos / "real").is_dir():
-        parser.error(f"{arguments.photos}: no folder real in it; docs/training.md says where the photographs are from")
+        parser.error(f"{arguments.photos}: it has no folder `real`; docs/training.md says where to get the photographs")
     predictor = Predictor.load(arguments.model)
     figures: dict = {"model": predictor.checkpoint.name}
     figures["human"] = human(predictor, arguments.photos / "real")
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def human(predictor: Predictor, root: Path) -> dict:
-    """Figures of photos with masks that people drew."""
+    """Return the figures on photos with masks that people drew."""
     counts = Counts()
     for mask, path in _pairs(sorted(root.glob("*/gt/*.png")), "image"):
         counts.add(to_uint8(predictor(images.load(path))), mask)
@@ -64,7 +64,7 @@ def human(predictor: Predictor, root: Path) -> dict:
 
 
 def lytro(predictor: Predictor, root: Path) -> dict:
-    """Figures over the pixels that are surely sharper in one shot than in the other."""
+    """Return the figures over the pixels that are clearly sharper in one shot than in the other."""
     counts = Counts()
     for focused, path in _pairs(sorted((root / "masks").glob("*.png")), "images"):
         sure = images.decode_mask(images.read_bytes(root / "confidence" / f"{path.stem}.png")) >= CONFIDENT
@@ -73,7 +73,7 @@ def lytro(predictor: Predictor, root: Path) -> dict:
 
 
 def ladder(predictor: Predictor, sources: list[Sharp]) -> dict:
-    """Median blur_fraction of sharp photos, as they are and blurred all over."""
+    """Return the median blur_fraction of sharp photos, unblurred and blurred all over."""
     steps: dict[int, list[float]] = {radius: [] for radius in RADII}
     for source in sources:
         rgb = images.load(source.image)
@@ -83,12 +83,12 @@ def ladder(predictor: Predictor, sources: list[Sharp]) -> dict:
             photo = np.rint(to_srgb(defocus(light, scaled)) * 255).astype(np.uint8) if radius else rgb
             steps[radius].append(float((predictor(photo) >= 0.5).mean()))
     medians = {f"{radius} px": float(np.median(shares)) for radius, shares in steps.items()}
-    growing = np.mean(np.diff(list(steps.values()), axis=0) >= -0.02)  # steps that go up, or stay
+    growing = np.mean(np.diff(list(steps.values()), axis=0) >= -0.02)  # share of steps that do not go down
     return {"photos": len(sources), "sharp": medians.pop("0 px"), "ladder": medians, "steps_that_grow": float(growing)}
 
 
 def _pairs(masks: list[Path], folder: str) -> Iterator[tuple[np.ndarray, Path]]:
-    """Each mask, and the photo of its stem in the folder beside it."""
+    """Yield each mask, and the photo with the same stem in the folder beside it."""
     for path in masks:
         (photo,) = path.parent.with_name(folder).glob(f"{path.stem}.*")
         yield images.decode_mask(images.read_bytes(path)), photo

@@ -1,14 +1,15 @@
-"""Job release: trained models become the weights that ship with the package.
+"""Job release: turns trained models into the weights that ship with the package.
 
     python -m pipelines.jobs.release MODEL … [--shift LOGITS]    # -> r2mrf/weights/lite
-    python -m pipelines.jobs.release                             # only their graph anew, after a change of the network
+    python -m pipelines.jobs.release                             # only write their graph again, after a code change
 
-Of several models, of which each has gone on from one before, the weights are averaged (Wortsman et al. 2022, "Model
-soups"): that may see more than the best of them, and costs nothing in use.
+If several models are given, each of which was trained further from the one before, their weights are averaged (Wortsman
+et al. 2022, "Model soups"). The average may see more than the best of them, and costs nothing in use.
 
-The maps are calibrated in the last layer. A shift, chosen on real photos by the one who releases (docs/training.md),
-is added to its logits: rendered scenes hold more defocus than photographs do. Then they are multiplied by the factor
-of `FACTORS` with the smallest MAE on the pairs that the last model's training held back. Test pairs choose nothing.
+The maps are calibrated in the last layer. First a shift is added to its logits, because rendered scenes contain more
+defocus than photographs; whoever releases chooses it on real photos (docs/training.md). Then the logits are multiplied
+by the one of `FACTORS` that gives the smallest MAE on the pairs held back by the last model's training. Test pairs are
+never used to choose.
 """
 
 from __future__ import annotations
@@ -37,17 +38,17 @@ from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.without_torch import GRAPH
 from r2mrf.system.atomic import atomic_file
 
-FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # beyond, maps would lose their greys, which PR curves are made of
-LARGEST = 15 * 2**20  # bytes
+FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # larger ones would remove the maps' greys, on which PR curves depend
+LARGEST = 15 * 2**20  # bytes of weights that may be shipped
 
 
 def release(models: list[Path], shift: float = 0.0, to: Path | None = None) -> Path:
-    """Write the mean of the models as the released weights, `shift` added to their logits; returns their folder.
+    """Write the mean of the models as the released weights, with `shift` added to their logits; return their folder.
 
-    With `to` they are written there, for a later part to start from, and nothing is released.
+    If `to` is given, the model is written there, as the start of a later training, and nothing is released.
 
     Raises:
-        UserError: a model or the pairs to calibrate on are missing, architectures differ, or it is too large to ship.
+        UserError: a model or the calibration pairs are missing, the architectures differ, or the weights are too large.
     """
     trained, model = _mean(models), models[-1]
     weight, bias = trained.network.fusion.parameters()
@@ -64,20 +65,24 @@ def release(models: list[Path], shift: float = 0.0, to: Path | None = None) -> P
             Path(scratch) / "model", Checkpoint(trained.network, trained.model, trained.preprocess, facts)
         )
         if (size := (made / WEIGHTS).stat().st_size) > LARGEST:
-            raise UserError(f"{model}: {size / 2**20:.0f} MB are too many to ship; the limit is {LARGEST / 2**20:.0f}")
-        for name in (WEIGHTS, FACTS):  # the model card beside them is written by people
+            raise UserError(
+                f"{model}: {size / 2**20:.0f} MB are too large to ship; the limit is {LARGEST / 2**20:.0f} MB"
+            )
+        for name in (WEIGHTS, FACTS):  # the model card beside them is written by hand
             with atomic_file(folder / name) as file:
                 file.write_bytes((made / name).read_bytes())
     return folder
 
 
 def _mean(models: list[Path]) -> Checkpoint:
-    """The last model, with the mean of all models' weights."""
+    """Return the last model, with the mean of all models' weights."""
     loaded = [checkpoint.load(model) for model in models]
     last = loaded[-1]
     for path, other in zip(models, loaded, strict=True):
         if (other.model, other.preprocess) != (last.model, last.preprocess):
-            raise UserError(f"{path}: another architecture than {models[-1]}; only models of one can be averaged")
+            raise UserError(
+                f"{path}: its architecture differs from that of {models[-1]}; only the same one can be averaged"
+            )
     if len(loaded) == 1:
         return last
     others = [dict(other.network.named_parameters()) for other in loaded]
@@ -89,10 +94,10 @@ def _mean(models: list[Path]) -> Checkpoint:
 
 
 def write_graph(folder: Path) -> None:
-    """The graph of the weights in a model folder, beside them; older ones that are there are left to `Predictor`.
+    """Write the graph of the weights in a model folder next to them, replacing an older one.
 
     Raises:
-        UserError: there is no such model, or no graph of it.
+        UserError: there is no such model, or its graph cannot be written.
     """
     weights = model_folder.read(folder)[WEIGHTS]
     with atomic_file(folder / GRAPH) as file:
@@ -100,7 +105,7 @@ def write_graph(folder: Path) -> None:
 
 
 def _best_factor(trained: Checkpoint, workspace: Path) -> float:
-    """Return the one of `FACTORS` with the smallest MAE on the pairs that the training in `workspace` held back."""
+    """Return the factor in `FACTORS` with the smallest MAE on the pairs that the training in `workspace` held back."""
     predictor, errors = Predictor(trained), []
     for rgb, mask in decoded(_held_back(trained, workspace)):
         p = predictor(rgb)
@@ -113,24 +118,30 @@ def _best_factor(trained: Checkpoint, workspace: Path) -> float:
 def _held_back(trained: Checkpoint, workspace: Path) -> pa.Table:
     facts = trained.training
     if not (number := facts.get("recipe", {}).get("validation", 0)):
-        raise UserError(f"{workspace}: its training held no pairs back to calibrate on: set train.validation")
+        raise UserError(f"{workspace}: its training held back no pairs to calibrate on: set train.validation")
     table = shards.read(workspace / AUGMENTED, columns=["source_id", "variant", "image", "mask"])
     return split(table, number, facts["seed"])[1]
 
 
 def main() -> None:
-    """The command line: exit status 0, or 1 with one line for a user's mistake."""
+    """Run the job from the command line; exit with status 0, or with 1 and one line for a UserError."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "models", type=Path, nargs="*", metavar="MODEL", help="folder models/r2mrf of the workspace it was trained in"
+        "models",
+        type=Path,
+        nargs="*",
+        metavar="MODEL",
+        help="folder models/r2mrf of the workspace where it was trained",
     )
-    parser.add_argument("--shift", type=float, default=0.0, metavar="LOGITS", help="below 0: less is called defocused")
+    parser.add_argument(
+        "--shift", type=float, default=0.0, metavar="LOGITS", help="below 0: fewer pixels are defocused"
+    )
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="write the model there, and release nothing")
     options = parser.parse_args()
     if options.to and not options.models:
-        parser.error("--to is for a MODEL")
+        parser.error("--to needs a MODEL")
     if options.shift and not options.models:
-        parser.error("--shift is for a MODEL")
+        parser.error("--shift needs a MODEL")
     try:
         released = options.models and release(options.models, options.shift, options.to)
         if not options.to:
@@ -142,7 +153,7 @@ def main() -> None:
         return
     print(f"{folder / GRAPH}: the graph of {checkpoint.load(folder).name}")
     if options.models:
-        print(f"{folder}: bring the figures of its README.md up to date (docs/training.md)")
+        print(f"{folder}: now update the figures in its README.md (docs/training.md)")
 
 
 if __name__ == "__main__":

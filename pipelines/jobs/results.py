@@ -1,9 +1,9 @@
-"""Job results: docs/results.md from what the stages and jobs have measured, and from nothing else.
+"""Job results: writes docs/results.md from what the stages and jobs have measured, and from nothing else.
 
     python -m pipelines.jobs.results        # reports/ -> docs/results.md and the pictures in docs/results
 
-What was not measured is named with the command that measures it. The words are in results.md.j2; whether a figure
-agrees with the paper is decided here, by comparing.
+Whatever was not measured is listed with the command that measures it. The text is in results.md.j2. Whether a figure
+agrees with the paper is decided here, by comparing the two.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from r2mrf.config import Config
 
 PAGE = Path("docs/results.md")
 PUBLISHED = Path("docs/published.yaml")
-ABLATIONS = (Path("released/ablation/reports/ablate"), REPORTS / "ablate")  # the first that there is
+ABLATIONS = (Path("released/ablation/reports/ablate"), REPORTS / "ablate")  # the first that exists is used
 ON_CUHK = [Path("released") / name / "reports/evaluate" for name in ("mixed", "cuhk_only")]  # the first that there is
+DEMO = Path("released/demo/reports")  # of `make demo`, where this checkout has not run the stage itself
 PICTURES = {
     "curves": REPORTS / "evaluate/curves.png",
     "trials": CHOSEN_STEPS.with_name("trials.png"),
 }
-STABLE = 0.005  # F that differ by less are called equal, here and by the default of tune.tolerance
+STABLE = 0.005  # values of F that differ by less count as equal; also the default of tune.tolerance
 BRANCHES = [f"O{branch}" for branch in range(1, 6)]
 
 
@@ -39,9 +40,9 @@ def results(config: Config) -> None:
 
 
 def page(config: Config) -> str:
-    """The text of docs/results.md; copies the pictures that there are."""
+    """Return the text of docs/results.md; copies its pictures as far as they exist."""
     folder = next((folder for folder in ABLATIONS if (folder / "table.csv").is_file()), ABLATIONS[-1])
-    ablation, comparison = read_csv(folder / "table.csv"), read_csv(REPORTS / "evaluate/comparison.csv")
+    ablation, comparison = read_csv(folder / "table.csv"), read_csv(_newest("evaluate/comparison.csv"))
     rows = {row["row"]: row for row in ablation}
     published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
     return pages.render(
@@ -50,7 +51,7 @@ def page(config: Config) -> str:
         comparison=comparison,
         rival=max(comparison[1:], key=lambda row: float(row["f_05"]), default=None),
         source=config.data.source,
-        tuned=read_json(CHOSEN_STEPS),
+        tuned=read_json(_newest("tune/steps.json")),
         ablation=ablation,
         repeated=repeated(rows),
         refinement=against(rows, "full", ["no_rrm"]),
@@ -66,13 +67,13 @@ def page(config: Config) -> str:
 
 
 def runs_of(rows: dict[str, dict], name: str) -> list[float]:
-    """F at 0.5 of a row and of its repetitions, of those that were measured."""
+    """Return F at 0.5 of a row and of its repetitions, as far as they were measured."""
     measured = (row for row in rows.values() if row["status"] == "measured")
     return [float(row["f_05"]) for row in measured if row["row"].partition(".")[0] == name]
 
 
 def repeated(rows: dict[str, dict]) -> list[dict]:
-    """Rows that were run several times: mean and standard deviation of F and MAE on the pairs held back."""
+    """Return mean and standard deviation of F and MAE, on the held-back pairs, of rows that were run several times."""
     found = []
     for name in rows:
         runs = [row for row in rows.values() if row["row"].partition(".")[0] == name and row["status"] == "measured"]
@@ -84,9 +85,9 @@ def repeated(rows: dict[str, dict]) -> list[dict]:
 
 
 def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:
-    """Compare what the paper finds best with the others, by the mean F of a row's runs; None unless all were run.
+    """Compare the row that the paper finds best with the others, by the mean F of their runs; None unless all were run.
 
-    `chance` is the largest standard deviation over the runs of a row, None where each was run once.
+    `chance` is the larger standard deviation over the runs of the two rows compared; None if each was run only once.
     """
     if any(name not in rows or rows[name]["status"] != "measured" for name in (best, *others)):
         return None
@@ -100,9 +101,9 @@ def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:
 
 
 def over_steps(rows: dict[str, dict]) -> dict | None:
-    """Smallest T from which on F stays within `STABLE` of its best; None unless all rows of steps were measured.
+    """Find the smallest T from which F stays within `STABLE` of its best; None unless all rows of steps were measured.
 
-    `settled` says whether there is one.
+    `settled` says whether there is such a T.
     """
     steps = sorted(int(name[1:]) for name in rows if name[0] == "T" and name[1:].isdigit())
     if not steps or any(rows[f"T{t}"]["status"] != "measured" for t in steps):
@@ -124,6 +125,11 @@ def over_steps(rows: dict[str, dict]) -> dict | None:
     }
 
 
+def _newest(name: str) -> Path:
+    """Return a report of this checkout, or that of the demo if its stage has not run here."""
+    return REPORTS / name if (REPORTS / name).is_file() else DEMO / name
+
+
 def _on_cuhk() -> dict[str, Path]:
     """Return the pictures of the measurement on CUHK's test photos that the page shows."""
     folder = next((folder for folder in ON_CUHK if (folder / "metrics.json").is_file()), ON_CUHK[-1])
@@ -131,9 +137,9 @@ def _on_cuhk() -> dict[str, Path]:
 
 
 def _pictures(more: dict[str, Path]) -> dict[str, str]:
-    """Copy the pictures that there are beside the page; name -> where, seen from it.
+    """Copy the pictures that exist next to the page; return their paths, relative to the page, by name.
 
-    Pictures are not committed where they are made, so that a copy of an earlier run stays where there is none.
+    Pictures are not committed where they are made, so a copy from an earlier run stays if there is no new one.
     """
     found = {}
     for name, path in (PICTURES | more).items():

@@ -1,10 +1,10 @@
-"""Job timing: seconds a photo by its size, profile, engine and threads; parameters and multiply-accumulates.
+"""Job timing: measures seconds per photo by photo size, profile, engine and threads; counts parameters and MACs.
 
     python -m pipelines.jobs.timing [--sizes 320x320 640x480] [--threads 1 2] [--rounds 5]
 
-Writes reports/timing/table.csv. From decoded pixels to the map at the photo's own size, as `r2mrf map` does it, one
-photo after the other; the median of several. Weights do not change the speed: they are random. On a machine that is
-busy with other things the figures mean nothing, so the load is written down with them.
+Writes reports/timing/table.csv. Timed is the way from decoded pixels to the map at the photo's own size, as in `r2mrf
+map`, one photo after the other; the median of several rounds counts. The weights are random, because they do not affect
+the speed. On a busy machine the figures mean nothing, so the load is recorded with them.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def timing(config: Config, sizes: list[str], threads: list[int], rounds: int) ->
     """Time both profiles and write the table.
 
     Raises:
-        UserError: a size, a number of threads or of rounds that is none.
+        UserError: a size, a number of threads or a number of rounds is not valid.
     """
     if min(*threads, rounds) < 1:
-        raise UserError("--threads and --rounds: give numbers from 1 on")
+        raise UserError("--threads and --rounds: give numbers of at least 1")
     photos = {size: _photo(size) for size in sizes}
     rows = []
     for profile in PROFILES:
@@ -54,7 +54,7 @@ def timing(config: Config, sizes: list[str], threads: list[int], rounds: int) ->
 def measure(
     profile: str, model: Model, photos: dict[str, np.ndarray], threads: list[int], rounds: int
 ) -> Iterator[dict]:
-    """Rows of one profile."""
+    """Yield the rows of one profile."""
     checkpoint = untrained(model)
     parameters, macs = cost_of(model)
     known = {"profile": profile, "parameters": parameters, "gmacs": round(macs / 1e9, 4)}
@@ -74,7 +74,7 @@ def measure(
 
 
 def _median_seconds(predictor: Predictor, photo: np.ndarray, rounds: int) -> float:
-    predictor(photo)  # the first is slower
+    predictor(photo)  # not timed: the first run is slower
     seconds = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -94,7 +94,7 @@ def _photo(size: str) -> np.ndarray:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the job from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WxH")
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, cores()}), metavar="N")

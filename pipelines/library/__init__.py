@@ -1,1 +1,1 @@
-"""Which photos there are, and which of them are scored."""
+"""The library: which photos it contains, and which of them are scored."""

@@ -1,4 +1,4 @@
-"""Images that a Parquet file holds in a column of bytes."""
+"""Reads images that a Parquet file holds in a column of bytes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from r2mrf.errors import one_line
 from r2mrf.imaging import images
 from r2mrf.system.address import Address, is_address
 
-IMAGES = ("image", "bytes", "image_bytes", "jpg", "png")  # columns of image bytes, likewise
+IMAGES = ("image", "bytes", "image_bytes", "jpg", "png")  # names of columns of image bytes; the first that exists
 
 
 def image_column(schema: pa.Schema) -> str | None:
-    """Column of a Parquet file that holds images: bytes, or a struct with `bytes` as the datasets library writes it."""
+    """Return a Parquet file's column of images: bytes, or a struct with `bytes` as the datasets library writes it."""
     for name in IMAGES:
         if name in schema.names and _is_bytes(schema.field(name).type):
             return name
@@ -28,10 +28,10 @@ def image_column(schema: pa.Schema) -> str | None:
 
 
 def image(name: str, row: int, mtime: int | None, addresses: Addresses) -> bytes:
-    """The image in a row of a Parquet file, a path or an address.
+    """Return the image in a row of a Parquet file, which is given as a path or an address.
 
     Args:
-        mtime: of the file; one that has changed is opened anew.
+        mtime: time of the file; if it differs from the last call, the file is opened again.
 
     Raises:
         ImageError: unreadable or empty.
@@ -39,8 +39,8 @@ def image(name: str, row: int, mtime: int | None, addresses: Addresses) -> bytes
     with _ONE_AT_A_TIME:
         try:
             data = _images(name, mtime, addresses)[row]
-        except Exception as error:  # the file was replaced or cut since it was listed
-            _images.cache_clear()  # the next row opens it anew
+        except Exception as error:  # the file was replaced or truncated after it was listed
+            _images.cache_clear()  # so that the next row opens it again
             why = Address.parse(name).redact(one_line(error)) if is_address(name) else one_line(error)
             raise images.ImageError("unreadable", why) from None
     if not data:
@@ -48,16 +48,16 @@ def image(name: str, row: int, mtime: int | None, addresses: Addresses) -> bytes
     return data
 
 
-_ONE_AT_A_TIME = Lock()  # a file has one reader, and keeps one row group
+_ONE_AT_A_TIME = Lock()  # each file has one reader, which keeps one row group in memory
 
 
-@functools.lru_cache(maxsize=1)  # photos come in their order; a file of another time is another one
+@functools.lru_cache(maxsize=1)  # photos arrive file by file; a file with another time counts as another file
 def _images(name: str, mtime: int | None, addresses: Addresses) -> Images:
     return Images(name, addresses)
 
 
 class Images:
-    """The images that a Parquet file holds, by row; of its row groups the last one that was asked for is kept."""
+    """The images of a Parquet file by row; only the row group used last is kept in memory."""
 
     def __init__(self, name: str, addresses: Addresses):
         self._file = pq.ParquetFile(addresses.open(name))
@@ -69,7 +69,7 @@ class Images:
     def __getitem__(self, row: int) -> bytes | None:
         group = bisect_right(self._ends, row)
         if self._kept is None or self._kept[0] != group:
-            self._kept = None  # not two at a time in memory
+            self._kept = None  # so that there are never two row groups in memory
             self._kept = group, self._file.read_row_group(group, columns=[self._column])[self._column]
         value = self._kept[1][row - (self._ends[group - 1] if group else 0)].as_py()
         return value["bytes"] if isinstance(value, dict) else value

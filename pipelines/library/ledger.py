@@ -1,10 +1,10 @@
-"""Record of which photos of a library are listed and which are done: two files a shard, under the same name.
+"""The record of which photos of a library are listed and which are scored: two files per shard, with the same name.
 
-    DIR/manifest/shard-00012-FINGERPRINT.parquet    photos, fixed once and for all
+    DIR/manifest/shard-00012-FINGERPRINT.parquet    the shard's photos, fixed when it is listed
     DIR/scores/shard-00012-FINGERPRINT.parquet      their rows; the shard is done when this file exists
 
-Files are written under a temporary name, flushed to the disk and renamed. A row is dropped from the manifest
-first: what scores hold beyond their manifest is a drop that was cut short, and is finished at the next start.
+Files are written under a temporary name, flushed to disk and renamed. A row is dropped from the manifest first, so
+scores without a manifest row mean that a drop was interrupted; it is completed at the next start.
 """
 
 from __future__ import annotations
@@ -20,49 +20,49 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.library.checked_parquet import Damaged, read, read_facts, write
 from pipelines.library.columns import MANIFEST, Row, completed, judged, reasons_of, rows_of, table_of
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
+from pipelines.storage.checked_parquet import Damaged, read, read_facts, write
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 
-LIMITS = b"limits"  # metadata of a shard's scores: those that its verdicts were given by
+LIMITS = b"limits"  # metadata key of a shard's scores: the thresholds of its verdicts
 T = TypeVar("T")
 
 
 class Ledger:
-    """The shards of one fingerprint below `out`.
+    """The shards with one fingerprint in the folder `out`.
 
     Args:
-        thresholds: of the verdicts in its rows; None: rows are only read.
+        thresholds: thresholds of the verdicts in its rows; None: rows are only read.
 
     Raises:
-        UserError: by any method, if a file cannot be written, or is damaged or missing.
+        UserError: in any method, if a file cannot be written, or is damaged or missing.
     """
 
     def __init__(self, out: Path, fingerprint: str, thresholds: Thresholds | None = None):
         self.fingerprint, self.thresholds = fingerprint, thresholds
         self._out = OutFolder.of(out)
         self._manifest, self._scores = out / "manifest", out / "scores"
-        self._withheld: dict[int, dict[str, bytes]] = {}  # of shards added now: addresses that hold secrets, by path
+        self._withheld: dict[int, dict[str, bytes]] = {}  # of shards added in this run: secret addresses by path
         self._next = 1 + max(self._numbers(self._manifest) + self._numbers(self._scores), default=-1)
 
     def listed(self) -> list[int]:
-        """Numbers of all shards."""
+        """Return the numbers of all shards."""
         return self._numbers(self._manifest)
 
     def waiting(self) -> list[int]:
-        """Numbers of shards that are listed and not done."""
+        """Return the numbers of shards that are listed but not done."""
         return sorted(set(self.listed()) - set(self._numbers(self._scores)))
 
     def size(self, numbers: Iterable[int]) -> int:
-        """How many photos these shards list."""
+        """Return how many photos these shards list."""
         return sum(_checked(read_facts, self._file(self._manifest, number)).num_rows for number in numbers)
 
     def add(self, photos: list[Photo]) -> int:
-        """A new shard; returns its number."""
+        """Add a shard with these photos and return its number."""
         number, self._next = self._next, self._next + 1
         self._write(self._manifest, number, _manifest(photos))
         if withheld := {photo.path: photo.file for photo in photos if _stored(photo) is None}:
@@ -70,29 +70,29 @@ class Ledger:
         return number
 
     def photos(self, number: int) -> list[Photo]:
-        """The photos of a shard."""
-        table = self._read(self._manifest, number, list(Photo._fields))
-        columns = [column.to_pylist() for column in table.columns]
+        """Return the photos of a shard."""
+        table = self._listed_in(number)
+        columns = [table[name].to_pylist() for name in Photo._fields]
         withheld = self._withheld.get(number, {})
         return [
-            Photo(path, withheld[path] if file is None else file, *map(_known, facts))
-            for path, file, *facts in zip(*columns, strict=True)
+            Photo(path, withheld[path] if file is None else file, _known(row), _known(size), _known(mtime), partner)
+            for path, file, row, size, mtime, partner in zip(*columns, strict=True)
             if file is not None or path in withheld
         ]
 
     def commit(self, number: int, rows: list[Row]) -> None:
-        """The shard is done. `rows`: one a photo, in the order of its photos."""
+        """Mark a shard as done by writing its rows, one per photo, in the order of its photos."""
         self._write_scores(number, table_of(rows))
         self._withheld.pop(number, None)
 
     def rows(self, number: int) -> list[Row]:
-        """Rows of a shard; none if it is not done."""
+        """Return the rows of a shard; none if it is not done."""
         if not self._file(self._scores, number).exists():
             return []
         return rows_of(completed(self._read(self._scores, number)), Row)
 
     def drop(self, paths: dict[int, set[str]]) -> None:
-        """Forget photos, shard by shard: they are new when they are listed again."""
+        """Forget photos, shard by shard; when they are listed again, they count as new."""
         for number, gone in paths.items():
             for folder in (self._manifest, self._scores):
                 table = self._read(folder, number)
@@ -100,37 +100,42 @@ class Ledger:
                 self._write(folder, number, kept)
 
     def restate(self, number: int, photos: list[Photo]) -> None:
-        """Size and time of photos of a shard are these now."""
+        """Update the sizes and times of photos in a shard."""
         now = {photo.path: photo for photo in photos}
-        table = self._read(self._manifest, number)
+        table = self._listed_in(number)
         photos = [
-            now.get(path, Photo(path, file or b"", *map(_known, facts)))
-            for path, file, *facts in zip(*(table[name].to_pylist() for name in Photo._fields), strict=True)
+            now.get(path, Photo(path, file or b"", _known(row), _known(size), _known(mtime), partner))
+            for path, file, row, size, mtime, partner in zip(
+                *(table[name].to_pylist() for name in Photo._fields), strict=True
+            )
         ]
         self._write(self._manifest, number, _manifest(photos))
 
     def contents(self, number: int) -> dict[str, str]:
-        """Path -> SHA-256 of the content of a shard's photos that were scored; none if it is not done."""
+        """Return the SHA-256 of each scored photo's content by path; empty if the shard is not done."""
         if not self._file(self._scores, number).exists():
             return {}
         table = self._read(self._scores, number, ["path", "content_sha256"])
         return dict(zip(table["path"].to_pylist(), table["content_sha256"].to_pylist(), strict=True))
 
     def mend(self) -> int:
-        """Finish drops that were cut short, remove damaged scores (they are made anew), and give the verdicts
-        anew where the thresholds have changed. Returns the number of photos that are done."""
+        """Repair the ledger and return the number of photos that are done.
+
+        Interrupted drops are completed, damaged scores are removed, so that their photos are scored again, and verdicts
+        are updated if the thresholds have changed.
+        """
         listed, done = set(self.listed()), 0
         for number in self._numbers(self._scores):
             file = self._file(self._scores, number)
             if number not in listed:
                 raise UserError(
-                    f"{file}: {self._file(self._manifest, number)} that belongs to it is missing; bring it back, or "
-                    "remove both and have the photos scored again"
+                    f"{file}: its manifest {self._file(self._manifest, number)} is missing; restore it, or "
+                    "remove both files to have the photos scored again"
                 )
             try:
                 scores = read_facts(file)
             except Damaged:
-                print(f"{file}: damaged; its photos are scored again", file=sys.stderr)
+                print(f"{file}: damaged; its photos will be scored again", file=sys.stderr)
                 file.unlink()
                 continue
             rows = self.size([number])
@@ -145,7 +150,7 @@ class Ledger:
         return done
 
     def _forget_withheld(self) -> None:
-        """Drop photos of waiting shards whose addresses were not written down: they are listed again."""
+        """Drop photos of waiting shards whose addresses could not be stored, so that they are listed again."""
         for number in self.waiting():
             table = self._read(self._manifest, number)
             kept = table.filter(pc.is_valid(table["file"]))
@@ -155,7 +160,7 @@ class Ledger:
                 self._write(self._manifest, number, kept)
 
     def known(self) -> ListedPhotos:
-        """All photos that are listed."""
+        """Return all photos that are listed."""
         listed, columns = self.listed(), ["name_hash", "hash"]
         tables = [self._read(self._manifest, number, columns) for number in listed]
         numbers = np.repeat(np.array(listed, np.int32), np.array([len(table) for table in tables], int))
@@ -163,14 +168,14 @@ class Ledger:
         return ListedPhotos(table["name_hash"].to_numpy(), table["hash"].to_numpy(), numbers)
 
     def failed(self) -> Iterator[tuple[str, str]]:
-        """Path and error of each photo that failed."""
+        """Yield path and error of each photo that failed."""
         for number in self._numbers(self._scores):
             table = self._read(self._scores, number, ["path", "status", "error"])
             table = table.filter(pc.equal(table["status"], "failed"))
             yield from zip(table["path"].to_pylist(), table["error"].to_pylist(), strict=True)
 
     def counts(self) -> dict:
-        """total, ok and failed; photos by verdict; failures by reason."""
+        """Return total, ok and failed; the number of photos by verdict; the number of failures by reason."""
         verdicts, reasons = Counter[str](), Counter[str]()
         for number in self._numbers(self._scores):
             table = self._read(self._scores, number, ["verdict", "error"])
@@ -192,6 +197,13 @@ class Ledger:
     def _read(self, folder: Path, number: int, columns: list[str] | None = None) -> pa.Table:
         return _checked(partial(read, columns=columns), self._file(folder, number))
 
+    def _listed_in(self, number: int) -> pa.Table:
+        """Return the manifest of a shard, with all columns."""
+        table = self._read(self._manifest, number)
+        return (
+            table if "partner" in table.column_names else table.append_column("partner", pa.nulls(len(table), "string"))
+        )
+
     def _write_scores(self, number: int, table: pa.Table) -> None:
         self._write(self._scores, number, table.replace_schema_metadata({LIMITS: self._limits()}))
 
@@ -201,18 +213,18 @@ class Ledger:
 
 
 def _checked(read: Callable[[Path], T], file: Path) -> T:
-    """Read a file of the ledger. Raises UserError if it is damaged or missing."""
+    """Read a file of the ledger; raise UserError if it is damaged or missing."""
     try:
         return read(file)
     except Damaged as error:
         raise UserError(
-            f"{file}: is damaged ({error}); bring it back, or give another --out; what lies in scores/ may be removed: "
-            "its photos are scored again"
+            f"{file}: is damaged or missing ({error}); restore it, or choose another --out; files in scores/ may be "
+            "deleted: their photos are then scored again"
         ) from None
 
 
 def _counted(column: pa.ChunkedArray) -> dict[str, int]:
-    """How often each value stands in a column."""
+    """Count how often each value occurs in a column."""
     return {entry["values"]: entry["counts"] for entry in column.drop_null().value_counts().to_pylist()}
 
 
@@ -223,11 +235,11 @@ def _manifest(photos: list[Photo]) -> pa.Table:
 
 
 def _stored(photo: Photo) -> bytes | None:
-    """A photo's file as the manifest holds it: an address with secrets is not written down."""
+    """Return a photo's file in the form that the manifest stores: an address with secrets is not stored."""
     address = photo.name.address
     return None if address and address.holds_secret else photo.file
 
 
 def _known(fact: int | None) -> int | None:
-    """A fact of a manifest; until version 0.1, -1 stood for what is unknown."""
+    """Return a number from a manifest; version 0.1 wrote -1 for unknown values."""
     return None if fact is not None and fact < 0 else fact

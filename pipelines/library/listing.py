@@ -1,4 +1,4 @@
-"""New photos of a library, put on the ledger shard by shard while others are already being scored."""
+"""Lists new photos of a library and puts them on the ledger shard by shard, while others are already being scored."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pipelines.library.walk import Library
 from r2mrf.config import Score
 from r2mrf.imaging import images
 
-AT_A_TIME = 4096  # photos looked up in the ledger together
-SOON = 2.0  # seconds after which what is listed by then is given out
+AT_A_TIME = 4096  # photos looked up in the ledger at a time
+SOON = 2.0  # seconds after which the shards listed so far are handed out
 MOST = 1000  # shards in a wave
-PATIENCE = 5.0  # seconds for the thread to end when the work is broken off; a folder out of reach may hang it
+PATIENCE = 5.0  # seconds to wait for the thread after an interruption; an unreachable folder may block it
 
 
 class Listing:
-    """Lists a library in a thread.
+    """Lists a library in a thread of its own.
 
     for numbers in Listing(library, ledger, options).waves(): ...
 
     Attributes:
-        new: photos listed so far that were not on the ledger, have changed since, or are tried once more.
+        new: photos listed so far that were not on the ledger, have changed, or are retried.
     """
 
     def __init__(self, library: Library, ledger: Ledger, options: Score):
@@ -41,10 +41,10 @@ class Listing:
         self._ended, self._stop = threading.Event(), threading.Event()
 
     def waves(self) -> Iterator[list[int]]:
-        """Numbers of the shards that have come up since the last wave; ends when all photos are listed.
+        """Yield the numbers of the shards added since the last wave; end when all photos are listed.
 
         Raises:
-            UserError: what the library or the ledger raise.
+            UserError: the library or the ledger raised one.
         """
         thread = threading.Thread(target=self._work, daemon=True)
         thread.start()
@@ -66,7 +66,7 @@ class Listing:
     def _work(self) -> None:
         try:
             self._list()
-        except BaseException as error:  # raised where it is waited for
+        except BaseException as error:  # raised again in the thread that waits for the waves
             self._error = error
         finally:
             self._ended.set()
@@ -75,8 +75,13 @@ class Listing:
         known, photos = self.ledger.known(), self.library.photos()
         fresh: list[Photo] = []
         changed, touched = defaultdict[int, list[Photo]](list), defaultdict[int, list[Photo]](list)
+        joined = defaultdict[int, set[str]](set)  # raw files that have become one photo with a JPEG
         while (some := list(islice(photos, AT_A_TIME))) and not self._stop.is_set():
             for photo, number, same in known.find(some):
+                if not same and photo.partner:  # it may have been scored before its JPEG was there
+                    ((raw, shard, _),) = known.find([Photo(photo.partner, b"")])
+                    if shard is not None:
+                        joined[shard].add(raw.path)
                 if number is None:
                     former = self._under_its_former_name(photo, known)
                     (fresh if former is None else changed[former]).append(photo)
@@ -85,14 +90,16 @@ class Listing:
                 elif not same:
                     kept = self.options.by_content and self._content_is_known(photo, number)
                     (touched if kept else changed)[number].append(photo)
-            if not self.options.prune:  # else some may be photos that have moved
+            if not self.options.prune:  # otherwise some of them may be photos that were moved
                 fresh = self._shard(fresh)
         if self._stop.is_set():
             return
         for number, again in touched.items():
             self.ledger.restate(number, again)
-        # forgotten first: what is killed in between lists them once more, never twice
-        self.ledger.drop({number: {name for p in gone for name in _names(p)} for number, gone in changed.items()})
+        # Dropped before they are added: after a kill in between they are listed once more, but never twice.
+        for number, gone in changed.items():
+            joined[number] |= {name for photo in gone for name in _names(photo)}
+        self.ledger.drop(joined)
         for gone in changed.values():
             fresh += gone
         if self.options.prune:
@@ -101,7 +108,7 @@ class Listing:
         self._shard(fresh, fewest=1)
 
     def _under_its_former_name(self, photo: Photo, known: ListedPhotos) -> int | None:
-        """The shard that lists a photo by the text that version 0.1 gave its name, if one does."""
+        """Return the shard that lists a photo under its name in version 0.1, or None."""
         if (former := photo.name.former_text) == photo.path:
             return None
         ((_, number, _),) = known.find([photo._replace(path=former)])
@@ -111,7 +118,7 @@ class Listing:
         return number if is_it else None
 
     def _shard(self, photos: list[Photo], fewest: int | None = None) -> list[Photo]:
-        """Put whole shards on the ledger, and a last one of at least `fewest`; what is left is returned."""
+        """Put full shards on the ledger, and a last one of at least `fewest` photos; return the photos left over."""
         rows = self.options.shard_rows
         while len(photos) >= (fewest or rows):
             self._numbers.append(self.ledger.add(photos[:rows]))
@@ -128,11 +135,11 @@ class Listing:
             return False
         return self._contents(number).get(photo.path) == hashlib.sha256(data).hexdigest()
 
-    @lru_cache(maxsize=64)  # noqa: B019  (lives as long as one run)
+    @lru_cache(maxsize=64)  # noqa: B019  (the object lives as long as one run)
     def _contents(self, number: int) -> dict[str, str]:
         return self.ledger.contents(number)
 
 
 def _names(photo: Photo) -> set[str]:
-    """The texts under which a photo may be listed."""
+    """Return the texts under which a photo may be listed."""
     return {photo.path, photo.name.former_text}

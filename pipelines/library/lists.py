@@ -1,8 +1,8 @@
-"""Photos that are named, or held, by a file: a list of paths, or a table with a column of paths or of image bytes.
+"""Reads photos from a file that names or contains them: a list of paths, or a table of paths or of image bytes.
 
-Of a table with a column of paths, columns `size` (bytes) and `mtime` (nanoseconds) are used if they are there;
-files at an address are not asked for them one by one. A Parquet table in the order of its paths is read piece by
-piece, however long it is; any other is sorted in memory.
+If a table of paths also has the columns `size` (bytes) and `mtime` (nanoseconds), these are used, and files at an
+address need not be asked for them one by one. A Parquet table sorted by path is read piece by piece, however long it
+is; any other table is sorted in memory.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from r2mrf.imaging import images
 from r2mrf.system.address import PATTERN, Address, is_address, redacted
 
 SUFFIXES = {".txt", ".csv", ".parquet"}
-PATHS = ("path", "file_name", "filename", "file", "uri", "url", "image")  # columns of paths, the first that is there
-FACTS = ("size", "mtime")  # columns that spare asking for each file
+PATHS = ("path", "file_name", "filename", "file", "uri", "url", "image")  # names of columns of paths; first match
+FACTS = ("size", "mtime")  # optional columns; they make it unnecessary to look at each file
 
 
 def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
-    """The photos that a file names or holds; those it names in the order of their paths, each once.
+    """Yield the photos that a file names or contains; named ones in the order of their paths, each once.
 
     Raises:
-        UserError: the file cannot be read, or has no such column.
+        UserError: the file cannot be read, or has no suitable column.
     """
     name = source if is_address(source) else os.path.abspath(source)  # noqa: PTH100
     suffix = PurePosixPath(without_secrets(name)).suffix.lower()
@@ -44,17 +44,17 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
             data = addresses.read(name)
             if b"\0" in data:
                 raise UserError(
-                    f"{without_secrets(source)}: no list of paths, or one in UTF-16: write it as UTF-8, a path a line"
+                    f"{without_secrets(source)}: not a list of paths, or in UTF-16: save it as UTF-8, one path a line"
                 )
             named = [_resolve(os.fsdecode(line), name) for line in _lines(data)]
             table = pa.table({"path": pa.array([os.fsencode(path) for path in named], pa.large_binary())})
         else:
             table = _named(pyarrow.csv.read_csv(addresses.open(name)), name)
     except images.ImageError as error:
-        raise UserError(f"{without_secrets(source)}: no usable list of paths: {error.detail}") from None
-    except (OSError, UnicodeError, pa.ArrowException) as error:  # UnicodeError: its own name is no UTF-8
+        raise UserError(f"{without_secrets(source)}: not a usable list of paths: {error.detail}") from None
+    except (OSError, UnicodeError, pa.ArrowException) as error:  # UnicodeError: the source's own name is not UTF-8
         raise UserError(
-            f"{without_secrets(source)}: no usable table: {redacted(one_line(error, 2000))[:200]}"
+            f"{without_secrets(source)}: not a usable table: {redacted(one_line(error, 2000))[:200]}"
         ) from None
     yield from _each([_sorted(table)])
 
@@ -80,7 +80,7 @@ def _pieces(file: pq.ParquetFile, columns: list[str], name: str) -> Iterator[pa.
 
 
 def _in_order(pieces: Iterator[pa.Table]) -> Iterator[bool]:
-    """For each piece, whether its paths are sorted and follow those before."""
+    """Yield for each piece whether its paths are sorted and follow those of the piece before."""
     last = b""
     for piece in pieces:
         paths = piece["path"].combine_chunks()
@@ -90,7 +90,7 @@ def _in_order(pieces: Iterator[pa.Table]) -> Iterator[bool]:
 
 
 def _named(table: pa.Table, name: str) -> pa.Table:
-    """Columns path (absolute, as bytes), and size and mtime where they are there."""
+    """Return a table with the column path (absolute, as bytes), and with size and mtime if they exist."""
     _check_columns(table.column_names, name)
     text = table[_path_column(table.column_names, name)].cast(pa.string())
     given = pc.and_(pc.is_valid(text), pc.not_equal(text, ""))
@@ -99,7 +99,7 @@ def _named(table: pa.Table, name: str) -> pa.Table:
 
 
 def _whole(table: pa.Table, column: str, name: str) -> pa.ChunkedArray:
-    """A column of whole numbers; what is one of times is as nanoseconds."""
+    """Return a column of whole numbers; timestamps are converted to nanoseconds."""
     values = table[column]
     try:
         if pa.types.is_timestamp(values.type):
@@ -107,37 +107,37 @@ def _whole(table: pa.Table, column: str, name: str) -> pa.ChunkedArray:
         return values.cast(pa.int64())
     except pa.ArrowException:
         raise UserError(
-            f"{without_secrets(name)}: its column {column} does not hold whole numbers (bytes of `size`, nanoseconds "
-            "since 1970 of `mtime`); make it so, or leave it out"
+            f"{without_secrets(name)}: its column {column} must contain whole numbers (`size` in bytes, `mtime` in "
+            "nanoseconds since 1970): convert it, or remove it"
         ) from None
 
 
 def _check_columns(columns: list[str], name: str) -> None:
-    """Refuse a table in which a column that is read stands twice."""
+    """Refuse a table in which a column that is read occurs twice."""
     for column in {*PATHS, *FACTS, *IMAGES}:
         if columns.count(column) > 1:
-            raise UserError(f"{without_secrets(name)}: has the column {column} twice: remove or rename one")
+            raise UserError(f"{without_secrets(name)}: it has the column {column} twice: remove or rename one")
 
 
 def _path_column(columns: list[str], name: str) -> str:
     found = next((column for column in PATHS if column in columns), None)
     if found is None:
         raise UserError(
-            f"{without_secrets(name)}: has the columns {redacted(', '.join(columns))}, and none of paths: name it "
-            f"{PATHS[0]}; or one of image bytes: name it {IMAGES[0]}, in a .parquet file"
+            f"{without_secrets(name)}: none of its columns ({redacted(', '.join(columns))}) contains paths or images: "
+            f"name a column of paths {PATHS[0]}, or, in a .parquet file, a column of image bytes {IMAGES[0]}"
         )
     return found
 
 
 def _resolved(paths: pa.ChunkedArray, named_by: str) -> pa.ChunkedArray | pa.Array:
-    """Paths as bytes, made absolute relative to the file that names them."""
+    """Return the paths as bytes; relative ones are taken relative to the file that names them."""
     if pc.all(pc.match_substring_regex(paths, PATTERN)).as_py() and not _names_files(paths):
         return paths.cast(pa.large_binary())
     return pa.array([os.fsencode(_resolve(path, named_by)) for path in paths.to_pylist()], pa.large_binary())
 
 
 def _names_files(paths: pa.ChunkedArray) -> bool:
-    """Whether one of the addresses is file:///PATH."""
+    """Return whether one of the addresses is file:///PATH."""
     return pc.any(pc.match_substring_regex(paths, "(?i)^file://")).as_py()
 
 
@@ -146,7 +146,7 @@ def _sorted(table: pa.Table) -> pa.Table:
 
 
 def _each(tables: Iterable[pa.Table]) -> Iterator[Photo]:
-    """Photos of tables that follow each other in the order of their paths."""
+    """Yield the photos of tables that follow each other in the order of their paths."""
     before, hidden = None, set[str]()
     for table in tables:
         for batch in table.to_batches(max_chunksize=10_000):
@@ -155,7 +155,7 @@ def _each(tables: Iterable[pa.Table]) -> Iterator[Photo]:
             for file, size, mtime in zip(*columns, strict=True):
                 if file != before and (photo := _photo(file, size, mtime)).path not in hidden:
                     yield photo
-                    if photo.name.address and photo.name.address.holds_secret:  # signed twice, it has one name
+                    if photo.name.address and photo.name.address.holds_secret:  # may be signed more than once
                         hidden.add(photo.path)
                 before = file
 
@@ -172,7 +172,7 @@ def _lines(data: bytes) -> list[bytes]:
 
 
 def _resolve(path: str, named_by: str) -> str:
-    """A path or address in a file, meant from where that file lies."""
+    """Return a path or address from a file; a relative path is taken relative to that file."""
     path = as_local(path)
     if is_address(path):
         return path

@@ -1,7 +1,7 @@
-"""The folder that a scoring run writes into, and what in it is ours: everything else is the user's, and stays.
+"""The folder that a scoring run writes to. Only the files that are ours may be removed; all others are the user's.
 
-A marker file says that the folder is ours, and which of its sub-folders. Files are written below a scratch folder
-whose name holds the marker's id, and renamed into place; only what lies in that scratch folder is ever swept away.
+A marker file says that the folder is ours, and which of its sub-folders are. Files are written in a scratch folder
+whose name contains the marker's ID, and then renamed into place. Only the scratch folder is ever cleaned up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from r2mrf.system import strict_json
 from r2mrf.system.atomic import atomic_file
 
 MARKER = ".r2mrf.json"
-# names of pictures that score and report make, by sub-folder
+# name patterns of the pictures that score and report make, by sub-folder
 PICTURES = {
     "maps": r"[0-9a-f]{32}\.png",
     "thumbnails": r"[0-9a-f]{32}\.(?:thumb|jfif)|[0-9a-f]+-map\.apng|[0-9a-f]{32}-[-sf.\d]+@[\d._]+\.crops",
@@ -45,7 +45,7 @@ class OutFolder:
 
     @classmethod
     def find(cls, path: Path) -> OutFolder | None:
-        """The folder at `path` if a run has made it its own, with a marker or, until version 0.1, by its shards."""
+        """Return the folder at `path` if a run claimed it, by a marker or (version 0.1) by its shards; else None."""
         try:
             marker = strict_json.parse_object((path / MARKER).read_bytes())
             if re.fullmatch(r"[0-9a-f]{32}", marker["id"]) and isinstance(marker["folders"], list):
@@ -58,26 +58,26 @@ class OutFolder:
 
     @classmethod
     def of(cls, path: Path) -> OutFolder:
-        """The folder at `path`, whether or not it has been claimed."""
+        """Return the folder at `path`, whether or not it has been claimed."""
         return cls.find(path) or cls(path, uuid.uuid4().hex)
 
     @classmethod
     def check(cls, path: Path, maps: bool) -> None:
-        """Raises UserError if something of the user's is where the table, or the maps, would be written."""
+        """Raise UserError if a file or folder of the user is where the table, or the maps, would be written."""
         known = cls.find(path)
         for name in [*_written(maps), *FILES] if known is None else set(_written(maps)) - set(known.folders):
             place = path / name
             if os.path.lexists(place) and not _is_empty_folder(place):
                 raise UserError(
-                    f"{place} is there already, and `r2mrf score` has not made it: nothing is written; move it, or "
-                    "give another --out"
+                    f"{place} already exists and was not made by `r2mrf score`: nothing is written; move it away, or "
+                    "choose another --out"
                 )
 
     @classmethod
     def claim(cls, path: Path, maps: bool) -> OutFolder:
-        """Make `path` a folder of ours, with a marker, and sweep what a killed run was writing.
+        """Claim `path` with a marker, and clean up what a killed run was writing.
 
-        A folder with the user's own things in it is taken as well, as long as `check` allows it.
+        A folder that contains files of the user is accepted as well, as long as `check` allows it.
         """
         cls.check(path, maps)
         known = cls.find(path)
@@ -94,19 +94,19 @@ class OutFolder:
 
     @property
     def scratch(self) -> Path:
-        """Where files lie while they are written."""
+        """The folder for files that are being written."""
         return self.path / f".r2mrf-{self.identity}"
 
     def is_ours(self, folder: str, name: str) -> bool:
-        """Whether a file of a sub-folder is a picture that this program made."""
+        """Return whether a file in a sub-folder is a picture that this program made."""
         return folder in self.folders and folder in PICTURES and bool(re.fullmatch(PICTURES[folder], name))
 
     @contextmanager
     def writing(self, folder: str, name: str) -> Iterator[Path]:
-        """A file to write to; at the end it is flushed to the disk and stands in the sub-folder, whole.
+        """Yield a file to write to; at the end it is flushed to disk and moved into the sub-folder as a whole.
 
         Raises:
-            UserError: it cannot be written.
+            UserError: the file cannot be written.
         """
         target = self.path / folder / name
         temporary = self.scratch / uuid.uuid4().hex
@@ -118,13 +118,13 @@ class OutFolder:
             temporary.replace(target)
         except OSError as error:
             why = error.strerror or error
-            raise UserError(f"{target}: cannot be written ({why}); mend that, or give another place") from None
+            raise UserError(f"{target}: cannot be written ({why}): fix that, or choose another place") from None
         finally:
             temporary.unlink(missing_ok=True)
 
 
 def flush(file: Path) -> None:
-    """Have the system write a file to its disk now, so that it stays if the power fails."""
+    """Make the system write a file to its disk now, so that it survives a power failure."""
     number = os.open(file, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -133,7 +133,7 @@ def flush(file: Path) -> None:
 
 
 def _written(maps: bool) -> list[str]:
-    """Sub-folders that a run writes to."""
+    """Return the sub-folders that a run writes to."""
     return ["manifest", "scores", *(["maps"] if maps else [])]
 
 

@@ -1,4 +1,4 @@
-"""A photo that is listed and not yet opened, and the grammar of its name."""
+"""A photo that is listed but not yet opened, and the grammar of its name."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from r2mrf.system.address import Address, is_address
 
 _ESCAPE = r"\\x([0-9a-f]{2})"
 _HELD = re.compile(r"(.+\.parquet)#(\d{1,18})", re.IGNORECASE | re.DOTALL | re.ASCII)
-LAST = 2**63 - 1  # nanoseconds since 1970, in the year 2262: later times do not fit into a table's column
+LAST = 2**63 - 1  # nanoseconds since 1970, in the year 2262: the latest time that a table's column can hold
 
 
 class PhotoName(NamedTuple):
-    """The place of a photo's bytes: a file, or a row of a Parquet file of images.
+    """Where the bytes of a photo are: a file, or a row of a Parquet file of images.
 
-    As text it is the `path` of a table of scores: an absolute path, or an address without its secrets; then `#ROW` for
-    an image in a Parquet file. Bytes of a path that are not UTF-8 stand as \\xNN, and so does whatever would read as
-    such an escape or as a row, so that no two files have one text.
+    The text form is the `path` column of a table of scores: an absolute path, or an address without its secrets; for an
+    image in a Parquet file, followed by `#ROW`. Bytes of a path that are not UTF-8 are written as \\xNN, and so is any
+    text that would otherwise be read as such an escape or as a row, so that no two files have the same text.
 
     Attributes:
-        file: what is opened, a path or an address with its secrets, as bytes since not every name is UTF-8.
-        row: in a Parquet file of images; None for a file of its own.
+        file: the path to open, or the address with its secrets; as bytes, because not every name is UTF-8.
+        row: the row in a Parquet file of images; None for a file of its own.
     """
 
     file: bytes
@@ -33,13 +33,16 @@ class PhotoName(NamedTuple):
 
     @classmethod
     def of(cls, place: str, row: int | None = None) -> PhotoName:
-        """Name of the file at an absolute path or an address."""
+        """Return the name of the file at an absolute path or an address."""
         return cls(os.fsencode(place), row)
 
     @classmethod
     def parse(cls, text: str) -> PhotoName:
-        """The name that a text means. Until version 0.1 nothing was escaped but bytes that are not UTF-8: a file that
-        has the very text for its name is meant then."""
+        """Return the name that a text stands for.
+
+        Version 0.1 escaped only bytes that are not UTF-8. Therefore, if a file has exactly this text as its name, that
+        file is meant.
+        """
         if os.path.lexists(text):
             return cls.of(text)
         if held := _HELD.fullmatch(text):
@@ -48,17 +51,17 @@ class PhotoName(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The path or address, as functions of the system take it."""
+        """The path or address as a string that the system's functions accept."""
         return os.fsdecode(self.file)
 
     @property
     def address(self) -> Address | None:
-        """The address, unless the file lies on this machine."""
+        """The address, or None for a file on this machine."""
         return Address.parse(self.place) if is_address(self.place) else None
 
     @property
     def former_text(self) -> str:
-        """The text of version 0.1, in which two files could have one name."""
+        """The text form of version 0.1, in which two files could have the same name."""
         text = self.place if self.address else self.file.decode("utf-8", "backslashreplace")
         return text if self.row is None else f"{text}#{self.row}"
 
@@ -76,10 +79,11 @@ class Photo(NamedTuple):
     """A listed photo.
 
     Attributes:
-        path: its name as text, see `PhotoName`; shows no secret.
-        file, row: its name.
-        size: bytes, or None if nobody told.
-        mtime: nanoseconds since 1970, 0 to `LAST`, or None if nobody told.
+        path: its name as text, see `PhotoName`; contains no secret.
+        file, row: its name, see `PhotoName`.
+        size: bytes, or None if unknown.
+        mtime: nanoseconds since 1970, 0 to `LAST`, or None if unknown.
+        partner: the path, as text, of the raw file that is one photo with this file.
     """
 
     path: str
@@ -87,15 +91,16 @@ class Photo(NamedTuple):
     row: int | None = None
     size: int | None = None
     mtime: int | None = None
+    partner: str | None = None
 
     @classmethod
     def of(cls, name: PhotoName, size: int | None = None, mtime: int | None = None) -> Photo:
-        """A photo by its name."""
+        """Return the photo with this name."""
         return cls(str(name), *name, size, clamped(mtime))
 
     @property
     def name(self) -> PhotoName:
-        """Where its bytes are."""
+        """The name of the photo, which says where its bytes are."""
         return PhotoName(self.file, self.row)
 
     def __repr__(self) -> str:
@@ -103,16 +108,16 @@ class Photo(NamedTuple):
 
 
 def local_photo(path: str) -> Photo:
-    """A file of this machine, by its absolute path; a missing one is listed too, and fails when it is read."""
+    """Return the photo at an absolute path; a missing file is listed, too, and fails when it is read."""
     try:
         facts = os.stat(path)  # noqa: PTH116
-    except (OSError, ValueError):  # ValueError: a NUL byte in it
+    except (OSError, ValueError):  # ValueError: the path contains a NUL byte
         return Photo.of(PhotoName.of(path))
     return Photo.of(PhotoName.of(path), facts.st_size, facts.st_mtime_ns)
 
 
 def named_photo(path: str) -> Photo:
-    """A file of this machine that a list names; of a name in two forms of Unicode, the one that is there."""
+    """Return the photo at a path that a list names, or at another Unicode form of the path if only that exists."""
     if not path.isascii() and not os.path.lexists(path):
         forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
         path = next((form for form in forms if os.path.lexists(form)), path)
@@ -120,22 +125,22 @@ def named_photo(path: str) -> Photo:
 
 
 def remote_photo(address: str, facts: FileInfo) -> Photo:
-    """A file at an address."""
+    """Return the photo at an address."""
     return Photo.of(PhotoName.of(address), facts.size, facts.mtime_ns)
 
 
 def clamped(mtime: int | None) -> int | None:
-    """A time that fits into a table's column: clocks that are wrong write any."""
+    """Clamp a time to the range that a table's column can hold: wrong clocks write any time."""
     return None if mtime is None else min(max(mtime, 0), LAST)
 
 
 def to_text(path: str) -> str:
-    """A path of this machine as text, see `PhotoName`."""
+    """Return a local path as text, see `PhotoName`."""
     return str(PhotoName.of(path))
 
 
 def from_text(text: str) -> str:
-    """The path of this machine, or the address, that a text means; a row of a table stays behind it."""
+    """Return the local path or the address that a text stands for, followed by `#ROW` if it has a row."""
     name = PhotoName.parse(text)
     return name.place if name.row is None else f"{name.place}#{name.row}"
 

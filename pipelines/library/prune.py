@@ -1,4 +1,4 @@
-"""`--prune`: rows of photos that are gone are forgotten, and a photo that was moved keeps its row, by its content."""
+"""`--prune`: forgets photos that are gone; a photo that was moved is recognised by its content and keeps its row."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from r2mrf.imaging import images
 
 
 def prune(library: Library, ledger: Ledger, known: ListedPhotos, fresh: list[Photo]) -> list[Photo]:
-    """Drop the rows of photos below the library's folders that are not there any more.
+    """Drop the rows of photos in the library's folders that no longer exist.
 
-    Photos are kept whose folder is empty, or whose nearest folder is: it may be where a disk was.
+    Photos are kept if their folder, or the nearest existing folder above, is empty: a disk may have been mounted there.
 
     Args:
-        known: as it is after all of the library was looked up in it.
+        known: the listed photos, after the whole library has been looked up in it.
         fresh: photos that are not listed.
 
     Returns:
-        Those of `fresh` that were not found to be ones that had been moved.
+        Those of `fresh` that are not moved photos.
     """
     library.check()
     gone: dict[int, list[Photo]] = {}
@@ -39,7 +39,10 @@ def prune(library: Library, ledger: Ledger, known: ListedPhotos, fresh: list[Pho
         if sure:
             gone[number] = sure
     if kept:
-        print(f"kept {kept} rows of photos whose folder is empty: remove it, or bring its disk back", file=sys.stderr)
+        print(
+            f"kept {kept} rows of missing photos whose folder is empty: remove the folder, or mount its disk again",
+            file=sys.stderr,
+        )
     rows = {row.path: row for number in gone for row in ledger.rows(number)}
     moved = _moved(fresh, [photo for photos in gone.values() for photo in photos], rows)
     ledger.drop({number: {photo.path for photo in photos} for number, photos in gone.items()})
@@ -51,7 +54,7 @@ def prune(library: Library, ledger: Ledger, known: ListedPhotos, fresh: list[Pho
 
 
 def _is_gone(photo: Photo, library: Library) -> bool:
-    """Whether a file lay below a folder that is a source, and does so no more."""
+    """Return whether a photo's file was in a folder that is a source and no longer exists."""
     name = photo.name
     if name.address or not any(name.place.startswith(f"{folder}/") for folder in library.folders):
         return False
@@ -59,7 +62,7 @@ def _is_gone(photo: Photo, library: Library) -> bool:
 
 
 def _moved(fresh: list[Photo], gone: list[Photo], rows: dict[str, Row]) -> list[tuple[Photo, Row]]:
-    """New photos that have the size and the content of one that is gone, with its row."""
+    """Return new photos that have the size and content of a photo that is gone, each with its row."""
     by_size = defaultdict[int | None, dict[str | None, Row]](dict)
     for photo in gone:
         row = rows.get(photo.path)

@@ -1,4 +1,4 @@
-"""Real photographs that installed packages bring along, for the demo and for tests."""
+"""Real photographs that come with installed packages, for the demo and for tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def samples() -> list[Path]:
-    """Real photographs that come with scikit-image, scikit-learn and matplotlib."""
+    """Return the paths of real photographs that come with scikit-image, scikit-learn and matplotlib."""
     import matplotlib
     import skimage
     import sklearn.datasets

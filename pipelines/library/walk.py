@@ -1,9 +1,9 @@
-"""The photos of a library, one after the other: folders, single photos, lists, tables, here or at an address.
+"""Lists the photos of a library: folders, single photos, lists and tables, on this machine or at an address.
 
     for photo in Library(["/archive", "s3://bucket/photos", "chosen.parquet"]).photos(): ...
 
-Nothing waits for the whole list: folders are walked in the order of their paths, and ten million photos are
-still being listed while the first of them are scored.
+Nothing waits for the whole list. Folders are walked in the order of their paths, and the first photos are scored while
+ten million others are still being listed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pyarrow.fs import FileType
 
 from pipelines.library import lists
 from pipelines.library.out_folder import MARKER, OutFolder
-from pipelines.library.photo import Photo, local_photo, remote_photo
+from pipelines.library.photo import Photo, local_photo, remote_photo, to_text
 from pipelines.library.selection import BESIDE, IGNORE_FILE, IgnoreFiles, Selection, raws_beside_jpegs
 from pipelines.storage.addresses import Addresses, as_local, without_secrets
 from r2mrf.config import Score
@@ -30,14 +30,14 @@ class Library:
     """A user's library: photos from any number of sources.
 
     Args:
-        sources: folders (all photos below), photos, lists of paths (.txt), tables (.csv, .parquet) with a column of
-            paths or of image bytes; each a path or an address. The pictures that scoring runs wrote are passed over.
+        sources: paths or addresses of folders (all photos below), photos, lists of paths (.txt), or tables (.csv,
+            .parquet) of paths or of image bytes. Pictures that scoring runs wrote are skipped.
 
     Attributes:
-        names: of the sources, fit to be shown.
+        names: names of the sources, safe to show.
 
     Raises:
-        UserError: a source does not exist, cannot be read, or holds no photo.
+        UserError: a source does not exist, cannot be read, or contains no photo.
     """
 
     def __init__(self, sources: list[str], options: Score = Score()):  # noqa: B008  (it is frozen)
@@ -49,7 +49,7 @@ class Library:
         self._listings = [_begun(source, self._photos(source), self.selection) for source in sources]
 
     def photos(self) -> Iterator[Photo]:
-        """All photos, each once, those of a source in the order of their paths. To be called once."""
+        """Yield all photos, each once; those of a source come in the order of their paths. May be called only once."""
         if len(self._listings) == 1:
             yield from self._listings[0]
             return
@@ -61,18 +61,18 @@ class Library:
 
     @property
     def folders(self) -> list[str]:
-        """The sources that are folders of this machine."""
+        """The sources that are local folders."""
         return [source.rstrip("/") for source in self._sources if not is_address(source) and Path(source).is_dir()]
 
     def check(self, unreadable: Iterable[str] = (), read: Iterable[str] = ()) -> None:
-        """Tell missing photos from a missing source, such as an unmounted disk.
+        """Check whether photos are missing because their whole source is, for example an unmounted disk.
 
         Args:
-            unreadable: paths of such photos. A list or table may name them on other disks than its own.
-            read: of others, which could be read; where they lie is there.
+            unreadable: paths of photos that could not be read. A list or table may name photos on several disks.
+            read: paths of photos that could be read, which shows that their folders exist.
 
         Raises:
-            UserError: a source has vanished, or where the unreadable ones lie.
+            UserError: a source has vanished, or the folder of unreadable photos has.
         """
         for name in self._sources:
             if is_address(name):
@@ -93,8 +93,8 @@ class Library:
             yield from self._walk(_absolute(source))
         elif not path.exists():
             raise UserError(
-                f"{source}: no such folder or file; give a folder of photos, a photo, a list of paths (.txt), "
-                "a table of them (.csv, .parquet), or an address like s3://bucket/photos"
+                f"{source}: no such folder or file: give a folder of photos, a photo, a list of paths (.txt), "
+                "a table of paths (.csv, .parquet), or an address like s3://bucket/photos"
             )
         elif path.suffix.lower() in lists.SUFFIXES:
             yield from lists.photos(source, self.addresses)
@@ -109,11 +109,11 @@ class Library:
         elif PurePosixPath(without_secrets(source)).suffix.lower() in lists.SUFFIXES:
             yield from lists.photos(source, self.addresses)
         else:
-            is_in_bucket = Address.parse(source).scheme in BUCKETS  # where a query says how to reach it
+            is_in_bucket = Address.parse(source).scheme in BUCKETS  # for buckets, the query only says how to reach them
             yield remote_photo(without_secrets(source) if is_in_bucket else source, facts)
 
     def _selected(self, top: str, found: Iterable[Photo]) -> Iterator[Photo]:
-        """Photos in a bucket that are taken; ignore files there are not read."""
+        """Yield the photos in a bucket that are selected; ignore files in buckets are not read."""
         entered, ignored = dict[str, bool](), IgnoreFiles()
         for photo in found:
             below = photo.path[len(top) + 1 :]
@@ -127,28 +127,28 @@ class Library:
                 yield photo
 
     def _walk(self, top: str) -> Iterator[Photo]:
-        """Links to files are followed, links to folders are not: they may lead in a ring."""
+        """Yield the photos below a folder. Links to files are followed, links to folders not: they may form loops."""
         top = top.rstrip("/")
         waiting, written, ignored = [(top or "/", True)], dict[str, OutFolder | None](), IgnoreFiles()
+        partners = dict[str, str]()  # of JPEGs that wait
         while waiting:
             path, is_folder = waiting.pop()
             if not is_folder:
-                yield local_photo(path)
+                yield local_photo(path)._replace(partner=partners.pop(path, None))
                 continue
             try:
                 with os.scandir(path) as entries:
                     found = {entry.name: (entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries}
             except OSError:
-                yield local_photo(path)  # listed, so that it is told that its photos are missing
+                yield local_photo(path)  # listed, so that the missing photos are reported
                 continue
             if found.keys() & {MARKER, "manifest"}:
                 written[path] = OutFolder.find(Path(path))
             above, _, name = path.rpartition("/")
             run = written.get(above)
             ignored.enter(path, IGNORE_FILE in found)
-            for raw in raws_beside_jpegs(name for name, (_, is_folder) in found.items() if not is_folder):
-                del found[raw]
-                self.selection.left_out[BESIDE] += 1
+            files = [name for name, (_, is_folder) in found.items() if not is_folder]
+            pairs = raws_beside_jpegs(path, files)
             kept = []
             for entry_name, (entry, is_folder) in found.items():
                 if entry_name.startswith(".r2mrf-") or (run and run.is_ours(name, entry_name)):
@@ -156,27 +156,34 @@ class Library:
                 takes = self.selection.takes_folder if is_folder else self.selection.takes_file
                 if takes(entry, entry[len(top) + 1 :], ignored):
                     kept.append((entry, is_folder))
-            waiting += sorted(kept, key=_place, reverse=True)  # the first one is taken first
+            taken = {entry for entry, _ in kept}
+            beside = {found[raw][0]: found[jpeg][0] for raw, jpeg in pairs.items()}
+            beside = {raw: jpeg for raw, jpeg in beside.items() if {raw, jpeg} <= taken}
+            for raw, jpeg in beside.items():
+                partners.setdefault(jpeg, to_text(raw))
+                self.selection.left_out[BESIDE] += 1
+            kept = [entry for entry in kept if entry[0] not in beside]
+            waiting += sorted(kept, key=_place, reverse=True)  # the first entry is popped first
 
 
 def _begun(source: str, listing: Iterator[Photo], selection: Selection) -> Iterator[Photo]:
-    """The listing, of which the first photo is known to be there."""
+    """Return the listing, after making sure that it has at least one photo."""
     first = next(listing, None)
     if first is None:
         looked_for = f"looked for {', '.join(sorted(images.SUFFIXES))}"
         left_out = f"; left out: {selection.sentence()}" if selection.left_out else ""
-        raise UserError(f"{without_secrets(source)}: no photo in it ({looked_for}{left_out})")
+        raise UserError(f"{without_secrets(source)}: contains no photo ({looked_for}{left_out})")
     return chain([first], listing)
 
 
 def _place(entry: tuple[str, bool]) -> str:
-    """By which entries of a folder are sorted, so that all paths below it come in their order."""
+    """Return the sort key of a folder's entry with which all paths below the folder come out in order."""
     path, is_folder = entry
     return f"{path}/" if is_folder else path
 
 
 def nearest_folder(path: str) -> str:
-    """The folder in which a photo should lie, or the nearest one above that is there."""
+    """Return the folder in which a photo should be, or the nearest existing folder above it."""
     return str(next(folder for folder in Path(path).parents if not _is_missing(folder)))
 
 
@@ -185,13 +192,13 @@ def _is_missing(folder: Path) -> bool:
         folder.stat()
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:  # it is there, and may not be looked at, or its disk does not answer
+    except OSError:  # it exists but may not be read, or its disk does not answer
         return False
     return False
 
 
 def is_empty_or_gone(name: str) -> bool:
-    """Whether nothing is there any more, or a folder without anything in it: where a disk was, there is one."""
+    """Return whether a path is gone or is an empty folder, which is what an unmounted disk leaves behind."""
     try:
         with os.scandir(name) as entries:
             return not any(entries)
@@ -203,10 +210,10 @@ def is_empty_or_gone(name: str) -> bool:
 
 def _gone(name: str) -> UserError:
     return UserError(
-        f"{name} is gone, or empty: bring back what was there, and the same command goes on from here; if it is to be "
+        f"{name} is gone or empty: restore it, and run the same command again to resume; if it is meant to be "
         "empty, remove it"
     )
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(path)  # noqa: PTH100  (links stay as they are named)
+    return os.path.abspath(path)  # noqa: PTH100  (links are not resolved)

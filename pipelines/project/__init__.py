@@ -1,1 +1,1 @@
-"""Everything that all stages share: their command line, folders, tables, plots and pages."""
+"""What all stages share: their command line, folders, tables, plots and pages."""

@@ -1,4 +1,4 @@
-"""Pages in docs/ that are written from what was measured: words in a Jinja template, figures from files."""
+"""Writes pages of docs/ that report measurements: the text is in a Jinja template, the figures are read from files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from r2mrf.system.atomic import atomic_file
 
 
 def render(template: Path, **values: object) -> str:
-    """The text of a page; a name that is missing in `values` is an error."""
+    """Return the text of a page; a name missing from `values` is an error."""
     environment = Environment(
         loader=FileSystemLoader(template.parent), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
@@ -20,7 +20,7 @@ def render(template: Path, **values: object) -> str:
 
 
 def write(page: Path, text: str) -> None:
-    """Put the page in its place, whole."""
+    """Write the page to its file, completely or not at all."""
     with atomic_file(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    print(f"{page} is written")
+    print(f"wrote {page}")

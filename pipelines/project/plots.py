@@ -1,4 +1,4 @@
-"""Pictures where a person would look: curves and grids as PNG files, drawn without a screen."""
+"""Draws curves and grids of pictures as PNG files, without a screen."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from r2mrf.imaging import images
 from r2mrf.imaging.resize import resize
 
 BLUE, ORANGE, GREY = "#2a6f97", "#d97706", "#6b7280"
-FRAME = "#d1d5db"  # of pictures, which may be as white as the page
-COLORS = (BLUE, ORANGE, "#15803d", "#9333ea", GREY)  # of several curves
+FRAME = "#d1d5db"  # around pictures, which may be as white as the page
+COLORS = (BLUE, ORANGE, "#15803d", "#9333ea", GREY)  # in the order of the curves
 
 
 def training_curves(history: list[dict], path: Path) -> None:
-    """Loss, and validation figures where there are some, over the steps."""
+    """Plot the loss, and the validation figures if there are any, over the training steps."""
     steps = [row["step"] for row in history]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     left.plot(steps, [row["loss"] for row in history], color=BLUE, marker=".")
@@ -33,7 +33,7 @@ def training_curves(history: list[dict], path: Path) -> None:
 
 
 def curves(methods: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], path: Path) -> None:
-    """Precision over recall, and F over the threshold; of each method's name, its (precision, recall, F)."""
+    """Plot precision over recall, and F over the threshold; `methods` maps names to (precision, recall, F)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
     for (name, (precision, recall, f)), color in zip(methods.items(), COLORS, strict=False):
         best = int(f.argmax())
@@ -47,7 +47,7 @@ def curves(methods: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], path: 
 
 
 def over_steps(rows: list[dict], f: str, mae: str, path: Path, chosen: int | None = None) -> None:
-    """F and MAE of rows, under these names, over their recurrent steps; `chosen` is marked."""
+    """Plot F and MAE, the values of these two keys, over the recurrent steps; `chosen` is marked."""
     rows = sorted(rows, key=lambda row: row["steps"])
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for axis, name, title, color in zip(axes, (f, mae), ("F at 0.5", "MAE"), (BLUE, ORANGE), strict=True):
@@ -60,7 +60,7 @@ def over_steps(rows: list[dict], f: str, mae: str, path: Path, chosen: int | Non
 
 
 def losses(runs: dict[str, list[dict]], path: Path) -> None:
-    """Training losses of several runs, name -> history: of everything that is learnt from, and of the fused map."""
+    """Plot the training losses of several runs (name -> history): the whole loss, and that of the fused map."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for axis, name, title in zip(axes, ("loss", "loss_fused"), ("Training loss", "of the fused map"), strict=True):
         for (run, history), color in zip(runs.items(), COLORS, strict=False):
@@ -71,7 +71,7 @@ def losses(runs: dict[str, list[dict]], path: Path) -> None:
 
 
 def risk(curves: dict[str, np.ndarray], path: Path) -> None:
-    """Mean error of the surest photos over their share of all; of each way to order them, its risk-coverage curve."""
+    """Plot risk-coverage curves by name: the mean error of the most confident photos over their share of all photos."""
     figure, axis = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
     for (name, curve), color in zip(curves.items(), COLORS, strict=False):
         axis.plot(np.arange(1, len(curve) + 1) / len(curve), curve, color=color, label=name)
@@ -81,9 +81,9 @@ def risk(curves: dict[str, np.ndarray], path: Path) -> None:
 
 
 def gallery(rows: list[tuple[str, list[np.ndarray]]], titles: list[str], path: Path, inches: float = 2.6) -> None:
-    """A grid: one row a photo, with its caption at the left, one column a title. Greys are 0 … 255.
+    """Draw a grid with one row per photo, its caption on the left, and one column per title. Greys are 0 … 255.
 
-    `inches`: width of a column; a row is as high as its first picture wants, within bounds.
+    `inches` is the width of a column; a row's height follows its first picture, within limits.
     """
     shapes = [pictures[0].shape for _, pictures in rows]
     heights = [inches * min(max(shape[0] / shape[1], 0.4), 1.6) for shape in shapes]
@@ -116,12 +116,12 @@ def _save(figure, path: Path, dpi: int = 110) -> None:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25) if axis.lines else None
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi, metadata={"Software": None})  # same figures, same bytes
+    figure.savefig(path, dpi=dpi, metadata={"Software": None})  # the same figures give the same bytes
     plt.close(figure)
 
 
 def histograms(columns: dict[str, np.ndarray], path: Path) -> None:
-    """One histogram a column that holds any values."""
+    """Plot one histogram for each column that has any values."""
     columns = {name: values for name, values in columns.items() if len(values)}
     figure, axes = plt.subplots(1, len(columns), figsize=(4.5 * len(columns), 3), squeeze=False, layout="constrained")
     for axis, (name, values) in zip(axes[0], columns.items(), strict=True):
@@ -146,7 +146,7 @@ def measured_over_true(kinds: dict[str, list[dict]], path: Path) -> None:
 
 
 def sheet(tiles: list[np.ndarray], across: int, path: Path, side: int = 120) -> None:
-    """A contact sheet: tiles (uint8 H×W or H×W×3) shrunk to `side`×`side`, `across` in a row."""
+    """Write a contact sheet: tiles (uint8 H×W or H×W×3) resized to `side`×`side`, `across` in a row."""
     rows = []
     for start in range(0, len(tiles), across):
         row = [_tile(tile, side) for tile in tiles[start : start + across]]

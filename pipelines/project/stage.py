@@ -1,4 +1,4 @@
-"""The command of every stage: read params.yaml, run, and turn a user's mistake into one line."""
+"""The command of every stage: reads params.yaml, runs the stage, and turns a UserError into one line."""
 
 from __future__ import annotations
 
@@ -6,23 +6,31 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from pipelines.cluster.supervised import in_a_fork
 from pipelines.storage.outputs import outputs_synchronised
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
 from r2mrf.system.address import redacted
 
 
-def main(stage: Callable[[Config], None]) -> None:
-    """The command line of a stage, which takes all from params.yaml: `--help`, or a run."""
+def main(stage: Callable[[Config], None], uses_ray: bool = False) -> None:
+    """Run a stage from the command line; its only option is `--help`, since all settings are in params.yaml.
+
+    Args:
+        uses_ray: whether the stage itself connects to Ray, which ends such a process without a message when Ray's own
+            processes are killed.
+    """
     about = sys.modules[stage.__module__].__doc__
     argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter, epilog="No arguments: see params.yaml."
     ).parse_args()
+    if uses_ray:
+        in_a_fork(lambda: run(stage))
     run(stage)
 
 
 def run(stage: Callable[[Config], None]) -> None:
-    """Run a stage as a program: exit status 0, or 2 with one line for what a user can mend."""
+    """Run a stage as a program; exit with status 0, or with 2 and one line for an error that the user can fix."""
     try:
         config = load()
         with outputs_synchronised(config.storage):
@@ -30,10 +38,10 @@ def run(stage: Callable[[Config], None]) -> None:
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:  # a full disk, a folder that is read-only, a storage out of reach
+    except OSError as error:  # a full disk, a read-only folder, an unreachable storage
         why = redacted(" ".join(str(error).split()))
-        print(f"error: {why}; mend that, and the same command goes on from here", file=sys.stderr)
+        print(f"error: {why}: fix that, then run the same command again to resume", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped: run the same command again to resume", file=sys.stderr)
         sys.exit(130)

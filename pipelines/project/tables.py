@@ -1,4 +1,4 @@
-"""JSON and CSV files of the project, written whole or not at all."""
+"""JSON and CSV files of the project, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from r2mrf.system.atomic import atomic_file
 
 
 def write_json(path: Path, values: object) -> None:
-    """Write whole or not at all, the same bytes for the same values.
+    """Write a JSON file, completely or not at all; the same values give the same bytes.
 
     Raises:
         UserError: the file cannot be written.
@@ -23,12 +23,12 @@ def write_json(path: Path, values: object) -> None:
 
 
 def finite(value: float) -> float | None:
-    """The value, or None where it is no number: JSON has no word for that."""
+    """Return the value, or None if it is not finite, because JSON cannot express that."""
     return value if math.isfinite(value) else None
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
-    """Write a table whole or not at all; its columns are the keys of the first row.
+    """Write a table, completely or not at all; its columns are the keys of the first row.
 
     Raises:
         UserError: the file cannot be written.
@@ -40,7 +40,7 @@ def write_csv(path: Path, rows: list[dict]) -> None:
 
 
 def read_csv(path: Path) -> list[dict]:
-    """Return the rows of a table; none if it was not made."""
+    """Return the rows of a table; none if the file does not exist."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -48,7 +48,7 @@ def read_csv(path: Path) -> list[dict]:
 
 
 def read_json(path: Path) -> dict | None:
-    """Return the object that a JSON file holds; None if it was not made.
+    """Return the object in a JSON file, or None if the file does not exist.
 
     Raises:
         UserError: the file is damaged.
@@ -58,4 +58,4 @@ def read_json(path: Path) -> dict | None:
     try:
         return strict_json.parse_object(path.read_bytes())
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}): delete it, and run again what makes it") from None
+        raise UserError(f"{path} is damaged ({error}): delete it, and run the stage again that makes it") from None

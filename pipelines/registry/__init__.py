@@ -1,4 +1,4 @@
-"""MLflow's runs and registry; the only room that may import it."""
+"""MLflow's runs and registry; no other room may import MLflow."""
 
 from pipelines.registry.models import resolve
 

@@ -1,4 +1,4 @@
-"""The card of a registered model: its architecture, origin, figures and limits."""
+"""Writes the card of a registered model: its architecture, origin, figures and limitations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MADE_FROM = ("git_commit", "dvc_lock_sha256", "data", "weights_sha256")
 
 
 def write(trained: Checkpoint, figures: dict, tags: dict[str, str]) -> str:
-    """Return the card in Markdown, within the 5,000 characters that a registry's database allows.
+    """Return the card in Markdown, within the 5,000 characters that the registry's database allows.
 
     Args:
         tags: the version's provenance, see `MADE_FROM`.
@@ -23,7 +23,7 @@ def write(trained: Checkpoint, figures: dict, tags: dict[str, str]) -> str:
     measured = {name: value for name, value in figures.items() if isinstance(value, float)}
     return f"""# {trained.name}
 
-Gives for every pixel of a photograph the probability that it is out of focus (1 = defocused, white in PNG maps).
+Gives the probability that each pixel of a photograph is out of focus (1 = defocused, white in PNG maps).
 
 | | |
 |---|---|
@@ -38,11 +38,11 @@ On {figures["images"]} test pairs, of which {figures["images_without_defocus"]} 
 |---|---|
 {_rows({name: f"{value:.4f}" for name, value in measured.items()})}
 
-## Not good for
+## Limitations
 
-Motion blur, haze and noise; blur so slight that it vanishes at the input's size; exact edges, since maps are
-refined at 1/{model.grid_stride} of the input's side. Smooth surfaces in focus may be marked as defocused. Figures
-measured on rendered scenes say little about photographs.
+Not suited for motion blur, haze and noise; for blur so slight that it vanishes at the input's size; for exact edges,
+because maps are refined at 1/{model.grid_stride} of the input's side. Smooth surfaces in focus may be marked as
+defocused. Figures measured on rendered scenes say little about photographs.
 """
 
 

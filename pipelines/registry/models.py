@@ -1,10 +1,10 @@
-"""MLflow's model registry: `models:/NAME@ALIAS` -> one version, and its model folder on this machine, checked.
+"""MLflow's model registry: resolves `models:/NAME@ALIAS` to one version, and fetches and checks its model folder.
 
-    model = resolve("models:/r2mrf@champion")     # once a job: the alias may move meanwhile
-    model.uri, model.sha256, model.folder         # models:/r2mrf/3; what the registry says; files that are that
+    model = resolve("models:/r2mrf@champion")     # once per job: the alias may move in the meantime
+    model.uri, model.sha256, model.folder         # models:/r2mrf/3; the registry's hash; files that match it
 
-The hash of a version is kept in the registry's database, not beside the files: whoever can write only to the file
-store cannot replace them unnoticed. Nothing from there is executed or unpickled.
+The hash of a version is kept in the registry's database, not next to the files, so whoever can write only to the file
+store cannot replace them unnoticed. Nothing from the file store is executed or unpickled.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from r2mrf.system.address import Address, is_address, redacted
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CHECKPOINT = "checkpoint"  # the artifact of a registered model that holds our model folder
-MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes: no such model or version; alias
-HASH = "model_sha256"  # the tag of a version that names its content
+CHECKPOINT = "checkpoint"  # the artifact of a registered model that contains our model folder
+MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for a missing model, version or alias
+HASH = "model_sha256"  # tag of a version: the hash of its content
 
 
 @dataclass(frozen=True)
 class Registered:
-    """One version of a registered model. `folder` lies on this machine, and its content has the hash `sha256`."""
+    """One version of a registered model. `folder` is on this machine, and its content has the hash `sha256`."""
 
     name: str
     version: str
@@ -42,17 +42,17 @@ class Registered:
 
     @property
     def uri(self) -> str:
-        """Address of exactly this version, valid on every machine."""
+        """The address of exactly this version, valid on every machine."""
         return f"models:/{self.name}/{self.version}"
 
 
 def resolve(uri: str) -> Registered:
-    """Look a model up, and fetch it unless this machine has it already.
+    """Look up a model, and fetch it unless this machine already has it.
 
-    The registry is named by MLFLOW_TRACKING_URI, or else by params.yaml in the current folder.
+    The registry is given by MLFLOW_TRACKING_URI, or else by params.yaml in the current folder.
 
     Raises:
-        CheckpointError: no such registry, model, version or alias, or the files are not those that were registered.
+        CheckpointError: there is no such registry, model, version or alias, or the files are not the registered ones.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -61,8 +61,10 @@ def resolve(uri: str) -> Registered:
 
     registry = address()
     database = database_file(registry)
-    if database and not database.is_file():  # MLflow would make one
-        raise CheckpointError(f"{uri}: there is no registry {database} yet: train and register, or correct the address")
+    if database and not database.is_file():  # MLflow would create one
+        raise CheckpointError(
+            f"{uri}: the registry {database} does not exist yet: train and register, or correct the address"
+        )
     try:
         mlflow.set_tracking_uri(registry)
         client = mlflow.MlflowClient()
@@ -71,9 +73,9 @@ def resolve(uri: str) -> Registered:
             raise CheckpointError(f"{uri}: give models:/NAME@ALIAS or models:/NAME/VERSION")
         name, version = found[0], str(found[1])
         tags = client.get_model_version(name, version).tags
-        if not re.fullmatch(r"[0-9a-f]{64}", tags.get(HASH, "")):  # it also names a folder of the cache
+        if not re.fullmatch(r"[0-9a-f]{64}", tags.get(HASH, "")):  # the hash also names a folder of the cache
             raise CheckpointError(
-                f"{uri}: version {version} has no tag {HASH} with a hash; only what `register` put there is used"
+                f"{uri}: version {version} has no tag {HASH} with a hash; only models put there by `register` are used"
             )
         model = Registered(name, version, tags[HASH], cache() / tags[HASH])
         if not _is_cached(model):
@@ -99,10 +101,10 @@ def fetch(uri: str) -> Path:
 
 
 def address(uri: str | None = None) -> str:
-    """Return the tracking server's or database's address: MLFLOW_TRACKING_URI, else `uri`, else that of params.yaml.
+    """Return the address of the tracking server or database: MLFLOW_TRACKING_URI, else `uri`, else from params.yaml.
 
-    User and password of a server's address go into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, since MLflow
-    prints the address.
+    User and password of a server's address are moved to MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, because
+    MLflow prints the address.
     """
     from r2mrf.config import ConfigError, load
 
@@ -112,14 +114,14 @@ def address(uri: str | None = None) -> str:
         uri = uri or load().tracking.uri
     except ConfigError:
         raise CheckpointError(
-            "models:/ names need a registry: set MLFLOW_TRACKING_URI, or run this where params.yaml lies"
+            "models:/ names need a registry: set MLFLOW_TRACKING_URI, or run this in the folder of params.yaml"
         ) from None
     scheme, _, path = uri.partition(":///")  # workers run in other folders: make the path of a database file absolute
     return f"sqlite:///{Path(path).resolve()}" if scheme == "sqlite" else uri
 
 
 def with_credentials_apart() -> str | None:
-    """Return MLFLOW_TRACKING_URI, from which user and password of a server have been moved to others."""
+    """Return MLFLOW_TRACKING_URI, after moving user and password of a server to variables of their own."""
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     found = Address.parse(uri) if uri and is_address(uri) else None
     if found is None or found.scheme not in ("http", "https") or not found.user:
@@ -130,24 +132,24 @@ def with_credentials_apart() -> str | None:
 
 
 def database_file(registry: str) -> Path | None:
-    """Return the file of a registry that is a database on this machine."""
+    """Return the file of a registry that is a local database, or None."""
     path = registry.removeprefix("sqlite:///").partition("?")[0]  # options may follow
     return Path(path) if registry.startswith("sqlite:///") else None
 
 
 def without_passwords(text: str) -> str:
-    """A text whose addresses show no user, password or signature, for messages."""
+    """Return a text, for messages, in which no address shows a user, password or signature."""
     return redacted(text)
 
 
 def _shortened(error: Exception) -> str:
-    """Return the text of an error on one line; of a long text the two ends, since the last part names the cause."""
+    """Return the text of an error on one line; a long text is cut in the middle, because its end names the cause."""
     text = " ".join(str(error).split()).rstrip(".")
     return text if len(text) <= 300 else f"{text[:120]} … {text[-160:]}"
 
 
 def _existing_versions(client: MlflowClient, uri: str) -> str:
-    """Return a clause that lists the aliases and versions that the model of this address has."""
+    """Return a clause that lists the aliases and versions that the model with this address has."""
     from mlflow.exceptions import MlflowException
 
     name = re.split("[/@]", uri.removeprefix("models:/"))[0]
@@ -171,12 +173,12 @@ def _is_cached(model: Registered) -> bool:
 
 
 def _moved(model: Registered) -> Path | None:
-    """Return where the files of a version lie now, if the project was moved with its database and mlartifacts.
+    """Return the present place of a version's files, if the project was moved with its database and mlartifacts.
 
-    The database names them by absolute paths.
+    The database refers to them by absolute paths.
 
     Raises:
-        CheckpointError: they are neither there nor beside the database.
+        CheckpointError: they are neither at that path nor beside the database.
     """
     import mlflow
 
@@ -196,7 +198,7 @@ def _moved(model: Registered) -> Path | None:
     now = database.parent / "mlartifacts" / below
     if not found or not now.exists():
         raise CheckpointError(
-            f"{model.uri}: its files are gone: they were in {then}; bring mlartifacts back, there or beside {database}"
+            f"{model.uri}: its files are gone: they were in {then}; restore mlartifacts there, or beside {database}"
         )
     return now
 
@@ -216,14 +218,14 @@ def _download(model: Registered) -> None:
             artifacts = mlflow.models.Model.load(whole).flavors["python_function"]["artifacts"]
             found = whole / artifacts[CHECKPOINT]["path"]
         except (KeyError, TypeError):
-            raise CheckpointError(f"{model.uri} is a model of another kind: it holds no r2mrf model folder") from None
+            raise CheckpointError(f"{model.uri} is another kind of model: it contains no r2mrf model folder") from None
         ours.mkdir()
         for name in (WEIGHTS, FACTS):
             shutil.copyfile(found / name, ours / name)
         if content_hash(ours) != model.sha256:
             raise CheckpointError(
                 f"{model.uri}: its files are not those that were registered (the hash of weights and architecture "
-                "differs): they are not used; register the model again, and find out who changed them"
+                "differs), so they are not used; register the model again, and find out who changed them"
             )
-        with suppress(OSError):  # another process of this machine was faster
+        with suppress(OSError):  # another process on this machine was faster
             ours.rename(model.folder)

@@ -1,4 +1,4 @@
-"""The rule by which a model becomes `@champion`: good enough by itself, and better than the present one."""
+"""Decides whether a model becomes `@champion`: good enough by itself, and better than the present champion."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ FIGURES = ("f_05", "mae")  # the figures that decide
 
 
 def reason_against(registry: Registry, challenger: dict[str, float], champion: dict[str, float] | None) -> str | None:
-    """Return why the challenger may not become champion, naming the parameters that forbid it; None if it may.
+    """Return why the challenger may not become champion, naming the parameters that decide; None if it may.
 
     Args:
-        registry: thresholds and margin.
-        challenger, champion: `FIGURES` of both, measured on the same test pairs; no champion yet: None.
+        registry: the thresholds and the margin.
+        challenger, champion: `FIGURES` of both, measured on the same test pairs; None: there is no champion yet.
     """
     f_05, mae = (challenger[name] for name in FIGURES)
     reasons = []
-    if not f_05 >= registry.least_f_05:  # so that NaN fails too
+    if not f_05 >= registry.least_f_05:  # written so that NaN fails, too
         reasons.append(f"f_05 {f_05:.4f} is below registry.least_f_05 {registry.least_f_05:g}")
     if not mae <= registry.most_mae:
         reasons.append(f"mae {mae:.4f} is above registry.most_mae {registry.most_mae:g}")

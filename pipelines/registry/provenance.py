@@ -1,4 +1,4 @@
-"""The origin of a model: the commit and the hash of dvc.lock, by which code, data and parameters can be found."""
+"""The origin of a model: the commit and the hash of dvc.lock, which identify its code, data and parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOCK = Path("dvc.lock")
 
 
 def provenance() -> dict[str, str]:
-    """Return `git_commit`, with `+changes` if tracked files differ from it, and `dvc_lock_sha256`; '' if unknown."""
+    """Return `git_commit` (with `+changes` if tracked files differ from it) and `dvc_lock_sha256`; '' if unknown."""
     made_here = [f":!{path}" for path in (LOCK, "reports")]  # the stages write these themselves
     commit = _git("rev-parse", "HEAD")
     changes = commit and _git("status", "--porcelain", "--untracked-files=no", "--", ".", *made_here)
@@ -21,7 +21,7 @@ def provenance() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    """Return git's output, or '' without git or outside a repository, as in a job on a cluster."""
+    """Return git's output, or '' if there is no git or no repository, as in a job on a cluster."""
     try:
         return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""MLflow runs: where they are logged, and how one is found again after a restart."""
+"""MLflow runs: logs them, and finds an interrupted one again after a restart."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from r2mrf.errors import UserError, one_line
 def client(tracking: Tracking) -> MlflowClient:
     """Connect to the tracking server or database, and create the experiment if it is new.
 
-    The driver calls this before workers log: two processes that create one database at the same time both fail.
+    The driver calls this before workers log, because two processes that create the same database both fail.
 
     Raises:
         UserError: the server or database does not answer.
@@ -41,7 +41,7 @@ def client(tracking: Tracking) -> MlflowClient:
 
 
 def run_for(config: Config, stage: str, fingerprint: str, parent: str | None = None) -> str:
-    """Return the id of the interrupted run with this fingerprint, or of a new one, below `parent` if given.
+    """Return the ID of the unfinished run with this fingerprint, or of a new one, below `parent` if given.
 
     Raises:
         UserError: the server or database does not answer.
@@ -63,7 +63,7 @@ def run_for(config: Config, stage: str, fingerprint: str, parent: str | None = N
 
 
 def finish(tracking: Tracking, run_id: str, status: str) -> None:
-    """End a run as FINISHED, FAILED or KILLED. Warns, and does not fail, if the server does not answer."""
+    """End a run as FINISHED, FAILED or KILLED; only warn if the server does not answer."""
     try:
         mlflow_client = client(tracking)
         with _as_user_error(address(tracking.uri)):
@@ -73,20 +73,20 @@ def finish(tracking: Tracking, run_id: str, status: str) -> None:
 
 
 class LogReports(UserCallback):
-    """Log the reports of training workers as they arrive; Ray Train calls this in its controller."""
+    """Logs the reports of training workers as they arrive; Ray Train calls it in its controller."""
 
     def __init__(self, tracking: Tracking, run_id: str):
         self.uri, self.run_id = address(tracking.uri), run_id
 
     def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
-        """Log one report; Ray Train fixes the name. `metrics` has one entry a worker, all equal."""
+        """Log one report; Ray Train prescribes the method's name. `metrics` has one entry per worker, all equal."""
         values = {name: float(value) for name, value in metrics[0].items()}
         now, step = int(time.time() * 1000), int(values["step"])
         try:
             with_credentials_apart()  # this process has an environment of its own
             mlflow.set_tracking_uri(self.uri)
             MlflowClient().log_batch(self.run_id, [Metric(name, value, now, step) for name, value in values.items()])
-        except (MlflowException, SQLAlchemyError) as error:  # a server that is away must not end the training
+        except (MlflowException, SQLAlchemyError) as error:  # an unreachable server must not end the training
             print(without_passwords(f"step {step} is not logged: {error}"), flush=True)
 
 
@@ -98,12 +98,12 @@ def _as_user_error(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError) as error:
         why = one_line(error, 400)
         raise UserError(
-            without_passwords(f"tracking server {uri}: {why}; start it, or correct MLFLOW_TRACKING_URI or tracking.uri")
+            without_passwords(f"tracking server {uri}: {why}: start it, or correct MLFLOW_TRACKING_URI or tracking.uri")
         ) from None
 
 
 def _flat(values: dict, prefix: str = "") -> list[tuple[str, object]]:
-    """Return (key, value) pairs, nested keys joined by dots."""
+    """Return (key, value) pairs; nested keys are joined by dots."""
     out: list[tuple[str, object]] = []
     for key, value in values.items():
         out += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]

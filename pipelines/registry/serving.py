@@ -1,6 +1,6 @@
-"""The registered model: image bytes in, the record of a photo out, and its map and blur radius if asked for.
+"""The registered model: takes image bytes and returns each photo's record, and its map and blur radius if asked for.
 
-MLflow logs this file itself ("models from code") with the model folder as an artifact: nothing is pickled.
+MLflow logs this file itself ("models from code"), with the model folder as an artifact, so nothing is pickled.
 """
 
 from __future__ import annotations
@@ -35,28 +35,24 @@ from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.radius import to_hundredths
 from r2mrf.prediction.record import read_guarded, read_photo, record_and_map, within_borders
 from r2mrf.prediction.views import parse
-from r2mrf.system.sandbox import Guard
+from r2mrf.system.sandbox import MEMORY, SECONDS, Guard
 
-# Limits of one request over HTTP; tables that a program passes directly (load_model, Spark) may have any length.
+# Limits for one request over HTTP; tables that a program passes directly (load_model, Spark) may have any length.
 MAX_PHOTOS = 64
-MAX_CLOSE = 1  # of photos that are looked at in windows, which takes seconds for each
+MAX_CLOSE = 1  # photos per request that are examined in windows, because each takes seconds
 MAX_BYTES = 64 * 2**20  # of encoded photos
-MAX_BODY = 90 * 2**20  # of the whole request: base64 is a third longer
+MAX_BODY = 90 * 2**20  # of the whole request: base64 makes it a third longer
 MAX_MESSAGE = 1000  # characters; MLflow's own messages repeat the request
-
-# Limits of decoding one photo, in a process of its own.
-SECONDS = 20
-MEMORY = 768 * 2**20
-CLOSE_PIXELS = 25_000_000  # of a photo that is looked at in windows: they take 20 to 30 bytes each
+CLOSE_PIXELS = 25_000_000  # of a photo that is examined in windows: each pixel takes 20 to 30 bytes
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The parameters of a request, with their defaults; the signature of the registered model names the same.
+    """The parameters of a request, with their defaults, which the signature of the registered model repeats.
 
     Attributes:
         map: add a column `map`: base64 of an 8-bit PNG of the photo's displayed size, white = defocused.
-        view: at which the map is made: `whole`, `full`, or pixels along the long side. See `r2mrf.prediction.views`.
+        view: the view of the map: `whole`, `full`, or pixels along the long side. See `r2mrf.prediction.views`.
         radius: add a column `radius`: base64 of a 16-bit PNG, hundredths of a pixel. See `r2mrf.prediction.radius`.
         detail: add the columns of `r2mrf.prediction.detail.Detail`.
     """
@@ -68,18 +64,18 @@ class Wanted:
 
     def __post_init__(self):
         if parse(self.view) != "whole" and not self.map:
-            raise UserError(f"view {self.view}: it is the view of the map, which is not asked for: set map to true")
+            raise UserError(f"view {self.view}: this is the view of the map, but no map is asked for: set map to true")
 
     @property
     def close(self) -> bool:
-        """Whether windows of the photo have to be looked at."""
+        """Whether windows of the photo must be examined."""
         return self.radius or self.view != "whole"
 
 
 class DefocusModel(PythonModel):
-    """Scores a table with a column `image` (encoded bytes); returns a table of records, one row a photo.
+    """Scores a table with a column `image` (encoded bytes) and returns a table of records, one row per photo.
 
-    `Wanted` says what its parameters add. A photo that cannot be used is a row with status "failed" and the reason in
+    `Wanted` describes its parameters. A photo that cannot be used gets a row with status "failed" and the reason in
     `error`.
     """
 
@@ -92,14 +88,14 @@ class DefocusModel(PythonModel):
         self.close_guard = Guard(functools.partial(images.decode, max_pixels=CLOSE_PIXELS), SECONDS, MEMORY)
         if scoring_server._SERVER_MODEL_PATH in os.environ:
             _bound_server()
-        # clients wait for each other: the network takes all cores anyway, and memory holds one decoded photo
+        # Clients take turns: the network uses all cores anyway, and memory is planned for one decoded photo.
         self.one_at_a_time = threading.Lock()
 
     def predict(self, context, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
-        """Return one record a photo, in the order of `model_input`. `params`: the fields of `Wanted`.
+        """Return one record per photo, in the order of `model_input`. `params`: the fields of `Wanted`.
 
         Raises:
-            MlflowException: there is no such view, or one request over HTTP holds too much.
+            MlflowException: there is no such view, or a request over HTTP has too many photos or bytes.
         """
         try:
             wanted = Wanted(**params or {})
@@ -112,14 +108,14 @@ class DefocusModel(PythonModel):
         for data in photos:
             with self.one_at_a_time:
                 rows.append(self._row(_file(data), wanted))
-        return pd.DataFrame(rows, dtype=object)  # so that what is unknown is null in JSON, not NaN, which is none
+        return pd.DataFrame(rows, dtype=object)  # keeps None, which becomes null in JSON; NaN is not valid JSON
 
     def _row(self, data: bytes, wanted: Wanted) -> dict:
         score = self.score.model_copy(update={"detail": wanted.detail})
         row, defocus = record_and_map(self.predictor, data, score, self.guard)
         pictures: dict[str, np.ndarray | None] = {}
         if wanted.map:
-            # enlarged as 8 bits: as floats a large map takes gigabytes
+            # enlarged as uint8, because a large map of floats would take gigabytes
             pictures["map"] = None if defocus is None else resize(to_uint8(defocus), row["height"], row["width"])
         if wanted.close:
             try:
@@ -131,7 +127,7 @@ class DefocusModel(PythonModel):
         return row | {name: _base64(pictures.get(name)) for name in names}
 
     def _close(self, rgb: np.ndarray, wanted: Wanted) -> dict[str, np.ndarray | None]:
-        """Return what is asked for of a photo's windows: `map`, uint8 H×W; `radius`, uint16 H×W."""
+        """Return what is wanted of a photo's windows: `map`, uint8 H×W; `radius`, uint16 H×W."""
         found: dict[str, np.ndarray | None] = {}
         if wanted.view != "whole":
             found["map"] = to_uint8(within_borders(rgb, lambda inner: self.predictor(inner, wanted.view), 0))
@@ -145,10 +141,10 @@ def _base64(pixels: np.ndarray | None) -> str | None:
 
 
 def _file(data: bytes | str) -> bytes:
-    """Return the bytes of a photo's file. MLflow decodes base64 in some of its JSON forms, and not in others."""
+    """Return the bytes of a photo's file. MLflow decodes base64 only in some of its JSON formats."""
     given = data.encode() if isinstance(data, str) else data
     text = re.sub(rb"^data:[\w/+.-]*;base64,", b"", given)
-    if re.fullmatch(rb"[A-Za-z0-9+/\s]+={0,2}\s*", text):  # as no image file begins
+    if re.fullmatch(rb"[A-Za-z0-9+/\s]+={0,2}\s*", text):  # no image file looks like this
         with suppress(binascii.Error):
             return base64.b64decode(text)
     return given
@@ -158,14 +154,14 @@ def _refuse_too_much(photos: list[bytes], most: int) -> None:
     size = sum(map(len, photos))
     if len(photos) > most or size > MAX_BYTES:
         raise MlflowException(
-            f"too_large: {len(photos)} photos, {size:,} bytes in one request; at most {most} photos "
-            f"({MAX_CLOSE} at a view or with its radius) and {MAX_BYTES:,} bytes are taken: send several requests",
+            f"too_large: {len(photos)} photos, {size:,} bytes in one request; the limit is {most} photos "
+            f"({MAX_CLOSE} with a view or radius) and {MAX_BYTES:,} bytes: send several requests",
             INVALID_PARAMETER_VALUE,
         )
 
 
 def _bound_server() -> None:
-    """Give MLflow's server the limits that it lacks: on the size of a request, and on what a malformed one costs."""
+    """Add the limits that MLflow's server lacks: the size of a request, and the cost of a malformed one."""
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
@@ -175,10 +171,10 @@ def _bound_server() -> None:
         size = 0
         async for chunk in stream(self):
             size += len(chunk)
-            if size <= MAX_BODY:  # the rest is read, so that the client gets to the answer, and is not kept
+            if size <= MAX_BODY:  # the rest is read but not kept, so that the client gets to read the answer
                 yield chunk
         if size > MAX_BODY:
-            raise HTTPException(413, f"too_large: a request has at most {MAX_BODY:,} bytes; send several requests")
+            raise HTTPException(413, f"too_large: a request may have at most {MAX_BODY:,} bytes: send several requests")
 
     def bounded_invocations(data: bytes, *arguments: object) -> object:
         try:
@@ -186,10 +182,10 @@ def _bound_server() -> None:
         except MlflowException as error:
             error.message = error.message[:MAX_MESSAGE]
             raise
-        except (RecursionError, ValueError) as error:  # nested too deep; an integer of thousands of digits
+        except (RecursionError, ValueError) as error:  # nested too deep, or an integer with thousands of digits
             raise MlflowException(f"malformed request: {error}"[:MAX_MESSAGE], INVALID_PARAMETER_VALUE) from None
         finally:
-            if len(data) > MAX_BODY // 16:  # it is freed after the answer
+            if len(data) > MAX_BODY // 16:  # it will be freed after the answer
                 threading.Timer(1, _give_memory_back).start()
 
     Request.stream = bounded_stream  # type: ignore[method-assign, assignment]
@@ -198,7 +194,7 @@ def _bound_server() -> None:
 
 def _give_memory_back() -> None:
     gc.collect()
-    with suppress(OSError, AttributeError):  # only glibc keeps freed memory, and has this function
+    with suppress(OSError, AttributeError):  # only glibc keeps freed memory and has this function
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 

@@ -1,1 +1,1 @@
-"""From rows to a page, a CSV file and sidecars."""
+"""Turns rows into a page, tables, sidecars and folders of links."""

@@ -1,8 +1,8 @@
-"""Bursts: photos of one scene, taken one right after the other, and which of them is the sharpest.
+"""Finds bursts (photos of one scene, taken in quick succession) and the sharpest photo of each.
 
-Two photos belong together if they lie in one folder, have the same size, look alike, and were taken within seconds of
-each other. Where one of them does not say when it was taken, their names must have consecutive numbers instead
-(IMG_0412.JPG, IMG_0413.JPG). A burst is a chain of such pairs. Their maps are compared inside the region that all show.
+Two photos belong together if they are in the same folder, have the same size, look alike, and were taken within seconds
+of each other. If one of them has no time, their names must have consecutive numbers instead (IMG_0412.JPG,
+IMG_0413.JPG). A burst is a chain of such pairs. Maps are compared inside the region that all photos of a burst show.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from pipelines.library.columns import AnyRow, Row
 from r2mrf.imaging.resize import resize
 
 GAP = timedelta(seconds=3)
-AHEAD = 4  # photos that follow in time are compared: two cameras may have taken turns
-ALIKE = 12  # of 64 bits; photos of different scenes differ in about 32
+AHEAD = 4  # photos are compared with this many that follow in time: two cameras may have taken turns
+ALIKE = 12  # differing bits, of 64, up to which photos look alike; those of different scenes differ in about 32
 
-GRID = 64  # maps are compared at this many places a side
-LARGEST_SHIFT = GRID // 4  # between two photos of a burst
-SURE_SHIFT = 0.1  # response of the correlation from which a shift is believed
+GRID = 64  # maps are compared at this resolution
+LARGEST_SHIFT = GRID // 4  # largest shift between two photos of a burst
+SURE_SHIFT = 0.1  # smallest response of the correlation with which a shift is trusted
 
 
 def likeness(grey: np.ndarray) -> int:
-    """Return 64 bits of a grey picture: whether it grows darker to the right, in 8×8 places."""
+    """Return 64 bits that describe a grey picture: whether it grows darker to the right, at 8×8 places."""
     small = resize(grey, 8, 9)
     return int.from_bytes(np.packbits(small[:, :-1] > small[:, 1:]).tobytes(), "big")
 
@@ -40,14 +40,14 @@ def likeness(grey: np.ndarray) -> int:
 def find(
     rows: Sequence[AnyRow], time_of: Callable[[AnyRow], datetime | None], likeness_of: Callable[[AnyRow], int | None]
 ) -> list[list[AnyRow]]:
-    """Find the bursts of two photos or more.
+    """Find the bursts of at least two photos.
 
     Args:
-        time_of: when a photo was taken; None = unknown.
-        likeness_of: see `likeness`; None = unknown. Asked only of photos that may be neighbours in a burst.
+        time_of: returns when a photo was taken; None = unknown.
+        likeness_of: returns its `likeness`; None = unknown. Called only for photos that may be neighbours in a burst.
 
     Returns:
-        The rows of each burst; rows and bursts in the order of paths.
+        The rows of each burst; rows and bursts are in the order of paths.
     """
     scored = [row for row in rows if row.status == "ok"]
     times = {row.path: time_of(row) for row in scored}
@@ -78,7 +78,7 @@ def _near_in_time(rows: list[AnyRow], times: dict[str, datetime | None]) -> Iter
 
 
 def _consecutive(rows: list[AnyRow], times: dict[str, datetime | None]) -> Iterator[tuple[AnyRow, AnyRow]]:
-    """Pairs of consecutive numbers, unless both photos say when they were taken."""
+    """Yield the pairs with consecutive numbers, unless both photos have a time."""
     for members in _by_folder_and_size(rows):
         numbered: dict[tuple, list[tuple[int, AnyRow]]] = defaultdict(list)
         for row in members:
@@ -104,7 +104,7 @@ def _path(row: Row) -> str:
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo and its map, GRID×GRID: `grey` float32, `focus` float32 in [0, 1], 1 = in focus; None: no map."""
+    """A photo and its map, GRID×GRID: `grey` float32; `focus` float32 in [0, 1], 1 = in focus, or None (no map)."""
 
     grey: np.ndarray
     focus: np.ndarray | None
@@ -117,11 +117,11 @@ class Picture:
 
 
 def sharpest_first(burst: list[tuple[AnyRow, Picture | None]]) -> list[AnyRow]:
-    """Sort the rows of a burst.
+    """Sort the rows of a burst, the sharpest first.
 
-    Where detail was asked for, the one that is least blurred in its sharpest place comes first, in steps of half an
-    octave. Of equals, with maps, a photo counts by how much it has in focus of what any photo of the burst has in
-    focus; without maps, by its blur in the middle, and by the blur in all.
+    With --detail, the photo with the smallest blur radius at its sharpest place comes first, in steps of half an
+    octave. Equals are ranked by their maps: by how much a photo has in focus of all that any photo of the burst has in
+    focus. Without maps, or between equals, the blur in the centre decides, then the blur overall.
     """
     shares = _shares([picture for _, picture in burst])
     rows = [row for row, _ in burst]
@@ -137,7 +137,7 @@ def sharpest_first(burst: list[tuple[AnyRow, Picture | None]]) -> list[AnyRow]:
 
 
 def _shares(pictures: list[Picture | None]) -> list[float]:
-    """Return the share of the common focus that each photo has, 0 … 1; all 0 if a photo has no map."""
+    """Return the share that each photo has of the burst's common focus, 0 … 1; all 0 if a photo has no map."""
     known = [picture for picture in pictures if picture is not None and picture.focus is not None]
     if len(known) < len(pictures):
         return [0.0] * len(pictures)
@@ -148,7 +148,7 @@ def _shares(pictures: list[Picture | None]) -> list[float]:
 
 
 def _shift(reference: np.ndarray, grey: np.ndarray) -> tuple[int, int]:
-    """Return by how many places (down, right) a photo's content lies from the reference's; 0, 0 if unsure."""
+    """Return how far (down, right) a photo's content is shifted from the reference's; (0, 0) if unsure."""
     window = cv2.createHanningWindow((GRID, GRID), cv2.CV_32F)
     (right, down), response = cv2.phaseCorrelate(reference, grey, window)
     sure = response >= SURE_SHIFT and max(abs(right), abs(down)) <= LARGEST_SHIFT
@@ -166,7 +166,7 @@ def _inside(focus: np.ndarray | None, shift: tuple[int, int], shifts: list[tuple
 
 
 def _step(radius: float | None) -> float:
-    """Return a radius in half octaves: less is not told apart; 0 pixels come first, an unknown radius last."""
+    """Return a radius in steps of half an octave, below which radii count as equal; 0 is first, unknown is last."""
     if radius is None or math.isnan(radius):
         return math.inf
     return round(2 * math.log2(radius)) if radius > 0 else -math.inf

@@ -1,7 +1,7 @@
-"""The loupe: what a photo shows at 1:1 in its sharpest place, and in the middle of what is in focus.
+"""The loupe: crops of a photo at 1:1, from its sharpest place and from the middle of the region in focus.
 
-The crops of a photo lie side by side in one file, whose name says of which content they are, of which boxes, and where
-they were cut out: 0f3a…-s100.80.300.280-f0.0.900.700@88.68_402.310.crops.
+The crops of a photo are stored side by side in one file. Its name states the photo's content hash, the boxes, and the
+positions of the crops: 0f3a…-s100.80.300.280-f0.0.900.700@88.68_402.310.crops.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from pipelines.library.columns import Row
 from r2mrf.imaging.resize import resize
 
-SIDE = 224  # pixels of a crop
+SIDE = 224  # pixels: side of a crop
 BOXES = ("sharpest", "focus")  # columns NAME_x0, NAME_y0, NAME_x1, NAME_y1, in the order of the crops
 CELL = 16  # pixels: detail is compared in squares of this side
 SUFFIX = ".crops"
@@ -23,7 +23,7 @@ Place = tuple[int, int]  # left and top of a crop, in pixels of the photo
 
 
 def boxes_of(row: Row) -> dict[str, tuple[int, int, int, int]]:
-    """Return the boxes of a scored row by name, as x0, y0, x1, y1; those that lie in the photo and are not empty."""
+    """Return the boxes of a scored row by name, as x0, y0, x1, y1; empty or impossible ones are left out."""
     found = {}
     for name in BOXES:
         edges = [getattr(row, f"{name}_{edge}") for edge in ("x0", "y0", "x1", "y1")]
@@ -34,18 +34,18 @@ def boxes_of(row: Row) -> dict[str, tuple[int, int, int, int]]:
 
 
 def key_of(row: Row) -> str | None:
-    """Return how the name of a row's crops begins; None if it has no box."""
+    """Return the beginning of the file name of a row's crops, or None if the row has no box."""
     boxes = [name[0] + ".".join(map(str, box)) for name, box in boxes_of(row).items()]
     return "-".join([(row.content_sha256 or "")[:32], *boxes]) if boxes else None
 
 
 def name_of(key: str, places: list[Place]) -> str:
-    """Return the file name of crops that were cut out at these places."""
+    """Return the file name of crops that were cut at these places."""
     return f"{key}@{'_'.join(f'{left}.{top}' for left, top in places)}{SUFFIX}"
 
 
 def parse(name: str) -> tuple[str, list[Place]] | None:
-    """Return key and places of a file of crops; None if it is none."""
+    """Return key and places from a file name of crops, or None for any other name."""
     found = re.fullmatch(r"([0-9a-f]{32}[-sf.\d]+)@(\d+\.\d+(?:_\d+\.\d+)*)" + re.escape(SUFFIX), name)
     if not found:
         return None
@@ -56,11 +56,11 @@ def parse(name: str) -> tuple[str, list[Place]] | None:
 def crops(rgb: np.ndarray, row: Row) -> tuple[np.ndarray, list[Place]]:
     """Cut the crops out of a photo as displayed, uint8 H×W×3.
 
-    Of the sharpest place, its middle is shown. The middle of the box of focus often lies beside what is in focus: there
-    the place that has much detail and lies near the middle is shown.
+    The crop of the sharpest place shows its middle. The middle of the focus box is often not in focus itself, so that
+    crop shows a place with much detail near the middle.
 
     Returns:
-        The crops side by side, uint8 h×(n·w)×3, h and w at most `SIDE`; and where they lie.
+        The crops side by side, uint8 h×(n·w)×3 with h and w at most `SIDE`, and their positions in the photo.
     """
     height, width = rgb.shape[:2]
     tall, wide = min(SIDE, height), min(SIDE, width)
@@ -77,7 +77,7 @@ def crops(rgb: np.ndarray, row: Row) -> tuple[np.ndarray, list[Place]]:
 
 
 def _detailed(rgb: np.ndarray) -> tuple[int, int]:
-    """Return the x and y of a place with much detail near the middle."""
+    """Return x and y of a place with much detail near the middle of a picture, uint8 H×W×3."""
     height, width = rgb.shape[:2]
     grey = cv2.GaussianBlur(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (3, 3), 0)
     edges = cv2.convertScaleAbs(cv2.Laplacian(grey, cv2.CV_16S))

@@ -1,4 +1,4 @@
-"""A folder of files made for photos, laid out like the library: PHOTO's place below the library is its place there."""
+"""A folder of files made for photos, laid out like the library: each file has the same relative path as its photo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from r2mrf.errors import UserError
 
 
 def shared_folder(paths: Iterable[str]) -> str:
-    """Return the deepest folder, with its last slash, that holds all paths; '' if there is none."""
+    """Return the deepest folder that contains all paths, with a slash at the end; '' if there is none."""
     folders = [path.split("/")[:-1] for path in paths]
     if not folders:
         return ""
@@ -23,10 +23,10 @@ def shared_folder(paths: Iterable[str]) -> str:
 
 
 class Mirror:
-    """Places below `folder` for the photos of `rows`.
+    """Assigns places below `folder` to the photos of `rows`.
 
-    A photo that lies below `folder` keeps its place: a sidecar then lies beside its photo. Of other photos the part of
-    the path below the folder that all of them share is kept.
+    A photo that is itself below `folder` keeps its place, so that a sidecar is next to its photo. For other photos, the
+    path below their deepest common folder is used.
     """
 
     def __init__(self, folder: Path, rows: Sequence[Row]):
@@ -38,10 +38,10 @@ class Mirror:
         """Return the place of a photo.
 
         Raises:
-            UserError: its path leads out of the folder.
+            UserError: the photo's path leads out of the folder.
         """
         top = self._own if path.startswith(self._own) else self._shared
         parts = [part for part in from_text(path)[len(top) :].split("/") if part not in ("", ".")]
         if ".." in parts or not parts or "\0" in path:
-            raise UserError(f"{path}: this path has no place below {self.folder}")
+            raise UserError(f"{path}: this path cannot be mirrored below {self.folder}")
         return self.folder.joinpath(*parts)

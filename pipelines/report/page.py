@@ -1,9 +1,9 @@
-"""`r2mrf report`: a scored folder -> one page to look through it, without running the network again.
+"""Makes the page of `r2mrf report`, to look through a scored folder without running the network again.
 
     r2mrf report DIR --sharp-below 0.1
 
-The page is a file of its own: table library, styles, script and rows are in it, and its security policy lets
-it load nothing but pictures. Thumbnails lie beside it as files (see `pipelines.report.thumbnails`).
+The page is one self-contained file: the table library, styles, script and rows are in it, and its security policy
+allows it to load nothing but pictures. Thumbnails are files beside it (see `pipelines.report.thumbnails`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import os
+from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import distribution
@@ -33,16 +34,18 @@ from r2mrf.system.atomic import atomic_file
 
 PAGE = Path(__file__).with_name("page_assets")
 
-# The fields of a row that the page's script gets, by their names.
+# The fields of a row that the page's script receives.
 SHOWN = ("verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "width", "height", "burst",
          "burst_size", "burst_place", "sharpest", "thumbnail", "thumbnail_map", "crops", "crop_places",
-         "sharpest_radius", "sharp_view", "reason")  # fmt: skip
+         "sharpest_radius", "sharp_view", "reason", "taken", "iso", "shutter", "aperture",
+         "focal_length")  # fmt: skip
+NAMED = ("camera", "lens")  # likewise, each by its number among all that there are
 
 
 def with_pictures(scored: Scored, addresses: Addresses | None = None) -> Scored:
-    """Make the thumbnails, find the bursts, and return the folder with rows that tell of them.
+    """Make the thumbnails, find the bursts, and return the folder with both added to its rows.
 
-    Photos in the buckets of `addresses` are fetched once more.
+    Photos in the buckets of `addresses` are fetched again.
 
     Raises:
         UserError: a thumbnail cannot be written.
@@ -78,7 +81,7 @@ def with_pictures(scored: Scored, addresses: Addresses | None = None) -> Scored:
 
 
 def write_page(scored: Scored, page: Path) -> None:
-    """Write one HTML file; `scored` as `with_pictures` returns it.
+    """Write the page as one HTML file; `scored` must come from `with_pictures`.
 
     Raises:
         UserError: the page cannot be written.
@@ -97,14 +100,14 @@ def write_page(scored: Scored, page: Path) -> None:
 
 
 def check_output(scored: Scored, target: Path) -> None:
-    """Raises UserError if `target` is one of the photos: they are never overwritten."""
+    """Raise UserError if `target` is one of the photos, because photos are never overwritten."""
     names = {to_text(os.path.abspath(target)), to_text(os.path.realpath(target))}  # noqa: PTH100
     if any(row.path in names for row in scored.rows):
-        raise UserError(f"{target} is one of the photos and would be overwritten: give another name")
+        raise UserError(f"{target} is one of the photos and would be overwritten: choose another name")
 
 
 def _library() -> str:
-    """The script of the table, in base64: jQuery and DataTables, as the package itables ships them."""
+    """Return the script of the table (jQuery and DataTables, from the package itables) in base64."""
     script = Path(str(distribution("itables").locate_file("itables/html/dt_bundle.js")))
     return base64.b64encode(script.read_bytes()).decode()
 
@@ -114,33 +117,41 @@ def _sha256(code: str) -> str:
 
 
 def _inert(values: dict) -> str:
-    """JSON that cannot leave the script element it stands in, whatever the names of photos say."""
+    """Return JSON that cannot break out of its script element, whatever the names of photos contain."""
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
 
 def _data(scored: Scored, page: Path) -> dict:
-    """Return the data of the page's script: rows as lists by `fields`; folders and errors by number."""
+    """Return the data for the page's script: rows as lists in the order of `fields`; folders and errors by number."""
     split = [row.path.rpartition("/") for row in scored.rows]
     root = shared_folder(row.path for row in scored.rows)
     folders = [(folder + slash)[len(root) :] for folder, slash, _ in split]
     errors = [row.error or "" for row in scored.rows]
+    named = {name: [getattr(row, name) or "" for row in scored.rows] for name in NAMED}
     reasons = {row.reason for row in scored.rows}
     numbers = {name: {text: i for i, text in enumerate(sorted(set(texts)))} for name, texts in
-               (("folders", folders), ("errors", errors))}  # fmt: skip
+               (("folders", folders), ("errors", errors), *named.items())}  # fmt: skip
+    copies = _copies(scored.rows)
     return {
-        "fields": ["folder", "name", *SHOWN, "detailed", "error"],
+        "fields": ["folder", "name", *SHOWN, "detailed", "partner", *NAMED, "copies", "copy", "error"],
         "verdicts": [*VERDICTS, "failed"],
         "root": root,
         "folders": list(numbers["folders"]),
         "errors": list(numbers["errors"]),
+        **{name: list(numbers[name]) for name in NAMED},
+        "left_out": _left_out(scored.summary),
         "reasons": {key: text for key, text in REASONS.items() if key in reasons},
         "limits": [scored.thresholds.sharp_below, scored.thresholds.blurred_above],
         "model": f"{scored.summary.get('model')}",
         "crop": loupe.SIDE,
         "thumbnails": quote(os.path.relpath(scored.folder / "thumbnails", page.parent)) + "/",
         "rows": [
-            [numbers["folders"][folder], name, *_shown(row), numbers["errors"][row.error or ""]]
+            [
+                *(numbers["folders"][folder], name, *_shown(row)),
+                *(numbers[key][getattr(row, key) or ""] for key in NAMED),
+                *(*copies.get(row.path, (1, 1)), numbers["errors"][row.error or ""]),
+            ]
             for row, folder, (_, _, name) in zip(scored.rows, folders, split, strict=True)
         ],
     }
@@ -149,4 +160,24 @@ def _data(scored: Scored, page: Path) -> dict:
 def _shown(row: ReportRow) -> list:
     values = {name: getattr(row, name) for name in SHOWN} | {"verdict": row.verdict or "failed"}
     values["detailed"] = "sharpest" in loupe.boxes_of(row)
+    values["partner"] = row.partner.rpartition("/")[2] if row.partner else None
     return [round(value, 4) if isinstance(value, float) else value for value in values.values()]
+
+
+def _copies(rows: list[ReportRow]) -> dict[str, tuple[int, int]]:
+    """Path -> how many photos have its content, and the how manieth it is, of photos with copies."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if row.status == "ok" and row.content_sha256:
+            same[row.content_sha256].append(row.path)
+    return {
+        path: (len(paths), place) for paths in same.values() if len(paths) > 1 for place, path in enumerate(paths, 1)
+    }
+
+
+def _left_out(summary: dict) -> dict[str, int]:
+    """Return how many files the run left out, by reason, as far as summary.json says something sensible."""
+    found = summary.get("left_out")
+    if not isinstance(found, dict):
+        return {}
+    return {reason: number for reason, number in found.items() if isinstance(number, int) and number > 0}

@@ -1,4 +1,4 @@
-"""The table of a scored folder, read back: its rows, with verdicts by any thresholds."""
+"""Reads the table of a scored folder, with verdicts by any thresholds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.library import checked_parquet
 from pipelines.library.columns import ADDED, SCORES, Row, completed, judged, rows_of
 from pipelines.report.loupe import Place
+from pipelines.storage import checked_parquet
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
@@ -23,14 +23,14 @@ DEFAULT = {field.name: Score.model_fields[field.name].default for field in field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRow(Row):
-    """A row of the table, with what `page.with_pictures` finds out.
+    """A row of the table, with the fields that `page.with_pictures` adds.
 
     Attributes:
-        burst: number of the burst that the photo belongs to, from 1 on; None: to none.
-        burst_size: how many photos it has.
-        burst_place: of the photo among them, 1 = the sharpest.
-        thumbnail, thumbnail_map, crops: files below thumbnails/, if they are there.
-        crop_places: where the crops lie, see `loupe`.
+        burst: number of the photo's burst, from 1; None: it belongs to none.
+        burst_size: number of photos in the burst.
+        burst_place: rank of the photo in the burst, 1 = the sharpest.
+        thumbnail, thumbnail_map, crops: file names in thumbnails/, or None.
+        crop_places: positions of the crops, see `loupe`.
     """
 
     burst: int | None = None
@@ -49,7 +49,7 @@ class ReportRow(Row):
 
 @dataclass(frozen=True)
 class Scored:
-    """A scored folder: its rows, sorted by path. `summary` is summary.json."""
+    """A scored folder. `rows` are sorted by path; `summary` is summary.json."""
 
     folder: Path
     summary: dict
@@ -58,12 +58,12 @@ class Scored:
 
 
 def read(folder: Path, **given: float | None) -> Scored:
-    """Return the rows of the run that summary.json names, with verdicts by other thresholds than its own where given.
+    """Return the rows of the run described by summary.json, with its thresholds or those in `given`.
 
-    The network is not needed: verdicts follow from columns of the table. `given`: fields of `focus.Thresholds`.
+    `given` holds fields of `focus.Thresholds`. The network is not needed, because verdicts follow from the table.
 
     Raises:
-        UserError: nothing was scored into the folder, or a file of it is damaged or of another version.
+        UserError: nothing was scored into the folder, or one of its files is damaged or from another version.
     """
     summary = _summary(folder / "summary.json")
     of_run = {name: summary.get(name, default) for name, default in DEFAULT.items()}
@@ -71,8 +71,10 @@ def read(folder: Path, **given: float | None) -> Scored:
     files = sorted((folder / "scores").glob(f"shard-*-{summary['fingerprint']}.parquet"))
     rows = [row for file in files for row in rows_of(judged(_shard(file), thresholds), ReportRow)]
     if not rows:
-        raise UserError(f"{folder / 'scores'}: no table of the run in summary.json; run `r2mrf score` again")
-    # until version 0.1 lists could bring secrets into tables
+        raise UserError(
+            f"{folder / 'scores'}: the table of the run in summary.json is missing: run `r2mrf score` again"
+        )
+    # in version 0.1, lists could bring secrets into tables
     rows = [replace(row, path=str(Address.parse(row.path))) if is_address(row.path) else row for row in rows]
     return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row.path))
 
@@ -81,16 +83,16 @@ def _summary(path: Path) -> dict:
     try:
         summary = strict_json.parse_object(read_regular(path, strict_json.MOST_BYTES))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; give the folder that `r2mrf score --out` wrote") from None
+        raise UserError(f"{path}: no such file: give the folder that `r2mrf score --out` wrote") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run `r2mrf score` again") from None
-    # the name goes into a pattern of file names
+        raise UserError(f"{path}: cannot be read ({error}): run `r2mrf score` again") from None
+    # the fingerprint becomes part of a file name pattern
     if not re.fullmatch(r"[0-9a-f]+", str(summary.get("fingerprint"))):
-        raise UserError(f"{path}: names no table; run `r2mrf score` again")
+        raise UserError(f"{path}: it names no table: run `r2mrf score` again")
     for name in DEFAULT:
         value = summary.get(name, DEFAULT[name])
         if isinstance(value, bool) or not isinstance(value, int | float | type(DEFAULT[name])):
-            raise UserError(f"{path}: {name} is no number; give --sharp-below and --blurred-above, or score again")
+            raise UserError(f"{path}: {name} is not a number: give --sharp-below and --blurred-above, or score again")
     return summary
 
 
@@ -99,7 +101,7 @@ def _shard(file: Path) -> pa.Table:
         check_regular(file)
         table = checked_parquet.read(file)
     except (OSError, checked_parquet.Damaged) as error:
-        raise UserError(f"{file}: is damaged ({error}); remove it and run `r2mrf score` again") from None
+        raise UserError(f"{file}: is damaged ({error}): remove it and run `r2mrf score` again") from None
     if missing := set(SCORES.names) - ADDED - set(table.column_names):
-        raise UserError(f"{file}: has no {', '.join(sorted(missing))}; another version wrote it: score again")
+        raise UserError(f"{file}: lacks {', '.join(sorted(missing))}, because another version wrote it: score again")
     return completed(table)

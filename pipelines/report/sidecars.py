@@ -1,4 +1,4 @@
-"""XMP sidecars of scored photos, for programs that catalogue photos. Photos are never touched."""
+"""Writes XMP sidecars of scored photos for cataloguing programs. The photos themselves are never touched."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from r2mrf.prediction.focus import Focus
 from r2mrf.prediction.record import DETAIL
 from r2mrf.system.atomic import atomic_file
 
-NAMES = ("full", "stem")  # IMG_1.JPG.xmp as darktable and digiKam read it, or IMG_1.xmp as Lightroom does
+NAMES = ("full", "stem")  # IMG_1.JPG.xmp for darktable and digiKam, or IMG_1.xmp for Lightroom
 FIGURES = (*Focus.__dataclass_fields__, *DETAIL, "burst", "sharpest", "model", "model_sha256", "content_sha256")
-MAX_BYTES = 4 << 20  # of a sidecar that is merged; those of other programs have kilobytes
+MAX_BYTES = 4 << 20  # largest sidecar that is merged; those of other programs have kilobytes
 
 
 def write_sidecars(
     rows: list[ReportRow], folder: Path, name: str = "full", fields: tuple[str, ...] = ("keywords",)
 ) -> list[str]:
-    """Write or update a sidecar for each photo that was scored, below `folder`, which mirrors the library's folders.
+    """Write or update a sidecar for each scored photo, below `folder`, which mirrors the library's folders.
 
-    An existing sidecar is merged, see `xmp`, or left as it is.
+    An existing sidecar is merged (see `xmp`) or left as it is.
 
     Args:
         name: one of `NAMES`.
@@ -36,14 +36,14 @@ def write_sidecars(
         A sentence for each sidecar that was not written.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror}); give another folder") from None
+        raise UserError(f"{folder}: cannot be created ({error.strerror}): choose another folder") from None
     failures: list[str] = []
-    written: dict[tuple[int, int], str] = {}  # device and number of each file -> its photo
+    written: dict[tuple[int, int], str] = {}  # device and inode of each file -> its photo
     mirror = Mirror(folder, rows)
     for row in rows:
         if row.status == "ok":
@@ -58,7 +58,7 @@ def sidecar(row: ReportRow, fields: tuple[str, ...] = ("keywords",), old: bytes 
     """Return the packet of a scored row, merged into `old`.
 
     Raises:
-        NotEditable: `old` cannot be merged with.
+        NotEditable: `old` cannot be merged.
     """
     photo = row.path.rpartition("/")[2]
     return merge(old, {"photo": photo} | {name: getattr(row, name) for name in FIGURES}, labels_of(row, fields))
@@ -69,11 +69,11 @@ def _target(place: Path, name: str) -> Path:
 
 
 def _write(row: ReportRow, target: Path, fields: tuple[str, ...], written: dict[tuple[int, int], str]) -> None:
-    """Write one sidecar. Raises UserError if it is left as it is."""
+    """Write one sidecar; raise UserError if the present one is left as it is."""
     try:
         facts = target.lstat() if os.path.lexists(target) else None
         if facts and (other := written.get((facts.st_dev, facts.st_ino))):
-            raise UserError(f"{target}: is the sidecar of {other}; {row.path} has none: use --xmp-name full")
+            raise UserError(f"{target}: also the sidecar of {other}, so {row.path} gets none: use --xmp-name full")
         if facts and target.is_symlink():
             raise NotEditable("it is a link")
         if facts and facts.st_size > MAX_BYTES:

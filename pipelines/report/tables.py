@@ -1,4 +1,4 @@
-"""A scored library as CSV: for people and their programs, and for exiftool."""
+"""Writes a scored library as CSV, for people and their programs, and for exiftool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = (*SCORES.names, "burst", "burst_size", "sharpest")
 
 
 def write_csv(rows: list[ReportRow], path: Path) -> None:
-    """Write all rows and columns under a line of names; UTF-8, with the line ends of RFC 4180.
+    """Write all rows and columns below a header line, in UTF-8 with the line ends of RFC 4180.
 
     Raises:
         UserError: the file cannot be written.
@@ -29,9 +29,9 @@ def write_csv(rows: list[ReportRow], path: Path) -> None:
 
 
 def write_exiftool(rows: list[ReportRow], path: Path, fields: tuple[str, ...] = ("keywords",)) -> None:
-    """Write a table with which exiftool puts labels into photos or sidecars: `exiftool -csv+=FILE -sep ", " …`.
+    """Write a table with which exiftool labels photos or sidecars: `exiftool -csv+=FILE -sep ", " …`.
 
-    Rows are the photos of this machine that were scored; an empty cell changes nothing.
+    It has one row per scored photo on this machine; an empty cell changes nothing.
 
     Args:
         fields: some of `labels.FIELDS`.
@@ -53,11 +53,11 @@ def write_exiftool(rows: list[ReportRow], path: Path, fields: tuple[str, ...] = 
 
 
 def is_local(path: str) -> bool:
-    """Whether a row's photo is a file of this machine: not at an address, and not held by a table."""
+    """Return whether a row's photo is a file on this machine, and neither at an address nor inside a table."""
     return not is_address(path) and PhotoName.parse(path).row is None
 
 
 def _tag(name: str) -> str:
-    """Return exiftool's name of a property: it has a capital."""
+    """Return exiftool's name for a property, which is capitalised."""
     local = name.partition(":")[2]
     return local[0].upper() + local[1:]

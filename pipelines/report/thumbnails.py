@@ -1,10 +1,10 @@
-"""Small pictures of scored photos and of their maps, and crops at 1:1, for the report page.
+"""Makes small pictures of scored photos and of their maps, and crops at 1:1, for the report page.
 
-Each is a file of its own in DIR/thumbnails, named by content: made once, found again by the next report, and
-loaded by the browser only when it is scrolled to. So the page stays small at any number of photos, while the
-first report of a library takes as long as decoding the photos takes. A run that is stopped goes on where it was.
-They are JPEG and PNG under names (.thumb, .crops, .apng) that are not among `images.SUFFIXES`: a scored folder may lie
-inside the library, and the next run must not take them for photos.
+Each one is a file in DIR/thumbnails, named by content: it is made once, found again by the next report, and loaded by
+the browser only when it is scrolled into view. The page therefore stays small for any number of photos, while the first
+report of a library takes as long as decoding its photos. A stopped run resumes. The files are JPEG and PNG, but their
+names (.thumb, .crops, .apng) do not end in any of `images.SUFFIXES`: a scored folder may be inside the library, and the
+next run must not take them for photos.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from r2mrf.system.machine import cores
 
 SIDE = 256  # longest side, in pixels
 
-EXIF, TAKEN, FRACTION = 0x8769, 0x9003, 0x9291  # the EXIF directory; in it the time of exposure and its decimals
+EXIF, TAKEN, FRACTION = 0x8769, 0x9003, 0x9291  # the EXIF directory; its tags for the time and fraction of a second
 
 
 def make(rows: Sequence[Row], scored: Path, addresses: Addresses | None = None) -> set[str]:
-    """Make what is missing in `scored`/thumbnails. Photos are only read.
+    """Make the missing thumbnails in `scored`/thumbnails. Photos are only read.
 
     Args:
-        rows: failed ones are passed over.
-        scored: the folder with maps/, where the rows have maps.
-        addresses: photos in their buckets are fetched once more; those at other addresses have no thumbnail.
+        rows: rows of the table; failed ones are skipped.
+        scored: the scored folder; its maps/ holds the maps, if there are any.
+        addresses: photos in these buckets are fetched again; photos at other addresses get no thumbnail.
 
     Returns:
-        The names that are there: see `photo_name`, `map_name` and `loupe.name_of`. A photo that is gone, or has changed
+        The names that exist, see `photo_name`, `map_name` and `loupe.name_of`. A photo that is gone, or has changed
         since it was scored, has none.
 
     Raises:
@@ -66,31 +66,31 @@ def make(rows: Sequence[Row], scored: Path, addresses: Addresses | None = None) 
     in_order = sorted(unmade, key=lambda name: (by_place[name].file, by_place[name].row or 0))  # of tables
     _each(partial(_photo, folder, addresses, made), {name: unmade[name] for name in in_order})
     there, keys = _names(folder)
-    maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # laid over, or not shown at all
+    maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # a map is shown only over its photo
     there |= _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
     return there & (photos.keys() | maps.keys()) | {name for name in there if name.endswith(loupe.SUFFIX)}
 
 
 def _names(folder: Path) -> tuple[set[str], set[str]]:
-    """Return the names in a folder, and the keys of those that are crops."""
+    """Return the file names in a folder, and the keys of the crops among them."""
     names = {path.name for path in folder.glob("*")}
     return names, {found[0] for name in names if (found := loupe.parse(name))}
 
 
 def photo_name(row: Row) -> str | None:
-    """File name of a photo's thumbnail. Tables may come from others: what is no hash names no file."""
+    """Return the file name of a photo's thumbnail, or None if the row's hash is not one, as in a forged table."""
     sha256 = row.content_sha256 or ""
     return f"{sha256[:32]}.thumb" if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
 
 
 def map_name(row: Row) -> str | None:
-    """File name of the small map: the tint, as opaque as the photo is blurred."""
+    """Return the file name of the small map: the tint, as opaque as the photo is blurred."""
     stem = (row.map or "").removesuffix(".png")
     return f"{stem}-map.apng" if re.fullmatch(r"[0-9a-f]+", stem) else None
 
 
 def _each(make, rows: dict[str, Row]) -> set[str]:
-    """Names for which `make(name, row)` has made the file, in threads: decoders leave Python's lock free."""
+    """Run `make(name, row)` for all rows in threads (decoders release Python's lock); return the names it made."""
     with ThreadPoolExecutor(cores()) as pool:
         done: Iterable[bool] = pool.map(make, rows, rows.values())
         shown = progress(done, total=len(rows), desc="thumbnails", unit=" files", disable=not rows)
@@ -98,9 +98,9 @@ def _each(make, rows: dict[str, Row]) -> set[str]:
 
 
 def _photo(folder: Path, addresses: Addresses, made: set[str], name: str, row: Row) -> bool:
-    """Make a photo's thumbnail and crops, as far as they are not made; returns whether both are now.
+    """Make a photo's thumbnail and crops unless they exist; return whether both exist now.
 
-    Of a photo that is too large to be decoded at full size, there are no crops.
+    A photo that is too large to be decoded at full size gets no crops.
     """
     key = loupe.key_of(row) if (row.width or 0) * (row.height or 0) <= images.MAX_PIXELS else None
     needs_crops = key is not None and key not in made
@@ -151,7 +151,7 @@ def _shrink(pixels: np.ndarray) -> np.ndarray:
 
 
 def _time_tags(data: bytes) -> dict[int, str]:
-    """Return the EXIF tags of the time of exposure; a thumbnail keeps them, since bursts are told by them."""
+    """Return the EXIF tags of the time of exposure; a thumbnail keeps them, because bursts are found by them."""
     try:
         tags = Image.open(io.BytesIO(data), formats=images.FORMATS).getexif().get_ifd(EXIF)
     except Exception:  # broken metadata around good pixels
@@ -162,7 +162,7 @@ def _time_tags(data: bytes) -> dict[int, str]:
 
 
 def taken(file: Path) -> datetime | None:
-    """Return when the photo of a thumbnail was taken, in the camera's time; None if it does not say.
+    """Return when the photo of a thumbnail was taken, in the camera's time; None if unknown.
 
     Raises:
         UserError: the thumbnail is damaged.
@@ -171,13 +171,13 @@ def taken(file: Path) -> datetime | None:
         tags = image.getexif().get_ifd(EXIF)
     try:
         time = datetime.strptime(str(tags.get(TAKEN)), "%Y:%m:%d %H:%M:%S")
-    except ValueError:  # 0000:00:00: a camera whose clock was never set
+    except ValueError:  # no time, or 0000:00:00 from a camera whose clock was never set
         return None
     return time.replace(microsecond=int(f"{tags.get(FRACTION, '0'):0<6}"[:6]))
 
 
 def grey(file: Path) -> np.ndarray:
-    """Return a thumbnail as grey levels, uint8 H×W; a small map as 255 = defocused.
+    """Return a thumbnail as grey levels, uint8 H×W; for a small map, 255 = defocused.
 
     Raises:
         UserError: the thumbnail is damaged.
@@ -192,4 +192,4 @@ def _opened(file: Path) -> Iterator[Image.Image]:
         with Image.open(file) as image:
             yield image
     except (OSError, SyntaxError) as error:
-        raise UserError(f"{file}: is damaged ({error}); remove it, and it is made again") from None
+        raise UserError(f"{file}: is damaged ({error}): remove it, and it will be made again") from None

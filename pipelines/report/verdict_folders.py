@@ -1,4 +1,4 @@
-"""Photos linked or copied into one folder a verdict; the photos themselves stay where they are."""
+"""Links or copies photos into one folder per verdict; the photos themselves stay where they are."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from r2mrf.system.atomic import atomic_file
 
 
 def fill(rows: list[ReportRow], folder: Path, copy: bool = False) -> tuple[int, list[str]]:
-    """Link, or copy, each scored photo of this machine to `folder`/VERDICT, below which the library is mirrored.
+    """Link or copy each scored photo on this machine to `folder`/VERDICT, which mirrors the library.
 
-    What is there already stays; only links of ours to the same photo move when its verdict has changed.
+    Existing files stay. Only our own links to the same photo are moved when its verdict has changed.
 
     Returns:
-        How many photos are there now, and a sentence for each that is not.
+        The number of photos that are now there, and a sentence for each photo that is not.
 
     Raises:
-        UserError: the folder lies in the library, whose next scoring would take the links for photos.
+        UserError: the folder is inside the library, so the next scoring would take the links for photos.
     """
     photos = [row for row in rows if row.status == "ok" and is_local(row.path)]
     library = shared_folder(row.path for row in photos)
     if library not in ("", "/") and (os.path.realpath(folder) + "/").startswith(os.path.realpath(library) + "/"):
-        raise UserError(f"{folder} lies in {library}, among the photos: give a folder outside of it")
+        raise UserError(f"{folder} is inside {library}, among the photos: choose a folder outside of it")
     mirrors = {verdict: Mirror(folder / verdict, photos) for verdict in VERDICTS}
     done, failures = 0, []
     for row in photos:
@@ -44,7 +44,7 @@ def fill(rows: list[ReportRow], folder: Path, copy: bool = False) -> tuple[int, 
         except UserError as error:
             failures.append(str(error))
         except OSError as error:
-            failures.append(f"{row.path}: cannot be put into {folder} ({error.strerror})")
+            failures.append(f"{row.path}: cannot be linked or copied into {folder} ({error.strerror})")
     return done, failures
 
 
@@ -52,9 +52,9 @@ def _put(photo: Path, place: Path, copy: bool) -> None:
     if os.path.lexists(place):
         same = filecmp.cmp(photo, place, shallow=False) if copy else place.is_symlink() and place.readlink() == photo
         if not same:
-            raise UserError(f"{place}: something else is there already; it stays, and {photo} is not put there")
+            raise UserError(f"{place}: another file already exists there and is kept; {photo} was skipped")
     elif not photo.is_file():
-        raise UserError(f"{photo}: is gone")
+        raise UserError(f"{photo}: this photo is gone")
     elif copy:
         with atomic_file(place) as temporary:
             shutil.copy2(photo, temporary)

@@ -1,4 +1,4 @@
-"""A small XML file as elements that know their positions, so that it can be changed without touching the rest."""
+"""Parses a small XML file into elements with positions, so that parts can be edited without touching the rest."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ START_TAG = re.compile(rb"""<([^\s/>]+)((?:\s+[^\s=/>]+\s*=\s*(?:"[^"]*"|'[^']*'
 
 
 class NotEditable(Exception):
-    """The file is no XML, or XML of a kind that is not edited here; the message says which."""
+    """The file is not XML, or a kind of XML that is not edited here. The message says which."""
 
 
 class Attribute(NamedTuple):
-    """An attribute; `start` and `end` span it and the white space before it."""
+    """An attribute; `start` and `end` include the white space before it."""
 
     name: str  # {namespace}name
     value: str
@@ -27,22 +27,22 @@ class Attribute(NamedTuple):
 
 @dataclass
 class Element:
-    """An element; all positions count bytes of the file."""
+    """An element; all positions are byte offsets in the file."""
 
     name: str  # {namespace}name
-    raw_name: bytes  # as it is written, with its prefix
+    raw_name: bytes  # as written, with its prefix
     start: int
-    opened: int  # behind the start tag
+    opened: int  # just after the start tag
     attributes: list[Attribute]
     scope: dict[str, str]  # prefix -> namespace
-    closing: int = 0  # the end tag begins here; equals `opened` for <a/>
+    closing: int = 0  # start of the end tag; equals `opened` for <a/>
     end: int = 0
     text: str = ""
     children: list[Element] = field(default_factory=list)
 
 
 def parse(data: bytes) -> Element:
-    """Parse a file; returns its root.
+    """Parse a file and return its root.
 
     Raises:
         NotEditable: it is not well-formed, not in UTF-8, or has a document type, which could define entities.
@@ -55,7 +55,7 @@ def parse(data: bytes) -> Element:
         position = parser.CurrentByteIndex
         found = START_TAG.match(data, position)
         if not found or found[1].decode() != raw_name:
-            raise NotEditable("positions in it cannot be told")
+            raise NotEditable("the positions of its elements cannot be determined")
         pairs = [(m[1].decode(), m[2][1:-1].decode(), m.span()) for m in NAME_AND_VALUE.finditer(data, *found.span(2))]
         scope = dict(open_elements[-1].scope) if open_elements else {"xml": "http://www.w3.org/XML/1998/namespace"}
         scope |= {name[6:]: value for name, value, _ in pairs if name == "xmlns" or name.startswith("xmlns:")}
@@ -93,7 +93,7 @@ def parse(data: bytes) -> Element:
         data.decode()
         parser.Parse(data, True)
     except (expat.ExpatError, UnicodeDecodeError) as error:
-        raise NotEditable(f"it is no XML in UTF-8 ({error})") from None
+        raise NotEditable(f"it is not XML in UTF-8 ({error})") from None
     return root[0]
 
 
@@ -105,7 +105,7 @@ def edited(data: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
 
 
 def with_space_before(data: bytes, start: int) -> int:
-    """Return where the white space before `start` begins."""
+    """Return the start of the white space before `start`."""
     return len(data[:start].rstrip(b" \t\r\n"))
 
 

@@ -1,7 +1,7 @@
-"""XMP packets: our figures and labels, written into a new one or merged into another program's.
+"""Writes our figures and labels into new XMP packets, or merges them into those of other programs.
 
-A merge changes only what is ours: properties of the namespace urn:r2mrf:1#, our own keywords, and a rating and a label
-that still have the values we gave them. Every other byte stays: properties, comments, padding, even white space.
+A merge changes only what is ours: properties in the namespace urn:r2mrf:1#, our own keywords, and a rating and label
+that still have the values that we gave them. Every other byte is kept: properties, comments, padding, even white space.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ Edit = tuple[int, int, bytes]
 
 
 def merge(data: bytes, figures: dict[str, object], labels: Labels) -> bytes:
-    """Put figures and labels into a packet; start from `EMPTY` for a new one.
+    """Put figures and labels into a packet; for a new one, start from `EMPTY`.
 
-    A list of keywords that the packet has is added to; a rating or label that is not ours stays.
+    Keywords are added to the packet's existing list. A rating or label that is not ours is kept.
 
     Raises:
-        NotEditable: the packet has no form that can be edited safely.
+        NotEditable: the packet cannot be edited safely.
     """
     document = _Packet(data)
     return document.with_block(figures, labels)
 
 
 class _Packet:
-    """A packet, and the edits that take what is ours out of it."""
+    """A packet, and the edits that remove what is ours from it."""
 
     def __init__(self, data: bytes):
         self.data = data
         tables = [element for element in _all(parse(data)) if element.name == _name("rdf:RDF")]
         if len(tables) != 1 or tables[0].closing == tables[0].opened:
-            raise NotEditable("it holds no XMP")
+            raise NotEditable("it contains no XMP")
         self.rdf = tables[0]
         self.descriptions = [child for child in self.rdf.children if child.name == _name("rdf:Description")]
         self.ours_before = self._our_figures()
         self.edits: list[Edit] = []
 
     def with_block(self, figures: dict[str, object], labels: Labels) -> bytes:
-        """Return the packet with everything of ours as it is now."""
+        """Return the packet with our present figures and labels."""
         lists, simple = dict(labels.lists), dict(labels.simple)
         for description in self.descriptions:
             self._clear(description, lists, simple)
@@ -77,7 +77,7 @@ class _Packet:
         return {name.removeprefix(ours): value for name, value in found.items() if name.startswith(ours)}
 
     def _clear(self, description: Element, lists: dict[str, list[str]], simple: dict[str, str]) -> None:
-        """Take what is ours out of a description. `lists` and `simple` lose what it takes in, or keeps as a user's."""
+        """Remove what is ours from a description; remove from `lists` and `simple` what need not be written again."""
         edits, kept_attributes, kept_children = list[Edit](), 0, 0
         for attribute in description.attributes:
             if self._is_ours(attribute.name, attribute.value):
@@ -101,7 +101,7 @@ class _Packet:
         self.edits += edits
 
     def _is_ours(self, name: str, value: str) -> bool:
-        """Whether a property is ours; a rating or label is as long as it has the value that we gave it."""
+        """Return whether a property is ours; a rating or label is ours as long as it has the value that we gave it."""
         short = _short(name)
         if short in SIMPLE:
             return self.ours_before.get(short.partition(":")[2].lower()) == value
@@ -115,10 +115,10 @@ class _Packet:
         return self.data[element.opened : element.closing]
 
     def _keywords(self, element: Element, words: list[str]) -> list[Edit]:
-        """Replace our words in a list that also has others."""
+        """Replace our words in a list that also contains others."""
         containers = [child for child in element.children if child.name in (_name("rdf:Bag"), _name("rdf:Seq"))]
         if len(containers) != 1 or len(element.children) != 1:
-            raise NotEditable(f"its {element.raw_name.decode()} is no list of keywords")
+            raise NotEditable(f"its {element.raw_name.decode()} is not a list of keywords")
         (container,) = containers
         ours = [item for item in container.children if _is_word(item)]
         edits: list[Edit] = [(with_space_before(self.data, item.start), item.end, b"") for item in ours]
@@ -135,7 +135,7 @@ class _Packet:
 
 
 def _block(about: str, figures: dict[str, object], simple: dict[str, str], lists: dict[str, list[str]]) -> bytes:
-    """Write a description of our own, which declares all of its namespaces."""
+    """Write a description of our own, which declares all namespaces that it uses."""
     used = ["rdf", "r2mrf", *dict.fromkeys(name.partition(":")[0] for name in (*simple, *lists))]
     lines = [f"\n  <rdf:Description xmlns:rdf={quoteattr(NAMESPACES['rdf'])} rdf:about={quoteattr(about)}"]
     lines += [f"\n    xmlns:{prefix}={quoteattr(NAMESPACES[prefix])}" for prefix in used[1:]]
@@ -165,12 +165,12 @@ def _name(short: str) -> str:
 
 
 def _short(name: str) -> str:
-    """Return prefix:name of a property that is known here, else the name itself."""
+    """Return prefix:name for a property that is known here, otherwise the name itself."""
     return next((short for short in (*SIMPLE, *LISTS) if _name(short) == name), name)
 
 
 def _is_property(name: str) -> bool:
-    """Whether an attribute describes the photo: the others declare namespaces, or are rdf:about."""
+    """Return whether an attribute describes the photo; others declare namespaces, or are rdf:about."""
     return not name.endswith(("}about", "}xmlns")) and not name.startswith("{}")
 
 
@@ -179,5 +179,5 @@ def _is_word(item: Element) -> bool:
 
 
 def _legal(text: str) -> str:
-    """Escape the characters that XML cannot hold."""
+    """Escape the characters that XML does not allow."""
     return re.sub(r"[\x00-\x1f\x7f\ufffe\uffff]", lambda m: f"\\x{ord(m[0]):02x}", text)

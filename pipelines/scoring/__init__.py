@@ -1,1 +1,1 @@
-"""From photos to rows: reading, running the network, the job and its estimate."""
+"""Turns photos into rows: reading them, running the network, the job and its estimate."""

@@ -1,4 +1,4 @@
-"""Chunks: runs of photos of a shard, the pieces of work that are read and scored together."""
+"""Chunks: runs of consecutive photos of a shard that are read and scored together."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pipelines.library.photo import Photo
 if TYPE_CHECKING:
     from pipelines.scoring.scorer import ScoredPhoto
 
-CHUNK = 32  # photos: 10 MB when they are shrunk to 320×320
+CHUNK = 32  # photos in a chunk: 10 MB when shrunk to 320×320
 
 
 class Chunk(NamedTuple):
-    """Photos of a shard that follow each other.
+    """Consecutive photos of a shard.
 
-    `place`: of the first of them in its shard; a multiple of `Score.batch`, so that the same photos always make the
-    same batches and the same numbers, however the chunks are cut.
+    `place`: position of the first one in the shard. It is a multiple of `Score.batch`, so that the same photos always
+    form the same batches and give the same numbers, however the chunks are cut.
     """
 
     shard: int
@@ -26,16 +26,16 @@ class Chunk(NamedTuple):
     photos: list[Photo]
 
 
-Take = Callable[[Chunk, "list[ScoredPhoto]"], object]  # is called with each chunk that is done
+Take = Callable[[Chunk, "list[ScoredPhoto]"], object]  # called with each finished chunk
 
 
 def whole(batch: int) -> int:
-    """Return the number of photos in a chunk: a multiple of `batch`."""
+    """Return the number of photos in a full chunk: a multiple of `batch`."""
     return batch * max(CHUNK // batch, 1)
 
 
 def cut(shards: dict[int, list[Photo]], batch: int) -> deque[Chunk]:
-    """Cut shards into whole chunks; the last of each shard may be smaller."""
+    """Cut shards into full chunks; the last one of each shard may be smaller."""
     size = whole(batch)
     return deque(
         Chunk(number, place, photos[place : place + size])
@@ -45,7 +45,7 @@ def cut(shards: dict[int, list[Photo]], batch: int) -> deque[Chunk]:
 
 
 def take(waiting: deque[Chunk], most: int) -> Chunk:
-    """Take the first chunk off, or its first photos if it has more than `most`, a multiple of the batch."""
+    """Remove and return the first chunk, or its first `most` photos (a multiple of the batch) if it has more."""
     chunk = waiting.popleft()
     if len(chunk.photos) > most:
         waiting.appendleft(Chunk(chunk.shard, chunk.place + most, chunk.photos[most:]))
@@ -53,5 +53,5 @@ def take(waiting: deque[Chunk], most: int) -> Chunk:
 
 
 def photos_in(waiting: deque[Chunk]) -> int:
-    """Return the number of photos."""
+    """Return the number of photos in all chunks."""
     return sum(len(chunk.photos) for chunk in waiting)

@@ -1,4 +1,4 @@
-"""Who works on chunks: threads of this process at once, and Ray from when that pays."""
+"""Distributes chunks: threads of this process start on them at once, and Ray takes over when that pays."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pipelines.scoring.scorer import ScoredPhoto
 from pipelines.scoring.threads import Threads
 from r2mrf.system.machine import cores, has_gpu
 
-RAY_START = 8.0  # seconds until Ray works on two cores, measured; what threads do in that time needs no Ray
-TRIED = 6  # chunks by which the rate of the threads is measured
+RAY_START = 8.0  # seconds until Ray is running, measured on two cores; shorter work is left to the threads
+TRIED = 6  # chunks from which the rate of the threads is measured
 
 
 class Crew:
-    """Works on chunks. In a job of a cluster, and on a machine with a GPU, all is Ray's from the start.
+    """Works on chunks. In a cluster job, and on a machine with a GPU, Ray does all of them from the start.
 
     Args:
-        stack: of contexts, by which threads and Ray end.
+        stack: ends the threads and Ray when it is closed.
     """
 
     def __init__(self, job: Job, stack: ExitStack):
@@ -37,7 +37,7 @@ class Crew:
             stack.callback(self._threads.close)
 
     def work(self, waiting: deque[Chunk], take: Take) -> None:
-        """Work on all that waits; `take` is called with what is done, by one thread at a time.
+        """Work on all waiting chunks; `take` is called with each finished chunk, by one thread at a time.
 
         Raises:
             UserError: the engine or Ray does not start, or Ray has ended.
@@ -49,7 +49,7 @@ class Crew:
             _take_all(self._ray.run(waiting), take)
 
     def _in_threads(self, threads: Threads, waiting: deque[Chunk], take: Take) -> None:
-        """Work in threads until all is done, or Ray is there to do the rest."""
+        """Work in threads until all chunks are done, or until Ray is running and can do the rest."""
         results, rate = threads.run(waiting), _Rate()
         for chunk, photos in results:
             take(chunk, photos)
@@ -57,7 +57,7 @@ class Crew:
                 break
         else:
             return
-        with ThreadPoolExecutor(1) as pool:  # Ray must be started by this very thread
+        with ThreadPoolExecutor(1) as pool:  # because Ray must be started by the present thread
             going_on = pool.submit(_take_all, results, take)
             try:
                 self._ray = self._connected()
@@ -73,18 +73,18 @@ class Crew:
 
 
 def pays(seconds: float) -> bool:
-    """Return whether Ray is started for what threads would do in so many seconds."""
+    """Return whether to start Ray for work that would take the threads this many seconds."""
     return seconds > RAY_START
 
 
 class _Rate:
-    """Rate of the threads, from their first chunk on."""
+    """The rate of the threads, measured from their first chunk on."""
 
     def __init__(self) -> None:
         self._began, self._photos, self._chunks = 0.0, 0, 0
 
     def seconds(self, chunk: Chunk, left: int) -> float:
-        """Return the seconds that the photos left will take; 0 as long as that cannot be said."""
+        """Return the seconds that the remaining photos will take; 0 while that is still unknown."""
         now = time.monotonic()
         if not self._chunks:
             self._began = now

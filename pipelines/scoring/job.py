@@ -1,4 +1,4 @@
-"""Everything that the rows of one scoring run depend on: model, engine, options; and its fingerprint."""
+"""A scoring job: everything that the rows of one run depend on (model, engine, options), and its fingerprint."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from r2mrf.system import strict_json
 from r2mrf.system.fingerprint import fingerprint
 from r2mrf.system.machine import cores
 
-if TYPE_CHECKING:  # where jobs are only read, torch is not needed: it takes seconds and half a gigabyte
+if TYPE_CHECKING:  # code that only reads jobs does not need torch, which takes seconds and half a gigabyte
     from r2mrf.network.checkpoint import Checkpoint
 
-ENGINES = "engines.json"  # in the folder that is written: model -> the engine that its rows are made with
+ENGINES = "engines.json"  # file in the output folder: model -> the engines that its rows are made with
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker must know.
+    """Everything that a worker needs to know.
 
     Attributes:
-        files: of the model folder, by name: sent along, since a worker's machine may not have it.
-        model, sha256: name (of a registered model, models:/NAME/VERSION) and content hash, as the rows hold them.
-        engine, precision: what runs the network, the same for all rows.
-        addresses: how files at addresses are reached.
-        blur_scale: of the model, for detail.
-        int8_sha256: of the model's int8 form, if it has one.
-        graph: the network as ONNX, once `prepared` for an engine that runs it, so that no worker has to write it.
+        files: the files of the model folder by name; sent along, because a worker's machine may not have them.
+        model, sha256: name (models:/NAME/VERSION for a registered model) and content hash, as in the rows.
+        engine, precision: how the network is run, the same for all rows.
+        addresses: reads files at addresses.
+        blur_scale: the model's blur scale, for --detail.
+        int8_sha256: hash of the model's int8 form, if it has one.
+        graph: the network as ONNX, once the job is `prepared`, so that no worker has to write it.
     """
 
     files: dict[str, bytes] = field(repr=False)
@@ -57,7 +57,7 @@ class Job:
 
     @classmethod
     def of(cls, name: str, options: Score, addresses: Addresses) -> Job:
-        """Load a model by name and pin a registry alias to its current version. `auto`, as engine or precision, stays
+        """Load a model by name and pin a registry alias to its current version. An engine or precision of `auto` stays
         undecided; see `with_engine`.
 
         Raises:
@@ -91,14 +91,16 @@ class Job:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over everything that changes a number in a row. They stand in the names of the shards."""
+        """16 hex digits over everything that changes a number in a row; part of the names of the shards."""
         detail = [self.blur_scale.to_dict()] if self.options.detail else []
         options = self.options.max_pixels, self.options.maps, *detail
-        form = [self.int8_sha256] if self.precision == "int8" else []  # one model may be calibrated on other photos
+        form = (
+            [self.int8_sha256] if self.precision == "int8" else []
+        )  # the same model may be calibrated on other photos
         return fingerprint(self.sha256, record.VERSION, self.engine, self.precision, *options, *form)[:16]
 
     def checkpoint(self) -> Checkpoint:
-        """The model itself."""
+        """Return the model itself."""
         from r2mrf.network import checkpoint as checkpoints
 
         return checkpoints.parse(self.files, self.model)
@@ -107,7 +109,7 @@ class Job:
         """Return the job with the graph that workers start the engine from.
 
         Raises:
-            GraphError: the network cannot be put in the engine's form.
+            GraphError: the network cannot be converted for the engine.
         """
         if self.engine not in RUNTIMES:
             return self
@@ -123,7 +125,7 @@ class Job:
         return graph_for(self.checkpoint(), self.precision)
 
     def start(self, threads: int) -> Engine:
-        """The engine, on this machine, of a job that is `prepared`."""
+        """Start the engine of a `prepared` job on this machine."""
         if runtime := RUNTIMES.get(self.engine):
             return runtime(self.graph, threads, self.preprocess.size, self.precision)
         from r2mrf.engines import choose
@@ -132,14 +134,16 @@ class Job:
 
 
 def shares(options: Score, cpus: int, gpus: int = 0) -> tuple[int, int]:
-    """(copies of the network, threads per copy). Several single-threaded copies idle less than one multi-threaded
-    copy, and leave cores to the readers."""
+    """Return (copies of the network, threads per copy).
+
+    Several single-threaded copies idle less than one multi-threaded copy, and leave cores to the readers.
+    """
     actors = options.actors or gpus or max(cpus - cpus // 4, 1)
     return actors, max(cpus // actors, 1)
 
 
 def with_recorded_engine(job: Job, out: Path) -> Job:
-    """Return the job with the engine and precision that its model's rows in `out` are made with, if any fit."""
+    """Return the job with the engine and precision that its model's rows in `out` were made with, if they fit."""
     for engine, precision in _record(out).get(job.sha256, []):
         if job.engine in ("auto", engine) and job.precision in ("auto", precision):
             return replace(job, engine=engine, precision=precision)
@@ -147,17 +151,16 @@ def with_recorded_engine(job: Job, out: Path) -> Job:
 
 
 def without_trial(job: Job) -> Job:
-    """Return the job with torch and fp32, which every machine has, for what is `auto`; with OpenVINO for int8."""
+    """Return the job with `auto` replaced by torch and fp32, which every machine has, or by OpenVINO for int8."""
     engine = {"int8": "openvino"}.get(job.precision, "torch") if job.engine == "auto" else job.engine
     return replace(job, engine=engine, precision="fp32" if job.precision == "auto" else job.precision)
 
 
 def with_engine(job: Job, out: Path) -> Job:
-    """Return the job with its engine and precision decided: always the same ones in one folder for one model, so that
-    rows compare.
+    """Return the job with its engine and precision decided, always the same for one folder and model, so rows compare.
 
-    `auto` is what a short trial finds fastest here; on a cluster, of whose machines this one knows nothing, torch and
-    fp32.
+    `auto` becomes the fastest combination in a short trial on this machine; on a cluster, whose machines may differ, it
+    becomes torch and fp32.
     """
     if "auto" in (job.engine, job.precision):
         job = with_recorded_engine(job, out)
@@ -201,15 +204,15 @@ def _threads(job: Job) -> int:
 
 
 def _record(out: Path) -> dict[str, list[list[str]]]:
-    """Return the pairs of engine and precision that rows in `out` are made with, by the model's hash."""
-    damaged = UserError(f"{out / ENGINES} is damaged: remove it, and give --engine as summary.json has it")
+    """Return the pairs of engine and precision that rows in `out` were made with, by the model's hash."""
+    damaged = UserError(f"{out / ENGINES} is damaged: remove it, and give the --engine named in summary.json")
     try:
         record = strict_json.parse_object((out / ENGINES).read_bytes())
     except FileNotFoundError:
         return {}
     except ValueError:
         raise damaged from None
-    # until version 0.1 there was one pair a model
+    # version 0.1 wrote a single pair per model
     lists = {model: [pairs] if _is_pair(pairs) else pairs for model, pairs in record.items()}
     if not all(isinstance(pairs, list) and all(map(_is_pair, pairs)) for pairs in lists.values()):
         raise damaged

@@ -1,4 +1,4 @@
-"""Paint the maps of photos that were scored."""
+"""Paints the maps of scored photos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from r2mrf.system.fingerprint import fingerprint
 
 
 def painted(photos: list[ScoredPhoto], job: Job) -> list[ScoredPhoto]:
-    """Return photos with their maps as PNG files, where maps are asked for."""
+    """Return the photos with their maps as PNG files, if maps are asked for."""
     return [paint(photo, job) for photo in photos]
 
 

@@ -1,4 +1,4 @@
-"""Read photos: fetch, decode and shrink them, in a child process that may die of a bad file."""
+"""Reads photos: fetches, decodes and shrinks them, in a child process that a bad file may kill."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from r2mrf.prediction import record
 from r2mrf.system.address import is_address
 from r2mrf.system.sandbox import Guard
 
-FETCHERS = 8  # photos fetched from addresses at a time, by one reader; or fetched and not yet decoded
-BYTES_A_PIXEL = 16  # that decoding may take at most, with all copies
+FETCHERS = 8  # most photos per reader that are being fetched, or fetched but not yet decoded
+BYTES_A_PIXEL = 16  # most memory that decoding may take, with all copies
 
 
 @dataclass(frozen=True)
 class ReadPhoto:
-    """A photo that was read: its shrunk pixels, or the reason why there are none."""
+    """A photo that was read: its shrunk pixels, or the error that prevented it."""
 
     photo: Photo
     shrunk: record.Shrunk | None
@@ -34,26 +34,26 @@ class ReadPhoto:
 
 
 def read(photos: list[Photo], job: Job, guard: Guard | None = None) -> list[ReadPhoto]:
-    """Fetch, decode and shrink a chunk of photos; what cannot be read comes back with its reason.
+    """Fetch, decode and shrink a chunk of photos; one that cannot be read is returned with its error.
 
     Args:
-        guard: `new_guard`, of the thread that calls; None: the one of this process.
+        guard: the calling thread's own, from `new_guard`; None: the one of this process.
     """
     guard = guard or guard_for(job.preprocess, job.options)
-    ahead = 1 if any(photo.row is not None for photo in photos) else FETCHERS  # a file's row groups follow each other
+    ahead = 1 if any(photo.row is not None for photo in photos) else FETCHERS  # row groups of a file are read in order
     with ThreadPoolExecutor(ahead) as pool:
         fetch = functools.partial(_source, addresses=job.addresses)
         coming = deque(pool.submit(fetch, photo) for photo in photos[:ahead])
         seen = []
         for photo, further in zip_longest(photos, photos[ahead:]):
             seen.append(_read_one(photo, coming.popleft().result(), guard))
-            if further is not None:  # not before: each photo that is fetched and not yet decoded is in memory
+            if further is not None:  # only now, because every photo that is fetched but not decoded takes memory
                 coming.append(pool.submit(fetch, further))
     return seen
 
 
 def _source(photo: Photo, addresses: Addresses) -> str | bytes | images.ImageError:
-    """Source for the guarded process: a path on this machine, or the bytes of a photo from elsewhere."""
+    """Return what the guarded process reads: a local path, or the bytes of a photo from elsewhere."""
     name = os.fsdecode(photo.file)
     try:
         if photo.row is not None:
@@ -74,12 +74,12 @@ def _read_one(photo: Photo, source: str | bytes | images.ImageError, guard: Guar
 
 @functools.cache
 def guard_for(preprocess: Preprocess, options: Score) -> Guard:
-    """Return the guarded process of this one: it serves all tasks that come here."""
+    """Return this process's guarded child, which serves all tasks that run in this process."""
     return _guard(preprocess, options)
 
 
 def new_guard(job: Job) -> Guard:
-    """Return a guarded process, which one thread may use; to be closed."""
+    """Return a guarded child for a single thread, which must close it."""
     return _guard(job.preprocess, job.options)
 
 

@@ -1,4 +1,4 @@
-"""Score a library. Here little is imported: the work is done in a child process, which Ray may end."""
+"""Scores a library. This module imports little: the work is done in a child process, which Ray may end."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING
 from pipelines.cluster.supervised import supervised
 from r2mrf.config import Score
 
-if TYPE_CHECKING:  # what the child imports
+if TYPE_CHECKING:  # imported by the child
     from pipelines.scoring import work as work
 
-WORK = "pipelines.scoring.work:score"  # which the child calls
+WORK = "pipelines.scoring.work:score"  # the function that the child calls
 
 
 def score_library(
     sources: list[str], out: Path, model: str, options: Score, on_chunk: Callable[[int], object] = lambda photos: None
 ) -> dict:
-    """Score what is not scored yet, write the summary and return it.
+    """Score all photos that are not scored yet; write the summary and return it.
 
     Args:
-        on_chunk: called with the number of photos whenever a chunk of them is done.
+        on_chunk: called with the number of photos in each finished chunk.
 
     Raises:
-        UserError: no model, no photos, `out` cannot be written, a source has vanished, or Ray has ended.
+        UserError: there is no model or no photo, `out` cannot be written, a source has vanished, or Ray has ended.
     """
     return supervised(WORK, sources, out, model, options, report=on_chunk)
 
 
 def failures(out: Path, fingerprint: str) -> Iterator[str]:
-    """A sentence for each photo that failed."""
+    """Yield a sentence for each photo that failed."""
     from pipelines.library.ledger import Ledger
 
     return (f"{path}: {error}" for path, error in Ledger(out, fingerprint).failed())

@@ -1,10 +1,9 @@
-"""Run the network on photos that were read."""
+"""Runs the network on photos that were read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from r2mrf.prediction.record import Shrunk
 
 @dataclass(frozen=True)
 class ScoredPhoto:
-    """The row of a photo, and its map if maps are wanted: `defocus`, as the network saw it; once painted, `png`."""
+    """The row of a photo and, with maps, its map: `defocus` at the network's resolution, later `png` as painted."""
 
     row: Row
     defocus: np.ndarray | None = None
@@ -39,8 +38,7 @@ class Scorer:
 
     def _together(self, seen: list[ReadPhoto]) -> list[ScoredPhoto]:
         read = [s.shrunk for s in seen if s.shrunk]
-        pictures = chain.from_iterable((shrunk.pixels, *(place.picture for place in shrunk.places)) for shrunk in read)
-        analyses = self._analysed(list(pictures))
+        analyses = self._analysed([picture for shrunk in read for picture in record.pictures_of(shrunk)])
         return [self._scored(s.photo, s.shrunk, analyses) if s.shrunk else self._failed(s) for s in seen]
 
     def _analysed(self, pictures: list[np.ndarray]) -> Iterator[Analysis]:
@@ -49,19 +47,26 @@ class Scorer:
             yield from self.analyser.analyse_batch(np.stack(pictures[start : start + batch]))
 
     def _failed(self, seen: ReadPhoto) -> ScoredPhoto:
-        assert seen.error is not None  # a photo that was not shrunk has one
+        assert seen.error is not None  # a photo without pixels has an error
         why = {"reason": seen.error.reason, "error": str(seen.error)}
         return ScoredPhoto(self._row(seen.photo, "failed", why))
 
     def _scored(self, photo: Photo, shrunk: Shrunk, analyses: Iterator[Analysis]) -> ScoredPhoto:
-        """Return the row of a photo, whose own analysis comes first and those of its places after it."""
+        """Return the row of a photo; its own analysis comes first, followed by that of its probe if it has one."""
         analysis, options = next(analyses), self.job.options
-        maps = [next(analyses).defocus for _ in shrunk.places]
+        probed = next(analyses).defocus if shrunk.probe else None
         known = asdict(record.focus_of(analysis, shrunk, options)) | asdict(shrunk.taken)
-        known |= record.detail_of(shrunk, maps, self.job.blur_scale)
+        known |= record.detail_of(shrunk, probed, self.job.blur_scale)
         known |= {name: getattr(shrunk, name) for name in ("width", "height", "content_sha256", "contrast")}
         known["verdict"] = record.thresholds_of(options).verdict_of(known)
         return ScoredPhoto(self._row(photo, "ok", known), record.map_of(analysis, shrunk) if options.maps else None)
 
     def _row(self, photo: Photo, status: str, known: dict) -> Row:
-        return Row(path=photo.path, status=status, model=self.job.model, model_sha256=self.job.sha256, **known)
+        return Row(
+            path=photo.path,
+            status=status,
+            partner=photo.partner,
+            model=self.job.model,
+            model_sha256=self.job.sha256,
+            **known,
+        )

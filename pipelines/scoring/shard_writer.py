@@ -1,4 +1,4 @@
-"""Gathers chunks that were scored, and writes each shard when all of it has come."""
+"""Gathers scored chunks, and writes each shard when all of its chunks have arrived."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pipelines.library.walk import Library
 from pipelines.scoring.chunks import Chunk
 from pipelines.scoring.scorer import ScoredPhoto
 
-LOST = {"unreadable", "unreachable", "not_a_file"}  # reasons of photos that may have gone with their source
+LOST = {"unreadable", "unreachable", "not_a_file"}  # reasons of photos that may have vanished with their source
 
 
 class ShardWriter:
-    """Writes maps and shards; to be used by one thread at a time.
+    """Writes maps and shards; only one thread at a time may use it.
 
     Attributes:
-        failed: photos in the shards written, that could not be used.
-        unfinished: shards of which not all has come, with what has come by its place.
+        failed: number of failed photos in the shards written so far.
+        unfinished: incomplete shards, with the chunks that have arrived, by their place.
     """
 
     def __init__(self, library: Library, ledger: Ledger, folder: OutFolder):
@@ -27,17 +27,17 @@ class ShardWriter:
         self._sizes: dict[int, int] = {}
 
     def begin(self, numbers: list[int]) -> dict[int, list[Photo]]:
-        """Begin shards, and return their photos by number."""
+        """Begin shards, and return the photos of each by its number."""
         shards = {number: self._ledger.photos(number) for number in numbers}
         self._sizes = {number: len(photos) for number, photos in shards.items()}
         self.unfinished = {number: {} for number in shards}
         return shards
 
     def take(self, chunk: Chunk, photos: list[ScoredPhoto]) -> None:
-        """Keep a chunk; if its shard is whole, write it, in the order of its photos.
+        """Keep a chunk; if its shard is complete, write the shard in the order of its photos.
 
         Raises:
-            UserError: nothing can be written, or the library has vanished.
+            UserError: a file cannot be written, or the library has vanished.
         """
         parts = self.unfinished[chunk.shard]
         parts[chunk.place] = photos
@@ -46,10 +46,10 @@ class ShardWriter:
             self._write(chunk.shard, [photo for place in sorted(parts) for photo in parts[place]])
 
     def _write(self, number: int, photos: list[ScoredPhoto]) -> None:
-        """Write the maps, then the shard: done is what has all of it."""
+        """Write the maps first, then the shard: a shard counts as done only when all of it is there."""
         rows = [photo.row for photo in photos]
         lost = {row.path for row in rows if row.reason in LOST}
-        if lost:  # one photo may go; if all have gone, none has failed
+        if lost:  # single photos may be gone, but if their whole source is, that is not their failure
             self._library.check(lost, (row.path for row in rows if row.path not in lost))
         for photo in photos:
             if photo.png and photo.row.map:

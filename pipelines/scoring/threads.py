@@ -1,7 +1,7 @@
-"""Work on chunks in threads of this process, which begin at once: what Ray takes to start is felt in a small library.
+"""Works on chunks in threads of this process, which start at once: for a small library, Ray's start takes long.
 
-Reader and network are those of `ray_tasks`, as many copies of the network with as many threads each, and the same
-batches: the rows are the same to the last bit.
+Readers, networks and batches are the same as in `ray_tasks`, with the same numbers of copies and threads, so the rows
+are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from pipelines.scoring.reader import ReadPhoto, new_guard, read
 from pipelines.scoring.scorer import ScoredPhoto, Scorer
 from r2mrf.system.machine import cores
 
-AHEAD = 3  # chunks begun for each copy of the network: one is scored, one is read, one waits between them
-PATIENCE = 5.0  # seconds for the threads to end when the work is broken off; a photo out of reach may hang one
+AHEAD = 3  # chunks begun for each copy of the network: one being scored, one being read, one between them
+PATIENCE = 5.0  # seconds to wait for the threads after an interruption; an unreachable photo may block one
 
 
 class Threads:
-    """For each copy of the network a thread that runs it and one that reads.
+    """A thread that runs the network and a thread that reads, for each copy of the network.
 
     Args:
-        job: what is to be done.
-        prepared: returns the job once it is prepared; called by the threads, so that they read meanwhile.
+        job: the job to work on.
+        prepared: waits for the prepared job and returns it; the network's threads call it while the others read.
     """
 
     def __init__(self, job: Job, prepared: Callable[[], Job]):
@@ -47,10 +47,10 @@ class Threads:
             thread.start()
 
     def run(self, waiting: deque[Chunk]) -> Iterator[tuple[Chunk, list[ScoredPhoto]]]:
-        """Work on what waits, batch by batch, until all is done or `stop` is called; yields what is done.
+        """Work on the waiting chunks, batch by batch, until all are done or `stop` is called; yield finished ones.
 
         Raises:
-            Exception: whatever a thread has raised.
+            Exception: whatever a thread raised.
         """
         begun = 0
         while True:
@@ -66,11 +66,11 @@ class Threads:
             yield result
 
     def stop(self) -> None:
-        """Begin nothing more; `run` ends when what was begun is done."""
+        """Begin no further chunk; `run` ends when those begun are done."""
         self._stopped.set()
 
     def close(self) -> None:
-        """End the threads and their children."""
+        """End the threads and their child processes."""
         self.stop()
         with contextlib.suppress(Empty):
             while True:
@@ -84,7 +84,7 @@ class Threads:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except BaseException as error:  # raised where it is waited for
+        except BaseException as error:  # raised again in the thread that waits for results
             self._done.put(error)
 
     def _reads(self) -> None:
@@ -93,7 +93,7 @@ class Threads:
                 self._read.put((chunk, read(chunk.photos, self._job, guard)))
 
     def _scores(self) -> None:
-        with self._starting:  # engines share what they load, and are started one after the other
+        with self._starting:  # engines share what they load, so they start one after the other
             job = self._prepared()
             look = Scorer(job, self._threads_each)
         while came := self._read.get():

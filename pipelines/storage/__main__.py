@@ -1,4 +1,4 @@
-"""`python -m pipelines.storage`: the receipts and reports of the last jobs -> this checkout."""
+"""`python -m pipelines.storage`: copies the receipts and reports of the latest jobs into this checkout."""
 
 import sys
 

@@ -1,10 +1,10 @@
-"""Files by address: s3://bucket/key, gs://…, https://…, and what else pyarrow or fsspec knows.
+"""Reads files at addresses: s3://bucket/key, gs://…, https://…, and whatever else pyarrow or fsspec supports.
 
     places = Addresses(["s3://bucket/photos?endpoint_override=localhost:9000&scheme=http"])
     data = places.read("s3://bucket/photos/a.jpg")
 
-What follows `?` in an address given by the user says how to reach it and may hold keys: it is kept for reading,
-and stands in no table. Only the servers and buckets of such addresses are read, and those that are allowed by name.
+The part after `?` in a user's address says how to reach it and may contain keys. It is used for reading but is never
+written to a table. Only the servers and buckets of such addresses are read, and those that are allowed by name.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from r2mrf.imaging.images import MAX_BYTES, ImageError, read_bytes
 from r2mrf.system.address import BUCKETS, Address, is_address
 from r2mrf.system.regular_files import check_regular
 
-FAILURES = (OSError, ValueError, ArrowException)  # raised by pyarrow; clients behind fsspec raise all sorts
-SECONDS = 60.0  # in which a photo must have come
+FAILURES = (OSError, ValueError, ArrowException)  # raised by pyarrow; clients behind fsspec raise all kinds of errors
+SECONDS = 60.0  # time limit for fetching a photo
 PIECE = 1 << 22  # bytes read at a time
-DEAD_AFTER, DEAD_FOR = 3, 60.0  # failures in a row after which a server is left alone, for so many seconds
-# what clients say of a server or bucket that is not there, as against a file that is not there, or may not be read
+DEAD_AFTER, DEAD_FOR = 3, 60.0  # failures in a row after which a server is not asked again; for how many seconds
+# Messages of clients about a missing server or bucket, as opposed to a missing or forbidden file.
 _UNREACHABLE = re.compile(
     r"(?i)connect|resolve|timed? ?out|network|unreachable|no such ?bucket|does not answer|disconnected|retry|curl"
 )
@@ -40,17 +40,17 @@ T = TypeVar("T")
 
 
 def absolute(place: str) -> str:
-    """A path of this machine as it is meant wherever a worker runs; an address stays as it is."""
+    """Return a local path in absolute form, valid wherever a worker runs; an address stays as it is."""
     return place if is_address(place) else str(Path(place).resolve())
 
 
 def without_secrets(place: str) -> str:
-    """A path, or an address as it may be shown."""
+    """Return a path, or an address in a form that is safe to show."""
     return Address.parse(place).place if is_address(place) else place
 
 
 def as_local(place: str) -> str:
-    """The path that an address file:///PATH means, with %20 for a space or with a space; others stay as they are."""
+    """Return the path of an address file:///PATH, in which %20 or a space may stand for a space; or `place` itself."""
     if not is_address(place) or (address := Address.parse(place)).scheme != "file":
         return place
     if address.host not in ("", "localhost"):
@@ -60,7 +60,7 @@ def as_local(place: str) -> str:
 
 
 def file_system(place: str, key: str) -> tuple[FileSystem, str]:
-    """File system and path in it for a folder or address that the parameter `key` gives.
+    """Return the file system, and the path in it, of a folder or address that the parameter `key` gives.
 
     Raises:
         UserError: there is no such storage.
@@ -69,35 +69,35 @@ def file_system(place: str, key: str) -> tuple[FileSystem, str]:
         return FileSystem.from_uri(absolute(place))
     except FAILURES as error:
         shown, why = without_secrets(place), Address.parse(place).redact(str(error)) if is_address(place) else error
-        raise UserError(f"{key} {shown}: {why}; give a folder, or an address like s3://bucket/prefix") from None
+        raise UserError(f"{key} {shown}: {why}: give a folder, or an address like s3://bucket/prefix") from None
 
 
 class Addresses:
-    """Reads files: those of this machine by their paths, and addresses of the servers and buckets that `sources` name,
-    each as its source says, and of those allowed.
+    """Reads local files by path, and files at addresses on the servers and buckets of `sources`, each as its source
+    says, and on those that are allowed.
 
     Args:
         allowed: patterns of servers and buckets, like https://example.org, https://*.example.org or s3://*.
-        seconds: in which a file must have come.
+        seconds: time limit for fetching a file.
     """
 
     def __init__(self, sources: Iterable[str] = (), allowed: Iterable[str] = (), seconds: float = SECONDS):
         self.allowed, self.seconds = tuple(pattern.rstrip("/") for pattern in allowed), seconds
         named = [Address.parse(source) for source in sources if is_address(source)]
         self._systems = {address.root: _system(address) for address in named}
-        self._failures: dict[str, tuple[int, float]] = {}  # of servers: how many in a row, and when the last one was
+        self._failures: dict[str, tuple[int, float]] = {}  # by server: failures in a row, and the time of the last one
 
     def has_credentials_for(self, address: str) -> bool:
-        """Whether one of the sources is in the bucket of this address."""
+        """Return whether one of the sources is in the bucket of this address."""
         return Address.parse(address).root in self._systems
 
     def check(self, address: Address) -> None:
-        """Raises ImageError if neither a source nor `allowed` names the server or bucket of this address."""
+        """Raise ImageError if neither a source nor `allowed` names the server or bucket of this address."""
         if address.root not in self._systems and not any(fnmatchcase(address.root, p) for p in self.allowed):
-            raise ImageError("not_allowed", f"--allow {address.root} permits to read from there")
+            raise ImageError("not_allowed", f"--allow {address.root} would permit reading from there")
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file, at most `MAX_BYTES`; one at an address must come in `seconds`.
+        """Return the content of a file, at most `MAX_BYTES`; from an address within `seconds`.
 
         Raises:
             ImageError: unreadable, unreachable, not_allowed, not_a_file, empty, too_large or timeout.
@@ -108,7 +108,7 @@ class Addresses:
         self.check(address)
         failures, when = self._failures.get(address.root, (0, 0.0))
         if failures >= DEAD_AFTER and time.monotonic() < when + DEAD_FOR:
-            raise ImageError("unreachable", f"{address.root} did not answer, {failures} times in a row")
+            raise ImageError("unreachable", f"{address.root} did not answer {failures} times in a row")
         try:
             data = _bounded(lambda: self._content(address), self.seconds)
         except ImageError as error:
@@ -124,22 +124,22 @@ class Addresses:
         """Open a file for random access.
 
         Raises:
-            OSError: a file of this machine cannot be opened, or is no regular file: a pipe would never answer.
-            UserError: what lies at an address cannot be opened.
+            OSError: a local file cannot be opened, or is not a regular file: a pipe would never answer.
+            UserError: a file at an address cannot be opened.
         """
         if not is_address(source):
             check_regular(source)
         return self._asked(source, lambda system, path: system.open_input_file(path))
 
     def facts(self, source: str) -> FileInfo:
-        """Kind, size and time of what lies there. Raises UserError if nothing does, or it cannot be reached."""
+        """Return kind, size and time of a file or folder. Raises UserError if it is missing or cannot be reached."""
         entry = self._asked(source, lambda system, path: system.get_file_info(path))
         if entry.type == FileType.NotFound:
-            raise UserError(f"{without_secrets(source)}: no such file or folder there; check the address")
+            raise UserError(f"{without_secrets(source)}: no such file or folder there: check the address")
         return entry
 
     def walk(self, source: str) -> Iterator[tuple[str, FileInfo]]:
-        """(address, facts) of all files below a folder, in the order of their addresses.
+        """Yield (address, facts) of all files below a folder, in the order of their addresses.
 
         Raises:
             UserError: a folder cannot be listed.
@@ -157,7 +157,7 @@ class Addresses:
             except Exception as error:
                 raise UserError(_refusal(Address.parse(source), error)) from None
             named = [(f"{address}/{f.base_name}", f) for f in found]
-            waiting += sorted(named, key=_place, reverse=True)  # the first one is taken first
+            waiting += sorted(named, key=_place, reverse=True)  # the first entry is popped first
 
     def _asked(self, source: str, ask: Callable[[FileSystem, str], T]) -> T:
         if not is_address(source):
@@ -194,7 +194,7 @@ class Addresses:
 
 
 def _bounded(work: Callable[[], T], seconds: float) -> T:
-    """Result of `work`, or an ImageError after its time: a client that hangs is left behind in a thread of its own."""
+    """Return the result of `work`, or raise ImageError after its time limit, leaving a hanging client in its thread."""
     result: Future[T] = Future()
 
     def run() -> None:
@@ -205,7 +205,7 @@ def _bounded(work: Callable[[], T], seconds: float) -> T:
 
     threading.Thread(target=run, daemon=True).start()
     try:
-        return result.result(timeout=seconds + 5)  # the client's own limit comes first
+        return result.result(timeout=seconds + 5)  # the client's own time limit comes first
     except TimeoutError:
         raise ImageError("timeout", f"not fetched in {seconds:g} seconds") from None
 
@@ -233,7 +233,7 @@ def _whole(system: FileSystem, path: str) -> bytes:
 
 
 def _streamed(system: FileSystem, path: str, seconds: float) -> bytes:
-    """Read a file piece by piece, also from servers that send no parts of files."""
+    """Read a file piece by piece, which also works for servers that do not send parts of files."""
     entry = system.get_file_info(path)
     if entry.type == FileType.Directory:
         raise ImageError("not_a_file")
@@ -254,10 +254,10 @@ def _check(size: int) -> None:
 
 
 def _system(address: Address) -> FileSystem:
-    """File system of a source: pyarrow's own, else fsspec's."""
+    """Return the file system of a source: pyarrow's own, or else fsspec's."""
     query = address.options
     if address.scheme in ("gs", "gcs") and "retry_limit_seconds" not in query:
-        query = f"{query}&retry_limit_seconds=30".removeprefix("&")  # it would try for a quarter of an hour
+        query = f"{query}&retry_limit_seconds=30".removeprefix("&")  # by default it retries for a quarter of an hour
     try:
         bucket = Address(address.scheme, address.host, "", address.user, query)
         return FileSystem.from_uri(bucket.reveal().replace("?", "/?", 1))[0]
@@ -273,15 +273,15 @@ def _system(address: Address) -> FileSystem:
 
             options = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=http.SILENCE)}}
         return PyFileSystem(FSSpecHandler(fsspec.core.url_to_fs(address.reveal(), **options)[0]))
-    except Exception as error:  # what is missing for a protocol is told by all sorts of errors
+    except Exception as error:  # a missing package for a protocol shows up as any kind of error
         raise UserError(_refusal(address, error)) from None
 
 
 def _refusal(address: Address, error: Exception) -> str:
     why = _cause(address, error)
     return (
-        f"{address.place}: cannot be reached ({why}); check the address, and the keys in the environment (in an "
-        "address, write / as %2F and @ as %40 in keys and names)"
+        f"{address.place}: cannot be reached ({why}): check the address, and the keys in the environment (in an "
+        "address, keys and names must have / written as %2F and @ as %40)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Fetch a file from a web server: bounded in bytes and in time, and redirected to permitted servers only."""
+"""Fetches a file from a web server, with limits on bytes and time, and redirections only to permitted servers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from r2mrf.imaging.images import MAX_BYTES, ImageError
 from r2mrf.system.address import Address
 
 PIECE = 1 << 18  # bytes read at a time
-SILENCE = 15.0  # seconds that a server may say nothing
+SILENCE = 15.0  # seconds for which a server may be silent
 
 
 def fetch(address: Address, seconds: float, check: Callable[[Address], None]) -> bytes:
-    """Content of an address http:// or https://.
+    """Return the content at an http:// or https:// address.
 
     Args:
-        seconds: in which all of it must have come.
-        check: raises ImageError for an address that is not permitted; asked before every redirection.
+        seconds: time limit for all of it.
+        check: raises ImageError for an address that is not permitted; called before every redirection.
 
     Raises:
         ImageError: unreadable, unreachable, too_large or timeout.
@@ -48,7 +48,7 @@ def fetch(address: Address, seconds: float, check: Callable[[Address], None]) ->
             return _read(answer, until, seconds)
     except urllib.error.HTTPError as error:
         reason = "unreachable" if error.code in (502, 503, 504) else "unreadable"
-        raise ImageError(reason, f"the server answers {error.code}") from None
+        raise ImageError(reason, f"the server answered {error.code}") from None
     except TimeoutError:
         raise ImageError("unreachable", f"{address.root} does not answer") from None
 
@@ -63,5 +63,5 @@ def _read(answer, until: float, seconds: float) -> bytes:
         if time.monotonic() > until:
             raise ImageError("timeout", f"not fetched in {seconds:g} seconds")
     if answer.length:
-        raise ImageError("unreadable", f"the server ended {answer.length:,} bytes early")
+        raise ImageError("unreadable", f"the server stopped {answer.length:,} bytes early")
     return b"".join(pieces)

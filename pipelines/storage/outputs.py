@@ -1,14 +1,14 @@
-"""Where stages leave what they make: folders of the project or, with `storage`, a place all machines reach.
+"""Where stages put their outputs: folders of the project or, with `storage`, a place that all machines can reach.
 
     with output_folder(MODEL, config.storage) as folder: ...     # a stage's output
-    local_copy(MODEL)                                           # its input: the folder, or a checked copy of it
+    local_copy(MODEL)                                           # its input: the folder, or a verified copy of it
 
-`storage` is a folder that every machine sees under one path, or s3://bucket/prefix. Then a folder of the project
-holds only `receipt.json`: the address, and the SHA-256 of every file. What lies at an address is never replaced by
-something else, so a receipt stays good. Receipts and reports themselves go to STORAGE/outputs, because what a job
-writes beside its code is gone with its cluster: the next job takes them from there, and so does a person:
+`storage` is s3://bucket/prefix, or a folder that every machine sees under the same path. A project folder then contains
+only `receipt.json`, with the address and the SHA-256 of every file. The content of an address is never replaced, so a
+receipt stays valid. Receipts and reports themselves are uploaded to STORAGE/outputs, because what a job writes next to
+its code is lost with its cluster. The next job downloads them from there, and so can you:
 
-    python -m pipelines.storage        # the receipts and reports of the last jobs -> this checkout
+    python -m pipelines.storage        # download the receipts and reports of the latest jobs into this checkout
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from r2mrf.system.atomic import atomic_folder
 from r2mrf.system.fingerprint import fingerprint, of_files
 
 RECEIPT = "receipt.json"
-KEPT = ("data/prepared", "data/augmented", "models/r2mrf")  # what may be a receipt
+KEPT = ("data/prepared", "data/augmented", "models/r2mrf")  # outputs that may be replaced by a receipt
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """Stands in a project folder whose files are kept elsewhere: their address, names and hashes."""
+    """Stands for a project folder whose files are kept elsewhere: their address, names and hashes."""
 
     address: str
     files: dict[str, str]  # name -> SHA-256
-    rows: int | None = None  # of Parquet shards
+    rows: int | None = None  # for Parquet shards
 
     @classmethod
     def parse(cls, content: bytes) -> Receipt:
@@ -51,10 +51,10 @@ class Receipt:
         return receipt
 
     def copy(self) -> Path:
-        """A folder of this machine with the files, fetched once and checked.
+        """Return a local folder with the files, which are downloaded once and verified.
 
         Raises:
-            UserError: they are not there, or not what the receipt says.
+            UserError: the files are missing, or differ from what the receipt says.
         """
         cached = cache() / fingerprint(self.files)[:32]
         if cached.is_dir():
@@ -64,32 +64,34 @@ class Receipt:
             new = Path(scratch) / "new"
             for name, sha256 in self.files.items():
                 if Path(name).name != name:
-                    raise UserError(f"receipt of {self.address}: {name!r} is no name of a file; make it anew")
+                    raise UserError(f"receipt of {self.address}: {name!r} is not a file name: run its stage again")
                 store.fetch(name, new / name)
                 if of_files([new / name])[name] != sha256:
-                    raise UserError(f"{self.address}: {name} is not the file of the receipt; run its stage again")
-            with suppress(OSError):  # another process of this machine was faster
+                    raise UserError(
+                        f"{self.address}: {name} is not the file that the receipt names: run its stage again"
+                    )
+            with suppress(OSError):  # another process on this machine was faster
                 new.rename(cached)
         return cached
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A stage's output as it can be sent to other machines: a path, or the receipt that stands there."""
+    """A stage's output in a form that can be sent to other machines: a path, or the receipt that stands for it."""
 
     path: Path
     receipt: Receipt | None
 
     def local_copy(self) -> Path:
-        """The folder with the files."""
+        """Return the folder with the files."""
         return self.receipt.copy() if self.receipt else self.path
 
 
 def folder(path: Path) -> Folder:
-    """The output at a path of the project: a folder, or the receipt that stands for one.
+    """Return the output at a path of the project: a folder, or the receipt that stands for one.
 
     Raises:
-        UserError: a damaged receipt.
+        UserError: the receipt is damaged.
     """
     try:
         return Folder(path.resolve(), Receipt.parse((path / RECEIPT).read_bytes()))
@@ -100,16 +102,16 @@ def folder(path: Path) -> Folder:
 
 
 def local_copy(path: Path) -> Path:
-    """The folder at a path of the project or, where a receipt stands, a checked copy of what it names."""
+    """Return the folder at a path of the project or, if it holds a receipt, a verified copy of what it names."""
     made = folder(path)
     return made.local_copy() if made.receipt else path
 
 
 @contextmanager
 def output_folder(path: Path, storage: str) -> Iterator[Path]:
-    """A folder to fill: `path` itself or, with a storage, a scratch folder, whose files go there at the end."""
+    """Yield a folder to fill: `path` itself or, with a storage, a scratch folder that is uploaded at the end."""
     if not storage:
-        if (path / RECEIPT).is_file():  # of a time when there was a storage
+        if (path / RECEIPT).is_file():  # from a time when a storage was set
             shutil.rmtree(path)
         yield path
         return
@@ -124,13 +126,13 @@ def output_folder(path: Path, storage: str) -> Iterator[Path]:
 
 
 def leave_receipt(path: Path, store: Store, names: list[str], rows: int) -> None:
-    """Put a receipt at `path` for files that stand in a store already. They are fetched, to know their content."""
+    """Put a receipt at `path` for files that are already in a store; they are downloaded to compute their hashes."""
     with tempfile.TemporaryDirectory(dir=cache()) as scratch:
         new = Path(scratch) / "new"
         for name in names:
             store.fetch(name, new / name)
         files = of_files(new.iterdir())
-        with suppress(OSError):  # it is there already
+        with suppress(OSError):  # the cache already has it
             new.rename(cache() / fingerprint(files)[:32])
     _stand(path, Receipt(store.address, files, rows))
 
@@ -159,17 +161,17 @@ def outputs_synchronised(storage: str) -> Iterator[None]:
 
 
 def take(store: Store) -> list[str]:
-    """Copy receipts and reports into the project; returns their names.
+    """Copy receipts and reports into the project; return their names.
 
     Raises:
-        UserError: a receipt would come to lie among files that it does not stand for.
+        UserError: a receipt would be put next to files that it does not stand for.
     """
     names = sorted(name for name in store.names() if _is_output(name))
     for name in names:
         beside = Path(name).parent
         if name.endswith(RECEIPT) and beside.is_dir() and any(path.name != RECEIPT for path in beside.iterdir()):
             raise UserError(
-                f'{beside} was made here, and a receipt would replace it: move it away, or set storage to ""'
+                f'{beside} was made on this machine, and a receipt would replace it: move it away, or set storage to ""'
             )
     for name in names:
         store.fetch(name, Path(name))
@@ -177,7 +179,7 @@ def take(store: Store) -> list[str]:
 
 
 def _outputs() -> dict[str, str]:
-    """Receipts and reports of this project, with their content's hash."""
+    """Return the receipts and reports of this project, with the hash of their content."""
     files = [*(Path(kept) / RECEIPT for kept in KEPT), *Path("reports").rglob("*")]
     return {
         path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -192,16 +194,16 @@ def _is_output(name: str) -> bool:
 
 
 def cache() -> Path:
-    """Checked copies on this machine, of data and of registered models; may be deleted when no job runs."""
+    """Return the folder of verified copies of data and registered models; it may be deleted when no job is running."""
     folder = user_cache.folder()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def main() -> None:
-    """Bring the receipts and reports of the last jobs into this checkout."""
+    """Download the receipts and reports of the latest jobs into this checkout."""
     from r2mrf.config import load
 
     if not (storage := load().storage):
-        raise UserError('storage is "": stages leave everything in the folders here')
+        raise UserError('storage is "": the stages write all outputs to the folders of this project')
     print("\n".join(take(Store(below(storage, "outputs")))))

@@ -1,3 +1,3 @@
-"""Values of a training recipe that change no weight. Needs neither torch nor Ray."""
+"""Values of a training recipe that do not affect the weights. This module needs neither torch nor Ray."""
 
-NOT_IN_FINGERPRINT = {"workers", "max_failures"}  # may change between a stop and going on
+NOT_IN_FINGERPRINT = {"workers", "max_failures"}  # may change between stopping and resuming

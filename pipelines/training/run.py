@@ -1,4 +1,4 @@
-"""A training run of Ray Train on a cluster, resumed from its last checkpoint."""
+"""A Ray Train run on a cluster, which resumes from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from r2mrf.system.fingerprint import fingerprint, of_code, of_files, of_module
 from r2mrf.system.machine import cores
 from r2mrf.training.trainer import Trainer, starting_point
 
-# Of glibc, read when a worker starts: what is freed is kept. Ray Train runs its function in a thread, whose freed
-# memory glibc gives back at once; fetching it anew took a tenth of the worker's time.
+# Settings of glibc's allocator, read when a worker starts: keep freed memory. Ray Train runs its function in a thread,
+# whose freed memory glibc returns at once; getting it back took a tenth of the worker's time.
 KEEP_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
 
 def with_resolved_precision(config: Config) -> Config:
-    """Replace `auto` by the number format that it means on this machine: a run has one, wherever its workers are."""
+    """Replace `auto` by the precision that it means on this machine; all workers of a run use the same."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return config.but(train={"precision": resolve_precision(config.train.precision, device)})
 
 
 def recipe_of(config: Config, data: list[str]) -> dict:
-    """Return the values of `train` that change a weight; files that it names stand there as their hashes.
+    """Return the values of `train` that affect the weights; files that it names are represented by their hashes.
 
     Args:
-        data: fingerprints of the folders of training images, as `tables.fingerprints` gives them.
+        data: fingerprints of the folders of training images, from `tables.fingerprints`.
     """
     begun = starting_point(config)
     mix = [{"data": found, "share": other.share} for found, other in zip(data[1:], config.train.mix, strict=True)]
@@ -55,7 +55,7 @@ def recipe_of(config: Config, data: list[str]) -> dict:
 
 
 def run_key(config: Config, data: list[str], recipe: dict) -> str:
-    """Fingerprint of all that a training run depends on; `data` and `recipe` as in `recipe_of`."""
+    """Return the fingerprint of everything that a training run depends on; `data` and `recipe` as in `recipe_of`."""
     model, backbone = config.model.model_dump(), Path(config.model.weights)
     files = of_files([backbone] if backbone.is_file() else [])
     code = of_code("training.trainer", "data.batches") | {"worker": of_module(Path(worker.__file__))}
@@ -63,18 +63,18 @@ def run_key(config: Config, data: list[str], recipe: dict) -> str:
 
 
 def fit(config: Config, key: str, states: States, stage: str = "train") -> Trainer:
-    """Train to the end, or resume from the last of `states`; returns the trainer in its last state.
+    """Train to the end, or resume from the last of `states`; return the trainer in its final state.
 
     Args:
-        config: with a resolved precision.
+        config: configuration with a resolved precision.
         key: fingerprint of the run.
-        stage: the stage that trains, by which MLflow tells its runs apart.
+        stage: the stage that trains; MLflow's runs are tagged with it.
     """
     run_id = runs.run_for(config, stage, key)
     with connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers, training=True), _own_ctrl_c():
         try:
             result = training_run(config, key, states, [runs.LogReports(config.tracking, run_id)]).fit()
-        except SystemExit:  # Ray's answer to Ctrl-C
+        except SystemExit:  # Ray's response to Ctrl-C
             raise KeyboardInterrupt from None
         except TrainingFailedError as error:
             runs.finish(config.tracking, run_id, "FAILED")
@@ -89,7 +89,7 @@ def fit(config: Config, key: str, states: States, stage: str = "train") -> Train
 
 @contextmanager
 def _own_ctrl_c() -> Iterator[None]:
-    """Ray Train answers Ctrl-C itself, and would still do so when its run has ended."""
+    """Restore Python's handling of Ctrl-C at the end, because Ray Train keeps its own even after its run."""
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -99,18 +99,18 @@ def _own_ctrl_c() -> Iterator[None]:
 
 
 def _reason(error: TrainingFailedError) -> UserError:
-    """Why a run was given up: a user's mistake that a worker has met, as it is; else what was raised, in a line."""
+    """Return why a run was given up: the UserError that a worker raised, or else the text of the error on one line."""
     failures = getattr(error, "worker_failures", {}).values()
     mistakes = (mistake for failure in failures if (mistake := user_error_in(failure)))
     why = one_line(error, 400, end=True)
-    return next(mistakes, UserError(f"training was given up (train.max_failures: after how many restarts): … {why}"))
+    return next(mistakes, UserError(f"training was given up after train.max_failures restarts: … {why}"))
 
 
 def training_run(config: Config, key: str, states: States, callbacks: list[UserCallback]) -> TorchTrainer:
-    """A run on the connected cluster, to `fit`: from the last of `states`, or from the start.
+    """Return a run on the connected cluster, ready to `fit`, from the last of `states` or from the start.
 
     Raises:
-        UserError: the cluster has GPUs, but fewer than workers.
+        UserError: the cluster has GPUs, but fewer than there are workers.
     """
     arguments: dict = {"config": config.model_dump(), "key": key, "folders": tables.folders(config)}
     arguments |= {"storage": states.storage, "recovered": states.recover(), "here": str(Path.cwd())}
@@ -131,16 +131,16 @@ def training_run(config: Config, key: str, states: States, callbacks: list[UserC
 
 
 def on_gpus(workers: int | tuple[int, int]) -> bool:
-    """Tell whether each worker gets a GPU, and print it; on a cluster without GPUs all train on processors.
+    """Return whether each worker gets a GPU, and print it; on a cluster without GPUs, all train on processors.
 
     Raises:
-        UserError: the cluster has GPUs, but fewer than workers.
+        UserError: the cluster has GPUs, but fewer than there are workers.
     """
     fewest, most = workers if isinstance(workers, tuple) else (workers, workers)
     there = gpus()
     if 0 < there < fewest:
         raise UserError(
-            f"train.workers {fewest}: the cluster has GPUs for {there} of them only: lower it, or hide them "
+            f"train.workers {fewest}: the cluster has only {there} GPUs: lower train.workers, or hide the GPUs "
             "(CUDA_VISIBLE_DEVICES=) to train on processors"
         )
     used = min(there, most)
@@ -149,7 +149,7 @@ def on_gpus(workers: int | tuple[int, int]) -> bool:
 
 
 def seconds_of(history: list[dict], batch: int) -> float:
-    """Seconds of training alone, also if it was stopped and went on elsewhere."""
+    """Return the seconds spent on training itself, even if the run was stopped and resumed elsewhere."""
     before = [0, *(report["step"] for report in history)]
     return sum(
         (now["step"] - last) * batch / now["images_per_second"] for last, now in zip(before, history, strict=False)
@@ -157,7 +157,7 @@ def seconds_of(history: list[dict], batch: int) -> float:
 
 
 def device_of(threads: int) -> str:
-    """The device that a run learns on, in words; `threads`: of torch, 0 for all cores."""
+    """Describe the device that a run trains on; `threads` is the number of torch threads, 0 for all cores."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     number = threads or cores()

@@ -1,4 +1,4 @@
-"""The trials of `tune`: Ray Tune over T, each trial a training run of Ray Train."""
+"""The trials of `tune`: Ray Tune over T, where each trial is a Ray Train run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from r2mrf.config import Config
 from r2mrf.errors import UserError
 from r2mrf.training.trainer import FACTS
 
-SEARCHED = ("steps", "width", "grid_stride", "share_steps")  # of `model`
+SEARCHED = ("steps", "width", "grid_stride", "share_steps")  # keys of `model`
 COARSE = "val_f_05_coarse"
 
 
 def candidates(config: Config) -> dict[str, dict]:
-    """Name -> values of `model` to try: every T, with the profile's own other values and with those that are listed."""
+    """Return name -> values of `model` to try: every T, combined with the profile's own and the listed other values."""
     choices: list[Collection] = [config.tune.steps]
     for name in SEARCHED[1:]:
         choices.append({getattr(config.model, name), *getattr(config.tune, name)})
@@ -38,7 +38,7 @@ def candidates(config: Config) -> dict[str, dict]:
 
 
 def of_trial(config: Config, values: dict) -> Config:
-    """Parameters of a trial: its values of `model`, and the small budget of `tune`, from the backbone's weights."""
+    """Return a trial's parameters: its values of `model`, the small budget of `tune`, and the backbone's weights."""
     options = config.tune
     budget = {
         "steps": options.budget,
@@ -51,9 +51,9 @@ def of_trial(config: Config, values: dict) -> Config:
 
 
 def run_trials(config: Config, trials: dict, home: States, runs: dict[str, str]) -> dict[str, dict]:
-    """Run all trials, or what is left of them; name -> last figures, with `error` if the trial ended by one."""
+    """Run all trials, or the rest of them; return each one's last figures, and `error` if it ended with one."""
     given = {"config": config.model_dump(), "trials": trials, "runs": runs, "home": home.name, "here": str(Path.cwd())}
-    # A trial only waits for its workers, which claim the processors.
+    # A trial itself only waits for its workers, which claim the processors.
     trainable = ray_tune.with_resources(ray_tune.with_parameters(trial, given=given), {"cpu": 0.01})
     folder = f"{home.root}/{home.name}"
     if Tuner.can_restore(folder, storage_filesystem=home.files):
@@ -71,19 +71,21 @@ def run_trials(config: Config, trials: dict, home: States, runs: dict[str, str])
                 name=home.name,
                 storage_path=home.root,
                 storage_filesystem=home.files,
-                failure_config=FailureConfig(max_failures=config.train.max_failures),  # of the machine of a trial
+                failure_config=FailureConfig(
+                    max_failures=config.train.max_failures
+                ),  # for failures of a trial's machine
                 verbose=0,
             ),
         )
     try:
         results = tuner.fit()
-    except SystemExit:  # Ray's answer to Ctrl-C
+    except SystemExit:  # Ray's response to Ctrl-C
         raise KeyboardInterrupt from None
     return {end.config["name"]: (end.metrics or {}) | {"error": end.error} for end in results}
 
 
 def scheduler(config: Config) -> TrialScheduler:
-    """ASHA, without a rung at the last step: who gets so far is done."""
+    """Return ASHA without a rung at the last step, because a trial that gets there is finished."""
     if config.tune.grace >= config.tune.budget:
         return FIFOScheduler()
     return ASHAScheduler(
@@ -96,25 +98,25 @@ def scheduler(config: Config) -> TrialScheduler:
 
 
 class Report(TuneReportCallback):
-    """Passes figures on to Tune, with F in steps of the tolerance: ASHA shall not stop for less what we call equal."""
+    """Passes figures on to Tune, with F rounded to the tolerance, so that ASHA treats equally good trials as equal."""
 
     def __init__(self, tolerance: float):
         super().__init__()
         self.tolerance = tolerance
 
     def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
-        """Ray Train's name for it. `metrics`: of each worker; all are the same."""
+        """Pass on one report; Ray Train prescribes the method's name. `metrics` has one entry per worker, all equal."""
         super().after_report(run_context, [coarsened(metrics[0], self.tolerance)], None)
 
 
 def coarsened(figures: dict, tolerance: float) -> dict:
-    """Figures with F in steps of the tolerance beside them."""
+    """Return the figures with an additional F that is rounded to the tolerance."""
     return figures | {COARSE: round(figures["val_f_05"] / tolerance) * tolerance}
 
 
 def trial(chosen: dict, given: dict) -> None:
-    """One trial, in an actor of Tune's: train, and report as training does."""
-    if Path(given["here"]).is_dir():  # Tune has gone to a folder of the trial's own
+    """Run one trial in an actor of Tune: train, and report like a training."""
+    if Path(given["here"]).is_dir():  # Tune has changed to a folder of the trial
         os.chdir(given["here"])
     name, config = chosen["name"], Config.model_validate(given["config"])
     values, key = given["trials"][name]
@@ -127,7 +129,7 @@ def trial(chosen: dict, given: dict) -> None:
         raise UserError(stopped)
     with result.checkpoint.as_directory() as folder:
         last = json.loads((Path(folder) / FACTS).read_text(encoding="utf-8"))["history"][-1]
-    # once more: a trial that was killed after its last step has nothing left to report, and Tune may not know it
+    # reported again: a trial that was killed after its last step has nothing left to report, and Tune may not know it
     ray_tune.report(coarsened(last, tolerance))
     print(f"trial {name}: F {last['val_f_05']:.3f}, MAE {last['val_mae']:.3f}", flush=True)
 

@@ -1,9 +1,9 @@
-"""A training run in this process, without Ray and MLflow: one network of the ablation, for hours, beside other work.
+"""A training run in this process, without Ray and MLflow, to train a network of the ablation in the background.
 
     trainer = train(config, key, Path("runs/ablate-0123"), threads=1)
 
-Its steps are those of a run of one worker. States lie in the folder as state-STEP, each written whole before the one
-before is removed, so that a run that is stopped at any moment goes on from its last report.
+It takes the same steps as a run with one worker. States are folders state-STEP; each one is written completely before
+the previous one is removed, so a run that is stopped at any moment resumes from its last report.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from r2mrf.training.trainer import NotFinite, Trainer
 
 
 class BusyError(UserError):
-    """Another process works on the same run."""
+    """Another process is working on the same run."""
 
 
 def locked(folder: Path) -> AbstractContextManager[None]:
@@ -32,19 +32,19 @@ def locked(folder: Path) -> AbstractContextManager[None]:
     Raises:
         BusyError: another process holds it.
     """
-    return exclusive(folder / "lock", BusyError(f"{folder}: another process trains this run"))
+    return exclusive(folder / "lock", BusyError(f"{folder}: another process is training this run"))
 
 
 def train(config: Config, key: str, folder: Path, threads: int) -> Trainer:
-    """Train to the end, or resume from the newest state in `folder`; returns the trainer in its last state.
+    """Train to the end, or resume from the newest state in `folder`; return the trainer in its final state.
 
     Args:
-        config: with a resolved precision.
-        key: fingerprint of the run; states of another one are not used.
-        threads: of torch; one more decodes batches.
+        config: configuration with a resolved precision.
+        key: fingerprint of the run; states of other runs are not used.
+        threads: number of torch threads; one more thread decodes batches.
 
     Raises:
-        UserError: there are no training images, or the loss is not finite any more.
+        UserError: there are no training images, or the loss is no longer finite.
     """
     torch.set_num_threads(threads)
     worker.be_deterministic()
@@ -64,7 +64,7 @@ def train(config: Config, key: str, folder: Path, threads: int) -> Trainer:
 
 
 def _begun(config: Config, key: str, folder: Path) -> Trainer:
-    """The run in its newest whole state, or at its start."""
+    """Return the run in its newest complete state, or at its start."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for state in _states(folder):
         try:
@@ -84,7 +84,7 @@ def _save(trainer: Trainer, folder: Path) -> None:
         new.mkdir()
         trainer.save(new)
         target = folder / f"state-{trainer.step:07d}"
-        if target.exists():  # damaged, or of other code: else the run would have gone on from it
+        if target.exists():  # damaged, or made by other code; otherwise the run would have resumed from it
             shutil.rmtree(target)
         new.rename(target)
     for state in older:
@@ -93,5 +93,5 @@ def _save(trainer: Trainer, folder: Path) -> None:
 
 
 def _states(folder: Path) -> list[Path]:
-    """States in a folder, the newest first."""
+    """Return the states in a folder, the newest first."""
     return sorted(folder.glob("state-*"), reverse=True)

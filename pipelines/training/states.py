@@ -1,11 +1,11 @@
-"""States of unfinished training runs: a folder of this machine's, or s3://bucket/prefix for a cluster.
+"""States of unfinished training runs: in a local folder, or at s3://bucket/prefix for a cluster.
 
     home = States("runs", "train-0123")
-    home.recover()      # a whole state that Ray cannot go on from by itself, or None
+    home.recover()      # a complete state that Ray cannot find by itself, or None
     home.remove()       # at the end of the run
 
-Ray Train copies each checkpoint into a folder of its own and then lists it in a file, both in place: what is killed,
-or loses its power, in that moment leaves half a list or half a state, and Ray refuses to start, or starts from that.
+Ray Train copies each checkpoint into a folder and then lists it in a file, both in place. A kill or power failure at
+that moment leaves half a list or half a state, and Ray then refuses to start, or starts from the damaged state.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LIST = "checkpoint_manager_snapshot.json"
 
 
 class States:
-    """The states of the run `name` below `storage`, a path or an address that pyarrow knows.
+    """The states of the run `name` below `storage`, a path or an address that pyarrow supports.
 
     Attributes:
         storage: absolute path or address, for Ray Train.
@@ -39,16 +39,16 @@ class States:
         self._folder = f"{self.root}/{name}"
 
     def others(self) -> list[str]:
-        """Names of other runs whose states lie here."""
+        """Return the names of other runs whose states are in this storage."""
         entries = self.files.get_file_info(FileSelector(self.root, allow_not_found=True))
         names = (entry.base_name for entry in entries if entry.type == FileType.Directory)
         return sorted(name for name in names if name.startswith("train-") and name != self.name)
 
     def recover(self) -> str | None:
-        """Path of the last whole state, where Ray's list is lost or damaged, or lists a state that is.
+        """Return the path of the last complete state if Ray's list, or a state in it, is lost or damaged; else None.
 
-        The list is removed then, and who goes on from that state reports it anew. None where Ray can go on by itself,
-        or where there is nothing to go on from.
+        In that case the list is removed, and the run that resumes from the returned state reports it again. None also
+        means that there is nothing to resume from.
         """
         listed = self._listed()
         if listed and all(self._is_whole(f"{self._folder}/{name}") for name in listed):
@@ -59,7 +59,7 @@ class States:
         newest = sorted((f.path for f in folders if f.base_name.startswith("checkpoint_")), reverse=True)
         whole = next((path for path in newest if self._is_whole(path)), None)
         if newest and not whole:
-            print(f"{self.storage}/{self.name}: none of its states is whole; training begins anew")
+            print(f"{self.storage}/{self.name}: none of its states is complete: training starts again")
         return whole
 
     def remove(self) -> None:
@@ -68,7 +68,7 @@ class States:
             self.files.delete_dir(self._folder)
 
     def _listed(self) -> list[str]:
-        """Names of the states in Ray's list; none if it is damaged."""
+        """Return the names of the states in Ray's list; empty if the list is damaged."""
         try:
             found = strict_json.parse_object(self._read(f"{self._folder}/{LIST}"))
             return [state["checkpoint_dir_name"] for state in found["checkpoint_results"]]

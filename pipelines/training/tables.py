@@ -1,4 +1,4 @@
-"""The tables of training images that a run draws its batches from: data/augmented, and those of `train.mix`."""
+"""The tables of training images from which a run draws its batches: data/augmented, and those of `train.mix`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = ("source_id", "variant", "image", "mask", "sha256")
 
 @dataclass(frozen=True)
 class Tables:
-    """Rows to learn from, rows held back, and further rows with their shares of a batch."""
+    """Rows to train on, rows held back for validation, and further tables with their shares of a batch."""
 
     learn: pa.Table
     held_back: pa.Table
@@ -27,21 +27,22 @@ class Tables:
 
 
 def folders(config: Config) -> list[Folder]:
-    """The folders of a run, in a form that can be sent to its workers; data/augmented comes first."""
+    """Return the folders of a run, in a form that can be sent to its workers; data/augmented comes first."""
     return [folder(path) for path in _paths(config)]
 
 
 def fingerprints(config: Config) -> list[str]:
-    """Fingerprints of the files in the folders of a run, in the same order."""
+    """Return the fingerprints of the files in a run's folders, in the same order."""
     return [fingerprint_of(path) for path in _paths(config)]
 
 
 def read(config: Config, places: list[Folder], columns: tuple[str, ...] = COLUMNS) -> Tables:
-    """Read the tables, and check photos and masks if they are read. Pairs held back are of the first table; the others
-    are read without pairs of their names.
+    """Read the tables, and verify photos and masks if they are read.
+
+    Held-back pairs are taken from the first table; pairs with the same names are left out of the others.
 
     Raises:
-        UserError: a folder holds no shards or damaged ones, or nothing is left to learn from.
+        UserError: a folder has no shards or damaged ones, or nothing is left to train on.
     """
     first, *rest = (_read(place, columns) for place in places)
     learn, held_back = split(first, config.train.validation, config.seed)

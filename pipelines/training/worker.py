@@ -27,12 +27,12 @@ from r2mrf.training.trainer import NotFinite, Trainer, validate
 
 
 def work(arguments: dict) -> dict | None:
-    """Train from the last checkpoint, or from the start, to the end: the function that Ray Train runs in a worker."""
+    """Train from the last checkpoint, or from the start, to the end. Ray Train runs this function in each worker."""
     import ray.train
     from ray.train.torch import prepare_model
 
-    logging.disable(logging.INFO)  # the line of progress says it
-    if Path(arguments["here"]).is_dir():  # paths of params.yaml are meant from where the driver runs, not a worker
+    logging.disable(logging.INFO)  # the progress line says it all
+    if Path(arguments["here"]).is_dir():  # relative paths in params.yaml refer to the driver's folder, not a worker's
         os.chdir(arguments["here"])
     config = Config.model_validate(arguments["config"])
     context = ray.train.get_context()
@@ -44,7 +44,7 @@ def work(arguments: dict) -> dict | None:
     data = tables.read(config, arguments["folders"])
     try:
         learn(trainer, module, data, lambda figures: _report(trainer, figures, rank), rank, world)
-    except NotFinite as error:  # every worker sees the same gradient: all end here
+    except NotFinite as error:  # every worker sees the same gradient, so all of them end here
         return {"not_finite": first_not_finite(error)}
     return None
 
@@ -57,14 +57,14 @@ def learn(
     rank: int = 0,
     world: int = 1,
 ) -> None:
-    """Train from the trainer's step to the last one, and `report` figures every `report_every` steps.
+    """Train from the trainer's step to the last one; `report` figures every `report_every` steps.
 
     Args:
         module: the trainer's network, or a wrapper of it that averages gradients over the workers.
-        rank, world: number of this worker, and of how many.
+        rank, world: the number of this worker, and the number of all workers.
 
     Raises:
-        NotFinite: the loss or its gradient is not a number any more.
+        NotFinite: the loss or its gradient is no longer a finite number.
     """
     config = trainer.config
     samples = Samples(data.learn, trainer.preprocess, config.train.crop, config.run_seed, data.others)
@@ -79,7 +79,7 @@ def learn(
 
 
 def _begun(config: Config, arguments: dict, rank: int) -> Trainer:
-    """The run in its last state, or at its start."""
+    """Return the run in its last state, or at its start."""
     import ray.train
     from ray.train.torch import get_device
 
@@ -89,16 +89,16 @@ def _begun(config: Config, arguments: dict, rank: int) -> Trainer:
         checkpoint = ray.train.Checkpoint(unlisted, FileSystem.from_uri(arguments["storage"])[0])
     with checkpoint.as_directory() if checkpoint else nullcontext() as state:
         trainer = Trainer(config, arguments["key"], get_device(), state and Path(state))
-    # a state is read into the processor's memory, and of the averaged weights nothing else would move them from there
+    # a state is loaded into the processor's memory, and nothing else would move the averaged weights to the device
     trainer.averaged.values = {name: value.to(trainer.device) for name, value in trainer.averaged.values.items()}
     if unlisted:
-        _hand_over(trainer, rank)  # else what is stopped before its next report would begin anew
+        _hand_over(trainer, rank)  # otherwise a stop before the next report would lose this state again
     return trainer
 
 
 def be_deterministic() -> None:
-    """Let the same steps give the same weights on a GPU too, at some cost of speed; processors need nothing."""
-    torch.set_flush_denormal(True)  # denormal numbers slow a processor down many times
+    """Make the same steps give the same weights on a GPU, too, at some cost of speed; processors are deterministic."""
+    torch.set_flush_denormal(True)  # denormal numbers make a processor many times slower
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -106,7 +106,7 @@ def be_deterministic() -> None:
 
 
 def _report(trainer: Trainer, figures: dict, rank: int) -> None:
-    """Report figures (averaged over the workers) and state to Ray, and print a line of progress."""
+    """Report figures (averaged over the workers) and state to Ray, and print a progress line."""
     trainer.history.append({"step": trainer.step, **_over_workers(figures)})
     if rank == 0:
         print(progress_line(trainer), flush=True)
@@ -114,7 +114,7 @@ def _report(trainer: Trainer, figures: dict, rank: int) -> None:
 
 
 def progress_line(trainer: Trainer) -> str:
-    """The last figures in a line, with the seconds that are left."""
+    """Return a line with the latest figures and the remaining seconds."""
     figures = trainer.history[-1]
     left = (trainer.train.steps - trainer.step) * trainer.train.batch / figures["images_per_second"]
     shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if name != "step")
@@ -122,7 +122,7 @@ def progress_line(trainer: Trainer) -> str:
 
 
 def _hand_over(trainer: Trainer, rank: int) -> None:
-    """Hand the last figures to Ray, and from rank 0 the state."""
+    """Hand the latest figures to Ray and, from rank 0, the state."""
     import ray.train
 
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +134,7 @@ def _hand_over(trainer: Trainer, rank: int) -> None:
 
 
 def prefetch(samples: Samples, config: Config, start: int, rank: int, world: int) -> Iterator[Batch]:
-    """Yield this worker's share of each batch from step `start` on; the next is decoded while one is learnt from."""
+    """Yield this worker's share of each batch from step `start` on; the next one is decoded during the current step."""
 
     def share(step: int) -> Batch:
         return samples.batch(batch_positions(step, config.train.batch, rank, world))
@@ -149,7 +149,7 @@ def prefetch(samples: Samples, config: Config, start: int, rank: int, world: int
 
 
 def _validation(trainer: Trainer, table: pa.Table, rank: int, world: int) -> dict[str, float]:
-    """MAE and F at 0.5 of the averaged weights on the photos held back; each worker takes its share."""
+    """Return MAE and F at 0.5 of the averaged weights on the held-back photos; each worker measures its share."""
     if not table.num_rows:
         return {}
     mine = range(rank, table.num_rows, world)
@@ -162,7 +162,7 @@ def _validation(trainer: Trainer, table: pa.Table, rank: int, world: int) -> dic
 
 
 def _over_workers(figures: dict[str, float]) -> dict[str, float]:
-    """Mean of each figure over the workers."""
+    """Return the mean of each figure over the workers."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return figures
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -172,7 +172,7 @@ def _over_workers(figures: dict[str, float]) -> dict[str, float]:
 
 
 def first_not_finite(error: NotFinite) -> str:
-    """Message of the worker whose own loss was not finite; the others only received its gradient."""
+    """Return the message of the worker whose own loss was not finite; the others only received its gradient."""
     if not dist.is_initialized():
         return str(error)
     errors: list[NotFinite] = [error] * dist.get_world_size()
@@ -188,23 +188,23 @@ class Meter:
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew, after a report: its own time counts neither as learning nor as waiting."""
+        """Start again after a report, whose own time counts neither as training nor as waiting."""
         self.steps, self.losses, self.fused, self.waiting = 0, 0.0, 0.0, 0.0
         self.began = self.mark = time.perf_counter()
 
     def waited(self) -> None:
-        """A batch has come: the time since the last step was spent waiting for it."""
+        """Record that a batch has arrived: the time since the last step was spent waiting for it."""
         self.waiting += time.perf_counter() - self.mark
 
     def stepped(self, values: dict[str, float]) -> None:
-        """A step has been learnt; `values`: its loss, and the fused map's."""
+        """Record that a step is done; `values` holds its loss, and that of the fused map."""
         self.steps += 1
         self.losses += values["loss"]
         self.fused += values["fused"]
         self.mark = time.perf_counter()
 
     def read(self) -> dict[str, float]:
-        """Mean losses, images a second over all workers, and the share of the time spent waiting for batches."""
+        """Return the mean losses, the images per second of all workers, and the share of time spent waiting."""
         seconds = self.mark - self.began
         return {
             "loss": self.losses / self.steps,

@@ -5,8 +5,8 @@
         figures.add(defocus, mask)
     print(figures.summary())
 
-Each follows the program of its authors also where that is odd; docs/evaluation.md compares them. Their programs read
-nothing of a pair but how often each value of the map meets each value of the mask, so that is what is counted here.
+Each protocol follows its authors' program, even where that is odd; docs/evaluation.md compares them. All of these
+programs depend only on how often each value of the map meets each value of the mask, so this is what is counted here.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ HALF = 128  # of 8-bit values, the first above one half
 
 
 class Published(ABC):
-    """Figures of a set of images by a published program; images are added one by one.
+    """The figures of a set of images by a published program; images are added one by one.
 
     Attributes:
-        positive: the class whose precision and recall are taken.
+        positive: the class to which precision and recall refer.
     """
 
     name: ClassVar[str]
@@ -70,10 +70,10 @@ class Published(ABC):
 
 
 class R3Net(Published):
-    """R3Net's and BR2Net's program: the best F of precision and recall that are averaged over images.
+    """The program of R3Net and BR2Net: the best F of precision and recall averaged over images.
 
-    A pixel is predicted above k/255 (strictly); 1e-4 is added to numerators and denominators; the mask is binarised
-    above one half for F, and taken as it is for `mae`.
+    A pixel is predicted if its value is strictly above k/255; 1e-4 is added to numerators and denominators; the mask is
+    binarised above one half for F, and used as it is for `mae`.
     """
 
     name = "r3net"
@@ -96,10 +96,10 @@ class R3Net(Published):
 
 
 class DDFFNet(Published):
-    """D-DFFNet's programs for saved maps: F at one half, averaged over images, and pooled IoU.
+    """The programs of D-DFFNet for saved maps: F at one half, averaged over images, and pooled IoU.
 
     Precision and recall are 0 where they are undefined, so a photo without any defocus has F = 0. `f_05_or_all` is
-    the figure of its `test.py`: of each image, the larger of F at one half and F of calling every pixel positive.
+    the figure of its `test.py`: for each image, the larger of F at one half and F of calling every pixel positive.
     """
 
     name = "d-dffnet"
@@ -131,9 +131,9 @@ class DDFFNet(Published):
 class PySOD(Published):
     """PySODMetrics: each map is stretched from its smallest to its largest value first.
 
-    A pixel is predicted from the threshold on. The 256 thresholds give a curve of F for each image; `f_max` and
-    `f_mean` are the largest and the mean value of the mean of these curves. `f_adaptive` is F at twice the mean of
-    the map, at most 1. The mask is binarised above 128. What is undefined is 0.
+    A pixel is predicted if its value reaches the threshold. The 256 thresholds give a curve of F for each image;
+    `f_max` and `f_mean` are the largest and the mean value of the mean of these curves. `f_adaptive` is F at twice the
+    mean of the map, at most 1. The mask is binarised above 128. Undefined figures are 0.
     """
 
     name = "pysod"
@@ -168,8 +168,8 @@ class PySOD(Published):
 class DD(Published):
     """The notebook of "Defocus Blur Detection via Depth Distillation": F of all pixels of all images together.
 
-    Map and mask are both binarised above (strictly) 1.5 × their own mean, at most 255. A mask of which two thirds
-    or more are white therefore holds no positive pixel at all. `mae` takes the mask as it is.
+    Map and mask are both binarised strictly above 1.5 × their own mean, at most 255. A mask that is two thirds or more
+    white therefore has no positive pixel at all. `mae` uses the mask as it is.
     """
 
     name = "dd"
@@ -192,18 +192,18 @@ class DD(Published):
 
 
 PROTOCOLS: dict[str, type[Published]] = {kind.name: kind for kind in (R3Net, DDFFNet, PySOD, DD)}
-OWN = "r2mrf"  # this project's, of `r2mrf.evaluation.metrics`
+OWN = "r2mrf"  # this project's protocol, see `r2mrf.evaluation.metrics`
 
 
 def named(name: str, positive: Positive | None = None) -> Counts | Published:
-    """Return an empty set of images to be compared by this protocol.
+    """Return an empty set of images, to be compared by this protocol.
 
     Args:
         name: `r2mrf`, whose positive class is defocus, or a key of `PROTOCOLS`.
-        positive: the class whose precision and recall are taken; None: that of the protocol's authors.
+        positive: the class to which precision and recall refer; None: that of the protocol's authors.
 
     Raises:
-        ValueError: there is no such protocol, or `r2mrf` is asked for another class.
+        ValueError: there is no such protocol, or `r2mrf` was asked for another class.
     """
     if name == OWN and positive in (None, "defocus"):
         return Counts()
@@ -216,39 +216,39 @@ def named(name: str, positive: Positive | None = None) -> Counts | Published:
 
 
 def _f(both: int, predicted: int, positive: int) -> float:
-    """F_β of three counts of pixels; 0 where precision or recall is undefined."""
+    """Return F_β of three counts of pixels; 0 where precision or recall is undefined."""
     precision, recall = (_share(np.array([both]), np.array([of])) for of in (predicted, positive))
     return float(f_measure(precision, recall)[0])
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, 0 where there is no whole."""
+    """Return part / whole, and 0 where the whole is 0."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
 def _mean_error(met: np.ndarray, of_map: np.ndarray, of_mask: np.ndarray) -> float:
-    """Mean |P − G| where the values of map and mask stand for these numbers."""
+    """Return mean |P − G|, where `of_map` and `of_mask` are the numbers that the 256 values stand for."""
     return float((met * np.abs(of_map[:, None] - of_mask[None])).sum() / met.sum())
 
 
 def _stretched(histogram: np.ndarray) -> np.ndarray:
-    """Numbers for which the values 0 … 255 stand, when those that occur are stretched to [0, 1]; flat maps are not."""
+    """Return the numbers that 0 … 255 stand for when the values that occur are stretched to [0, 1], unless flat."""
     values = VALUES / 255
     low, high = values[histogram > 0][[0, -1]]
     return ((values - low) / (high - low)).clip(0, 1) if high > low else values
 
 
 def _above_its_mean(histogram: np.ndarray) -> np.ndarray:
-    """The values, bool[256], that lie above 1.5 × the mean of them all, at most 255."""
+    """Return which values, bool[256], lie above 1.5 × their mean, at most 255."""
     threshold = min(1.5 * (histogram * VALUES).sum() / histogram.sum(), 255)
     return np.greater(VALUES, threshold)
 
 
 def _from(histogram: np.ndarray) -> np.ndarray:
-    """Count the values >= k for each k."""
+    """Return the number of values >= k, for each k."""
     return histogram[::-1].cumsum()[::-1]
 
 
 def _above(histogram: np.ndarray) -> np.ndarray:
-    """Count the values > k for each k."""
+    """Return the number of values > k, for each k."""
     return _from(histogram) - histogram

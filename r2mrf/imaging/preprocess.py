@@ -13,7 +13,9 @@ import numpy as np
 
 from r2mrf.imaging.resize import lay_in, resize
 
-VERSION = 1  # raise it when a change gives the same photo different numbers; every fingerprint contains it
+# A model names the version that it was trained for, and no other is accepted: raise it only if models must be trained
+# anew. A change that merely gives some photos other numbers raises `prediction.record.VERSION`.
+VERSION = 1
 
 
 @dataclass(frozen=True)

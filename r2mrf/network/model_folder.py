@@ -1,7 +1,8 @@
-"""A trained model on disk, read without torch: a folder with `model.safetensors` (weights) and `model.json` (the rest).
+"""Reads a trained model from disk without torch: a folder with `model.safetensors` and `model.json`.
 
-`model.json` holds the architecture, the preprocessing, facts about the training and the SHA-256 of the weights. A
-model's name is `lite`, its folder, or its name in a registry. `r2mrf.network.checkpoint` builds the network.
+The first holds the weights; the second the architecture, the preprocessing, facts about the training and the SHA-256 of
+the weights. A model's name is `lite`, its folder, or its name in a registry. `r2mrf.network.checkpoint` builds the
+network.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class CheckpointError(UserError):
 
 @dataclass(frozen=True)
 class Description:
-    """Everything about a model but its network. `sha256` covers weights, architecture and preprocessing."""
+    """Everything about a model except its network. `sha256` covers weights, architecture and preprocessing."""
 
     model: Model
     preprocess: Preprocess
@@ -47,7 +48,7 @@ class Description:
 
     @property
     def name(self) -> str:
-        """Return the model's name, for people."""
+        """The model's name, for people."""
         return name_of(self.model, self.sha256)
 
 

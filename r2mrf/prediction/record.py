@@ -18,7 +18,7 @@ from r2mrf.imaging.preprocess import Preprocess, visible
 from r2mrf.imaging.resize import resize
 from r2mrf.prediction import exif
 from r2mrf.prediction.analyser import Analysis
-from r2mrf.prediction.detail import Detail, Place, judge, take
+from r2mrf.prediction.detail import Detail, Probe, judge, take
 from r2mrf.prediction.exif import Taken
 from r2mrf.prediction.focus import Focus, Thresholds, describe, local_contrast
 from r2mrf.system.sandbox import Guard, Lost
@@ -26,7 +26,7 @@ from r2mrf.system.sandbox import Guard, Lost
 if TYPE_CHECKING:  # processes that only read photos need no network
     from r2mrf.prediction.predictor import Predictor
 
-VERSION = 4  # raise it when a change gives a photo another record; every fingerprint contains it
+VERSION = 5  # raise it when a change gives a photo another record; every fingerprint contains it
 
 # The keys of a record, which are also columns of the table of scores.
 RECORD = ("status", "error", "width", "height", "content_sha256", *Focus.__dataclass_fields__)
@@ -47,7 +47,7 @@ class Shrunk:
     content_sha256: str
     contrast: float  # see focus.local_contrast
     box: Box  # the part of the photo that `pixels` show, inside its borders; in pixels of the photo
-    places: tuple[Place, ...] = ()  # candidates for the sharpest place, inside the box; empty without `detail`
+    probe: Probe | None = None  # candidates for the sharpest place, inside the box; None without `detail`
     taken: Taken = field(default_factory=Taken)
 
 
@@ -57,13 +57,23 @@ def shrink(data: bytes, preprocess: Preprocess, max_pixels: int, detail: bool = 
     Raises:
         images.ImageError: the photo cannot be used.
     """
-    rgb, (height, width) = images.decode_reduced(data, 0 if detail else REDUCED * preprocess.size, max_pixels)
-    box = inside_borders(rgb)
-    pixels = preprocess.shrink(box.cut(rgb))
-    place = box.scaled(rgb.shape[:2], (height, width))
-    places = tuple(take(box.cut(rgb), preprocess.size)) if detail else ()
+    least = REDUCED * preprocess.size
+    rgb, (height, width) = images.decode_reduced(data, 0 if detail else least, max_pixels)
+    small = _reduced(rgb, least) if detail else rgb
+    found = inside_borders(small)
+    pixels = preprocess.shrink(found.cut(small))
+    box = found.scaled(small.shape[:2], (height, width))
+    probe = take(box.cut(rgb), preprocess.size) if detail else None
     content, taken = hashlib.sha256(data).hexdigest(), exif.read(data)
-    return Shrunk(pixels, width, height, content, local_contrast(pixels), place, places, taken)
+    return Shrunk(pixels, width, height, content, local_contrast(pixels), box, probe, taken)
+
+
+def _reduced(rgb: np.ndarray, least: int) -> np.ndarray:
+    """Halve a photo as often as a JPEG would be while it is decoded."""
+    for _ in range(3):
+        if min(rgb.shape[:2]) >= 2 * least:
+            rgb = resize(rgb, rgb.shape[0] // 2, rgb.shape[1] // 2)
+    return rgb
 
 
 def read_photo(source: str | bytes, detail: bool = False, *, preprocess: Preprocess, max_pixels: int) -> Shrunk:
@@ -102,12 +112,17 @@ def thresholds_of(score: Score) -> Thresholds:
     return Thresholds(score.sharp_below, score.blurred_above, score.soft_above)
 
 
-def detail_of(photo: Shrunk, maps: list[np.ndarray], scale: BlurScale) -> dict:
-    """Return the fields of `detail.Detail`, measured on the maps of a photo's places; empty without `detail`."""
-    if not photo.places:
+def pictures_of(photo: Shrunk) -> list[np.ndarray]:
+    """Return what the network is to see of a photo, uint8 S×S×3 each: all of it, and its probe if it has one."""
+    return [photo.pixels, *([photo.probe.picture] if photo.probe else [])]
+
+
+def detail_of(photo: Shrunk, defocus: np.ndarray | None, scale: BlurScale) -> dict:
+    """Return the fields of `detail.Detail`, measured on the map of a photo's probe; empty if it has none."""
+    if photo.probe is None or defocus is None:
         return {}
     left, top = photo.box[:2]
-    detail = asdict(judge(list(photo.places), maps, scale, (photo.height, photo.width)))
+    detail = asdict(judge(photo.probe, defocus, scale, (photo.height, photo.width)))
     for name, start in (("x0", left), ("x1", left), ("y0", top), ("y1", top)):
         detail[f"sharpest_{name}"] += start
     return detail
@@ -157,11 +172,10 @@ def record_and_map(
     except images.ImageError as error:
         known = dict.fromkeys(RECORD + (DETAIL if score.detail else ()))
         return known | {"status": "failed", "error": str(error)}, None
-    pictures = [shrunk.pixels, *(place.picture for place in shrunk.places)]
-    analysis, *of_places = predictor.analyse_batch(np.stack(pictures))
+    analysis, *of_probe = predictor.analyse_batch(np.stack(pictures_of(shrunk)))
     focus = focus_of(analysis, shrunk, score)
     facts = {"width": shrunk.width, "height": shrunk.height, "content_sha256": shrunk.content_sha256}
-    detail = detail_of(shrunk, [place.defocus for place in of_places], predictor.blur_scale)
+    detail = detail_of(shrunk, of_probe[0].defocus if of_probe else None, predictor.blur_scale)
     row = {"status": "ok", "error": None, **facts, **asdict(focus), **detail}
     row["verdict"] = thresholds_of(score).verdict_of(row | {"contrast": shrunk.contrast})
     return row, map_of(analysis, shrunk)

@@ -21,6 +21,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+# Limits of decoding one photo that came over HTTP.
+SECONDS = 20
+MEMORY = 768 * 2**20
+
 START, GRACE = 120.0, 5.0  # seconds: for a child to start; for it to end by itself after its time is up
 
 

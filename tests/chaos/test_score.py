@@ -197,7 +197,6 @@ def test_two_runs_on_one_folder(library, tiny_model, undisturbed, tmp_path):
     assert first.finish() == undisturbed
 
 
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("by", ["threads", "ray"])
 def test_interrupted(library, tiny_model, tmp_path, by):
     """The command, with Ray at work or before Ray is there."""
@@ -220,7 +219,7 @@ def test_interrupted(library, tiny_model, tmp_path, by):
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
     said = driver.communicate(timeout=PATIENCE)[1]
     assert driver.returncode == 130
-    assert "stopped; the same command goes on from here" in said
+    assert "stopped: run the same command again to resume" in said
     assert "Traceback" not in said
 
 
@@ -233,8 +232,7 @@ def test_library_vanishes_halfway(library, tiny_model, undisturbed, tmp_path, by
     try:
         assert run.driver.wait(PATIENCE) == 1
         assert (
-            f"{library} is gone, or empty: bring back what was there, and the same command goes on"
-            in run.log.read_text()
+            f"{library} is gone or empty: restore it, and run the same command again to resume" in run.log.read_text()
         )
         assert all(len(pq.read_table(file)) == SHARD for file in (tmp_path / "out/scores").glob("*.parquet"))
     finally:

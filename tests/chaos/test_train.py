@@ -138,7 +138,6 @@ def test_starts_from_a_model_in_a_folder_nearby(tmp_path, undisturbed):
         assert run.finish() != undisturbed
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_interrupted_and_repeated_through_dvc(tmp_path, undisturbed):
     """Ctrl-C reaches DVC, the stage and its cluster alike, as at a terminal."""
     with Run(tmp_path, workers=2) as run:
@@ -151,14 +150,13 @@ def test_interrupted_and_repeated_through_dvc(tmp_path, undisturbed):
         run.go_on(undisturbed)
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_interrupted_and_then_other_parameters(tmp_path):
     with Run(tmp_path, workers=1) as run:
         run.start()
         run.await_step(EVERY)
         run.driver.send_signal(signal.SIGINT)
         assert run.driver.wait(PATIENCE) == 130
-        assert "stopped; the same command goes on from here" in run.said()
+        assert "stopped: run the same command again to resume" in run.said()
         (state,) = (run.root / "runs").iterdir()
         run.set({"seed": 7})
         run.start()

@@ -103,15 +103,16 @@ def test_predictor(place):
     ("command", "missing"),
     [
         (("score", ".", "--out", "scores"), "score"),
-        (("report", "."), "report"),
-        (("export", "--format", "onnx", "-o", "exported"), "export"),
+        (("report", "."), "score"),
+        (("export", "--format", "onnx", "-o", "exported"), "score"),
+        (("app", "--port", "0"), "app"),
     ],
-    ids=["score", "report", "export"],
+    ids=["score", "report", "export", "app"],
 )
 def test_a_command_that_needs_more_says_what(place, command, missing):
     done = run(place / "venv/bin/r2mrf", *command, cwd=place)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert re.fullmatch(
-        rf'r2mrf: `r2mrf {missing}` needs \w+, which is not installed: `pip install "r2mrf\[score\]"`', line
+        rf'r2mrf: `r2mrf {command[0]}` needs \w+, which is not installed: `pip install "r2mrf\[{missing}\]"`', line
     )

@@ -222,7 +222,7 @@ def test_shapes_of_one_value_do_no_harm(found, tmp_path: Path) -> None:
 def test_a_mask_of_another_size_is_refused(found, tmp_path: Path) -> None:
     source = found[0]["plain/alone"]
     mask = write(tmp_path / "mask.png", np.zeros((50, 60), np.uint8))
-    with pytest.raises(DataError, match=r"mask\.png: not of the size"):
+    with pytest.raises(DataError, match=r"mask\.png: differs in size"):
         render_composite(Sharp(source.id, source.group, source.image, mask), [], 0)
 
 

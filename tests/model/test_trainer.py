@@ -250,7 +250,7 @@ def test_model_of_another_architecture_is_no_start(tmp_path):
             "lite": wider.lite.model_copy(update={"model": wider.model.model_copy(update={"width": 3, "steps": 1})})
         }
     )
-    with pytest.raises(UserError, match=r"width 2 \(here 3\), steps 2 \(here 1\); set lite\.model as it is there"):
+    with pytest.raises(UserError, match=r"width 2 \(here 3\), steps 2 \(here 1\); set lite\.model to the same values"):
         Trainer(wider, "key")
     with pytest.raises(UserError, match="no/such/model"):
         Trainer(config(start="no/such/model"), "key")

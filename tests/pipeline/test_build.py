@@ -127,6 +127,6 @@ def test_jobs_no_longer_asked_for_are_removed(built, tmp_path):
 def test_folder_among_the_shards_is_left_to_its_owner(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
-    with pytest.raises(UserError, match="mine: a folder among the shards; move it away"):
+    with pytest.raises(UserError, match="mine: a folder among the shards: move it away"):
         build(tmp_path, jobs(), maker(tmp_path / "log"), shards.PAIRS)
     assert (tmp_path / "mine" / "thesis.txt").exists()

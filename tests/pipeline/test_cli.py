@@ -155,7 +155,7 @@ def test_radius_is_16_bit_grey_in_hundredths_of_a_pixel(run, tiny_model):
 @pytest.mark.parametrize("other", [("--overlay",), ("--view", "full")])
 def test_radius_goes_with_no_other_form(run, other):
     save_photo(Path("a.png"))
-    refused(run("map", "a.png", "--radius", *other), "leave --view and --overlay out")
+    refused(run("map", "a.png", "--radius", *other), "omit --view and --overlay")
 
 
 # --- map: bad photos -------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ def test_photos_are_never_overwritten(run):
 
 def test_one_file_for_two_photos(run):
     photos = [save_photo(Path(name)) for name in ("a.jpg", "b.jpg")]
-    refused(run("map", *photos, "-o", "map.png"), "map.png is one file, but 2 photos are given")
+    refused(run("map", *photos, "-o", "map.png"), "map.png is a single file, but there are 2 photos")
 
 
 def test_file_of_another_format(run):

@@ -19,6 +19,7 @@ import click
 import pytest
 import yaml
 
+from pipelines.app import server
 from pipelines.command.cli import main
 from pipelines.command.parser import parser
 from pipelines.library.samples import samples
@@ -162,6 +163,7 @@ def test_security_states_the_limits_of_the_code():
         f"| attempts at a photo that crashes or hangs, in bulk scoring | {tries} |",
         f"| {serving.MAX_PHOTOS} photos and {serving.MAX_BYTES:,} bytes of them |",
         f"| the body of that request | {serving.MAX_BODY:,} bytes;",
+        f"| a photo's file in `r2mrf app` | {server.MAX_BYTES:,} bytes |",
         f"| {serving.SECONDS} seconds and {serving.MEMORY:,} bytes of memory to decode it",
         f"| a sidecar that is merged | {sidecars.MAX_BYTES:,} bytes |",
     ):

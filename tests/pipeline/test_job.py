@@ -14,6 +14,8 @@ from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
 from r2mrf.engines import choose, onnx_graph, remembered
 from r2mrf.errors import UserError
+from r2mrf.imaging.blur_scale import BlurScale
+from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network import checkpoint
 from r2mrf.network.model_folder import CheckpointError
 
@@ -205,6 +207,26 @@ def test_fingerprint_covers_what_changes_a_number(job, changes, same):
 @pytest.mark.parametrize("changes", [{"engine": "openvino"}, {"precision": "bf16"}, {"sha256": "0" * 64}])
 def test_fingerprint_covers_model_engine_and_precision(job, changes):
     assert replace(job, **changes).fingerprint != job.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("options", "fingerprint"),
+    [
+        ({}, "6cd8a12ce1d9fdf4"),
+        ({"maps": True}, "8f0672a31878c042"),
+        ({"detail": True}, "bbca2d666b0b6c10"),
+        ({"precision": "bf16"}, "1cd687bb0149e22a"),
+        ({"precision": "int8"}, "a7e2098d2addcd79"),
+    ],
+)
+def test_tables_that_were_scored_before_are_gone_on_with(options, fingerprint):
+    """Whoever changes one of these has every user's photos scored anew: only a raised record.VERSION is a reason."""
+    asked = Score(engine="onnx", **options)
+    model = {"files": {}, "model": "any name", "sha256": "ab" * 32, "int8_sha256": "cd" * 32}
+    preprocess, scale = Preprocess(320, (0.5,) * 3, (0.25,) * 3), BlurScale(1.0, 10.0, True)
+    job = Job(**model, preprocess=preprocess, blur_scale=scale, options=asked, engine="onnx",
+              precision=asked.precision, addresses=Addresses())  # fmt: skip
+    assert job.fingerprint == fingerprint
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_labelling_again_leaves_nothing_of_before(photos, tiny_model):
 
 def test_a_folder_of_something_else_is_not_replaced(photos, tiny_model):
     kept = write(photos / "mine/image/a.png", texture(0)), write(photos / "mine/gt/a.png", texture(0))
-    with pytest.raises(UserError, match="mine: holds gt, which no labelling wrote"):
+    with pytest.raises(UserError, match="mine: it contains gt, which was not written by labelling"):
         label.label_photos(asked(photos, tiny_model, labelled=str(photos / "mine")))
     assert all(path.is_file() for path in kept)
 

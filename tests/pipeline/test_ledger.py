@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.checked_parquet import HASHES
 from pipelines.library.columns import ADDED, SCORES, Row, completed, table_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.listing import Listing
 from pipelines.library.photo import Photo, from_text
 from pipelines.library.walk import Library
+from pipelines.storage.checked_parquet import HASHES
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
@@ -311,6 +311,25 @@ def test_a_name_that_read_like_another_is_taken_over(tmp_path):
     assert look(folder, out) == []
 
 
+# --- a raw file and its JPEG --------------------------------------------------------------------------------
+
+
+def test_a_raw_file_that_gets_a_jpeg_is_one_photo_with_it(library, tmp_path):
+    out = tmp_path / "out"
+    raw = save_photo(library / "x.jpg", seed=30).rename(library / "R.NEF")
+    look(library, out)
+    assert "R.NEF" in paths_of(out)
+    jpeg = save_photo(library / "R.jpg", seed=31)
+    assert look(library, out) == [["R.jpg"]]
+    assert "R.NEF" not in paths_of(out)
+    made = ledger(out)
+    (pair,) = [photo for number in made.listed() for photo in made.photos(number) if photo.path == str(jpeg)]
+    assert pair.partner == str(raw)
+    assert look(library, out) == []
+    raw.unlink()
+    assert look(library, out) == [["R.jpg"]]  # its row has no partner any more
+
+
 # --- damage ------------------------------------------------------------------------------------------------
 
 
@@ -338,7 +357,7 @@ def test_a_flipped_bit_is_told_or_changes_nothing(two, tmp_path, capsys, folder)
         try:
             made.mend()
             if made.waiting() == [0]:  # it is scored again
-                assert f"{file}: damaged; its photos are scored again" in capsys.readouterr().err
+                assert f"{file}: damaged; its photos will be scored again" in capsys.readouterr().err
                 told += 1
             else:
                 assert all_of(made) == whole

@@ -37,7 +37,7 @@ def test_a_users_files_stay(users):
 
 def test_maps_of_a_users_are_not_mixed_with_ours(users):
     OutFolder.claim(users, maps=False)
-    with pytest.raises(UserError, match="maps is there already, and `r2mrf score` has not made it"):
+    with pytest.raises(UserError, match="maps already exists and was not made by `r2mrf score`"):
         OutFolder.claim(users, maps=True)
 
 
@@ -45,7 +45,7 @@ def test_maps_of_a_users_are_not_mixed_with_ours(users):
 def test_a_folder_in_which_ours_would_meet_the_users_is_refused(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
-    with pytest.raises(UserError, match=f"{name.partition('/')[0]} is there already"):
+    with pytest.raises(UserError, match=f"{name.partition('/')[0]} already exists"):
         OutFolder.check(tmp_path, maps=False)
     assert contents(tmp_path) == {name: "mine"}
 

@@ -93,7 +93,7 @@ def test_files_that_were_changed_or_are_gone_are_refused(storage, tmp_path, monk
     with Store(receipt["address"]).writing("weights") as path:
         path.write_text("tampered")
     elsewhere(tmp_path, monkeypatch, "two")
-    with pytest.raises(UserError, match="weights is not the file of the receipt"):
+    with pytest.raises(UserError, match="weights is not the file that the receipt names"):
         sent.local_copy()
     elsewhere(tmp_path, monkeypatch, "three")
     store = Store(receipt["address"])
@@ -106,7 +106,7 @@ def test_a_receipt_that_names_files_elsewhere_is_refused(storage, tmp_path):
     receipt = make(storage, weights="w")
     receipt["files"] = {"../../escaped": receipt["files"]["weights"]}
     (MODEL / RECEIPT).write_text(json.dumps(receipt))
-    with pytest.raises(UserError, match="no name of a file"):
+    with pytest.raises(UserError, match="not a file name"):
         local_copy(MODEL)
     for damaged in ("[]", '{"address": 1, "files": {}}', '{"address": "x", "address": "y", "files": {}}', "[" * 100_000,
                     '{"address": "x", "files": {"a": 1}}', '{"address": "x", "files": {}, "rows": "9"}'):  # fmt: skip
@@ -126,7 +126,7 @@ def test_a_storage_that_is_away(monkeypatch):
         monkeypatch.setenv(name, "of-a-test")
     away = Store("s3://team/prefix?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1")
     for ask in (away.names, lambda: away.fetch("facts", Path("facts"))):
-        with pytest.raises(UserError, match=r"s3://team/prefix.*cannot be .*mend that and run again") as caught:
+        with pytest.raises(UserError, match=r"s3://team/prefix.*cannot be .*fix that and run again") as caught:
             ask()
         assert "\n" not in str(caught.value)
 
@@ -170,7 +170,7 @@ def test_on_a_laptop_nothing_of_ours_is_replaced_unasked(storage, tmp_path, monk
     (MODEL / "weights").write_text("mine")
     with outputs_synchronised(storage):
         assert contents(MODEL) == {"weights": "mine"}
-    with pytest.raises(UserError, match="models/r2mrf was made here"):
+    with pytest.raises(UserError, match="models/r2mrf was made on this machine"):
         take(Store(below(storage, "outputs")))
     shutil.rmtree(MODEL)
     assert take(Store(below(storage, "outputs"))) == [f"{MODEL}/{RECEIPT}"]

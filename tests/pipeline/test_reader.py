@@ -191,4 +191,4 @@ def test_what_is_out_of_reach(tmp_path):
     photos = [Photo(f"{name}://box/gone.jpg", f"{name}://box/gone.jpg".encode()) for name in ("memory", "s3")]
     known, other = reader.read(photos, job_of(library))
     assert str(known.error).startswith("unreadable: ")
-    assert str(other.error) == "not_allowed: --allow s3://box permits to read from there"
+    assert str(other.error) == "not_allowed: --allow s3://box would permit reading from there"

@@ -183,14 +183,14 @@ def test_champion_is_measured_anew_on_other_test_pairs(team, capsys):
 
 def test_figures_of_another_model(team):
     team.train(3, f_05=0.9, model="another")
-    with pytest.raises(UserError, match=r"is of model another, not of .*: run `dvc repro evaluate` again"):
+    with pytest.raises(UserError, match=r"belongs to model another, not .*: run `dvc repro evaluate` again"):
         team.register()
 
 
 def test_figures_of_test_pairs_that_are_gone(team):
     team.train(1, f_05=0.8, test_set="of last week")
     MlflowClient().set_registered_model_alias("r2mrf", "champion", "2")
-    with pytest.raises(UserError, match="of other test pairs than data/prepared"):
+    with pytest.raises(UserError, match="to other test pairs than data/prepared"):
         team.register()
 
 
@@ -234,7 +234,7 @@ def test_card_says_what_it_is(team):
     card = team.version("1").description
     assert len(card) < 5000
     assert "| f 05 |" not in card
-    for part in ("| f_05 | 0.8000 |", "| mae | 0.2000 |", "4 steps on synthetic", "## Not good for"):
+    for part in ("| f_05 | 0.8000 |", "| mae | 0.2000 |", "4 steps on synthetic", "## Limitations"):
         assert part in card
 
 
@@ -424,7 +424,7 @@ def test_what_there_is_instead_is_told(team, uri):
 
 def test_looking_makes_no_database(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/nowhere/mlflow.db")
-    with pytest.raises(CheckpointError, match=r"there is no registry .*/nowhere/mlflow.db yet"):
+    with pytest.raises(CheckpointError, match=r"the registry .*/nowhere/mlflow.db does not exist yet"):
         resolve("models:/r2mrf@champion")
     assert not list(tmp_path.iterdir())
 
@@ -435,7 +435,7 @@ def test_model_of_another_kind(team, monkeypatch, tmp_path):
     with mlflow.start_run():
         info = mlflow.pyfunc.log_model(name="other", python_model=str(tmp_path / "code.py"), pip_requirements=[])
     version = mlflow.register_model(info.model_uri, "other", tags={models.HASH: "0" * 64}).version
-    with pytest.raises(CheckpointError, match="a model of another kind"):
+    with pytest.raises(CheckpointError, match="another kind of model"):
         resolve(f"models:/other/{version}")
 
 

@@ -80,16 +80,16 @@ def spoil(folder: Path, how: str) -> None:
     [
         ("no summary", ["summary.json: no such file", "r2mrf score"]),
         ("summary cut", ["summary.json: cannot be read", "score` again"]),
-        ("strange fingerprint", ["summary.json: names no table"]),
-        ("limit of text", ["summary.json: sharp_below is no number"]),
-        ("limit of nothing", ["summary.json: blurred_above is no number"]),
+        ("strange fingerprint", ["summary.json: it names no table"]),
+        ("limit of text", ["summary.json: sharp_below is not a number"]),
+        ("limit of nothing", ["summary.json: blurred_above is not a number"]),
         ("summary deep", ["summary.json: cannot be read", "nested too deep"]),
         ("key twice", ["summary.json: cannot be read", "'fingerprint' occurs twice"]),
         ("a pipe", ["summary.json: cannot be read", "pipe"]),
-        ("other fingerprint", ["scores: no table of the run"]),
+        ("other fingerprint", ["scores: the table of the run"]),
         ("shard cut", [f"shard-00000-{FINGERPRINT}.parquet: is damaged", "score` again"]),
         ("shard a pipe", [f"shard-00000-{FINGERPRINT}.parquet", "pipe"]),
-        ("older table", [f"shard-00000-{FINGERPRINT}.parquet: has no contrast", "score again"]),
+        ("older table", [f"shard-00000-{FINGERPRINT}.parquet: lacks contrast", "score again"]),
     ],
 )
 def test_no_usable_table(here, report, how, parts):
@@ -174,7 +174,7 @@ def test_no_thumbnail_where_the_photo_is_gone_changed_or_failed(here, report):
     status, out, _ = report(here)
     assert status == 0
     assert out[1:] == [
-        "without a picture, since moved or changed, or at an address (r2mrf report --fetch): 3",
+        "without a thumbnail, because moved, changed, or at an address (see r2mrf report --fetch): 3",
         f"page: {here / 'report.html'}",
     ]
 
@@ -185,7 +185,7 @@ def test_photos_at_addresses_are_fetched_if_that_is_asked_for(here, report):
     fsspec.filesystem("memory").pipe("/other/a.jpg", photo)
     row = ok("memory://far/a.jpg", content_sha256=hashlib.sha256(photo).hexdigest())
     assert pictured(here, [row])[0].thumbnail is None
-    assert report(here, "--fetch", "memory://other")[1][1].endswith("(r2mrf report --fetch): 1")
+    assert report(here, "--fetch", "memory://other")[1][1].endswith("(see r2mrf report --fetch): 1")
     status, out, _ = report(here, "--fetch", "memory://far")
     assert (status, out[1:]) == (0, [f"page: {here / 'report.html'}"])
     assert images.load(here / "thumbnails" / thumbnails.photo_name(row)).shape == (256, 110, 3)

@@ -134,10 +134,11 @@ def test_nothing_is_done_twice(workspace):
     assert "up to date" in workspace.run("dvc", "status")
 
 
-def test_git_sees_only_the_lock_and_small_reports(workspace):
-    changed = {line[3:] for line in workspace.run("git", "status", "--short", "-uall").splitlines()}
-    assert "dvc.lock" in changed
-    assert all(name == "dvc.lock" or name.startswith("reports/") for name in changed), changed
+def test_results_are_new_files_the_lock_and_small_reports(workspace):
+    """No file of the project itself has changed."""
+    seen = workspace.run("git", "status", "--short", "-uall").splitlines()
+    assert {"?? dvc.lock", "?? reports/evaluate/metrics.json"} <= set(seen)
+    assert all(line == "?? dvc.lock" or line.startswith("?? reports/") for line in seen), seen
 
 
 def test_a_parameter_reruns_only_what_reads_it(workspace):

@@ -130,8 +130,8 @@ def test_files_without_a_counterpart(run):
     status, _, err = run()
     assert status == 1
     assert err == [
-        "failed: maps/only-map.png: no mask of this stem in gt",
-        "failed: gt/only-mask.png: no map of this stem in maps",
+        "failed: maps/only-map.png: no mask with this stem in gt",
+        "failed: gt/only-mask.png: no map with this stem in maps",
     ]
     assert_perfect()
 
@@ -142,7 +142,7 @@ def test_damaged_file(run):
     status, _, err = run()
     assert status == 1
     assert len(err) == 1
-    assert err[0].startswith("failed: maps/c.png against gt/c.png: not_an_image: ")
+    assert err[0].startswith("failed: maps/c.png compared with gt/c.png: not_an_image: ")
     assert_perfect()
 
 
@@ -165,7 +165,7 @@ def test_two_files_of_one_stem(run):
     [
         ({"maps": "absent"}, ["absent: no such folder"]),
         ({"masks": "gt/a.png"}, ["gt/a.png: no such folder"]),
-        ({"maps": "empty"}, ["no map in empty", "gt/a.png: no map of this stem in empty"]),
+        ({"maps": "empty"}, ["no map in empty", "gt/a.png: no map with this stem in empty"]),
         ({"file": "gt"}, ["gt: cannot be written (Is a directory)"]),
         ({"file": "gt/a.png/f.json"}, ["gt/a.png/f.json: cannot be written (File exists)"]),
     ],
@@ -215,7 +215,7 @@ def test_stretched_maps_are_told_and_turned_ones_refused(run):
     status, _, err = run()
     assert status == 1
     assert any("stretched (maps/a.png)" in line for line in err)
-    assert any("maps/b.png" in line and "turn one of them" in line for line in err)
+    assert any("maps/b.png" in line and "rotate one of them" in line for line in err)
     save("maps/b.png", mask(0.25, 64, 64))  # as a network gives it
     status, _, err = run()
     assert status == 0 and "b.png" not in "".join(err)

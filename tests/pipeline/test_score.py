@@ -21,7 +21,9 @@ import pytest
 
 from pipelines.cluster.supervised import supervised
 from pipelines.command.cli import main
+from pipelines.library.columns import ADDED
 from pipelines.library.out_folder import OutFolder
+from pipelines.report.scored_folder import read
 from pipelines.scoring.run import score_library
 from r2mrf import Predictor
 from r2mrf.config import Score
@@ -223,6 +225,37 @@ def test_after_a_kill_the_rest_is_done_and_a_new_photo_added(story):
     assert not [path for path in after if path.match(".r2mrf-*/*")]  # half a file that the kill had left
 
 
+def test_why_photos_are_scored_anew_is_told(story, tiny_model):
+    score = ("score", story.library / "b", "--out", story.out, "--model", tiny_model, "--engine", "torch", "--dry-run")
+    (said,) = command(*score, "--detail").err
+    assert said.startswith(f"{story.out}: its 4 rows stay, and all photos are scored again: model ")
+    assert said.endswith("; detail False -> True")
+    assert command(*score, "--maps").err == []
+
+
+def test_a_table_of_version_01_stays_and_is_read(story, tiny_model, tmp_path):
+    """It lacks columns, and treated borders, small photos and contrast differently."""
+    out, old = tmp_path / "out", "01" * 8
+    (out / "scores").mkdir(parents=True)
+    table = pq.read_table(story.out / next(path for path in story.files["first"] if path.match("scores/*.parquet")))
+    columns = [name for name in table.column_names if name not in ADDED]
+    table = table.select(columns).replace_schema_metadata(None)
+    pq.write_table(table, out / "scores" / f"shard-00000-{old}.parquet")
+    summary = summary_of(story.files["first"]) | {"fingerprint": old, "total": len(table)}
+    for name in ("record", "max_pixels", "maps", "detail", "left_out", "soft_above"):
+        del summary[name]
+    (out / "summary.json").write_text(json.dumps(summary))
+    before = files_of(out)
+    score = ("score", story.library / "b", "--out", out, "--model", tiny_model, "--engine", "torch", "--dry-run")
+    status, said, (why,) = command(*score)
+    assert status == 0 and said[0].startswith("4 photos, 4 of them to be scored")
+    assert why.startswith(
+        f"{out}: its {len(table)} rows stay, and all photos are scored again: version 0.1 treated borders"
+    )
+    assert files_of(out) == before
+    assert len(read(out).rows) == len(table)
+
+
 def test_other_model_never_mixes_with_older_rows(story):
     before, after = story.files["grown"], story.files["other"]
     assert all(after[path] == before[path] for path in before if path != Path("summary.json"))
@@ -289,7 +322,7 @@ def test_dry_run_counts_and_estimates_and_writes_nothing(story, tiny_model, tmp_
     source = story.library / "b"
     status, out, err = command("score", source, "--out", tmp_path / "out", "--model", tiny_model, "--dry-run")
     assert (status, err) == (0, [])
-    assert re.fullmatch(r"4 photos, 4 of them to be scored: about .* at .* photos/s, by a trial .* torch .*", out[0])
+    assert re.fullmatch(r"4 photos, 4 of them to be scored: about .* at .* photos/s, from a trial .* torch .*", out[0])
     assert not (tmp_path / "out").exists()
     score = ("score", story.library, "--out", story.out, "--maps", "--model", tiny_model, "--engine", "torch")
     assert command(*score, "--dry-run").out == ["7 photos, 0 of them to be scored"]
@@ -301,7 +334,7 @@ def test_dry_run_without_a_decision_on_the_precision(story, tiny_model, tmp_path
     score = ("score", story.library, "--out", tmp_path / "out", "--model", tiny_model, "--dry-run")
     status, out, _ = command(*score, "--engine", engine, "--precision", "auto")
     assert status == 0
-    assert f"by a trial with the engine {'torch' if engine == 'auto' else engine} on" in out[0]
+    assert f"from a trial with the engine {'torch' if engine == 'auto' else engine} on" in out[0]
 
 
 def test_dry_run_counts_what_a_stopped_run_has_begun(story, tiny_model, tmp_path):
@@ -329,12 +362,12 @@ def here(tmp_path, monkeypatch) -> Path:
     ("source", "out", "parts"),
     [
         ("absent", "out", ["absent: no such folder or file"]),
-        ("empty", "out", ["empty: no photo in it", ".jpg"]),
-        ("blank.txt", "out", ["blank.txt: no photo in it"]),
-        ("zero.txt", "out", ["zero.txt: no usable list of paths"]),
+        ("empty", "out", ["empty: contains no photo", ".jpg"]),
+        ("blank.txt", "out", ["blank.txt: contains no photo"]),
+        ("zero.txt", "out", ["zero.txt: not a usable list of paths"]),
         ("p", "p/x.txt", ["p/x.txt", "File exists"]),
-        ("p", "taken", ["taken/scores is there already", "nothing is written"]),
-        ("p", os.fsdecode(b"caf\xe9"), ["caf\\xe9: this name is no UTF-8"]),
+        ("p", "taken", ["taken/scores already exists", "nothing is written"]),
+        ("p", os.fsdecode(b"caf\xe9"), ["caf\\xe9: this name is not UTF-8"]),
     ],
 )
 def test_could_not_run(here, tiny_model, source, out, parts):
@@ -356,7 +389,7 @@ def test_place_of_the_maps_is_taken(here, tiny_model):
     Path("out/maps").touch()
     status, _, err = command("score", "p", "--out", "out", "--maps", "--model", tiny_model)
     assert (status, len(err)) == (2, 1)
-    assert "out/maps is there already" in err[0]
+    assert "out/maps already exists" in err[0]
 
 
 def test_no_model(here):

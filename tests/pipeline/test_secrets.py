@@ -74,7 +74,7 @@ def test_where_a_command_takes_no_address(photo, tmp_path, text, secret):
     for command in commands:
         status, said = run(*command)
         assert status == 2
-        assert "should not happen" not in said, command
+        assert "this is a bug" not in said, command
         assert_nowhere(secret, said)
     assert not out.exists()
 

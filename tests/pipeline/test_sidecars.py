@@ -96,14 +96,14 @@ def test_photos_elsewhere_and_in_tables_have_places_too(here):
 def test_a_sidecar_is_of_one_photo(here):
     rows = [row("/p/a.jpg", 0.1), row("/p/a.png", 0.2)]
     (said,) = write_sidecars(rows, here, "stem")
-    assert said == f"{here}/a.xmp: is the sidecar of /p/a.jpg; /p/a.png has none: use --xmp-name full"
+    assert said == f"{here}/a.xmp: also the sidecar of /p/a.jpg, so /p/a.png gets none: use --xmp-name full"
     assert read((here / "a.xmp").read_bytes())["r2mrf:photo"] == "a.jpg"
 
 
 def test_a_path_of_a_stranger_leads_nowhere_else(here):
     rows = [row("/p/x/../../../evil.jpg"), row("/p/a.jpg"), row("/p/y/b.jpg")]
     (said,) = write_sidecars(rows, here / "x")
-    assert "has no place" in said
+    assert "cannot be mirrored" in said
     assert places(here) == ["x/a.jpg.xmp", "x/y/b.jpg.xmp"]
 
 
@@ -118,7 +118,7 @@ def test_folder_cannot_be_made(here, report):
     Path("taken").touch()
     status, _, err = report(here / "out", "--xmp", "taken")
     assert (status, len(err)) == (2, 1)
-    assert "taken: cannot be made" in err[0]
+    assert "taken: cannot be created" in err[0]
 
 
 # --- what they say -----------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_labelled_photos_are_trained_on_too(sharp):
     after = open_source(config).items
     assert [item["labelled"] for item in after if item not in before] == ["a"]  # and nothing is rendered again
     (labelled / "mask" / "a.png").unlink()
-    with pytest.raises(DataError, match="no whole set of pairs"):
+    with pytest.raises(DataError, match="not a complete set of pairs"):
         open_source(config)
 
 

@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[2]
     ("wrong", "status", "said"),
     [
         (UserError("a.jpg: cannot be used"), 2, "error: a.jpg: cannot be used"),
-        (PermissionError(13, "Permission denied", "models"), 2, "error: [Errno 13] Permission denied: 'models'; mend"),
-        (OSError("When listing objects:\nNETWORK_CONNECTION"), 2, "error: When listing objects: NETWORK_CONNECTION; m"),
-        (KeyboardInterrupt(), 130, "stopped; the same command goes on from here"),
+        (PermissionError(13, "Permission denied", "models"), 2, "error: [Errno 13] Permission denied: 'models': fix"),
+        (OSError("When listing objects:\nNETWORK_CONNECTION"), 2, "error: When listing objects: NETWORK_CONNECTION: f"),
+        (KeyboardInterrupt(), 130, "stopped: run the same command again to resume"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(monkeypatch, capsys, wrong, status, said):

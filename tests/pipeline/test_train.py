@@ -212,7 +212,7 @@ def test_where_it_trains_is_said(monkeypatch, capsys, there, workers, said):
 
 def test_fewer_gpus_than_workers_are_refused(monkeypatch):
     monkeypatch.setattr(run, "gpus", lambda: 1)
-    with pytest.raises(UserError, match=r"train\.workers 2: .* GPUs for 1 of them only"):
+    with pytest.raises(UserError, match=r"train\.workers 2: the cluster has only 1 GPUs"):
         run.on_gpus(2)
 
 

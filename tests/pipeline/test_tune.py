@@ -148,5 +148,5 @@ def test_a_number_is_taken_as_it_is(chosen):
 def test_auto_without_a_choice_says_what_to_do(chosen, content):
     if content is not None:
         chosen.write_text(content)
-    with pytest.raises(UserError, match=r"lite\.model\.steps is auto, .* run `dvc repro tune`, or give a number"):
+    with pytest.raises(UserError, match=r"lite\.model\.steps is auto, .* run `dvc repro tune`, or set a number"):
         folders.with_tuned_steps(load(PARAMS).but(model={"steps": "auto"}))

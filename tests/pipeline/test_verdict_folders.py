@@ -23,7 +23,7 @@ def files(folder: str) -> list[str]:
 
 def test_links_by_verdict_follow_it(here, report, library):
     status, _, err = report(library, "--list", "flat", "--link-into", "sorted")
-    assert (status, err) == (1, [f"failed: {here}/pics/gone.jpg: is gone"])
+    assert (status, err) == (1, [f"failed: {here}/pics/gone.jpg: this photo is gone"])
     assert files("sorted") == ["partial/b/1.jpg", "sharp/a/1.jpg"]
     assert Path("sorted/sharp/a/1.jpg").readlink() == here / "pics" / "a" / "1.jpg"
     report(library, "--list", "flat", "--link-into", "sorted", "--sharp-below", "0.7")
@@ -33,7 +33,7 @@ def test_links_by_verdict_follow_it(here, report, library):
 def test_copies_are_the_photos_byte_for_byte(here, report, library):
     for _ in range(2):  # again: nothing is said of what is there already
         assert report(library, "--list", "flat", "--copy-into", "sorted")[2] == [
-            f"failed: {here}/pics/gone.jpg: is gone"
+            f"failed: {here}/pics/gone.jpg: this photo is gone"
         ]
     assert files("sorted") == ["partial/b/1.jpg", "sharp/a/1.jpg"]
     copy = Path("sorted/sharp/a/1.jpg")
@@ -51,12 +51,12 @@ def test_what_is_there_already_stays(report, library, option):
     other.symlink_to("elsewhere")
     status, _, err = report(library, "--list", "flat", option, "sorted")
     assert status == 1
-    assert "sorted/sharp/a/1.jpg: something else is there already; it stays" in err[0]
+    assert "sorted/sharp/a/1.jpg: another file already exists there and is kept" in err[0]
     assert (mine.read_text(), os.readlink(other)) == ("mine", "elsewhere")  # noqa: PTH115
 
 
 def test_a_folder_among_the_photos_is_refused(here, report, library):
     status, _, err = report(library, "--list", "flat", "--link-into", here / "pics" / "sorted")
     assert (status, len(err)) == (2, 1)
-    assert "give a folder outside" in err[0]
+    assert "choose a folder outside" in err[0]
     assert not (here / "pics" / "sorted").exists()

@@ -1,6 +1,6 @@
-"""Parquet files in which damage is seen: pages have checksums, and the file's metadata hold a hash of every column.
+"""Parquet files whose damage is detected: pages have checksums, and the metadata holds a hash of every column.
 
-Page checksums alone miss what stands between the pages: sizes, encodings, names and types.
+Page checksums alone miss damage between the pages: to sizes, encodings, names and types.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ HASHES = b"column_hashes"
 
 
 class Damaged(ValueError):
-    """A file that cannot be read, or does not hold what was written."""
+    """A file that cannot be read, or does not contain what was written."""
 
 
 def write(table: pa.Table, path: Path) -> None:
-    """Write a table with its metadata.
+    """Write a table with its metadata and the hashes of its columns.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     hashes = json.dumps({name: _hash(table[name]) for name in table.column_names}).encode()
     table = table.replace_schema_metadata((table.schema.metadata or {}) | {HASHES: hashes})
@@ -34,10 +34,10 @@ def write(table: pa.Table, path: Path) -> None:
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a table, or some of its columns, and check what is read. Files of version 0.1 hold no hashes.
+    """Read a table, or some of its columns, and verify what is read. Files of version 0.1 have no hashes.
 
     Raises:
-        Damaged: it is missing, damaged, or lacks a column that is asked for.
+        Damaged: the file is missing or damaged, or lacks one of the columns.
     """
     try:
         table = pq.read_table(path, columns=None if columns is None else [*columns], page_checksum_verification=True)
@@ -48,10 +48,10 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def read_facts(path: Path) -> pq.FileMetaData:
-    """Read how many rows a table has, and its metadata; nothing is checked against them.
+    """Read a table's number of rows and metadata, without verifying the data.
 
     Raises:
-        Damaged: the end of the file, where they stand, is missing or damaged.
+        Damaged: the end of the file, which holds them, is missing or damaged.
     """
     try:
         return pq.read_metadata(path)
@@ -61,13 +61,13 @@ def read_facts(path: Path) -> pq.FileMetaData:
 
 def _check(table: pa.Table, columns: Sequence[str] | None) -> None:
     if missing := set(columns or ()) - set(table.column_names):
-        raise Damaged(f"it has no column {', '.join(sorted(missing))}")
+        raise Damaged(f"it lacks the column {', '.join(sorted(missing))}")
     written = (table.schema.metadata or {}).get(HASHES)
     if written is None:
         return
     hashes = strict_json.parse_object(written)
     if columns is None and hashes.keys() != set(table.column_names):
-        raise Damaged("it has other columns than were written")
+        raise Damaged("its columns are not those that were written")
     for name in table.column_names:
         if hashes.get(name) != _hash(table[name]):
             raise Damaged(f"its column {name} is not what was written")
