@@ -212,11 +212,11 @@ def test_fingerprint_covers_model_engine_and_precision(job, changes):
 @pytest.mark.parametrize(
     ("options", "fingerprint"),
     [
-        ({}, "6cd8a12ce1d9fdf4"),
-        ({"maps": True}, "8f0672a31878c042"),
-        ({"detail": True}, "bbca2d666b0b6c10"),
-        ({"precision": "bf16"}, "1cd687bb0149e22a"),
-        ({"precision": "int8"}, "a7e2098d2addcd79"),
+        ({}, "8b46ecc2d0b5ee77"),
+        ({"maps": True}, "3775ae46ae38d6a5"),
+        ({"detail": True}, "a435f3e66bdb991f"),
+        ({"precision": "bf16"}, "e25045e85ea2660c"),
+        ({"precision": "int8"}, "04e50dddd632b05f"),
     ],
 )
 def test_tables_that_were_scored_before_are_gone_on_with(options, fingerprint):
