@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.harness.apart import largest_memory
 from benchmarks.harness.figures import Figure, by_turns, exponent, main, ratio, timed
-from pipelines.library.samples import samples
+from pipelines.project.samples import samples
 from r2mrf.config import Score
 from r2mrf.engines import choose
 from r2mrf.engines.runtimes import Engine
