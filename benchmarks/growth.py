@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.harness.apart import largest_memory
 from benchmarks.harness.figures import Figure, by_turns, exponent, main
-from pipelines.library.samples import samples
+from pipelines.project.samples import samples
 from r2mrf.config import load
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8

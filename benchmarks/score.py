@@ -22,7 +22,7 @@ from benchmarks.harness.apart import apart, processes
 from benchmarks.harness.figures import Figure, main, ratio
 from benchmarks.harness.material import make_model, make_photos
 from pipelines.library.photo import Photo
-from pipelines.library.samples import samples
+from pipelines.project.samples import samples
 from pipelines.scoring.job import Job, shares, with_engine
 from pipelines.scoring.reader import ReadPhoto
 from pipelines.scoring.run import score_library

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.harness.figures import Figure, main, timed
-from pipelines.library.samples import samples
+from pipelines.project.samples import samples
 
 PROJECT = Path(__file__).parents[1]
 REPEATS = 5

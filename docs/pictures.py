@@ -8,8 +8,8 @@ from pathlib import Path
 
 from docs import network
 from examples import recurrent_steps
-from pipelines.library.samples import samples
 from pipelines.project.plots import gallery
+from pipelines.project.samples import samples
 from r2mrf import Predictor, images
 from r2mrf.imaging.maps import overlay, to_uint8
 

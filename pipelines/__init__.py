@@ -12,10 +12,13 @@ for _name, _value in {
     "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # by default each start and end of a run waits several times 2 s
+    # Nothing here asks whether a machine will be taken away, and the actor that watches for it makes Ray warn.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output always prints tables
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own handler would record a trial stopped by Ctrl-C as finished
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # save which trials are finished every second, in case the driver dies
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # give up after 15 s instead of 4 min if the server is down
     "NO_ALBUMENTATIONS_UPDATE": "1",

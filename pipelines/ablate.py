@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 
+from pipelines.cluster.supervised import in_a_fork
 from pipelines.evaluation import ablation_table, looks
 from pipelines.evaluation.ablation_rows import Row, rows
 from pipelines.evaluation.held_out import name_of
@@ -121,7 +122,11 @@ def main() -> None:
     given = parser.parse_args()
     if given.threads < 0:
         parser.error("--threads must be 1 or more")
-    run(lambda config: ablate(config, given.rows, given.threads, given.test))
+
+    def work() -> None:
+        run(lambda config: ablate(config, given.rows, given.threads, given.test))
+
+    work() if given.threads else in_a_fork(work)
 
 
 if __name__ == "__main__":

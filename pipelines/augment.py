@@ -57,4 +57,4 @@ def build_variants(sources: Folder, target: Path, config: Config) -> int:
 
 
 if __name__ == "__main__":
-    main(augment)
+    main(augment, uses_ray=True)

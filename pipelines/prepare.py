@@ -52,4 +52,4 @@ def _jobs(source: Source) -> Iterator[Job]:
 
 
 if __name__ == "__main__":
-    main(prepare)
+    main(prepare, uses_ray=True)

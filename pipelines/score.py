@@ -10,8 +10,8 @@ models or options never mix.
 
 from __future__ import annotations
 
-from pipelines.library.samples import samples
 from pipelines.project.folders import LIBRARY, MODEL
+from pipelines.project.samples import samples
 from pipelines.project.stage import main
 from pipelines.scoring.run import score_library
 from pipelines.storage.outputs import local_copy

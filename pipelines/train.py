@@ -66,4 +66,4 @@ def _report(history: list[dict], batch: int) -> None:
 
 
 if __name__ == "__main__":
-    main(train)
+    main(train, uses_ray=True)

@@ -106,4 +106,4 @@ def report(rows: list[dict], chosen: dict, tolerance: float) -> None:
 
 
 if __name__ == "__main__":
-    main(tune)
+    main(tune, uses_ray=True)

@@ -1,15 +1,20 @@
 """What all tests share."""
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may need the network
+os.environ["R2MRF_CACHE"] = tempfile.mkdtemp(prefix="r2mrf-cache-")  # not the user's
 
 import pytest
 import torch
 
 import pipelines  # noqa: F401  (what it sets is read when Ray is imported)
 
+atexit.register(shutil.rmtree, os.environ["R2MRF_CACHE"], ignore_errors=True)
 # A shell starts what runs in its background with Ctrl-C ignored, and programs that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.harness.apart import processes
 from pipelines.data.sources import open_source
-from pipelines.library.samples import samples
+from pipelines.project.samples import samples
 from r2mrf.config import Config
 from r2mrf.data import shards
 from r2mrf.data.variants import variants

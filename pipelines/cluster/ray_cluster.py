@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from r2mrf.errors import UserError, one_line
@@ -15,6 +16,7 @@ from r2mrf.system.machine import cores
 # Readers, actors, training workers and their drivers each claim a logical CPU. On a machine with two, a job that has
 # several kinds of them would wait for itself for ever.
 LOGICAL_CPUS = 8
+DASHBOARD = "RAY_API_SERVER_ADDRESS"  # Ray's variable
 OBJECT_STORE = 512 * 2**20  # bytes, for a local cluster: only small objects travel between tasks
 
 
@@ -41,8 +43,11 @@ def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterato
         refusal = "Ray did not start on this machine, which may be very busy or short of memory: try again"
         options |= {"address": "local", "include_dashboard": training, "object_store_memory": OBJECT_STORE}
         options |= {"num_cpus": max(logical_cpus, cores())}
+        if training:
+            options |= {"dashboard_port": _free_port()}
     try:
-        ray.init(**options)
+        with _dashboard_known(options["dashboard_port"]) if "dashboard_port" in options else nullcontext():
+            ray.init(**options)
     except Exception as error:  # Ray has no specific exception for this
         raise UserError(f"{refusal} ({redacted(one_line(error, 2000))[:200]})") from error
     try:
@@ -51,6 +56,29 @@ def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterato
         raise _as_user_error(error) from error
     finally:
         ray.shutdown()
+
+
+def _free_port() -> int:
+    """Return a port of the loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def _dashboard_known(port: int) -> Iterator[None]:
+    """Tell Ray's processes that are started meanwhile which dashboard is theirs.
+
+    Ray Train asks it whether a run has ended, and does not find it by itself where several Rays run on a machine.
+    """
+    before = os.environ.get(DASHBOARD)
+    os.environ[DASHBOARD] = f"http://127.0.0.1:{port}"
+    try:
+        yield
+    finally:
+        del os.environ[DASHBOARD]
+        if before is not None:
+            os.environ[DASHBOARD] = before
 
 
 def user_error_in(error: BaseException | None) -> UserError | None:

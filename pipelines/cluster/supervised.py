@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 from r2mrf.errors import UserError, one_line
 from r2mrf.system.address import redacted
@@ -62,12 +62,7 @@ def supervised(work: str, *arguments: Any, report: Callable[[Any], object]) -> A
             if kind == "error":
                 raise value
             report(value)
-        status: int = child.wait()
-        how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
-        raise UserError(
-            f"the work has ended or was killed, perhaps because memory ran out ({how}): run the same command again "
-            "to resume"
-        )
+        raise UserError(_ended(child.wait()))
     except BaseException:
         _end(child)
         raise
@@ -75,12 +70,53 @@ def supervised(work: str, *arguments: Any, report: Callable[[Any], object]) -> A
         channel.close()
 
 
+def in_a_fork(work: Callable[[], object]) -> NoReturn:
+    """Do the work of a program in a copy of this process, and end as that ends; with status 2 and a sentence if the
+    copy is ended before its work is done.
+
+    To be called before there are threads of Python's; unlike a new process, a copy need not import anything again.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    parent, (mouth, ear) = os.getpid(), reversed(os.pipe())
+    child = os.fork()
+    if not child:
+        os.close(ear)
+        os.setsid()  # a Ctrl-C reaches it once, from its parent
+        _die_with(parent)
+        try:
+            work()
+        finally:
+            os.write(mouth, b"done")  # Ray ends a process without coming here
+        sys.exit(0)
+    os.close(mouth)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as it is in the background of a shell
+            signal.signal(number, lambda number, _: os.kill(child, number))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if not os.read(ear, 1):
+        print(f"error: {_ended(status)}", file=sys.stderr, flush=True)
+        status = 2
+    os._exit(status if status >= 0 else 128 - status)
+
+
+def _ended(status: int) -> str:
+    how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+    why = f"the work has ended or was killed, perhaps because memory ran out ({how})"
+    return f"{why}: run the same command again to resume"
+
+
+def _die_with(parent: int) -> None:
+    """Have this process killed when its parent has ended, on Linux; elsewhere it may outlive a killed one."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
+
+
 def serve(channel_number: int, parent: int) -> None:
     """Do the work in the child process: run the function, pass on its reports, and send its result."""
-    with suppress(OSError, AttributeError):  # Linux only; elsewhere a child may outlive a killed parent
-        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:  # the parent has already died
-        return
+    _die_with(parent)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     channel = Connection(channel_number)
     work, arguments = channel.recv()

@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipelines.library.samples import samples
 from pipelines.project.folders import REPORTS
 from pipelines.project.plots import measured_over_true
+from pipelines.project.samples import samples
 from pipelines.project.stage import run
 from pipelines.project.tables import write_csv
 from r2mrf.errors import UserError

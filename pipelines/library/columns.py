@@ -48,6 +48,7 @@ class Row:
     sharpest_y1: int | None = None
     sharp_view: int | None = None
     map: str | None = None  # file below maps/; only with --maps
+    partner: str | None = None  # path of the raw file that is one photo with this one
     taken: str | None = None  # this and the next eight: see r2mrf.prediction.exif.Taken
     camera: str | None = None
     lens: str | None = None
@@ -66,7 +67,7 @@ KINDS = {"str": pa.string(), "int": pa.int32(), "float": pa.float64()}  # by the
 SCORES = pa.schema([(field.name, KINDS[str(field.type).removesuffix(" | None")]) for field in fields(Row)])
 
 # Columns that tables of version 0.1 do not have.
-ADDED = {"reason", *(field.name for field in fields(Taken)), *DETAIL}
+ADDED = {"reason", "partner", *(field.name for field in fields(Taken)), *DETAIL}
 
 MANIFEST = pa.schema(
     [
@@ -76,7 +77,8 @@ MANIFEST = pa.schema(
         ("size", pa.int64()),
         ("mtime", pa.int64()),
         ("name_hash", pa.uint64()),  # hash of the path,
-        ("hash", pa.uint64()),  # hash of path, size and time: a photo is recognised by these two
+        ("hash", pa.uint64()),  # hash of path, size, time and partner: a photo is recognised by these two
+        ("partner", pa.string()),  # null: none, also in manifests of version 0.1, which lack the column
     ]
 )
 

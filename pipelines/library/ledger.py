@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.library.checked_parquet import Damaged, read, read_facts, write
 from pipelines.library.columns import MANIFEST, Row, completed, judged, reasons_of, rows_of, table_of
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
+from pipelines.storage.checked_parquet import Damaged, read, read_facts, write
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 
@@ -71,12 +71,12 @@ class Ledger:
 
     def photos(self, number: int) -> list[Photo]:
         """Return the photos of a shard."""
-        table = self._read(self._manifest, number, list(Photo._fields))
-        columns = [column.to_pylist() for column in table.columns]
+        table = self._listed_in(number)
+        columns = [table[name].to_pylist() for name in Photo._fields]
         withheld = self._withheld.get(number, {})
         return [
-            Photo(path, withheld[path] if file is None else file, *map(_known, facts))
-            for path, file, *facts in zip(*columns, strict=True)
+            Photo(path, withheld[path] if file is None else file, _known(row), _known(size), _known(mtime), partner)
+            for path, file, row, size, mtime, partner in zip(*columns, strict=True)
             if file is not None or path in withheld
         ]
 
@@ -102,10 +102,12 @@ class Ledger:
     def restate(self, number: int, photos: list[Photo]) -> None:
         """Update the sizes and times of photos in a shard."""
         now = {photo.path: photo for photo in photos}
-        table = self._read(self._manifest, number)
+        table = self._listed_in(number)
         photos = [
-            now.get(path, Photo(path, file or b"", *map(_known, facts)))
-            for path, file, *facts in zip(*(table[name].to_pylist() for name in Photo._fields), strict=True)
+            now.get(path, Photo(path, file or b"", _known(row), _known(size), _known(mtime), partner))
+            for path, file, row, size, mtime, partner in zip(
+                *(table[name].to_pylist() for name in Photo._fields), strict=True
+            )
         ]
         self._write(self._manifest, number, _manifest(photos))
 
@@ -194,6 +196,13 @@ class Ledger:
 
     def _read(self, folder: Path, number: int, columns: list[str] | None = None) -> pa.Table:
         return _checked(partial(read, columns=columns), self._file(folder, number))
+
+    def _listed_in(self, number: int) -> pa.Table:
+        """Return the manifest of a shard, with all columns."""
+        table = self._read(self._manifest, number)
+        return (
+            table if "partner" in table.column_names else table.append_column("partner", pa.nulls(len(table), "string"))
+        )
 
     def _write_scores(self, number: int, table: pa.Table) -> None:
         self._write(self._scores, number, table.replace_schema_metadata({LIMITS: self._limits()}))

@@ -38,11 +38,15 @@ class ListedPhotos:
 
 
 def hashes(photos: Iterable[Photo]) -> np.ndarray:
-    """Return uint64 N×2: the hash of each photo's path, and that of its path, size and time."""
+    """Return uint64 N×2: the hash of each photo's path, and that of its path, size, time and partner."""
     # -1 stands for unknown values, as in version 0.1, so that its tables can be continued
-    parts = [(p.path.encode(), f"{p.path}\0{_known(p.size)}\0{_known(p.mtime)}".encode()) for p in photos]
+    parts = [(p.path.encode(), f"{p.path}\0{_known(p.size)}\0{_known(p.mtime)}{_with(p)}".encode()) for p in photos]
     digests = b"".join(hashlib.blake2b(part, digest_size=8).digest() for pair in parts for part in pair)
     return np.frombuffer(digests, np.uint64).reshape(-1, 2)
+
+
+def _with(photo: Photo) -> str:
+    return f"\0{photo.partner}" if photo.partner else ""
 
 
 def _known(fact: int | None) -> int:

@@ -75,8 +75,13 @@ class Listing:
         known, photos = self.ledger.known(), self.library.photos()
         fresh: list[Photo] = []
         changed, touched = defaultdict[int, list[Photo]](list), defaultdict[int, list[Photo]](list)
+        joined = defaultdict[int, set[str]](set)  # raw files that have become one photo with a JPEG
         while (some := list(islice(photos, AT_A_TIME))) and not self._stop.is_set():
             for photo, number, same in known.find(some):
+                if not same and photo.partner:  # it may have been scored before its JPEG was there
+                    ((raw, shard, _),) = known.find([Photo(photo.partner, b"")])
+                    if shard is not None:
+                        joined[shard].add(raw.path)
                 if number is None:
                     former = self._under_its_former_name(photo, known)
                     (fresh if former is None else changed[former]).append(photo)
@@ -92,7 +97,9 @@ class Listing:
         for number, again in touched.items():
             self.ledger.restate(number, again)
         # Dropped before they are added: after a kill in between they are listed once more, but never twice.
-        self.ledger.drop({number: {name for p in gone for name in _names(p)} for number, gone in changed.items()})
+        for number, gone in changed.items():
+            joined[number] |= {name for photo in gone for name in _names(photo)}
+        self.ledger.drop(joined)
         for gone in changed.values():
             fresh += gone
         if self.options.prune:

@@ -83,6 +83,7 @@ class Photo(NamedTuple):
         file, row: its name, see `PhotoName`.
         size: bytes, or None if unknown.
         mtime: nanoseconds since 1970, 0 to `LAST`, or None if unknown.
+        partner: the path, as text, of the raw file that is one photo with this file.
     """
 
     path: str
@@ -90,6 +91,7 @@ class Photo(NamedTuple):
     row: int | None = None
     size: int | None = None
     mtime: int | None = None
+    partner: str | None = None
 
     @classmethod
     def of(cls, name: PhotoName, size: int | None = None, mtime: int | None = None) -> Photo:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from pathspec import GitIgnoreSpec
@@ -16,6 +17,7 @@ from pathspec import GitIgnoreSpec
 from r2mrf.errors import UserError, one_line
 from r2mrf.formats.known import RAW_SUFFIXES, UNREAD
 from r2mrf.imaging import images
+from r2mrf.prediction import exif
 from r2mrf.system.address import redacted
 
 IGNORE_FILE = ".r2mrfignore"
@@ -45,6 +47,8 @@ _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"\0\0\0\x
 
 MACHINE, EXCLUDED, FORMAT = "made by a program", "excluded", "format not read"
 BESIDE = "raw file beside its JPEG"  # the two are one photo, of which the JPEG is scored
+AT_ONCE = 2.0  # seconds within which a camera writes both
+HEAD = 1 << 20  # bytes of a file in which its time is looked for
 
 
 class Selection:
@@ -100,12 +104,30 @@ class Selection:
         return False
 
 
-def raws_beside_jpegs(names: Iterable[str]) -> list[str]:
-    """Return the raw files in a folder that belong to a JPEG there: same stem, ignoring case."""
-    names = list(names)
-    jpegs = {p.stem.lower() for p in map(PurePosixPath, names) if p.suffix.lower() in (".jpg", ".jpeg")}
-    raws = (p for p in map(PurePosixPath, names) if p.suffix.lower() in RAW_SUFFIXES)
-    return [p.name for p in raws if p.stem.lower() in jpegs]
+def raws_beside_jpegs(folder: str, names: Iterable[str]) -> dict[str, str]:
+    """Return the raw files of a folder that are one photo with a JPEG there, each with the name of that JPEG.
+
+    The two have the same stem, ignoring case, and were taken at the same time. Where one of them does not say when it
+    was taken, the stem decides.
+    """
+    paths = [PurePosixPath(name) for name in sorted(names)]
+    jpegs = {path.stem.lower(): path.name for path in paths if path.suffix.lower() in (".jpg", ".jpeg")}
+    pairs = {raw.name: jpegs.get(raw.stem.lower()) for raw in paths if raw.suffix.lower() in RAW_SUFFIXES}
+    return {raw: jpeg for raw, jpeg in pairs.items() if jpeg and _of_one_time(f"{folder}/{jpeg}", f"{folder}/{raw}")}
+
+
+def _of_one_time(jpeg: str, raw: str) -> bool:
+    try:
+        apart = os.stat(jpeg).st_mtime - os.stat(raw).st_mtime  # noqa: PTH116
+    except OSError:
+        return True
+    if abs(apart) <= AT_ONCE:
+        return True
+    times = [exif.read(_beginning(path, HEAD)).taken for path in (jpeg, raw)]
+    if None in times:
+        return True
+    first, second = (datetime.fromisoformat(time[:19]) for time in times if time)
+    return abs((first - second).total_seconds()) <= AT_ONCE
 
 
 class IgnoreFiles:
@@ -167,13 +189,13 @@ def _is_readable_format(path: str) -> bool:
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def _beginning(path: str) -> bytes:
+def _beginning(path: str, size: int = 32) -> bytes:
     try:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError):
         return b""
     try:
-        return os.read(number, 32)
+        return os.read(number, size)
     except OSError:
         return b""
     finally:

@@ -17,13 +17,17 @@ from pyarrow.fs import FileType
 
 from pipelines.library import lists
 from pipelines.library.out_folder import MARKER, OutFolder
-from pipelines.library.photo import Photo, local_photo, remote_photo
+from pipelines.library.photo import Photo, local_photo, remote_photo, to_text
 from pipelines.library.selection import BESIDE, IGNORE_FILE, IgnoreFiles, Selection, raws_beside_jpegs
 from pipelines.storage.addresses import Addresses, as_local, without_secrets
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.system.address import BUCKETS, Address, is_address
+
+
+class NoPhotos(UserError):
+    """A source that contains no photo."""
 
 
 class Library:
@@ -130,10 +134,11 @@ class Library:
         """Yield the photos below a folder. Links to files are followed, links to folders not: they may form loops."""
         top = top.rstrip("/")
         waiting, written, ignored = [(top or "/", True)], dict[str, OutFolder | None](), IgnoreFiles()
+        partners = dict[str, str]()  # of JPEGs that wait
         while waiting:
             path, is_folder = waiting.pop()
             if not is_folder:
-                yield local_photo(path)
+                yield local_photo(path)._replace(partner=partners.pop(path, None))
                 continue
             try:
                 with os.scandir(path) as entries:
@@ -146,9 +151,8 @@ class Library:
             above, _, name = path.rpartition("/")
             run = written.get(above)
             ignored.enter(path, IGNORE_FILE in found)
-            for raw in raws_beside_jpegs(name for name, (_, is_folder) in found.items() if not is_folder):
-                del found[raw]
-                self.selection.left_out[BESIDE] += 1
+            files = [name for name, (_, is_folder) in found.items() if not is_folder]
+            pairs = raws_beside_jpegs(path, files)
             kept = []
             for entry_name, (entry, is_folder) in found.items():
                 if entry_name.startswith(".r2mrf-") or (run and run.is_ours(name, entry_name)):
@@ -156,6 +160,13 @@ class Library:
                 takes = self.selection.takes_folder if is_folder else self.selection.takes_file
                 if takes(entry, entry[len(top) + 1 :], ignored):
                     kept.append((entry, is_folder))
+            taken = {entry for entry, _ in kept}
+            beside = {found[raw][0]: found[jpeg][0] for raw, jpeg in pairs.items()}
+            beside = {raw: jpeg for raw, jpeg in beside.items() if {raw, jpeg} <= taken}
+            for raw, jpeg in beside.items():
+                partners.setdefault(jpeg, to_text(raw))
+                self.selection.left_out[BESIDE] += 1
+            kept = [entry for entry in kept if entry[0] not in beside]
             waiting += sorted(kept, key=_place, reverse=True)  # the first entry is popped first
 
 
@@ -165,7 +176,7 @@ def _begun(source: str, listing: Iterator[Photo], selection: Selection) -> Itera
     if first is None:
         looked_for = f"looked for {', '.join(sorted(images.SUFFIXES))}"
         left_out = f"; left out: {selection.sentence()}" if selection.left_out else ""
-        raise UserError(f"{without_secrets(source)}: contains no photo ({looked_for}{left_out})")
+        raise NoPhotos(f"{without_secrets(source)}: contains no photo ({looked_for}{left_out})")
     return chain([first], listing)
 
 

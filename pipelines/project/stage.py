@@ -6,18 +6,26 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from pipelines.cluster.supervised import in_a_fork
 from pipelines.storage.outputs import outputs_synchronised
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
 from r2mrf.system.address import redacted
 
 
-def main(stage: Callable[[Config], None]) -> None:
-    """Run a stage from the command line; its only option is `--help`, since all settings are in params.yaml."""
+def main(stage: Callable[[Config], None], uses_ray: bool = False) -> None:
+    """Run a stage from the command line; its only option is `--help`, since all settings are in params.yaml.
+
+    Args:
+        uses_ray: whether the stage itself connects to Ray, which ends such a process without a message when Ray's own
+            processes are killed.
+    """
     about = sys.modules[stage.__module__].__doc__
     argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter, epilog="No arguments: see params.yaml."
     ).parse_args()
+    if uses_ray:
+        in_a_fork(lambda: run(stage))
     run(stage)
 
 

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import os
+from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import distribution
@@ -36,7 +37,9 @@ PAGE = Path(__file__).with_name("page_assets")
 # The fields of a row that the page's script receives.
 SHOWN = ("verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "width", "height", "burst",
          "burst_size", "burst_place", "sharpest", "thumbnail", "thumbnail_map", "crops", "crop_places",
-         "sharpest_radius", "sharp_view", "reason")  # fmt: skip
+         "sharpest_radius", "sharp_view", "reason", "taken", "iso", "shutter", "aperture",
+         "focal_length")  # fmt: skip
+NAMED = ("camera", "lens")  # likewise, each by its number among all that there are
 
 
 def with_pictures(scored: Scored, addresses: Addresses | None = None) -> Scored:
@@ -125,22 +128,30 @@ def _data(scored: Scored, page: Path) -> dict:
     root = shared_folder(row.path for row in scored.rows)
     folders = [(folder + slash)[len(root) :] for folder, slash, _ in split]
     errors = [row.error or "" for row in scored.rows]
+    named = {name: [getattr(row, name) or "" for row in scored.rows] for name in NAMED}
     reasons = {row.reason for row in scored.rows}
     numbers = {name: {text: i for i, text in enumerate(sorted(set(texts)))} for name, texts in
-               (("folders", folders), ("errors", errors))}  # fmt: skip
+               (("folders", folders), ("errors", errors), *named.items())}  # fmt: skip
+    copies = _copies(scored.rows)
     return {
-        "fields": ["folder", "name", *SHOWN, "detailed", "error"],
+        "fields": ["folder", "name", *SHOWN, "detailed", "partner", *NAMED, "copies", "copy", "error"],
         "verdicts": [*VERDICTS, "failed"],
         "root": root,
         "folders": list(numbers["folders"]),
         "errors": list(numbers["errors"]),
+        **{name: list(numbers[name]) for name in NAMED},
+        "left_out": _left_out(scored.summary),
         "reasons": {key: text for key, text in REASONS.items() if key in reasons},
         "limits": [scored.thresholds.sharp_below, scored.thresholds.blurred_above],
         "model": f"{scored.summary.get('model')}",
         "crop": loupe.SIDE,
         "thumbnails": quote(os.path.relpath(scored.folder / "thumbnails", page.parent)) + "/",
         "rows": [
-            [numbers["folders"][folder], name, *_shown(row), numbers["errors"][row.error or ""]]
+            [
+                *(numbers["folders"][folder], name, *_shown(row)),
+                *(numbers[key][getattr(row, key) or ""] for key in NAMED),
+                *(*copies.get(row.path, (1, 1)), numbers["errors"][row.error or ""]),
+            ]
             for row, folder, (_, _, name) in zip(scored.rows, folders, split, strict=True)
         ],
     }
@@ -149,4 +160,24 @@ def _data(scored: Scored, page: Path) -> dict:
 def _shown(row: ReportRow) -> list:
     values = {name: getattr(row, name) for name in SHOWN} | {"verdict": row.verdict or "failed"}
     values["detailed"] = "sharpest" in loupe.boxes_of(row)
+    values["partner"] = row.partner.rpartition("/")[2] if row.partner else None
     return [round(value, 4) if isinstance(value, float) else value for value in values.values()]
+
+
+def _copies(rows: list[ReportRow]) -> dict[str, tuple[int, int]]:
+    """Path -> how many photos have its content, and the how manieth it is, of photos with copies."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if row.status == "ok" and row.content_sha256:
+            same[row.content_sha256].append(row.path)
+    return {
+        path: (len(paths), place) for paths in same.values() if len(paths) > 1 for place, path in enumerate(paths, 1)
+    }
+
+
+def _left_out(summary: dict) -> dict[str, int]:
+    """Return how many files the run left out, by reason, as far as summary.json says something sensible."""
+    found = summary.get("left_out")
+    if not isinstance(found, dict):
+        return {}
+    return {reason: number for reason, number in found.items() if isinstance(number, int) and number > 0}

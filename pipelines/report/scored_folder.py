@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.library import checked_parquet
 from pipelines.library.columns import ADDED, SCORES, Row, completed, judged, rows_of
 from pipelines.report.loupe import Place
+from pipelines.storage import checked_parquet
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds

@@ -12,10 +12,12 @@ from pipelines.cluster.ray_cluster import in_a_job
 from pipelines.project.tables import write_json
 from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
+from r2mrf.engines import remembered
 from r2mrf.engines.runtimes import RUNTIMES, Engine
 from r2mrf.errors import UserError
 from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
+from r2mrf.network import model_folder
 from r2mrf.prediction import record
 from r2mrf.system import strict_json
 from r2mrf.system.fingerprint import fingerprint
@@ -61,28 +63,30 @@ class Job:
         Raises:
             CheckpointError: there is no such model, or it cannot be used.
         """
-        from pipelines.registry import models
-        from r2mrf.engines import choose
-        from r2mrf.network import checkpoint as checkpoints
-        from r2mrf.network import model_folder
+        registered = None
+        if name.startswith("models:/"):
+            from pipelines.registry import models
 
-        registered = models.resolve(name) if name.startswith("models:/") else None
+            registered = models.resolve(name)
         folder = registered.folder if registered else model_folder.locate(name)
-        loaded = checkpoints.parse(files := model_folder.read(folder), folder)
-        choose.check(loaded)
-        model = registered.uri if registered else loaded.name
-        how = options.engine, options.precision
-        form = hashlib.sha256(loaded.int8).hexdigest() if loaded.int8 else ""
+        said = model_folder.describe(files := model_folder.read(folder), folder)
+        if not remembered.is_sound(said.sha256):  # else torch, which takes seconds to import, may not be needed
+            from r2mrf.engines import choose
+            from r2mrf.network import checkpoint as checkpoints
+
+            choose.check(checkpoints.parse(files, folder))
+            remembered.note_sound(said.sha256)
         return cls(
             files,
-            model,
-            loaded.sha256,
-            loaded.preprocess,
+            registered.uri if registered else said.name,
+            said.sha256,
+            said.preprocess,
             options,
-            *how,
+            options.engine,
+            options.precision,
             addresses,
-            loaded.blur_scale,
-            int8_sha256=form,
+            said.blur_scale,
+            int8_sha256=hashlib.sha256(said.int8).hexdigest() if said.int8 else "",
         )
 
     @property
@@ -90,9 +94,8 @@ class Job:
         """16 hex digits over everything that changes a number in a row; part of the names of the shards."""
         detail = [self.blur_scale.to_dict()] if self.options.detail else []
         options = self.options.max_pixels, self.options.maps, *detail
-        form = (
-            [self.int8_sha256] if self.precision == "int8" else []
-        )  # the same model may be calibrated on other photos
+        # the same model may be calibrated on other photos
+        form = [self.int8_sha256] if self.precision == "int8" else []
         return fingerprint(self.sha256, record.VERSION, self.engine, self.precision, *options, *form)[:16]
 
     def checkpoint(self) -> Checkpoint:
@@ -109,9 +112,16 @@ class Job:
         """
         if self.engine not in RUNTIMES:
             return self
+        if self.precision != "int8":
+            graph = remembered.graph(self.sha256, self._graph)
+        else:  # without an int8 form, there is an error to raise
+            graph = self.files[model_folder.INT8] if self.int8_sha256 else self._graph()
+        return replace(self, files={}, graph=graph)
+
+    def _graph(self) -> bytes:
         from r2mrf.engines.onnx_graph import graph_for
 
-        return replace(self, files={}, graph=graph_for(self.checkpoint(), self.precision))
+        return graph_for(self.checkpoint(), self.precision)
 
     def start(self, threads: int) -> Engine:
         """Start the engine of a `prepared` job on this machine."""
@@ -157,15 +167,39 @@ def with_engine(job: Job, out: Path) -> Job:
         return job
     if in_a_job():
         return without_trial(job)
-    from r2mrf.engines import choose
-
-    threads = shares(job.options, cores())[1]
-    trial = choose.fastest(job.checkpoint(), threads, job.engine, job.precision)
-    print(f"engine: {trial}", file=sys.stderr)
-    choice = [trial.engine.name, trial.engine.precision]
+    choice = _remembered_choice(job) or _tried(job)
     record = _record(out)
     write_json(out / ENGINES, record | {job.sha256: [*record.get(job.sha256, []), choice]})
     return replace(job, engine=choice[0], precision=choice[1])
+
+
+def _remembered_choice(job: Job) -> list[str] | None:
+    """Return the engine and precision that an earlier trial has chosen on this machine."""
+    if choice := remembered.choice(*_asked(job)):
+        print(f"engine: {' '.join(choice)}, as in an earlier trial", file=sys.stderr)
+    return [*choice] if choice else None
+
+
+def _tried(job: Job) -> list[str]:
+    """Return the engine and precision that a trial chooses, and remember them."""
+    from r2mrf.engines import choose
+
+    trial = choose.fastest(job.checkpoint(), _threads(job), job.engine, job.precision)
+    print(f"engine: {trial}", file=sys.stderr)
+    choice = [trial.engine.name, trial.engine.precision]
+    remembered.note_choice(*choice, *_asked(job))
+    if trial.graph:
+        remembered.note_graph(job.sha256, trial.graph)
+    return choice
+
+
+def _asked(job: Job) -> list:
+    """Return all that the outcome of a trial on this machine depends on."""
+    return [job.sha256, job.int8_sha256, job.engine, job.precision, _threads(job)]
+
+
+def _threads(job: Job) -> int:
+    return shares(job.options, cores())[1]
 
 
 def _record(out: Path) -> dict[str, list[list[str]]]:

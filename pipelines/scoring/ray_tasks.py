@@ -16,9 +16,8 @@ from pipelines.cluster import ray_cluster
 from pipelines.library.photo import Photo
 from pipelines.scoring.chunks import Chunk, photos_in, take, whole
 from pipelines.scoring.job import Job, shares
-from pipelines.scoring.painter import painted
 from pipelines.scoring.reader import ReadPhoto, read
-from pipelines.scoring.scorer import ScoredPhoto, Scorer
+from pipelines.scoring.scorer import ScoredPhoto, Scorer, painted
 from r2mrf.errors import UserError
 
 # A chunk whose worker dies is tried again, but not for ever: the chunk itself may be the killer.

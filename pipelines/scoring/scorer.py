@@ -1,9 +1,9 @@
-"""Runs the network on photos that were read."""
+"""Runs the network on photos that were read, and paints their maps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -11,9 +11,12 @@ from pipelines.library.columns import Row
 from pipelines.library.photo import Photo
 from pipelines.scoring.job import Job
 from pipelines.scoring.reader import ReadPhoto
+from r2mrf.imaging import images
+from r2mrf.imaging.maps import to_uint8
 from r2mrf.prediction import record
 from r2mrf.prediction.analyser import Analyser, Analysis
 from r2mrf.prediction.record import Shrunk
+from r2mrf.system.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
@@ -62,4 +65,27 @@ class Scorer:
         return ScoredPhoto(self._row(photo, "ok", known), record.map_of(analysis, shrunk) if options.maps else None)
 
     def _row(self, photo: Photo, status: str, known: dict) -> Row:
-        return Row(path=photo.path, status=status, model=self.job.model, model_sha256=self.job.sha256, **known)
+        return Row(
+            path=photo.path,
+            status=status,
+            partner=photo.partner,
+            model=self.job.model,
+            model_sha256=self.job.sha256,
+            **known,
+        )
+
+
+def painted(photos: list[ScoredPhoto], job: Job) -> list[ScoredPhoto]:
+    """Return the photos with their maps as PNG files, if maps are asked for."""
+    return [paint(photo, job) for photo in photos]
+
+
+def paint(photo: ScoredPhoto, job: Job) -> ScoredPhoto:
+    """Paint the map of a photo at its own size, as a PNG file named by the photo's content and the fingerprint."""
+    row = photo.row
+    if photo.defocus is None:
+        return photo
+    assert row.height is not None and row.width is not None  # a photo with a map was read
+    pixels = to_uint8(job.preprocess.expand(photo.defocus, row.height, row.width))
+    name = f"{fingerprint(row.content_sha256, job.fingerprint)[:32]}.png"
+    return ScoredPhoto(replace(row, map=name), png=images.encode_png(pixels))

@@ -14,9 +14,8 @@ from queue import Empty, SimpleQueue
 
 from pipelines.scoring.chunks import Chunk, take
 from pipelines.scoring.job import Job, shares
-from pipelines.scoring.painter import painted
 from pipelines.scoring.reader import ReadPhoto, new_guard, read
-from pipelines.scoring.scorer import ScoredPhoto, Scorer
+from pipelines.scoring.scorer import ScoredPhoto, Scorer, painted
 from r2mrf.system.machine import cores
 
 AHEAD = 3  # chunks begun for each copy of the network: one being scored, one being read, one between them

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from pathlib import Path
 from pipelines.cluster.ray_cluster import in_a_job
 from pipelines.storage.store import Store, below
 from r2mrf.errors import UserError
-from r2mrf.system import strict_json
+from r2mrf.system import strict_json, user_cache
 from r2mrf.system.atomic import atomic_folder
 from r2mrf.system.fingerprint import fingerprint, of_files
 
@@ -196,7 +195,7 @@ def _is_output(name: str) -> bool:
 
 def cache() -> Path:
     """Return the folder of verified copies of data and registered models; it may be deleted when no job is running."""
-    folder = Path(os.environ.get("R2MRF_CACHE") or Path.home() / ".cache" / "r2mrf")
+    folder = user_cache.folder()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

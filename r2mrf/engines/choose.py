@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.precision import native_bfloat16
 from r2mrf.rendering.scenes import render_scene
 
+HOPELESS = 1.5  # so many times the fastest one's time in a first try is not made good by further ones
 TIE = 1.05  # rates that differ by less count as equal: the next trial might reverse them
 # Largest mean difference between an engine's maps and those of torch in fp32, over rendered scenes. For the released
 # weights, fp32 engines differ by less than 1e-5; bf16 differs by 0.0013 on scenes and by 0.002 to 0.008 on photographs.
@@ -55,11 +58,18 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
         trial = fastest(checkpoint, threads, name, precision)
         log.info("engine: %s", trial)
         return trial.engine
+    return _start(name, checkpoint, threads, precision, lambda form: graph_for(checkpoint, form))
+
+
+def _start(
+    name: str, checkpoint: Checkpoint, threads: int | None, precision: str, graph: Callable[[str], bytes]
+) -> Engine:
+    """Start an engine; `graph` returns the model's graph in int8 or fp32."""
     if name == "torch":
         return Torch(checkpoint.network, threads, precision)
     if runtime := RUNTIMES.get(name):
-        size = checkpoint.preprocess.size
-        return runtime(graph_for(checkpoint, precision), threads or torch.get_num_threads(), size, precision)
+        form, size = "int8" if precision == "int8" else "fp32", checkpoint.preprocess.size
+        return runtime(graph(form), threads or torch.get_num_threads(), size, precision)
     raise EngineError(f"no engine {name!r}: use one of {', '.join(ENGINES)}, or auto")
 
 
@@ -76,12 +86,13 @@ class Trial:
     """Result of a trial. An engine is named together with its precision ("torch fp32").
 
     `engine`: the fastest one; `rates`: photos per second by name, fastest first; `refused`: name -> reason it was not
-    timed.
+    timed; `graph`: the model's graph in fp32, which takes seconds to write, if the fastest one has needed it.
     """
 
     engine: Engine
     rates: dict[str, float]
     refused: dict[str, str]
+    graph: bytes = field(default=b"", repr=False)
 
     def __str__(self) -> str:
         rates = ", ".join(f"{name} {rate:.1f}" for name, rate in self.rates.items())
@@ -112,7 +123,7 @@ def fastest(
         EngineError: no engine is left.
         UserError: a weight of the model is not a finite number.
     """
-    x = scenes(checkpoint, batch)
+    x, graph = scenes(checkpoint, batch), cache(lambda form: graph_for(checkpoint, form))
     reference = create("torch", checkpoint, threads)
     expected = reference(x).defocus
     engines, refused = {}, {}
@@ -120,7 +131,7 @@ def fastest(
         label = _label(candidate, form)
         try:
             same = (candidate, form) == ("torch", "fp32")
-            engine = reference if same else create(candidate, checkpoint, threads, form)
+            engine = reference if same else _start(candidate, checkpoint, threads, form, graph)
             defocus = engine(x).defocus  # the first batch is slow, so it is not timed
         except Exception as error:  # a third-party runtime may fail in any way on this machine; torch still works
             refused[label] = one_line(error)
@@ -134,7 +145,8 @@ def fastest(
     seconds = {label: min(times) for label, times in _time(engines, x, rounds).items()}
     best = next(label for label in engines if seconds[label] <= TIE * min(seconds.values()))
     rates = {label: batch / seconds[label] for label in sorted(engines, key=seconds.__getitem__)}
-    return Trial(engines[best], rates, refused)
+    needed = engines[best].name in RUNTIMES and engines[best].precision != "int8"
+    return Trial(engines[best], rates, refused, graph("fp32") if needed else b"")
 
 
 def scenes(checkpoint: Checkpoint, batch: int = 4) -> np.ndarray:
@@ -167,11 +179,15 @@ def _label(name: str, precision: str) -> str:
 def _time(engines: dict[str, Engine], x: np.ndarray, rounds: int) -> dict[str, list[float]]:
     """Return the seconds that each engine took for each batch.
 
-    The engines alternate, so that other load on the machine slows all of them alike.
+    The engines alternate, so that other load on the machine slows all of them alike. One that is far slower than
+    another is not timed again.
     """
     times: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(rounds):
+        best = min((min(taken) for taken in times.values() if taken), default=float("inf"))
         for name, engine in engines.items():
+            if min(times[name], default=0.0) > HOPELESS * best:
+                continue
             began = time.perf_counter()
             engine(x)
             times[name].append(time.perf_counter() - began)

@@ -61,8 +61,9 @@ def at_view(analyser: Analyser, rgb: np.ndarray, view: View) -> np.ndarray:
             defocus = analyser.whole(rgb)
         defocus = refine(analyser, resize(rgb, h, w), defocus)
     if defocus is None:
-        defocus = analyser.whole(rgb)
-    return resize(defocus, height, width).clip(0, 1)
+        return resize(analyser.whole(rgb), height, width).clip(0, 1)
+    defocus = resize(defocus, height, width)
+    return defocus.clip(0, 1, out=defocus)  # a copy of a large map would take more memory than the photo
 
 
 def sizes(height: int, width: int, least: int, view: View) -> list[tuple[int, int]]:

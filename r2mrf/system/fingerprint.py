@@ -44,6 +44,12 @@ def of_code(*modules: str) -> dict[str, str | list[str]]:
     return {"code": sorted(closure(*modules).values())} | {name: version(name) for name in LIBRARIES}
 
 
+def of_rooms(*rooms: str) -> str:
+    """Hash all files of code in rooms of r2mrf, to the byte: quicker than `of_code`, and any change counts."""
+    files = sorted(path for room in rooms for path in (ROOT / room).glob("*.py"))
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
+
+
 def closure(*modules: str) -> dict[str, str]:
     """Hash the syntax of modules and of everything that they import from r2mrf; keys are paths below r2mrf.
 

@@ -30,6 +30,17 @@ def machine() -> str:
     return f"{cores()} cores, {platform.machine()}"
 
 
+def processor() -> list[str]:
+    """Return what tells processors apart that may calculate at other speeds: model, and instructions that are used."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    named: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip() in ("model name", "flags", "Features", "CPU part"):
+            named.setdefault(name.strip(), value.strip())
+    return [platform.machine(), *named.values(), os.environ.get("ONEDNN_MAX_CPU_ISA", "")]
+
+
 def has_gpu() -> bool:
     """Return whether this process may use a GPU, as far as the system's devices tell: NVIDIA's or AMD's."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.library.samples import samples
+from pipelines.project.samples import samples
 
 ROOT = Path(__file__).parents[2]
 

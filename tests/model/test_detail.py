@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.library.samples import samples
+from pipelines.project.samples import samples
 from r2mrf.imaging import images
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.resize import resize

@@ -17,14 +17,11 @@ from r2mrf.engines.choose import create, fastest
 from r2mrf.engines.onnx_graph import Graph, GraphError, to_onnx
 from r2mrf.engines.runtimes import Engine, EngineError, Probabilities
 from r2mrf.errors import UserError
-from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network import checkpoint, precision
 from r2mrf.network.checkpoint import Checkpoint
-from r2mrf.network.model import R2MRF
 from r2mrf.system.machine import cores
-from tests.support.model import architecture
+from tests.support.model import SIDE, decided
 
-SIDE = 64
 ROOT = Path(__file__).parents[2]
 # Of a probability, from torch's in fp32. Networks here are untrained, and decided to the utmost: bf16 moves single
 # pixels by up to 0.12. tests/model/test_released_weights.py holds what it does to the released weights' maps.
@@ -32,19 +29,6 @@ TOLERANCE = {"fp32": 1e-4, "bf16": 0.2}
 MEAN_TOLERANCE = {"fp32": 1e-5, "bf16": 0.02}
 FORMATS = [("torch", "fp32"), ("openvino", "fp32"), ("onnx", "fp32"), ("torch", "bf16"), ("openvino", "bf16")]
 PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
-
-
-def decided(**changes) -> Checkpoint:
-    """An untrained network whose probabilities lie all over 0 … 1, not about 0.5."""
-    torch.manual_seed(0)
-    model = architecture(**{"steps": 3} | changes)
-    network = R2MRF(model).eval()
-    with torch.inference_mode():
-        logits = network(torch.randn(4, 3, SIDE, SIDE)).fused
-    with torch.no_grad():
-        network.fusion.weight *= 3 / logits.std()
-        network.fusion.bias -= 3 * logits.mean() / logits.std()
-    return Checkpoint(network, model, Preprocess(SIDE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), sha256="0" * 64)
 
 
 def noise(batch: int, seed: int = 0) -> np.ndarray:

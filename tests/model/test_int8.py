@@ -16,7 +16,7 @@ from r2mrf.engines.runtimes import EngineError, native_int8
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.network import checkpoint, model_folder
-from tests.model.test_engines import SIDE, decided
+from tests.support.model import SIDE, decided
 
 RUNTIMES = ("openvino", "onnx")
 pytestmark = pytest.mark.skipif(not native_int8(), reason="this processor has no VNNI")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.library.samples import samples
+from pipelines.project.samples import samples
 from r2mrf.config import load
 from r2mrf.engines.onnx_graph import without_weights
 from r2mrf.engines.runtimes import EngineError, native_int8

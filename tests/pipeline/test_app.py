@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.app import server
 from pipelines.command.cli import main
-from pipelines.library.samples import samples
+from pipelines.project.samples import samples
 from r2mrf.imaging import images
 from tests.support.browser import needs_chromium
 from tests.support.devtools import browser

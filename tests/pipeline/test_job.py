@@ -12,12 +12,20 @@ from pipelines.scoring import job as jobs
 from pipelines.scoring.job import Job, shares, with_engine, with_recorded_engine
 from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
-from r2mrf.engines import choose
+from r2mrf.engines import choose, onnx_graph, remembered
 from r2mrf.errors import UserError
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network import checkpoint
 from r2mrf.network.model_folder import CheckpointError
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(tmp_path_factory, monkeypatch) -> Path:
+    """The folder of what is remembered from run to run."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("R2MRF_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -43,6 +51,78 @@ def test_auto_is_decided_once_for_a_folder(job, tmp_path, monkeypatch, capsys):
     assert json.loads((tmp_path / jobs.ENGINES).read_text()) == {job.sha256: [[first.engine, "fp32"]]}
     monkeypatch.setattr(choose, "fastest", None)  # no second trial
     assert with_engine(job, tmp_path) == with_recorded_engine(job, tmp_path) == first
+
+
+def test_a_trial_is_remembered_for_other_folders(job, tmp_path, monkeypatch, capsys):
+    first = with_engine(job, tmp_path / "a")
+    monkeypatch.setattr(choose, "fastest", None)  # no second trial
+    assert with_engine(job, tmp_path / "b") == first
+    assert f"engine: {first.engine} fp32, as in an earlier trial" in capsys.readouterr().err
+    assert (tmp_path / "b" / jobs.ENGINES).read_text() == (tmp_path / "a" / jobs.ENGINES).read_text()
+
+
+@pytest.mark.parametrize("changes", [{"sha256": "0" * 64}, {"precision": "bf16"}, {"int8_sha256": "0" * 64}])
+def test_a_trial_is_not_remembered_for_anything_else(job, tmp_path, changes):
+    with_engine(job, tmp_path)
+    assert remembered.choice(*jobs._asked(job))
+    assert not remembered.choice(*jobs._asked(replace(job, **changes)))
+
+
+def test_another_processor_or_release_remembers_nothing(job, tmp_path, monkeypatch):
+    made = with_engine(job, tmp_path).engine
+    monkeypatch.setattr(remembered, "processor", lambda: ["another"])
+    assert not remembered.choice(*jobs._asked(job))
+    monkeypatch.undo()
+    assert made
+
+
+def test_a_graph_is_written_once(job, monkeypatch):
+    named = replace(job, engine="onnx")
+    first = named.prepared()
+    assert first.graph and not first.files
+    monkeypatch.setattr(onnx_graph, "graph_for", None)  # not written again
+    assert named.prepared() == first
+    assert replace(named, engine="openvino", precision="bf16").prepared().graph == first.graph
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(path.read_bytes()[:-1]), lambda path: path.unlink()])
+def test_what_is_remembered_is_checked(job, nothing_remembered, spoil):
+    named = replace(job, engine="onnx")
+    graph = named.prepared().graph
+    (entry,) = (nothing_remembered / "graphs").iterdir()
+    whole = entry.read_bytes()
+    spoil(entry)
+    assert named.prepared().graph == graph
+    assert entry.read_bytes() == whole  # made anew
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(job, tmp_path, monkeypatch):
+    (tmp_path / "taken").touch()
+    monkeypatch.setenv("R2MRF_CACHE", str(tmp_path / "taken"))
+    named = replace(job, engine="onnx")
+    assert named.prepared().graph == named.prepared().graph
+
+
+def test_int8_without_its_form_is_refused_whatever_is_remembered(job):
+    replace(job, engine="onnx").prepared()
+    with pytest.raises(UserError, match="has no int8 form"):
+        replace(job, engine="onnx", precision="int8").prepared()
+
+
+def test_a_job_whose_model_and_engine_are_known_needs_no_torch(job, tiny_model, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from pipelines.scoring.job import Job, with_engine; "
+        "from pipelines.storage.addresses import Addresses; from r2mrf.config import Score; "
+        "import pipelines.scoring.work; "
+        "job = with_engine(Job.of(sys.argv[1], Score(), Addresses()), Path(sys.argv[2])).prepared(); "
+        "print('torch' in sys.modules, job.engine in ('torch', 'openvino'))"
+    )
+    known = replace(job, engine="openvino")
+    remembered.note_choice("openvino", "fp32", *jobs._asked(job))
+    known.prepared()
+    command = [sys.executable, "-c", code, str(tiny_model), str(tmp_path)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.stdout == "False True\n", done.stderr
 
 
 @pytest.mark.parametrize(
@@ -132,11 +212,11 @@ def test_fingerprint_covers_model_engine_and_precision(job, changes):
 @pytest.mark.parametrize(
     ("options", "fingerprint"),
     [
-        ({}, "6cd8a12ce1d9fdf4"),
-        ({"maps": True}, "8f0672a31878c042"),
-        ({"detail": True}, "bbca2d666b0b6c10"),
-        ({"precision": "bf16"}, "1cd687bb0149e22a"),
-        ({"precision": "int8"}, "a7e2098d2addcd79"),
+        ({}, "8b46ecc2d0b5ee77"),
+        ({"maps": True}, "3775ae46ae38d6a5"),
+        ({"detail": True}, "a435f3e66bdb991f"),
+        ({"precision": "bf16"}, "e25045e85ea2660c"),
+        ({"precision": "int8"}, "04e50dddd632b05f"),
     ],
 )
 def test_tables_that_were_scored_before_are_gone_on_with(options, fingerprint):

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.library.checked_parquet import HASHES
 from pipelines.library.columns import ADDED, SCORES, Row, completed, table_of
 from pipelines.library.ledger import Ledger
 from pipelines.library.listed_photos import ListedPhotos, hashes
 from pipelines.library.listing import Listing
 from pipelines.library.photo import Photo, from_text
 from pipelines.library.walk import Library
+from pipelines.storage.checked_parquet import HASHES
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
@@ -309,6 +309,25 @@ def test_a_name_that_read_like_another_is_taken_over(tmp_path):
     assert look(folder, out) == [["c.jpg", "a\\x5cxff.jpg"]]
     assert paths_of(out) == ["a\\x5cxff.jpg", "c.jpg"]
     assert look(folder, out) == []
+
+
+# --- a raw file and its JPEG --------------------------------------------------------------------------------
+
+
+def test_a_raw_file_that_gets_a_jpeg_is_one_photo_with_it(library, tmp_path):
+    out = tmp_path / "out"
+    raw = save_photo(library / "x.jpg", seed=30).rename(library / "R.NEF")
+    look(library, out)
+    assert "R.NEF" in paths_of(out)
+    jpeg = save_photo(library / "R.jpg", seed=31)
+    assert look(library, out) == [["R.jpg"]]
+    assert "R.NEF" not in paths_of(out)
+    made = ledger(out)
+    (pair,) = [photo for number in made.listed() for photo in made.photos(number) if photo.path == str(jpeg)]
+    assert pair.partner == str(raw)
+    assert look(library, out) == []
+    raw.unlink()
+    assert look(library, out) == [["R.jpg"]]  # its row has no partner any more
 
 
 # --- damage ------------------------------------------------------------------------------------------------

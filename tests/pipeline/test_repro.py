@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -19,8 +20,19 @@ def workspace(tmp_path_factory) -> Workspace:
     space.run("git", "init", "-q")
     space.run("git", "add", "-A")
     space.run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "start")
-    space.run("dvc", "repro")
+    space.said = space.run("dvc", "repro")
     return space
+
+
+def test_nothing_is_said_that_is_not_ours(workspace):
+    """Workers' lines are those of training; of what makes Ray, MLflow or Python complain, nothing is left."""
+    lines = workspace.said.splitlines()
+    of_workers = [line for line in lines if line.startswith("(")]
+    ours = r"\((RayTrainWorker|trial) pid=\d+\) (step \d+/|trial steps_\d: |training on )"
+    assert of_workers
+    assert [line for line in of_workers if not re.match(ours, line)] == []
+    complaint = re.compile(r"core_worker|Traceback|Warning|WARNING|\bINFO\b|\bERROR\b")
+    assert [line for line in lines if complaint.search(line)] == []
 
 
 def test_training_images(workspace):

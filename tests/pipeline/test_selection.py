@@ -1,5 +1,6 @@
 """Every file of a folder that looks like a picture is a photo, or is counted with the reason why it is none."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from pipelines.library.walk import Library
 from r2mrf.config import Score
 from r2mrf.errors import UserError
-from tests.support.photos import save_photo
+from tests.support.photos import save_photo, save_scene
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
 
@@ -89,3 +90,20 @@ def test_a_raw_file_beside_its_jpeg_is_one_photo_with_it(tmp_path):
     found, left_out = look(tmp_path / "p")
     assert found == {"IMG_1.JPG", "IMG_2.NEF", "deep/IMG_1.CR2"}
     assert left_out == {"raw file beside its JPEG": 2}
+    partners = {Path(photo.path).name: photo.partner for photo in Library([str(tmp_path / "p")]).photos()}
+    assert partners == {"IMG_1.JPG": str(tmp_path / "p/IMG_1.CR2"), "IMG_2.NEF": None, "IMG_1.CR2": None}
+    assert "IMG_1.CR2" in look(tmp_path / "p", exclude=("*.JPG",))[0]  # the JPEG is not taken
+
+
+def test_a_raw_file_of_another_time_is_another_photo(tmp_path):
+    jpeg = save_scene(tmp_path / "IMG_1.JPG", seed=1, taken="2026:11:29 10:00:00")
+    raw = save_scene(tmp_path / "raw.jpg", seed=2, taken="2019:01:01 10:00:00").rename(tmp_path / "IMG_1.NEF")
+    os.utime(raw, (1e9, 1e9))
+    assert look(tmp_path) == ({"IMG_1.JPG", "IMG_1.NEF"}, {})
+    save_scene(tmp_path / "x.jpg", seed=2, taken="2026:11:29 10:00:01").rename(raw)
+    os.utime(raw, (1e9, 1e9))  # copied later
+    assert look(tmp_path)[0] == {"IMG_1.JPG"}
+    save_photo(tmp_path / "x.jpg").rename(raw)  # it does not say when it was taken
+    os.utime(raw, (1e9, 1e9))
+    assert look(tmp_path)[0] == {"IMG_1.JPG"}
+    assert jpeg.exists()

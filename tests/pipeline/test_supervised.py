@@ -73,3 +73,43 @@ def test_the_child_does_not_outlive_this_process(number):
     parent.communicate(timeout=60)
     child.wait(10)
     assert not child.is_running()
+
+
+# --- a fork of this process ----------------------------------------------------------------------------------
+
+
+def forked(*lines: str, number: int | None = None) -> tuple[int, str, str]:
+    """Exit status, output and errors of a program whose work is done in a fork; `number`: a signal that it gets."""
+    body = "".join(f"    {line}\n" for line in lines)
+    imports = "import os, sys, time\nfrom pipelines.cluster.supervised import in_a_fork"
+    code = f"{imports}\ndef work():\n{body}in_a_fork(work)"
+    root = Path(__file__).parents[2]
+    program = subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if number is not None:
+        child = psutil.Process(int(program.stdout.readline()))
+        program.send_signal(number)
+    out, err = program.communicate(timeout=60)
+    if number is not None:
+        child.wait(10)
+    return program.returncode, out.decode(), err.decode()
+
+
+def test_a_fork_ends_as_its_work_does():
+    assert forked("print('done')") == (0, "done\n", "")
+    assert forked("print('error: x', file=sys.stderr)", "sys.exit(2)") == (2, "", "error: x\n")
+    assert forked("sys.exit(130)") == (130, "", "")
+    status, _, err = forked("1 / 0")
+    assert (status, err.count("Traceback"), "has ended" in err) == (1, 1, False)
+
+
+@pytest.mark.parametrize("how", ["os._exit(1)", "os._exit(0)", "os.kill(os.getpid(), 9)"])
+def test_a_fork_that_is_ended_is_a_sentence(how):
+    status, _, err = forked(how)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "error: the work has ended or was killed" in err and "run the same command again to resume" in err
+
+
+def test_a_fork_does_not_outlive_its_parent():
+    work = "print(os.getpid(), flush=True)", "time.sleep(1000)"
+    assert "KeyboardInterrupt" in forked(*work, number=signal.SIGINT)[2]
+    assert forked(*work, number=signal.SIGKILL)[0] == -signal.SIGKILL

@@ -52,6 +52,8 @@ def test_two_workers_of_which_one_is_killed_learn_what_a_plain_loop_learns(tmp_p
     figures = ("loss", "loss_fused", "images_per_second", "waiting", "val_mae", "val_f_05")
     line = ", ".join(f"{name} {number}" for name in figures)
     assert re.search(rf"step {SHORT - EVERY}/{SHORT}: {line}, \d+ s left", run.said())
+    for complaint in ("core_worker", "Traceback", "PlacementGroupCleaner", "INFO"):
+        assert complaint not in run.said()
 
 
 @pytest.fixture

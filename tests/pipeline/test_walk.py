@@ -15,8 +15,8 @@ import pytest
 
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
-from pipelines.library.samples import samples
 from pipelines.library.walk import Library
+from pipelines.project.samples import samples
 from pipelines.storage.addresses import Addresses, without_secrets
 from r2mrf.errors import UserError
 from r2mrf.imaging import images

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipelines.library.samples import samples
+from pipelines.project.samples import samples
 from pipelines.register import CHECKPOINT, _signature
 from pipelines.registry import serving
 from r2mrf.network.model_folder import RELEASED

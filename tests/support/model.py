@@ -10,6 +10,8 @@ from r2mrf.network import checkpoint
 from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model import R2MRF
 
+SIDE = 64  # of the input of `decided`
+
 
 def architecture(**changes) -> Model:
     """The smallest network that has all parts; `changes` replace its values."""
@@ -27,3 +29,16 @@ def save_tiny_model(folder: Path, seed: int = 0) -> Path:
     network = R2MRF(model)
     preprocess = Preprocess(64, network.backbone.mean, network.backbone.std)
     return checkpoint.save(folder, Checkpoint(network, model, preprocess))
+
+
+def decided(**changes) -> Checkpoint:
+    """An untrained network whose probabilities lie all over 0 … 1, not about 0.5."""
+    torch.manual_seed(0)
+    model = architecture(**{"steps": 3} | changes)
+    network = R2MRF(model).eval()
+    with torch.inference_mode():
+        logits = network(torch.randn(4, 3, SIDE, SIDE)).fused
+    with torch.no_grad():
+        network.fusion.weight *= 3 / logits.std()
+        network.fusion.bias -= 3 * logits.mean() / logits.std()
+    return Checkpoint(network, model, Preprocess(SIDE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), sha256="0" * 64)

@@ -47,12 +47,12 @@ def failed(path: object, error: str = "corrupt: the image is damaged or cut shor
     return ReportRow(path=str(path), status="failed", error=error, **MADE_BY)
 
 
-def save_table(folder: Path, rows: list[ReportRow], fingerprint: str = FINGERPRINT) -> Path:
-    """Write a table of scores as `r2mrf score` does, in two shards."""
+def save_table(folder: Path, rows: list[ReportRow], fingerprint: str = FINGERPRINT, **others: object) -> Path:
+    """Write a table of scores as `r2mrf score` does, in two shards; `others` stand in summary.json too."""
     (folder / "scores").mkdir(parents=True, exist_ok=True)
     for number, part in enumerate((rows[: len(rows) // 2], rows[len(rows) // 2 :])):
         table = table_of(part)
         pq.write_table(table, folder / "scores" / f"shard-{number:05d}-{fingerprint}.parquet")
-    summary = {"total": len(rows), **MADE_BY, "fingerprint": fingerprint}
+    summary = {"total": len(rows), **MADE_BY, "fingerprint": fingerprint, **others}
     (folder / "summary.json").write_text(json.dumps(summary))
     return folder

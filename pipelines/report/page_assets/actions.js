@@ -2,9 +2,10 @@
 
 function saveCsv() {
   const figures = ["verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "sharpest_radius",
-    "sharp_view", "width", "height", "burst", "sharpest"];
-  const names = ["path", ...figures, "choice", "error"];
-  const cells = row => [pathOf(row), ...figures.map(name => row[at[name]]), choiceOf(row), errorOf(row)];
+    "sharp_view", "width", "height", "burst", "sharpest", "taken", "iso", "shutter", "aperture", "focal_length", "partner"];
+  const names = ["path", ...figures, "camera", "lens", "choice", "error"];
+  const cells = row => [pathOf(row), ...figures.map(name => row[at[name]]), cameraOf(row), lensOf(row), choiceOf(row),
+    errorOf(row)];
   const quoted = cell => (/[",\r\n]/.test(cell ?? "") ? `"${cell.replaceAll('"', '""')}"` : String(cell ?? ""));
   const lines = [names, ...shown("applied").map(cells)].map(line => line.map(quoted).join(",") + "\r\n");
   const url = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
@@ -122,7 +123,7 @@ by("search").addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(() => table.search(by("search").value).draw(), 150);
 });
-for (const name of ["folder", "bursts", "choices"]) {
+for (const name of ["folder", "bursts", "choices", "copies", "camera", "lens"]) {
   by(name).addEventListener("change", () => {
     chosen[name] = by(name).value;
     if (chosen.bursts === "bursts") table.order([[columns.findIndex(column => column.title === "Burst"), "asc"]]);
@@ -141,7 +142,11 @@ table.on("search", drawHistogram);
 addVerdicts();
 addFolders();
 addFailures();
+addLeftOut();
+addNames("camera", "All cameras");
+addNames("lens", "All lenses");
 drawHistogram();
+by("copies").hidden = !data.rows.some(row => row[at.copies] > 1);
 by("maps").hidden = !data.rows.some(row => row[at.thumbnail_map]);
 by("loupe").hidden = !data.rows.some(row => row[at.crops]);
 by("bursts").hidden = !data.rows.some(row => row[at.burst]);

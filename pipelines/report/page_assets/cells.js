@@ -12,6 +12,8 @@ const count = number => number.toLocaleString("en");
 const folderOf = row => data.folders[row[at.folder]];
 const pathOf = row => data.root + folderOf(row) + row[at.name];
 const errorOf = row => data.errors[row[at.error]];
+const cameraOf = row => data.camera[row[at.camera]];
+const lensOf = row => data.lens[row[at.lens]];
 
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -87,7 +89,17 @@ function upTo(row) {
 function photoName(row) {
   const link = element("a", { title: pathOf(row) }, row[at.name]);
   if (address(row)) link.setAttribute("href", address(row));
-  return element("bdi", {}, link);
+  const beside = [];
+  if (row[at.partner]) beside.push(element("small", { title: row[at.partner] }, ` + ${row[at.partner].split(".").pop()}`));
+  if (row[at.copies] > 1) beside.push(element("small", { title: "photos of this content" }, ` × ${row[at.copies]}`));
+  return element("bdi", {}, link, ...beside);
+}
+
+// 0.004 s is shown as 1/250.
+function exposure(row) {
+  const seconds = row[at.shutter];
+  if (seconds === null) return "";
+  return seconds < 0.3 ? `1/${Math.round(1 / seconds)}` : `${+seconds.toFixed(1)} s`;
 }
 
 function share(value) {
@@ -121,6 +133,7 @@ const text = { type: "string", searchable: true };
 const spanOf = value => row => element("span", {}, value(row));
 const megapixels = row => (row[at.width] === null ? null : row[at.width] * row[at.height]);
 const size = row => (row[at.width] === null ? "" : `${row[at.width]} × ${row[at.height]}`);
+const has = name => data.rows.some(row => row[at[name]] !== null);
 const columns = [
   column("Photo", () => "", picture, { orderable: false }),
   column("Name", row => row[at.name].toLowerCase(), photoName, text),
@@ -133,6 +146,16 @@ const columns = [
   column("Confidence", row => row[at.confidence], spanOf(row => percent(row[at.confidence]))),
   column("Sharp up to", sharpUpTo, upTo, { visible: data.rows.some(row => row[at.detailed]) }),
   column("Size", megapixels, spanOf(size)),
+  column("Taken", row => row[at.taken] ?? "", spanOf(row => (row[at.taken] ?? "").slice(0, 19).replace("T", " ")),
+    { ...text, visible: has("taken") }),
+  column("Camera", cameraOf, spanOf(cameraOf), { ...text, visible: data.camera.some(Boolean) }),
+  column("Lens", lensOf, spanOf(lensOf), { ...text, visible: data.lens.some(Boolean) }),
+  column("ISO", row => row[at.iso], spanOf(row => row[at.iso] ?? ""), { visible: has("iso") }),
+  column("Shutter", row => row[at.shutter], spanOf(exposure), { visible: has("shutter") }),
+  column("Aperture", row => row[at.aperture], spanOf(row => row[at.aperture] ? `f/${row[at.aperture]}` : ""),
+    { visible: has("aperture") }),
+  column("Focal length", row => row[at.focal_length], spanOf(row => row[at.focal_length] ? `${row[at.focal_length]} mm` : ""),
+    { visible: has("focal_length") }),
   // within a burst the sharpest comes first
   column("Burst", row => (row[at.burst] ?? 1e9) + (row[at.burst] ? row[at.burst_place] / (row[at.burst_size] + 1) : 0), burst),
   column("Choice", choiceOf, row => element("span", { class: choiceOf(row) }, choiceOf(row)), { type: "string" }),

@@ -1,7 +1,7 @@
 // The report page, part 2 of 3: one table of all photos, its filters and what stands above it.
 
 const BINS = 50;
-const chosen = { verdicts: new Set(), folder: "", bursts: "all", choices: "all" };
+const chosen = { verdicts: new Set(), folder: "", bursts: "all", choices: "all", copies: "once", camera: "", lens: "" };
 
 const table = $("#photos").DataTable({
   data: data.rows,
@@ -28,12 +28,17 @@ function isChosen(row) {
   if (chosen.verdicts.size && !chosen.verdicts.has(row[at.verdict])) return false;
   if (!folderOf(row).startsWith(chosen.folder)) return false;
   if (chosen.choices !== "all" && choiceOf(row) !== chosen.choices) return false;
+  if (chosen.camera !== "" && row[at.camera] !== Number(chosen.camera)) return false;
+  if (chosen.lens !== "" && row[at.lens] !== Number(chosen.lens)) return false;
+  if (chosen.copies === "once" && row[at.copy] > 1) return false;
+  if (chosen.copies === "copies" && row[at.copies] === 1) return false;
   if (chosen.bursts === "all") return true;
   return row[at.burst] !== null && (chosen.bursts === "bursts" || isSharpest(row) === (chosen.bursts === "sharpest"));
 }
 
 const shown = order => table.rows({ search: "applied", order }).data().toArray(); // order: index | applied
 table.search.fixed("chosen", (_, row) => isChosen(row));
+if (data.rows.some(row => row[at.copy] > 1)) table.draw(); // until now all were shown
 
 function press(button, on) {
   button.setAttribute("aria-pressed", String(on));
@@ -70,6 +75,25 @@ function addFolders() {
     const label = `${folder || "All folders"} (${count(photos[folder])})`;
     by("folder").append(element("option", { value: folder }, label));
   }
+}
+
+// Cameras or lenses, with the number of their photos.
+function addNames(field, all) {
+  const photos = new Map();
+  for (const row of data.rows) photos.set(row[at[field]], (photos.get(row[at[field]]) ?? 0) + 1);
+  by(field).append(element("option", { value: "" }, all));
+  data[field].forEach((name, number) => {
+    const label = `${name || "unknown"} (${count(photos.get(number) ?? 0)})`;
+    by(field).append(element("option", { value: number }, label));
+  });
+  by(field).hidden = !data[field].some(Boolean);
+}
+
+function addLeftOut() {
+  for (const [reason, number] of Object.entries(data.left_out).sort((a, b) => b[1] - a[1])) {
+    by("left-out").querySelector("ul").append(element("li", {}, element("b", {}, count(number)), " ", reason));
+  }
+  by("left-out").hidden = Object.keys(data.left_out).length === 0;
 }
 
 function addFailures() {
