@@ -95,7 +95,7 @@ def test_a_drop_that_was_cut_short_is_finished(two, tmp_path):
     assert [row["path"] for row in rows_of(tmp_path)] == ["/a", "/c", "/d", "/e"]
 
 
-def test_damaged_scores_are_made_anew(two, tmp_path, capsys):
+def test_damaged_scores_are_made_again(two, tmp_path, capsys):
     damaged = tmp_path / f"scores/shard-00001-{KEY}.parquet"
     damaged.write_bytes(damaged.read_bytes()[:100])
     assert two.mend() == 3
@@ -174,7 +174,7 @@ def test_only_what_is_new_is_added(library, tmp_path):
     assert look(library, tmp_path / "out") == [["35.jpg"]]
 
 
-def test_what_has_changed_takes_the_place_of_its_old_row(library, tmp_path):
+def test_a_changed_photo_replaces_its_old_row(library, tmp_path):
     look(library, tmp_path / "out")
     save_photo(library / "4.jpg", seed=77)
     assert look(library, tmp_path / "out") == [["4.jpg"]]
@@ -191,7 +191,7 @@ def test_by_content(library, tmp_path):
     assert look(library, tmp_path / "out") == []  # the new times are known
 
 
-def test_retry_lists_what_failed_once_more_and_keeps_rows_of_what_has_gone(library, tmp_path):
+def test_retry_lists_failed_photos_again_and_keeps_rows_of_deleted_ones(library, tmp_path):
     look(library, tmp_path / "out", fails=("1.jpg", "5.jpg"))
     (library / "5.jpg").unlink()
     assert look(library, tmp_path / "out", retry=True) == [["1.jpg"]]
