@@ -1,6 +1,7 @@
 """What is listed and done: nothing is lost, nothing counted twice, whatever was cut short."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -309,6 +310,19 @@ def test_a_name_that_read_like_another_is_taken_over(tmp_path):
     assert look(folder, out) == [["c.jpg", "a\\x5cxff.jpg"]]
     assert paths_of(out) == ["a\\x5cxff.jpg", "c.jpg"]
     assert look(folder, out) == []
+
+
+@pytest.mark.parametrize("clock", [4e9, 1e10, 1.0, -1e9], ids=["2096", "2286", "1970", "1938"])
+def test_a_clock_that_jumps(library, tmp_path, clock):
+    """A photo with a time in the future or the far past is known again, and scored anew when its time goes back."""
+    out = tmp_path / "out"
+    os.utime(library / "1.jpg", (clock, clock))
+    look(library, out)
+    assert look(library, out) == []
+    os.utime(library / "1.jpg", (1e9, 1e9))
+    assert look(library, out) == [["1.jpg"]]
+    assert len(rows_of(out)) == 7
+    assert look(library, out) == []
 
 
 # --- a raw file and its JPEG --------------------------------------------------------------------------------
