@@ -60,7 +60,7 @@ def test_exponent_of_known_growth():
 @pytest.mark.parametrize(
     ("bounds", "reached"), [({"at_least": 2}, True), ({"at_least": 2.1}, False), ({"at_most": 0}, False)]
 )
-def test_what_is_to_be_reached_is_held_against_the_median(bounds, reached):
+def test_targets_are_compared_with_the_median(bounds, reached):
     row = Figure("t", "n", "s", [1.0, 2.0, 9.0], **bounds).row()
     assert (row["median"], row["low"], row["high"]) == (2.0, 1.0, 9.0)
     assert row["reached"] is reached

@@ -101,7 +101,7 @@ def test_training_depends_on_what_decodes_its_photos():
     assert not any(file.endswith("__init__.py") for file in found)
 
 
-def test_a_name_is_of_what_is_said_in_whatever_order():
+def test_a_name_depends_on_settings_not_on_their_order():
     assert fingerprint.fingerprint({"a": 1, "b": [2]}, 3) == fingerprint.fingerprint({"b": [2], "a": 1}, 3)
     different = [({"a": 1},), ({"a": 2},), ({"a": "1"},), (1, 2), ([1, 2],), (2, 1)]
     assert len({fingerprint.fingerprint(*parts) for parts in different}) == len(different)

@@ -55,7 +55,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("change", HARMLESS)
-def test_what_harms_no_pixel_passes(data, change):
+def test_damage_that_harms_no_pixel_passes(data, change):
     changed = HARMLESS[change](data)
     assert changed != data
     np.testing.assert_array_equal(decode(changed), decode(data))

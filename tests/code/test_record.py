@@ -95,7 +95,7 @@ def test_limits_of_the_verdict_are_options():
     assert record(saying(True), jpeg(), Score(blurred_above=1.0))["verdict"] == "partial"
 
 
-def test_flat_photo_says_nothing_whatever_the_network_says():
+def test_a_flat_photo_has_no_evidence_whatever_the_network_says():
     wall = images.encode_png(np.full((64, 70, 3), 190, np.uint8))
     for defocused in (True, False):
         assert record(saying(defocused), wall, Score())["verdict"] == "flat"

@@ -204,7 +204,7 @@ def test_kinds_come_in_their_shares(found, boxes) -> None:
         assert drawn[kind] / len(boxes) == pytest.approx(KINDS[kind] / able, abs=0.12)
 
 
-def test_a_photo_of_which_nothing_is_known_serves(found) -> None:
+def test_a_photo_without_objects_or_shapes_is_rendered(found) -> None:
     sources, shapes = found
     plain = sources["plain/alone"]
     assert {render_composite(plain, shapes, s).kind for s in range(30)} == {"shape", "ramp", "sharp", "blurred"}

@@ -128,7 +128,7 @@ def test_memory_layout_changes_nothing(engine, made):
     np.testing.assert_allclose(engine(x).defocus, expected, atol=1e-5)
 
 
-def test_what_was_given_out_is_not_written_over(engine, made):
+def test_returned_arrays_are_not_overwritten(engine, made):
     first = engine(made.preprocess.normalise(noise(1)))
     copies = [output.copy() for output in first]
     engine(made.preprocess.normalise(noise(1, seed=9)))
@@ -222,7 +222,7 @@ def test_missing_package_onnx(monkeypatch, made):
         to_onnx(made.network)
 
 
-def test_what_onnx_has_no_word_for():
+def test_an_operation_that_onnx_lacks_is_an_error():
     class Odd(torch.nn.Module):
         def forward(self, x):
             return torch.special.i0(x.mean(dim=1, keepdim=True))
@@ -249,7 +249,7 @@ def test_predictor_by_the_engines_name(tmp_path, made):
     close(predictor(rgb), Predictor.load(folder)(rgb), "fp32")
 
 
-def test_fp32_is_what_everyone_gets_who_asks_for_nothing_else(tmp_path, made, processor):
+def test_fp32_is_the_default_precision(tmp_path, made, processor):
     folder = checkpoint.save(tmp_path / "model", made)
     assert Predictor.load(folder).engine.precision == "fp32"
     assert create("auto", made).precision == "fp32"

@@ -142,7 +142,7 @@ def test_an_earlier_export_is_replaced(tmp_path, made, form):
     assert files(tmp_path) == ["out"]
 
 
-def test_what_is_no_export_is_kept(tmp_path, made):
+def test_files_that_are_not_exports_are_kept(tmp_path, made):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").touch()
     (tmp_path / "file").touch()

@@ -70,7 +70,7 @@ def test_the_folder_above_is_no_folder_of_a_machine(tmp_path):
     assert look(tmp_path / "@eaDir") == ({"a.jpg"}, {})
 
 
-def test_a_folder_of_nothing_that_is_read_says_what_is_there(tmp_path):
+def test_a_folder_without_readable_photos_lists_what_it_holds(tmp_path):
     (tmp_path / "a.xcf").write_bytes(b"gimp xcf")
     with pytest.raises(UserError, match=r"contains no photo .*left out: 1 format not read: \.xcf"):
         Library([str(tmp_path)])
