@@ -16,9 +16,9 @@ from pipelines.scoring.scorer import ScoredPhoto
 from pipelines.scoring.threads import Threads
 from r2mrf.system.machine import cores, has_gpu
 
-RAY_START = 8.0  # seconds until Ray is running, measured on two cores; shorter work is left to the threads
-# Copies of the network that the threads of one process keep busy. Of the 47 ms of a core that a photo takes, Python needs
-# about 3, for one thread at a time. With Ray a photo takes as long, and starting Ray takes 12 s of a core.
+RAY_START = 8.0  # seconds until Ray is running, 4 to 7, and its workers; shorter work is left to the threads
+# Copies of the network that the threads of one process keep busy. Of the 47 ms of a core that a photo takes, Python
+# needs about 3, for one thread at a time. With Ray a photo takes as long, and starting Ray takes 12 s of a core.
 MOST_COPIES = 4
 TRIED = 6  # chunks from which the rate of the threads is measured
 
