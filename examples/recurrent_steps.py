@@ -20,6 +20,7 @@ from pipelines.project.plots import gallery
 from r2mrf import Predictor, images
 from r2mrf.errors import UserError
 from r2mrf.imaging.maps import overlay, to_uint8
+from r2mrf.imaging.preprocess import visible
 from r2mrf.imaging.resize import resize
 
 SIDE = 400  # longest side of a drawn photo, in pixels
@@ -42,7 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     shown = resize(photo, height, width)
 
     def picture(defocus: Tensor) -> np.ndarray:
-        return to_uint8(predictor.preprocess.expand(defocus.numpy(), height, width))
+        square = resize(defocus.numpy(), *[predictor.preprocess.size] * 2)  # of which a small photo fills a part
+        return to_uint8(resize(visible(square, *photo.shape[:2]), height, width).clip(0, 1))
 
     times = [f"t = {t}" for t in range(len(fused))]
     gallery([("fused map", [shown, *map(picture, fused)])], ["photo", *times], options.out / "steps.png", inches=1.8)
