@@ -67,7 +67,7 @@ def test_a_drop_that_was_cut_short_is_finished(two, tmp_path):
     assert [row["path"] for row in rows_of(tmp_path)] == ["/a", "/c", "/d", "/e"]
 
 
-def test_damaged_scores_are_made_anew(two, tmp_path, capsys):
+def test_damaged_scores_are_made_again(two, tmp_path, capsys):
     damaged = tmp_path / f"scores/shard-00001-{KEY}.parquet"
     damaged.write_bytes(damaged.read_bytes()[:100])
     assert two.mend() == 3

@@ -1,5 +1,6 @@
 """New photos of a library are put on the ledger, each once, however they have changed."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_only_what_is_new_is_added(library, tmp_path):
     assert look(library, tmp_path / "out") == [["35.jpg"]]
 
 
-def test_what_has_changed_takes_the_place_of_its_old_row(library, tmp_path):
+def test_a_changed_photo_replaces_its_old_row(library, tmp_path):
     look(library, tmp_path / "out")
     save_photo(library / "4.jpg", seed=77)
     assert look(library, tmp_path / "out") == [["4.jpg"]]
@@ -44,7 +45,7 @@ def test_by_content(library, tmp_path):
     assert look(library, tmp_path / "out") == []  # the new times are known
 
 
-def test_retry_lists_what_failed_once_more_and_keeps_rows_of_what_has_gone(library, tmp_path):
+def test_retry_lists_failed_photos_again_and_keeps_rows_of_deleted_ones(library, tmp_path):
     look(library, tmp_path / "out", fails=("1.jpg", "5.jpg"))
     (library / "5.jpg").unlink()
     assert look(library, tmp_path / "out", retry=True) == [["1.jpg"]]
@@ -52,6 +53,19 @@ def test_retry_lists_what_failed_once_more_and_keeps_rows_of_what_has_gone(libra
     assert sorted(Path(row["path"]).name for row in rows) == [f"{i}.jpg" for i in range(7)]
     assert [Path(row["path"]).name for row in rows if row["status"] == "failed"] == ["5.jpg"]
     assert look(library, tmp_path / "out", retry=True) == []
+
+
+@pytest.mark.parametrize("clock", [4e9, 1e10, 1.0, -1e9], ids=["2096", "2286", "1970", "1938"])
+def test_a_clock_that_jumps(library, tmp_path, clock):
+    """A photo with a time in the future or the far past is known again, and scored anew when its time goes back."""
+    out = tmp_path / "out"
+    os.utime(library / "1.jpg", (clock, clock))
+    look(library, out)
+    assert look(library, out) == []
+    os.utime(library / "1.jpg", (1e9, 1e9))
+    assert look(library, out) == [["1.jpg"]]
+    assert len(rows_of(out)) == 7
+    assert look(library, out) == []
 
 
 def test_a_folder_out_of_reach_ends_the_listing(library, tmp_path):

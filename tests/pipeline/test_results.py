@@ -105,7 +105,7 @@ def test_a_claim_is_not_judged_by_half_the_figures():
         ([0.5, 0.6, 0.7, 0.74, 0.77, 0.82, 0.80], None, False),
     ],
 )
-def test_from_which_t_on_f_is_stable(f, stable, agrees):
+def test_the_step_from_which_f_is_stable(f, stable, agrees):
     found = over_steps({f"T{t}": line(f"T{t}", value) for t, value in zip(STEPS, f, strict=True)})
     assert (found["stable"], found["agrees"]) == (stable, agrees)
 
