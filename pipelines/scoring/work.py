@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipelines.cluster.progress import progress
+from pipelines.cluster.ray_cluster import in_a_job
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import MOST, Listing
 from pipelines.library.out_folder import OutFolder
@@ -28,6 +29,7 @@ from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
 from r2mrf.system.lock import exclusive
 
+OVERLAP = 120.0  # seconds
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
 
 
@@ -39,7 +41,8 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
     job = Job.of(model, options, library.addresses)
     OutFolder.check(out, options.maps)
     held = UserError(f"{out}: another run is writing here: wait for it to end, or choose another --out")
-    with exclusive(out / ".lock", held), ExitStack() as stack:
+    # attempts of a job on a cluster may overlap: the next one begins before the last one has ended
+    with exclusive(out / ".lock", held, OVERLAP if in_a_job() else 0), ExitStack() as stack:
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
         ledger = Ledger(out, job.fingerprint, thresholds_of(options))

@@ -1,5 +1,6 @@
 """New photos of a library are put on the ledger, each once, however they have changed."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_retry_lists_failed_photos_again_and_keeps_rows_of_deleted_ones(library,
     assert sorted(Path(row["path"]).name for row in rows) == [f"{i}.jpg" for i in range(7)]
     assert [Path(row["path"]).name for row in rows if row["status"] == "failed"] == ["5.jpg"]
     assert look(library, tmp_path / "out", retry=True) == []
+
+
+@pytest.mark.parametrize("clock", [4e9, 1e10, 1.0, -1e9], ids=["2096", "2286", "1970", "1938"])
+def test_a_clock_that_jumps(library, tmp_path, clock):
+    """A photo with a time in the future or the far past is known again, and scored anew when its time goes back."""
+    out = tmp_path / "out"
+    os.utime(library / "1.jpg", (clock, clock))
+    look(library, out)
+    assert look(library, out) == []
+    os.utime(library / "1.jpg", (1e9, 1e9))
+    assert look(library, out) == [["1.jpg"]]
+    assert len(rows_of(out)) == 7
+    assert look(library, out) == []
 
 
 def test_a_folder_out_of_reach_ends_the_listing(library, tmp_path):
