@@ -1,4 +1,4 @@
-"""The pictures of README.md and docs/method.md: `make pictures`, or `python docs/pictures.py view` for some of them.
+"""Draw the pictures of README.md and docs/method.md: `make pictures`; `python docs/pictures.py view` draws one of them.
 
 Photos come with scikit-image and scikit-learn, and one of high resolution from ../shared/data/highres.
 """
@@ -36,7 +36,7 @@ def view(path: Path) -> None:
 
 
 def maps(path: Path) -> None:
-    """Two photos, their maps, and the maps laid over them, cut to 3:2."""
+    """Draw two photos, their maps, and the maps laid over them, cut to 3:2."""
     predictor = Predictor.load("lite")
     photos = {photo.stem: images.load(photo) for photo in samples()}
     rows = []

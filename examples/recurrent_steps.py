@@ -20,6 +20,7 @@ from pipelines.project.plots import gallery
 from r2mrf import Predictor, images
 from r2mrf.errors import UserError
 from r2mrf.imaging.maps import overlay, to_uint8
+from r2mrf.imaging.preprocess import visible
 from r2mrf.imaging.resize import resize
 
 SIDE = 400  # longest side of a drawn photo, in pixels
@@ -42,7 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     shown = resize(photo, height, width)
 
     def picture(defocus: Tensor) -> np.ndarray:
-        return to_uint8(predictor.preprocess.expand(defocus.numpy(), height, width))
+        square = resize(defocus.numpy(), *[predictor.preprocess.size] * 2)  # of which a small photo fills a part
+        return to_uint8(resize(visible(square, *photo.shape[:2]), height, width).clip(0, 1))
 
     times = [f"t = {t}" for t in range(len(fused))]
     gallery([("fused map", [shown, *map(picture, fused)])], ["photo", *times], options.out / "steps.png", inches=1.8)
@@ -71,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 @torch.no_grad()
 def look(predictor: Predictor, photo: np.ndarray) -> tuple[list[Tensor], list[Tensor]]:
-    """uint8 H×W×3 -> probabilities of defocus on the grid, after t = 0 … T steps: fused h×w, and branches 5×h×w."""
+    """Return the probabilities of defocus of uint8 H×W×3 after t = 0 … T steps: fused h×w, and branches 5×h×w."""
     x = predictor.preprocess.normalise(predictor.preprocess.shrink(photo)[None])
     sides = predictor.network(torch.from_numpy(x)).sides  # T + 1 tensors of logits, 1×5×h×w
     fused = [predictor.network.fuse(side).sigmoid()[0, 0] for side in sides]
@@ -79,7 +81,7 @@ def look(predictor: Predictor, photo: np.ndarray) -> tuple[list[Tensor], list[Te
 
 
 def portrait() -> Path:
-    """A photo that comes with scikit-image."""
+    """Return a photo that comes with scikit-image."""
     import skimage
 
     return Path(skimage.__file__).parent / "data" / "astronaut.png"

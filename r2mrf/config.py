@@ -220,6 +220,7 @@ class Score(Section):
     by_content: bool = False
     retry: bool = False
     prune: bool = False
+    watch: Annotated[float, Field(ge=0, le=86_400)] = 0  # seconds after which to look for new photos; 0: only once
     engine: EngineChoice = "auto"
     precision: PrecisionChoice = "fp32"
     batch: Positive = 8

@@ -67,6 +67,7 @@ def score(options: argparse.Namespace) -> int:
         by_content=options.by_content,
         retry=options.retry,
         prune=options.prune,
+        watch=options.watch,
         allow=tuple(options.allow),
         include=tuple(options.include),
         exclude=tuple(options.exclude),

@@ -179,6 +179,10 @@ def parser() -> argparse.ArgumentParser:
         help="forget photos that are gone from the given folders; a moved photo, recognised by content, keeps its row",
     )  # fmt: skip
     scoring.add_argument(
+        "--watch", nargs="?", type=float, const=5.0, default=0.0, metavar="SECONDS",
+        help="keep running, and look for new and changed photos every 5 (or so many) seconds, until Ctrl-C",
+    )  # fmt: skip
+    scoring.add_argument(
         "--by-content", action="store_true",
         help="if a photo's time or size has changed, score it again only if its content has changed, too",
     )  # fmt: skip

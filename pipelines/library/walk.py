@@ -26,6 +26,10 @@ from r2mrf.imaging import images
 from r2mrf.system.address import BUCKETS, Address, is_address
 
 
+class NoPhotos(UserError):
+    """A source that contains no photo."""
+
+
 class Library:
     """A user's library: photos from any number of sources.
 
@@ -172,7 +176,7 @@ def _begun(source: str, listing: Iterator[Photo], selection: Selection) -> Itera
     if first is None:
         looked_for = f"looked for {', '.join(sorted(images.SUFFIXES))}"
         left_out = f"; left out: {selection.sentence()}" if selection.left_out else ""
-        raise UserError(f"{without_secrets(source)}: contains no photo ({looked_for}{left_out})")
+        raise NoPhotos(f"{without_secrets(source)}: contains no photo ({looked_for}{left_out})")
     return chain([first], listing)
 
 

@@ -16,7 +16,10 @@ from pipelines.scoring.scorer import ScoredPhoto
 from pipelines.scoring.threads import Threads
 from r2mrf.system.machine import cores, has_gpu
 
-RAY_START = 8.0  # seconds until Ray is running, measured on two cores; shorter work is left to the threads
+RAY_START = 8.0  # seconds until Ray is running, 4 to 7, and its workers; shorter work is left to the threads
+# Copies of the network that the threads of one process keep busy. Of the 47 ms of a core that a photo takes, Python
+# needs about 3, for one thread at a time. With Ray a photo takes as long, and starting Ray takes 12 s of a core.
+MOST_COPIES = 4
 TRIED = 6  # chunks from which the rate of the threads is measured
 
 
@@ -53,7 +56,7 @@ class Crew:
         results, rate = threads.run(waiting), _Rate()
         for chunk, photos in results:
             take(chunk, photos)
-            if pays(rate.seconds(chunk, photos_in(waiting))):
+            if pays(threads.copies, rate.seconds(chunk, photos_in(waiting))):
                 break
         else:
             return
@@ -72,9 +75,9 @@ class Crew:
         return RayTasks(self._prepared.result())
 
 
-def pays(seconds: float) -> bool:
-    """Return whether to start Ray for work that would take the threads this many seconds."""
-    return seconds > RAY_START
+def pays(copies: int, seconds: float) -> bool:
+    """Return whether to start Ray for work that would take threads with this many copies of the network so long."""
+    return copies > MOST_COPIES and seconds > RAY_START
 
 
 class _Rate:

@@ -94,9 +94,8 @@ class Job:
         """16 hex digits over everything that changes a number in a row; part of the names of the shards."""
         detail = [self.blur_scale.to_dict()] if self.options.detail else []
         options = self.options.max_pixels, self.options.maps, *detail
-        form = (
-            [self.int8_sha256] if self.precision == "int8" else []
-        )  # the same model may be calibrated on other photos
+        # the same model may be calibrated on other photos
+        form = [self.int8_sha256] if self.precision == "int8" else []
         return fingerprint(self.sha256, record.VERSION, self.engine, self.precision, *options, *form)[:16]
 
     def checkpoint(self) -> Checkpoint:

@@ -28,11 +28,14 @@ class Threads:
     Args:
         job: the job to work on.
         prepared: waits for the prepared job and returns it; the network's threads call it while the others read.
+
+    Attributes:
+        copies: how many copies of the network there are.
     """
 
     def __init__(self, job: Job, prepared: Callable[[], Job]):
         self._job, self._prepared = job, prepared
-        self._copies, self._threads_each = shares(job.options, cores())
+        self.copies, self._threads_each = shares(job.options, cores())
         self._stopped, self._starting = threading.Event(), threading.Lock()
         self._todo: SimpleQueue[Chunk | None] = SimpleQueue()
         self._read: SimpleQueue[tuple[Chunk, list[ReadPhoto]] | None] = SimpleQueue()
@@ -40,7 +43,7 @@ class Threads:
         self._all = [
             threading.Thread(target=self._guarded, args=(work,), daemon=True)
             for work in (self._reads, self._scores)
-            for _ in range(self._copies)
+            for _ in range(self.copies)
         ]
         for thread in self._all:
             thread.start()
@@ -53,7 +56,7 @@ class Threads:
         """
         begun = 0
         while True:
-            while waiting and begun < AHEAD * self._copies and not self._stopped.is_set():
+            while waiting and begun < AHEAD * self.copies and not self._stopped.is_set():
                 self._todo.put(take(waiting, self._job.options.batch))
                 begun += 1
             if not begun:
@@ -74,7 +77,7 @@ class Threads:
         with contextlib.suppress(Empty):
             while True:
                 self._todo.get_nowait()
-        for _ in range(self._copies):
+        for _ in range(self.copies):
             self._todo.put(None)
             self._read.put(None)
         for thread in self._all:

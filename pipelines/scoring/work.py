@@ -6,14 +6,18 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
+from functools import cache
 from pathlib import Path
 
+from tqdm import tqdm
+
 from pipelines.cluster.progress import progress
+from pipelines.cluster.ray_cluster import in_a_job
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import MOST, Listing
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import to_text
-from pipelines.library.walk import Library
+from pipelines.library.walk import Library, NoPhotos
 from pipelines.scoring import summary
 from pipelines.scoring.chunks import Chunk, cut
 from pipelines.scoring.crew import Crew
@@ -25,6 +29,7 @@ from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
 from r2mrf.system.lock import exclusive
 
+OVERLAP = 120.0  # seconds
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
 
 
@@ -32,33 +37,62 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
     """Do the work of `run.score_library` in this process."""
     if (name := to_text(str(out))) != str(out):
         raise UserError(f"{name}: this name is not UTF-8, so no table can be written there: choose another --out")
-    library = Library(sources, options)
+    library = _found(sources, options)
     job = Job.of(model, options, library.addresses)
     OutFolder.check(out, options.maps)
     held = UserError(f"{out}: another run is writing here: wait for it to end, or choose another --out")
-    with exclusive(out / ".lock", held):
+    # attempts of a job on a cluster may overlap: the next one begins before the last one has ended
+    with exclusive(out / ".lock", held, OVERLAP if in_a_job() else 0), ExitStack() as stack:
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
         ledger = Ledger(out, job.fingerprint, thresholds_of(options))
         if said := summary.why_anew(out, job, ledger):
             print(said, file=sys.stderr)
-        rate = _work(library, ledger, job, folder, report)
-        return summary.write(out, ledger, job, library.selection.left_out, rate)
+        crew = cache(lambda: Crew(job, stack))
+        rate = _work(library, ledger, options, folder, crew, report)
+        written = summary.write(out, ledger, job, library.selection.left_out, rate)
+        while options.watch:
+            pause(options.watch)
+            library = _found(sources, options)
+            if _work(library, ledger, options.model_copy(update={"retry": False}), folder, crew, report):
+                written = summary.write(out, ledger, job, library.selection.left_out, None)
+                print(f"{out}: {written['ok']} of {written['total']} photos scored; watching", file=sys.stderr)
+        return written
 
 
-def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chunk: OnChunk) -> float | None:
-    """Finish shards that were begun, then score new photos; return photos per second, or None if nothing was to do."""
+def pause(seconds: float) -> None:
+    """Wait until the library is looked through again."""
+    time.sleep(seconds)
+
+
+def _found(sources: list[str], options: Score) -> Library:
+    """Return the library; where it is watched, wait until there is a photo in each of its sources."""
+    while True:
+        try:
+            return Library(sources, options)
+        except NoPhotos:
+            if not options.watch:
+                raise
+            pause(options.watch)
+
+
+def _work(
+    library: Library, ledger: Ledger, options: Score, folder: OutFolder, crew: Callable[[], Crew], on_chunk: OnChunk
+) -> float | None:
+    """Finish shards that were begun, then score new photos; return photos per second, or None if nothing was to do.
+
+    Args:
+        crew: returns the crew that works on them, and starts it when it is called for the first time.
+    """
     done = ledger.mend()
     listed = done + ledger.size(ledger.waiting())
-    listing, began, writer = (
-        Listing(library, ledger, job.options),
-        time.perf_counter(),
-        ShardWriter(library, ledger, folder),
-    )
-    crew: Crew | None = None
+    listing, began = Listing(library, ledger, options), time.perf_counter()
+    writer = ShardWriter(library, ledger, folder)
+    bar: tqdm | None = None
     with ExitStack() as stack:
 
         def take(chunk: Chunk, photos: list[ScoredPhoto]) -> None:
+            assert bar is not None  # there are chunks only after it was begun
             bar.total = listed + listing.new  # size of the library, as far as it is known by now
             bar.set_postfix(failed=writer.failed, refresh=False)
             bar.update(len(photos))
@@ -66,13 +100,12 @@ def _work(library: Library, ledger: Ledger, job: Job, folder: OutFolder, on_chun
             on_chunk(len(photos))
 
         for numbers in stack.enter_context(closing(_waves(ledger, listing))):
-            if not crew:
-                crew = Crew(job, stack)
+            if not bar:
                 bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
-            crew.work(cut(writer.begin(numbers), job.options.batch), take)
+            crew().work(cut(writer.begin(numbers), options.batch), take)
             if writer.unfinished:
                 raise UserError("some photos never came back: run the same command again to resume")
-    return (bar.n - done) / (time.perf_counter() - began) if crew else None
+    return (bar.n - done) / (time.perf_counter() - began) if bar else None
 
 
 def _waves(ledger: Ledger, listing: Listing) -> Generator[list[int], None, None]:

@@ -47,6 +47,8 @@ class States:
     def recover(self) -> str | None:
         """Return the path of the last complete state if Ray's list, or a state in it, is lost or damaged; else None.
 
+        The last one has done most steps: its name says when it was written, by a clock that may have been put back.
+
         In that case the list is removed, and the run that resumes from the returned state reports it again. None also
         means that there is nothing to resume from.
         """
@@ -56,9 +58,11 @@ class States:
         if self.files.get_file_info(f"{self._folder}/{LIST}").type != FileType.NotFound:
             self.files.delete_file(f"{self._folder}/{LIST}")
         folders = self.files.get_file_info(FileSelector(self._folder, allow_not_found=True))
-        newest = sorted((f.path for f in folders if f.base_name.startswith("checkpoint_")), reverse=True)
-        whole = next((path for path in newest if self._is_whole(path)), None)
-        if newest and not whole:
+        states = [folder.path for folder in folders if folder.base_name.startswith("checkpoint_")]
+        whole = max(
+            (path for path in states if self._is_whole(path)), key=lambda path: (self._step(path), path), default=None
+        )
+        if states and not whole:
             print(f"{self.storage}/{self.name}: none of its states is complete: training starts again")
         return whole
 
@@ -81,6 +85,11 @@ class States:
             return hashlib.sha256(self._read(f"{path}/{TENSORS}")).hexdigest() == facts["tensors_sha256"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return False
+
+    def _step(self, path: str) -> int:
+        """Return how many steps a complete state has done."""
+        step = facts_from_text(self._read(f"{path}/{FACTS}")).get("step")
+        return step if isinstance(step, int) else 0
 
     def _read(self, path: str) -> bytes:
         with self.files.open_input_stream(path) as file:

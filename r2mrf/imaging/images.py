@@ -118,7 +118,7 @@ def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tup
         else:
             pixels = _load(image, data)
             height, width = pixels.shape[:2]  # Pillow itself applies the orientation of TIFFs
-        orientation = orientation or _orientation(image)
+        orientation = orientation or (1 if image.format == "TIFF" else _orientation(image))  # `_load` turns TIFFs
         pixels = np.ascontiguousarray(_TURN[orientation](pixels))
         return pixels, (width, height) if orientation in _SIDEWAYS else (height, width)
     except MemoryError:
@@ -274,14 +274,33 @@ def _load(image: Image.Image, data: bytes) -> np.ndarray:
     """Decode any format but JPEG to uint8 H×W×3."""
     if image.format != "TIFF":
         image.load()
-        return _to_rgb(image)
+        is_deep = image.format == "PNG" and data[24:25] == b"\x10" and image.mode == "RGB"
+        return _unless_dark(_to_rgb(image), data if is_deep else b"")
     directory = next(iter(tiff.directories(data)), tiff.Directory({}))
     deep = tiff.planar_sixteen_bit(data, directory)
     if deep is not None:
         turn = _TURN[_orientation(image)]
         return turn(depth.to_eight_bits(deep, directory.top))
     image.load()
-    return _to_rgb(image, directory.top)
+    is_deep = directory.values.bits == 16 and image.mode == "RGB" and directory.values.samples == 3
+    return _unless_dark(_to_rgb(image, directory.top), data if is_deep else b"", directory.top)
+
+
+def _unless_dark(rgb: np.ndarray, deep: bytes, top: float | None = None) -> np.ndarray:
+    """Return a colour picture that Pillow has decoded, or, where it used the lower fourth of the range only, its deep
+    values scaled by the smallest usual depth that holds them: 16-bit files hold 12 bits too.
+
+    Args:
+        deep: bytes of the file, if it has 16 bits; else empty.
+    """
+    if not deep or rgb.max(initial=0) >= 64:
+        return rgb
+    # TIFFs are turned nevertheless, as Pillow does
+    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    values = cv2.imdecode(np.frombuffer(deep, np.uint8), flags)
+    if values is None or values.dtype != np.uint16 or values.shape != rgb.shape:
+        return rgb
+    return depth.to_eight_bits(values[..., ::-1], top)
 
 
 def _orientation(image: Image.Image) -> int:

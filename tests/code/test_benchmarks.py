@@ -1,6 +1,6 @@
-"""Benchmarks run, in their short form, and leave what the pages are written from. Nothing here is about speed.
+"""Benchmarks run in their short form and write what the pages need. Nothing here tests speed.
 
-Those that start Ray are in tests/chaos.
+Benchmarks that start Ray are tested in tests/chaos.
 """
 
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_exponent_of_known_growth():
 @pytest.mark.parametrize(
     ("bounds", "reached"), [({"at_least": 2}, True), ({"at_least": 2.1}, False), ({"at_most": 0}, False)]
 )
-def test_what_is_to_be_reached_is_held_against_the_median(bounds, reached):
+def test_targets_are_compared_with_the_median(bounds, reached):
     row = Figure("t", "n", "s", [1.0, 2.0, 9.0], **bounds).row()
     assert (row["median"], row["low"], row["high"]) == (2.0, 1.0, 9.0)
     assert row["reached"] is reached

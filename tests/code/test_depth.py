@@ -1,4 +1,4 @@
-"""Deep pictures: scaled by what the file says of its range, else by their own; never black, never scrambled."""
+"""Pictures of more than 8 bits are scaled by the range that the file states, or else by their own."""
 
 import cv2
 import numpy as np
@@ -55,6 +55,8 @@ def test_planar_sixteen_bit_colour_is_read_in_order(samples):
     values = np.concatenate([rgb, np.full((48, 64, 1), 65535, np.uint16)], -1)[..., :samples]
     data = deep_tiff(np.ascontiguousarray(values), 16, planar=2)
     np.testing.assert_allclose(decode(data).astype(int), gradient(48, 64), atol=1)
+    turned = deep_tiff(np.ascontiguousarray(values), 16, planar=2, extra={274: ("H", (6,))})
+    np.testing.assert_allclose(decode(turned).astype(int), np.rot90(gradient(48, 64), -1), atol=1)
     with pytest.raises(ImageError) as caught:
         decode(deep_tiff(np.ascontiguousarray(values[:-1]), 16, planar=2, extra={257: ("I", (48,))}))
     assert caught.value.reason == "corrupt"
@@ -71,3 +73,13 @@ def test_bands_that_are_not_read_are_named(samples):
 
 def test_eight_bits_in_sixteen():
     assert decode(encode(GREY, "TIFF")).tolist() == decode(deep_tiff(GREY.astype(np.uint16), 16)).tolist()
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("form", ["png", "tiff"])
+def test_colour_of_fewer_bits_in_sixteen_is_not_dark(bits, form):
+    values = (gradient(48, 64).astype(float) / 255 * (2**bits - 1)).astype(np.uint16)
+    png = cv2.imencode(".png", values[..., ::-1])[1].tobytes()
+    data = deep_tiff(values, 16, extra={274: ("H", (6,))}) if form == "tiff" else png
+    expected = np.rot90(gradient(48, 64), -1) if form == "tiff" else gradient(48, 64)
+    np.testing.assert_allclose(decode(data).astype(int), expected, atol=2)

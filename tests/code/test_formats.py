@@ -1,4 +1,4 @@
-"""Formats: content decides, optional packages are named where they lack, and what is not read is said by its name."""
+"""Formats: content decides, missing optional packages are named, and so are formats that are not read."""
 
 import builtins
 
@@ -92,7 +92,7 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch,
         (b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(50), "film"),
     ],
 )
-def test_what_is_not_read_is_said_by_its_name(data, name):
+def test_a_format_that_is_not_read_is_named(data, name):
     error = refused(data)
     assert error.reason == "unsupported"
     assert name in error.detail

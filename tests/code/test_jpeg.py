@@ -1,4 +1,4 @@
-"""Damage of JPEGs: what harms no pixel passes, torn pixels do not, in every colour space."""
+"""Damaged JPEGs: harmless damage passes, damaged pixels are refused, in every colour space."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("change", HARMLESS)
-def test_what_harms_no_pixel_passes(data, change):
+def test_damage_that_harms_no_pixel_passes(data, change):
     changed = HARMLESS[change](data)
     assert changed != data
     np.testing.assert_array_equal(decode(changed), decode(data))

@@ -1,4 +1,4 @@
-"""Masks of other programs: read as they were meant, or refused where that is not certain."""
+"""Masks of other programs are read as they were meant, or refused if that is ambiguous."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ UNCERTAIN = {
 
 
 @pytest.mark.parametrize("kind", UNCERTAIN)
-def test_what_is_not_certain_is_refused(kind):
+def test_an_ambiguous_mask_is_refused(kind):
     with pytest.raises(ImageError, match="--mask-values") as caught:
         read_mask(UNCERTAIN[kind])
     assert caught.value.reason == "ambiguous"

@@ -1,4 +1,4 @@
-"""From a photo's bytes to its record."""
+"""Records of photos, made from their bytes."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ FIELDS |= {"focus_x1", "focus_y1", "center_blur", "confidence", "verdict"}
 
 
 def saying(defocused: bool | None) -> Predictor:
-    """A network that says one thing of every pixel; None: as it comes out of the dice."""
+    """A network that gives every pixel the same answer; None: random weights."""
     torch.manual_seed(0)
     model = architecture()
     network = R2MRF(model)
@@ -95,7 +95,7 @@ def test_limits_of_the_verdict_are_options():
     assert record(saying(True), jpeg(), Score(blurred_above=1.0))["verdict"] == "partial"
 
 
-def test_flat_photo_says_nothing_whatever_the_network_says():
+def test_a_flat_photo_has_no_evidence_whatever_the_network_says():
     wall = images.encode_png(np.full((64, 70, 3), 190, np.uint8))
     for defocused in (True, False):
         assert record(saying(defocused), wall, Score())["verdict"] == "flat"

@@ -1,4 +1,4 @@
-"""A child process takes the harm, and only the call that caused it fails."""
+"""A child process takes the damage, and only the call that caused it fails."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ MEMORY = 1 << 30
 
 
 def act(what: str, diary: str = "") -> object:
-    """What children do in these tests; each call leaves a line with its process."""
+    """Do a child's work in these tests; each call writes a line with its process id."""
     if diary:
         with Path(diary).open("a") as file:
             file.write(f"{what} {os.getpid()}\n")
@@ -61,7 +61,7 @@ def calls(diary: Path, what: str) -> int:
 
 
 def is_gone(pid: int) -> bool:
-    """Ended, also where nobody has asked for its status yet."""
+    """Return whether a process has ended, even if it has not been waited for."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -95,7 +95,7 @@ def test_large_results_come_back_whole():
 
 
 @pytest.mark.parametrize(("what", "how"), [("die", "SIGSEGV"), ("leave", "exit status 3")])
-def test_what_crashes_is_tried_twice_then_given_up(guard, diary, what, how):
+def test_a_crashing_call_is_tried_twice_then_given_up(guard, diary, what, how):
     with pytest.raises(Lost, match=how) as caught:
         guard(what)
     assert caught.value.reason == "crashed"
@@ -107,7 +107,7 @@ def test_a_death_that_was_not_the_works_fault(guard):
     assert guard("die once")[0] == "die once"
 
 
-def test_what_hangs_is_ended(diary):
+def test_a_hanging_call_is_ended(diary):
     guard = Guard(partial(act, diary=str(diary)), seconds=0.5, memory=MEMORY)
     with pytest.raises(Lost, match="not done in") as caught:
         guard("hang")
@@ -117,7 +117,7 @@ def test_what_hangs_is_ended(diary):
     guard.close()
 
 
-def test_what_does_not_even_hear_its_clock_is_killed(diary, monkeypatch):
+def test_a_process_deaf_to_its_timer_is_killed(diary, monkeypatch):
     monkeypatch.setattr(guards, "GRACE", 0.5)
     guard = Guard(partial(act, diary=str(diary)), seconds=0.5, memory=MEMORY, tries=1)
     with pytest.raises(Lost, match="not done"):
@@ -149,8 +149,8 @@ guard.close()
 """
 
 
-def test_what_was_interrupted_is_not_answered_later():
-    """In a process of its own, whose handler stays: a signal that came late would end the one that runs the tests."""
+def test_an_interrupted_call_is_not_answered_later():
+    """Run in a separate process: a late signal would end the process that runs the tests."""
     path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED], env=os.environ | {"PYTHONPATH": path},

@@ -35,7 +35,7 @@ IN_BOX, BEYOND = away(IS_BOX), away(~IS_BOX)
 
 
 def left(source: np.ndarray, photo: RenderedPhoto, where: np.ndarray) -> float:
-    """What is left of the detail there."""
+    """Return the share of detail that is left there."""
     return detail(photo.image, where) / detail(source, where)
 
 
@@ -150,7 +150,7 @@ def test_sharp_and_blurred_are_so_throughout(boxes) -> None:
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A camera that adds nothing, and a sensor that has cut nothing off."""
+    """A camera that adds no noise, and a sensor that does not clip."""
     camera = Camera(shot=0, read=0, contrast=0, sharpening=0, quality=100)
     monkeypatch.setattr(composite, "_camera", lambda rng, grain: camera)
     monkeypatch.setattr(composite, "_highlights", lambda rng, light: light)
@@ -204,7 +204,7 @@ def test_kinds_come_in_their_shares(found, boxes) -> None:
         assert drawn[kind] / len(boxes) == pytest.approx(KINDS[kind] / able, abs=0.12)
 
 
-def test_a_photo_of_which_nothing_is_known_serves(found) -> None:
+def test_a_photo_without_objects_or_shapes_is_rendered(found) -> None:
     sources, shapes = found
     plain = sources["plain/alone"]
     assert {render_composite(plain, shapes, s).kind for s in range(30)} == {"shape", "ramp", "sharp", "blurred"}

@@ -40,7 +40,7 @@ def test_a_mask_moves_by_its_reach_at_most(light: np.ndarray) -> None:
     assert not (fitted & ~round_mask(20)).any() and (fitted | ~round_mask(10)).all()
 
 
-def test_where_nothing_tells_the_mask_is_kept() -> None:
+def test_the_mask_of_a_uniform_photo_is_kept() -> None:
     grey = np.full((SIDE, SIDE, 3), 0.4, np.float32)
     assert (fit_mask(TRUE, grey, 4) ^ TRUE).sum() < 0.03 * TRUE.sum()
 

@@ -1,4 +1,4 @@
-"""Sharp photographs on disk: found with what is known of them, judged, split by what they show."""
+"""Sharp photographs on disk: found with their metadata, judged for sharpness, split by their subject."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_blurred_photos_are_refused(radius: float) -> None:
     assert not is_sharp(noisy)  # noise is no detail
 
 
-def test_a_photo_of_nothing_is_refused() -> None:
+def test_a_photo_without_texture_is_refused() -> None:
     assert sharpness(np.full((SIDE, SIDE, 3), 90, np.uint8)) == (0, 0)
     assert not is_sharp(np.full((SIDE, SIDE, 3), 90, np.uint8))
 

@@ -198,7 +198,7 @@ def variants_of(sources: int) -> pa.Table:
     return pa.table({"source_id": names, "variant": pa.array([0, 1, 2] * sources, pa.int32())})
 
 
-def test_no_variant_of_a_photo_held_back_is_learnt_from():
+def test_no_variant_of_a_held_out_photo_is_trained_on():
     learn, held = split(variants_of(10), 4, seed=3)
     assert held["variant"].to_pylist() == [0] * 4
     chosen = set(held["source_id"].to_pylist())

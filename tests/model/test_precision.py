@@ -1,4 +1,4 @@
-"""The number format: what the processor multiplies natively, and weights that stay float32."""
+"""The number format: the processor's native one, while weights stay float32."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from r2mrf.network.precision import autocast, native_bfloat16, resolve_precision
         ({"amx_bf16": True}, "bf16"),
     ],
 )
-def test_auto_is_what_the_processor_does_natively(monkeypatch, capabilities, format):
+def test_auto_is_the_native_precision_of_the_processor(monkeypatch, capabilities, format):
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert resolve_precision("auto") == format

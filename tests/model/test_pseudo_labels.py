@@ -1,4 +1,4 @@
-"""Labels from a model's own maps: what it is sure of, things as a whole, and no photo that it is unsure of."""
+"""Labels from a model's own maps: pixels that it is sure of, whole objects, and no photo that it is unsure of."""
 
 from pathlib import Path
 
@@ -28,12 +28,12 @@ def test_a_thing_takes_the_label_of_most_of_it():
     assert mask_of(defocus, things).tolist() == [[0, 0, 0, 0], [255, 255, 255, 255], [255, 0, 128, 128]]
 
 
-def test_what_is_no_thing_is_never_labelled_as_a_whole():
+def test_pixels_outside_objects_are_labelled_one_by_one():
     assert mask_of(np.array([[0.9, 0.9, 0.9, 0.6]]), np.zeros((1, 4), int)).tolist() == [[255, 255, 255, 128]]
 
 
 def predictor(bias: float) -> Predictor:
-    """One that says sigmoid(bias) everywhere."""
+    """Return a predictor that answers sigmoid(bias) everywhere."""
     model = architecture(steps=1)
     network = R2MRF(model)
     with torch.no_grad():

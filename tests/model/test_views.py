@@ -1,4 +1,4 @@
-"""A photo looked at in a pyramid of windows: what must hold whatever the weights are."""
+"""A photo seen in a pyramid of windows: what must hold for any weights."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 class Bright(Analyser):
-    """Stands for a network that calls bright pixels out of focus; counts the windows that it is shown."""
+    """A stand-in for a network that calls bright pixels out of focus; it counts the windows that it is given."""
 
     def __init__(self, predictor: Predictor):
         super().__init__(predictor.preprocess, predictor.engine)
@@ -59,7 +59,7 @@ def test_windows_cover_every_pixel_once(shape):
     assert number == count(*shape, SIDE)
 
 
-def test_what_is_laid_into_a_window_keeps_its_pixels_and_is_reflected():
+def test_padding_to_a_window_keeps_pixels_and_reflects_them():
     pixels = noise(20, 7)
     laid = lay_in(pixels, SIDE)
     np.testing.assert_array_equal(laid[:20, :7], pixels)
@@ -107,15 +107,15 @@ def test_what_lies_at_any_place_is_seen_there(bright):
     assert defocus[outer].max() < 0.01
 
 
-def test_windows_that_are_surely_blurred_are_not_looked_at_again(bright):
+def test_clearly_blurred_windows_are_not_examined_again(bright):
     bright(np.full((512, 512, 3), 255, np.uint8), "full")
     assert bright.seen == 1
     bright(np.zeros((512, 512, 3), np.uint8), "full")
     assert bright.seen == 2 + count(128, 128, SIDE) + count(256, 256, SIDE) + count(512, 512, SIDE)
 
 
-def test_what_a_small_view_finds_blurred_stays_so(bright):
-    """Specks that show only at 1:1, as of noise, do not undo what the whole view is sure of."""
+def test_regions_blurred_in_a_small_view_stay_blurred(bright):
+    """Specks that only the 1:1 view shows, such as noise, do not change what the whole view is sure of."""
     photo = np.full((256, 256, 3), 255, np.uint8)
     photo[::8, ::8] = 64
     photo[200:, 200:] = 0  # makes the windows there worth a look
@@ -129,7 +129,7 @@ def test_a_larger_view_decides_where_a_small_one_is_not_sure(bright):
 
 
 def test_shift_by_a_stride_moves_the_map(predict):
-    """The windows of one view: those of a photo and of its crop by a stride are the same."""
+    """Within one view, a photo and its crop by a stride have the same windows."""
     stride = SIDE - SIDE // 4
     photo = noise(SIDE, 5 * stride + SIDE)
     all_of_it = views.refine(predict, photo, None)
@@ -144,6 +144,6 @@ def test_engines_agree(model, predict):
 
 
 @pytest.mark.parametrize("view", ["half", 63, -1, "", "1e3", 0.5])
-def test_a_view_that_is_none_says_what_to_give(predict, view):
+def test_an_invalid_view_is_refused_with_advice(predict, view):
     with pytest.raises(UserError, match="whole, full, or the length of the long side"):
         predict(noise(80, 80), view)

@@ -68,7 +68,7 @@ def test_rows_of_steps_that_share_nothing_grow_by_a_module_a_branch():
     assert np.diff(counts).tolist() == [5 * refinement_parameters(model("T1"))] * 2
 
 
-def test_without_rrm_nothing_is_added_to_the_side_map():
+def test_without_rrm_the_side_map_is_unchanged():
     full, without = model("full"), model("no_rrm")
     assert without == full.model_copy(update={"rrm": False})
     assert cost_of(full).parameters == cost_of(without).parameters

@@ -193,7 +193,7 @@ def test_a_place_tells_its_values(page):
 
 
 @needs_chromium
-def test_what_is_no_photo_is_told_and_the_photo_stays(page, tmp_path):
+def test_a_file_that_is_not_a_photo_is_reported_and_the_photo_stays(page, tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     page.choose("#file", tmp_path / "text.jpg")
     page.until("!document.querySelector('#error').hidden")

@@ -79,7 +79,7 @@ def test_two_workers_go_on_and_write_the_same_bytes(built, tmp_path, monkeypatch
     assert {name: (folder / name).stat().st_mtime_ns for name in kept} == kept
 
 
-def test_a_shard_that_was_damaged_later_is_made_anew_and_named(built, tmp_path, capsys):
+def test_a_shard_damaged_later_is_named_and_made_again(built, tmp_path, capsys):
     folder, log = tmp_path / "shards", tmp_path / "log"
     shutil.copytree(built, folder)
     path = folder / "part-00002.parquet"

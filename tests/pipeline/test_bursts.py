@@ -9,11 +9,10 @@ import numpy as np
 
 from pipelines.report import bursts, thumbnails
 from pipelines.report.bursts import Picture, sharpest_first
-from pipelines.report.page import with_pictures
-from pipelines.report.scored_folder import ReportRow, read
+from pipelines.report.scored_folder import ReportRow
 from r2mrf.imaging import images
 from tests.support.photos import save_photo, save_scene
-from tests.support.scored_folder import failed, ok, save_table
+from tests.support.scored_folder import failed, ok, pictured
 
 NOON = datetime(2026, 5, 1, 12)
 
@@ -24,10 +23,6 @@ def found(rows: list[ReportRow], seconds: dict[str, float] | None = None, looks:
     times = {photo: NOON + timedelta(seconds=offset) for photo, offset in (seconds or {}).items()}
     groups = bursts.find(rows, lambda row: times.get(name(row)), lambda row: (looks or {}).get(name(row), 0))
     return [[name(row) for row in burst] for burst in groups]
-
-
-def pictured(folder: Path, rows: list[ReportRow]) -> list[ReportRow]:
-    return with_pictures(read(save_table(folder, rows))).rows
 
 
 # --- which photos belong together --------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_labels_whole_photos_and_soft_crops_that_are_not_for_testing(photos, tin
     assert images.decode(made["crops-soft6"]["image"]).shape == (64, 64, 3)  # as the network sees it
 
 
-def test_labelling_again_leaves_nothing_of_before(photos, tiny_model):
+def test_labelling_again_removes_the_previous_labels(photos, tiny_model):
     config = asked(photos, tiny_model, labelled=str(photos / "labelled"))
     write(photos / "labelled/image/stale.jpg", texture(0))
     label.label_photos(config)

@@ -42,7 +42,7 @@ def test_maps_of_a_users_are_not_mixed_with_ours(users):
 
 
 @pytest.mark.parametrize("name", ["scores/mine.parquet", "manifest/x", "summary.json", "engines.json", "report.html"])
-def test_a_folder_in_which_ours_would_meet_the_users_is_refused(tmp_path, name):
+def test_a_folder_where_outputs_would_mix_with_user_files_is_refused(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
     with pytest.raises(UserError, match=f"{name.partition('/')[0]} already exists"):
@@ -50,7 +50,7 @@ def test_a_folder_in_which_ours_would_meet_the_users_is_refused(tmp_path, name):
     assert contents(tmp_path) == {name: "mine"}
 
 
-def test_what_was_being_written_is_swept_and_nothing_else(tmp_path):
+def test_only_unfinished_files_are_swept(tmp_path):
     folder = OutFolder.claim(tmp_path, maps=True)
     (folder.scratch / "half").write_text("half")
     for place in ("maps", "scores", "manifest", ".r2mrf-0123"):
@@ -63,7 +63,7 @@ def test_what_was_being_written_is_swept_and_nothing_else(tmp_path):
     assert not list(again.scratch.iterdir())
 
 
-def test_writing_is_whole_or_not_at_all(tmp_path):
+def test_writing_is_all_or_nothing(tmp_path):
     folder = OutFolder.claim(tmp_path, maps=True)
     with folder.writing("maps", "a.png") as file:
         file.write_text("first")

@@ -161,7 +161,7 @@ def test_a_job_goes_on_where_another_has_ended(storage, tmp_path, monkeypatch):
         assert not Path("of-no-use-to-others").exists()
 
 
-def test_on_a_laptop_nothing_of_ours_is_replaced_unasked(storage, tmp_path, monkeypatch):
+def test_local_outputs_are_not_replaced_unasked(storage, tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with outputs_synchronised(storage):
         make(storage, weights="newer")

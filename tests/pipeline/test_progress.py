@@ -22,7 +22,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> str:
     return stream.getvalue()
 
 
-def test_a_terminal_sees_one_line_anew(monkeypatch):
+def test_a_terminal_line_is_rewritten(monkeypatch):
     text = shown(monkeypatch, Terminal())
     assert text.count("\r") >= 4
     assert text.count("\n") == 1

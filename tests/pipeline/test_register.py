@@ -163,7 +163,7 @@ def test_known_weights_are_not_registered_again(team, capsys):
     assert capsys.readouterr().out == "models:/r2mrf/1 is the champion\n"
 
 
-def test_champion_is_measured_anew_on_other_test_pairs(team, capsys):
+def test_the_champion_is_measured_again_on_other_test_pairs(team, capsys):
     team.pairs(1)
     try:
         team.train(2, f_05=0.99)
@@ -417,7 +417,7 @@ def test_no_such_model(team, uri):
 
 
 @pytest.mark.parametrize("uri", ["models:/r2mrf@nobody", "models:/r2mrf/99"])
-def test_what_there_is_instead_is_told(team, uri):
+def test_an_unknown_address_lists_the_existing_ones(team, uri):
     with pytest.raises(CheckpointError, match=r"r2mrf has @challenger \(\d\), @champion \(\d\).* versions 1, 2;"):
         resolve(uri)
 

@@ -24,7 +24,7 @@ def workspace(tmp_path_factory) -> Workspace:
     return space
 
 
-def test_nothing_is_said_that_is_not_ours(workspace):
+def test_output_holds_only_the_projects_own_lines(workspace):
     """Workers' lines are those of training; of what makes Ray, MLflow or Python complain, nothing is left."""
     lines = workspace.said.splitlines()
     of_workers = [line for line in lines if line.startswith("(")]

@@ -80,7 +80,7 @@ def test_published_figures_stand_apart():
 def test_a_claim_is_judged_by_the_figures(without, verdict):
     ablation(full=0.8, no_rrm=without)
     text = section(page(), "### Residual refinement")
-    assert f"That {verdict} with what was measured: `full` F 0.800" in text
+    assert f"This {verdict} with the measurements: `full` reaches F 0.800" in text
     assert f"`no_rrm`, F {without:.3f}" in text
     assert "7 steps = 0.25 epochs, 12.5 s on 2 cores" in page()
 
@@ -88,7 +88,7 @@ def test_a_claim_is_judged_by_the_figures(without, verdict):
 def test_a_claim_is_not_judged_by_half_the_figures():
     ablation(full=0.8)
     text = page()
-    assert "Not all rows that this needs have been run" in section(text, "### Residual refinement")
+    assert "Not all rows needed to judge this have been run" in section(text, "### Residual refinement")
     assert (
         "| no_rrm | row no_rrm | | | | | | | | | | not run: `python -m pipelines.ablate no_rrm` (beyond the budget) |"
         in text
@@ -105,7 +105,7 @@ def test_a_claim_is_not_judged_by_half_the_figures():
         ([0.5, 0.6, 0.7, 0.74, 0.77, 0.82, 0.80], None, False),
     ],
 )
-def test_from_which_t_on_f_is_stable(f, stable, agrees):
+def test_the_step_from_which_f_is_stable(f, stable, agrees):
     found = over_steps({f"T{t}": line(f"T{t}", value) for t, value in zip(STEPS, f, strict=True)})
     assert (found["stable"], found["agrees"]) == (stable, agrees)
 
@@ -136,7 +136,7 @@ def test_runs_of_a_row_are_judged_by_their_mean_and_spread():
     assert found["chance"] == pytest.approx(0.04 / 2**0.5)
     ablation(**f)
     text = page()
-    assert "so the difference is within what chance does" in section(text, "### Residual refinement")
+    assert "so the difference is within what chance explains" in section(text, "### Residual refinement")
     assert "| full | 2 | 0.8200 ± 0.0283 | 0.1000 ± 0.0000 |" in text
 
 
@@ -164,7 +164,7 @@ def test_cuhk_comes_first_with_published_rows_and_ours_in_one_order():
     )
     assert text.index(ours) > order[-1]
     assert "the released weights (`lite-mixed`) is better than every published row in MAE, F and IoU" in text
-    assert "alone (`lite-cuhk_only`) is better than every published row in F, and not in the rest" in text
+    assert "alone (`lite-cuhk_only`) is better than every published row in F, but not in the other figures" in text
     assert "2 models were measured on the 100: `lite-cuhk_only` (evaluate), `lite-mixed` (evaluate)" in text
 
 
@@ -172,7 +172,7 @@ def test_a_model_measured_on_other_photos_is_not_in_the_table_of_cuhk():
     of_workspace("mixed", 0.03, 0.98, 0.96, photos=40)
     text = page()
     assert "**R²MRF here" not in text
-    assert "not measured yet: `make cuhk`" in text and "`python -m pipelines.evaluate` in `released/mixed`" in text
+    assert "not been measured yet: `make cuhk`" in text and "`python -m pipelines.evaluate` in `released/mixed`" in text
 
 
 def test_tables_and_pictures():
@@ -195,11 +195,11 @@ def test_tables_and_pictures():
     save("timing/table.csv", [timed | {"size": "320x320", "seconds": "0.05", "load": 0.1, "machine": "m", "note": ""}])
     text = page()
     assert "| R²MRF | 0.100 | 0.850 |" in text
-    assert "for these measures that agrees with F here" in section(
+    assert "for these measures, F here agrees with that" in section(
         text, "## Rendered scenes, against classical measures"
     )
     assert "| 2 | | | 1.30 | 9 | 20 | failed: loss not finite |" in " ".join(text.split())
-    assert "With 20 training steps a trial this says nothing of T" in section(text, "## How many recurrent steps")
+    assert "With 20 training steps per trial this says nothing about T" in section(text, "## How many recurrent steps")
     assert "![F and MAE over the recurrent steps, trials of tune](results/trials.png)" in text
     assert Path("docs/results/trials.png").read_bytes() == b"a picture"
     assert "| lite | torch | fp32 | 1 | 320x320 | 0.05 | 3.00 | 2 | 0.1 |" in text

@@ -225,7 +225,7 @@ def test_after_a_kill_the_rest_is_done_and_a_new_photo_added(story):
     assert not [path for path in after if path.match(".r2mrf-*/*")]  # half a file that the kill had left
 
 
-def test_why_photos_are_scored_anew_is_told(story, tiny_model):
+def test_the_reason_for_scoring_again_is_printed(story, tiny_model):
     score = ("score", story.library / "b", "--out", story.out, "--model", tiny_model, "--engine", "torch", "--dry-run")
     (said,) = command(*score, "--detail").err
     assert said.startswith(f"{story.out}: its 4 rows stay, and all photos are scored again: model ")

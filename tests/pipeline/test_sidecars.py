@@ -170,7 +170,7 @@ def test_a_new_verdict_replaces_the_old_one_and_nothing_else():
     assert sidecar(row(verdict="blurred"), FIELDS, sidecar(row(verdict="sharp"), FIELDS, new)) == new
 
 
-def test_what_others_write_into_ours_stays():
+def test_files_that_others_wrote_into_the_folder_stay():
     ours = sidecar(row(verdict="blurred"), FIELDS).decode()
     theirs = ours.replace('xmp:Rating="-1"', 'xmp:Rating="5"').replace(
         "<rdf:li>focus:", "<rdf:li>Granny</rdf:li><rdf:li>focus:", 1
@@ -214,7 +214,7 @@ def test_what_cannot_be_merged_is_left(here, old):
             sidecar(row(), old=old)
 
 
-def test_what_is_no_file_is_left_and_nothing_waits(here):
+def test_pipes_and_devices_are_left_and_nothing_waits(here):
     os.mkfifo(here / "a.jpg.xmp")
     (here / "b.jpg.xmp").symlink_to("elsewhere.xmp")
     (here / "c.jpg.xmp").mkdir()

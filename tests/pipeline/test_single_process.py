@@ -56,7 +56,7 @@ def test_it_learns_what_a_plain_loop_learns(workspace):
     assert_same(single_process.train(workspace, "key", RUN, threads=1), plain_loop(workspace))
 
 
-def test_what_was_stopped_goes_on_from_its_last_report(workspace, monkeypatch):
+def test_a_stopped_training_resumes_from_its_last_report(workspace, monkeypatch):
     undisturbed = plain_loop(workspace)
     with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
         stop_at(5, stopped)

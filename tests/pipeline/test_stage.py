@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
         (KeyboardInterrupt(), 130, "stopped: run the same command again to resume"),
     ],
 )
-def test_what_a_user_can_mend_is_one_line(monkeypatch, capsys, wrong, status, said):
+def test_an_error_that_a_user_can_fix_is_one_line(monkeypatch, capsys, wrong, status, said):
     def stage(config):
         raise wrong
 

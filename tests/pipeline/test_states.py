@@ -27,8 +27,8 @@ class Storage:
         with self.files.open_output_stream(path) as file:
             file.write(content.encode() if isinstance(content, str) else content)
 
-    def write_state(self, name: str, tensors: bytes = b"weights", sha256: str | None = None) -> str:
-        facts = {"tensors_sha256": sha256 or hashlib.sha256(tensors).hexdigest()}
+    def write_state(self, name: str, tensors: bytes = b"weights", sha256: str | None = None, **others: int) -> str:
+        facts = {"tensors_sha256": sha256 or hashlib.sha256(tensors).hexdigest()} | others
         self.write(f"{RUN}/{name}/{TENSORS}", tensors)
         self.write(f"{RUN}/{name}/{FACTS}", facts_to_text(facts))
         return f"{self.root}/{RUN}/{name}"
@@ -109,6 +109,12 @@ def test_the_last_whole_state_of_a_damaged_list(storage, damaged):
     storage.write(f"{RUN}/{LIST}", damaged)
     assert storage.states().recover() == whole
     assert not storage.has(f"{RUN}/{LIST}")
+
+
+def test_the_clock_was_put_back_between_two_states(storage):
+    whole = storage.write_state("checkpoint_2026-01-01_1", step=40)
+    storage.write_state("checkpoint_2031-01-01_1", step=20)
+    assert storage.states().recover() == whole
 
 
 def test_a_damaged_list_of_nothing(storage):

@@ -40,7 +40,7 @@ def test_it_shows_pictures_and_tells_figures(cells):
     assert text.endswith("['model.json', 'model.safetensors']\nTrue\n")
 
 
-def test_nothing_is_complained_of(cells):
+def test_no_warnings_are_printed(cells):
     errors = [output for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
     assert errors == []
 

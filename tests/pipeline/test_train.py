@@ -32,7 +32,7 @@ from tests.support.training_run import EVERY, UNEVEN, Run, assert_learnt, plain_
 SHORT = 16  # steps
 
 
-def test_two_workers_of_which_one_is_killed_learn_what_a_plain_loop_learns(tmp_path):
+def test_two_workers_match_a_plain_loop_after_one_is_killed(tmp_path):
     with Run(tmp_path, workers=2, steps=SHORT) as run:
         run.set(UNEVEN | {"seed": 7})
         further_images(tmp_path / "further", ["a", "b"])
@@ -78,7 +78,7 @@ def fitted(config: Config) -> Trainer:
     return trainer
 
 
-def test_what_is_trained_already_is_not_trained_again(workspace, monkeypatch, capsys):
+def test_a_finished_training_does_not_run_again(workspace, monkeypatch, capsys):
     trained = []
 
     def fit(config: Config, key: str, states) -> Trainer:
@@ -94,7 +94,7 @@ def test_what_is_trained_already_is_not_trained_again(workspace, monkeypatch, ca
     assert len(set(trained)) == 2 and checkpoint.load(train.MODEL).sha256 != before
 
 
-def test_what_was_killed_before_its_model_was_whole_is_not_done(workspace, monkeypatch):
+def test_a_stage_killed_before_its_model_is_complete_runs_again(workspace, monkeypatch):
     monkeypatch.setattr(train, "fit", lambda config, key, states: fitted(config))
     train.train(workspace)
     before = checkpoint.load(train.MODEL).sha256
@@ -172,7 +172,7 @@ def test_other_further_images_or_another_share_are_another_run(workspace):
     assert len({*keys, key(0.5)}) == 3
 
 
-def test_a_training_image_that_is_not_what_was_written_is_not_learnt_from(workspace):
+def test_a_changed_training_image_is_not_trained_on(workspace):
     further_images(Path("further"), ["a", "b"])
     rows = shards.read(Path("further")).to_pylist()
     rows[1]["mask"] = rows[1]["mask"][:-1] + b"x"
@@ -216,7 +216,7 @@ def test_fewer_gpus_than_workers_are_refused(monkeypatch):
         run.on_gpus(2)
 
 
-def test_a_mistake_is_found_behind_what_was_raised_for_it():
+def test_the_first_cause_of_an_error_is_found():
     inner, outer = UserError("mend this"), RuntimeError("of Ray")
     outer.__cause__ = ValueError("between")
     outer.__cause__.__cause__ = inner
@@ -230,7 +230,7 @@ def say(rank: int, errors: list[NotFinite], address: str, heard) -> None:
     dist.destroy_process_group()
 
 
-def test_of_a_loss_that_is_not_finite_all_workers_name_the_terms(workspace, tmp_path):
+def test_all_workers_name_the_terms_of_a_loss_that_is_not_finite(workspace, tmp_path):
     trainer = Trainer(workspace, "of a test")
     nowhere = Batch(torch.full((1, 3, 64, 64), torch.nan), torch.zeros(1, 1, 64, 64))
     with pytest.raises(NotFinite) as raised:

@@ -303,7 +303,7 @@ def test_other_address_through_fsspec(here):
     assert library.addresses.read("memory://box/in/b.jpg") == b"2"
 
 
-def test_a_storage_that_raises_what_it_likes(here):
+def test_a_storage_that_raises_unusual_errors(here):
     import fsspec
     from fsspec.implementations.memory import MemoryFileSystem
 

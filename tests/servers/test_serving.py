@@ -116,7 +116,7 @@ def test_view_and_radius_of_one_photo_a_request(server):
     assert np.abs(pixels.astype(int) - expected).max() <= 1
     assert answer["radius"] and 0 <= answer["sharpest_x0"] < answer["sharpest_x1"] <= rgb.shape[1]
     status, body = server.ask(PHOTO, PHOTO, radius=True)
-    assert (status, "at most 1 photos" in body["message"]) == (400, True)
+    assert (status, "the limit is 1 photos" in body["message"]) == (400, True)
 
 
 def png(header: bytes, rows: bytes) -> bytes:

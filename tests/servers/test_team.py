@@ -33,7 +33,7 @@ def test_files_are_in_the_object_store(team, store):
     assert not [name for name in store.names("states/") if "checkpoint" in name]  # the run has ended
 
 
-def test_nothing_is_kept_on_this_machine_instead(team):
+def test_no_mlflow_files_are_written_locally(team):
     assert not [name for name in ("mlflow.db", "mlartifacts", "mlruns") if (team.root / name).exists()]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipelines.library.columns import table_of
-from pipelines.report.scored_folder import ReportRow
+from pipelines.report.page import with_pictures
+from pipelines.report.scored_folder import ReportRow, read
 
 FINGERPRINT = "0123456789abcdef"
 MADE_BY = {"model": "tiny", "model_sha256": "ab" * 32}
@@ -56,3 +57,8 @@ def save_table(folder: Path, rows: list[ReportRow], fingerprint: str = FINGERPRI
     summary = {"total": len(rows), **MADE_BY, "fingerprint": fingerprint, **others}
     (folder / "summary.json").write_text(json.dumps(summary))
     return folder
+
+
+def pictured(folder: Path, rows: list[ReportRow]) -> list[ReportRow]:
+    """Save a table, and return its rows with their pictures."""
+    return with_pictures(read(save_table(folder, rows))).rows

@@ -17,5 +17,5 @@ def taken_over_by_ray(*arguments, report) -> dict:
         workers._threads.stop()
         return connected(workers)
 
-    crew.Crew._connected, crew.pays = stop_and_connect, lambda seconds: True
+    crew.Crew._connected, crew.pays = stop_and_connect, lambda copies, seconds: True
     return work.score(*arguments, report)

@@ -1,0 +1,86 @@
+"""`r2mrf score --watch`: photos are scored as they come, each once, by one crew, until Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.scoring import crew, work
+from r2mrf.config import Score
+from tests.support.photos import save_photo
+
+PATIENCE = 120  # seconds, on a machine where others compute
+
+
+def rows_of(out: Path) -> dict[str, str]:
+    """Name -> status."""
+    rows = [row for file in (out / "scores").glob("*.parquet") for row in pq.read_table(file).to_pylist()]
+    assert len(rows) == len({row["path"] for row in rows})
+    return {Path(row["path"]).name: row["status"] for row in rows}
+
+
+def test_photos_are_scored_as_they_come(tiny_model, tmp_path, monkeypatch):
+    library, out, seen, crews = tmp_path / "photos", tmp_path / "out", [], []
+    library.mkdir()
+
+    def come() -> None:
+        save_photo(library / "a.jpg", seed=1)
+
+    def change() -> None:
+        save_photo(library / "b.jpg", seed=2)
+        (library / "c.jpg").write_bytes((library / "b.jpg").read_bytes()[:500])  # half copied
+
+    def be_whole() -> None:
+        save_photo(library / "c.jpg", seed=3)
+        (library / "a.jpg").unlink()
+
+    happens = iter([come, change, lambda: None, be_whole])
+
+    def pause(seconds: float) -> None:
+        assert seconds == 9
+        if (out / "summary.json").exists():
+            seen.append(rows_of(out))
+        next(happens, stop)()
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    class Counted(crew.Crew):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            crews.append(self)
+
+    monkeypatch.setattr(work, "pause", pause)
+    monkeypatch.setattr(work, "Crew", Counted)
+    options = Score(engine="torch", watch=9, prune=True)
+    with pytest.raises(KeyboardInterrupt):
+        work.score([str(library)], out, str(tiny_model), options, lambda photos: None)
+    after_change = {"a.jpg": "ok", "b.jpg": "ok", "c.jpg": "failed"}
+    assert seen == [{"a.jpg": "ok"}, after_change, after_change, {"b.jpg": "ok", "c.jpg": "ok"}]
+    assert len(crews) == 1
+
+
+def test_the_command_is_interrupted(tiny_model, tmp_path):
+    save_photo(tmp_path / "photos/a.jpg")
+    out = tmp_path / "out"
+    command = [Path(sys.executable).parent / "r2mrf", "score", tmp_path / "photos", "--out", out]
+    watching = subprocess.Popen(
+        [*command, "--model", tiny_model, "--engine", "torch", "--watch", "0.2"], stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, start_new_session=True,
+    )  # fmt: skip
+    for number in (1, 2):
+        until = time.monotonic() + PATIENCE
+        while len(list((out / "scores").glob("*.parquet"))) < number:
+            assert watching.poll() is None and time.monotonic() < until
+            time.sleep(0.05)
+        save_photo(tmp_path / f"photos/{number}.jpg", seed=number)
+    os.killpg(watching.pid, signal.SIGINT)
+    said = watching.communicate(timeout=PATIENCE)[1]
+    assert watching.returncode == 130
+    assert "Traceback" not in said
+    assert rows_of(out).items() >= {"a.jpg": "ok", "1.jpg": "ok"}.items()
