@@ -1,4 +1,4 @@
-"""Building the training images with the stage, against a bare loop of the same transforms on the same cores.
+"""Compare the stage that builds training images with a bare loop of the same transforms on the same cores.
 
     python -m benchmarks.augment
 
@@ -64,7 +64,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def _on(count: int, work: Callable, *arguments: object) -> tuple[float, float, float]:
-    """Run in a process that, with its children, may use only so many cores."""
+    """Run in a process that may use only so many cores, together with its children."""
     allowed = sorted(os.sched_getaffinity(0))[:count]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, initializer=os.sched_setaffinity, initargs=(0, allowed)) as pool:
@@ -72,7 +72,7 @@ def _on(count: int, work: Callable, *arguments: object) -> tuple[float, float, f
 
 
 def _once(sources: list[Path], out: Path, config: Config) -> tuple[float, float, float]:
-    """Seconds of the bare loop, of the stage, and of Ray's start and stop within the stage."""
+    """Return the seconds of the bare loop, of the stage, and of Ray's start and stop within the stage."""
     made, bare = timed(lambda: _bare(sources, config))
     built, stage = timed(lambda: build_variants(Folder(sources[0].parent, None), out, config))
     assert made == built, f"{made} images of the bare loop, {built} of the stage"

@@ -1,9 +1,9 @@
-"""How time and memory of one photo grow: over the recurrent steps T, and over the size of the photo.
+"""Measure how time and memory of one photo grow with the number of recurrent steps T and with the size of the photo.
 
     python -m benchmarks.growth
 
-Times are measured by turns in one process, with torch on all cores; memory is the largest that a process of its own
-ever held. What grows with a library is in `benchmarks.memory` and `benchmarks.manifest`.
+The cases take turns in one process, with torch on all cores; memory is the peak of a separate process for each case.
+`benchmarks.memory` and `benchmarks.manifest` measure what grows with the size of a library.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def _over(table: str, cases: dict[str, tuple[int, Maker]], repeats: int) -> Iterator[Figure]:
-    """`cases`: name -> size, and what makes the function to be timed. Exponents leave size 0 out."""
+    """Yield time and memory of `cases` (name -> size, maker of the function to time); exponents leave out size 0."""
     seconds = by_turns({name: make() for name, (_, make) in cases.items()}, repeats)
     memory = {name: largest_memory(_once, make)[1] for name, (_, make) in cases.items()}
     for name in cases:
@@ -68,7 +68,7 @@ def network(steps: int, short: bool) -> Callable[[], object]:
 
 
 def photo(width: int, height: int) -> Callable[[], object]:
-    """A JPEG of that size to its map as PNG, by torch."""
+    """Turn a JPEG of that size into its map as PNG, by torch."""
     predictor = Predictor.load("lite")
     data = images.encode_jpeg(resize(images.load(samples()[0]), height, width))
     return lambda: images.encode_png(to_uint8(predictor(images.decode(data))))

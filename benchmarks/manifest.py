@@ -1,10 +1,10 @@
-"""A library of up to a hundred million rows without a pixel: what listing, sharding, resuming and reconciling cost.
+"""Measure listing, sharding, resuming and reconciling on a library of up to a hundred million rows, without a pixel.
 
     python -m benchmarks.manifest
 
 A table of made-up addresses with sizes and times goes through the project's own Library, Listing and Ledger, as
-`r2mrf score table.parquet` takes it; each phase in a process of its own. What only the network or the photos cost is
-left out: rows are made up where they would be scored.
+`r2mrf score table.parquet` takes it; each phase in a process of its own. The cost of the
+network and of reading photos is left out: rows are made up instead of scored.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def growth(costs: dict[int, dict[str, tuple[float, float]]]) -> Iterator[Figure]:
-    """Exponents of each phase over the number of rows. `costs`: seconds and bytes by rows and phase."""
+    """Yield the exponent of each phase over the number of rows. `costs`: seconds and bytes by rows and phase."""
     table = f"growth from {min(costs):,} to {max(costs):,} rows"
     for phase in PHASES:
         by_kind = zip(*(cost[phase] for cost in costs.values()), strict=True)
@@ -55,7 +55,7 @@ def growth(costs: dict[int, dict[str, tuple[float, float]]]) -> Iterator[Figure]
 
 
 def _phases(rows: int) -> Generator[Figure, None, dict[str, tuple[float, float]]]:
-    """Run all phases for a library of so many rows; returns the seconds and bytes of each."""
+    """Run all phases for a library of so many rows; return the seconds and bytes of each."""
     costs = {}
     with tempfile.TemporaryDirectory() as folder:
         here, table = Path(folder), f"{rows:,} rows"
@@ -107,7 +107,7 @@ def scored(here: Path, rows: int) -> None:
 
 
 def again(here: Path, rows: int) -> None:
-    """Second run: the ledger is checked, counted, and found in the listing."""
+    """Run again: check and count the ledger, and find all its rows in the listing."""
     ledger = _ledger(here)
     _expect(ledger.mend(), rows)
     listing = _listing(here, "first.parquet")
@@ -136,7 +136,7 @@ MADE_UP |= {"model": "made-up", "model_sha256": "cd" * 32}
 
 
 def _row(photo: Photo) -> Row:
-    """Row of arbitrary numbers that takes as much space as a real one."""
+    """Return a row of arbitrary numbers that takes as much space as a real one."""
     digest = hashlib.sha256(photo.file).digest()
     shares = np.frombuffer(digest, np.uint32) / 2**32
     parts = dict(zip(("blur_fraction", "focus_area", "center_blur", "confidence"), shares[2:6], strict=True))

@@ -1,4 +1,4 @@
-"""Time and memory of bulk scoring over the size of the library.
+"""Measure time and memory of bulk scoring over the size of the library.
 
     python -m benchmarks.memory
 
@@ -56,7 +56,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def run(library: Path, out: Path, model: Path) -> tuple[int, float]:
-    """Largest memory in bytes, and seconds."""
+    """Return the peak memory in bytes, and the seconds."""
     command = [sys.executable, "-m", "pipelines.command.cli", "score", library, "--out", out, "--engine", "torch"]
     began, largest = time.perf_counter(), 0
     driver = subprocess.Popen([*command, "--model", model], stdout=subprocess.DEVNULL)
@@ -69,7 +69,7 @@ def run(library: Path, out: Path, model: Path) -> tuple[int, float]:
 
 
 def held(pid: int) -> int:
-    """Bytes held by a process and all its children."""
+    """Return the bytes held by a process and all its children."""
     total = 0
     with suppress(psutil.NoSuchProcess):
         for process in [(root := psutil.Process(pid)), *root.children(recursive=True)]:

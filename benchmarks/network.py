@@ -1,4 +1,4 @@
-"""The network: each step from the paper's formulas to the fastest engine, in use and in training; where the time goes.
+"""Measure the network: each step from the paper's formulas to the fastest engine, in use and in training.
 
     python -m benchmarks.network
 
@@ -39,8 +39,8 @@ MATRIX = 2048  # side of the matrices whose product is taken for the peak
 
 
 class Sizes(NamedTuple):
-    """`batch` photos of `side`² forward, `learnt` photos of `crop`² in a training step; how often each; and whether
-    to compile, which takes minutes."""
+    """Sizes to measure: `batch` photos of `side`² forward, `learnt` photos of `crop`² in a training step, how often
+    each is repeated, and whether to compile, which takes minutes."""
 
     side: int
     batch: int
@@ -65,7 +65,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def forward(config: Config, sizes: Sizes) -> Iterator[Figure]:
-    """Rates of all ways to run the network, their agreement, their share of the peak, and a profile of torch's."""
+    """Yield the rates of all ways to run the network, their agreement, their share of the peak, and torch's profile."""
     torch.manual_seed(0)
     checkpoint = untrained(config.model)
     x = torch.randn(sizes.batch, 3, sizes.side, sizes.side)
@@ -94,7 +94,7 @@ def forward(config: Config, sizes: Sizes) -> Iterator[Figure]:
 def _shares(
     name: str, seconds: dict[str, list[float]], peaks: dict[str, list[float]], flops: int, batch: int, fastest: str
 ) -> Iterator[Figure]:
-    """Shares of the peak that each way reaches, counting the operations of the factored form."""
+    """Yield the share of the peak that each way reaches, counting the operations of the factored form."""
     table = f"{name}: share of the peak"
     for precision, peak in peaks.items():
         yield Figure(table, f"product of two {MATRIX}² matrices, {precision}", "GFLOP/s", [p / 1e9 for p in peak])
@@ -157,7 +157,7 @@ def _product(precision: str) -> Callable[[], Tensor]:
 
 
 def training(config: Config, sizes: Sizes) -> Iterator[Figure]:
-    """Rates of a training step: forward, loss, backward, optimiser."""
+    """Yield the rates of a training step: forward, loss, backward, optimiser."""
     torch.manual_seed(0)
     network = R2MRF(config.model.model_copy(update={"weights": "random"})).train()
     x = torch.randn(sizes.learnt, 3, sizes.crop, sizes.crop)

@@ -1,4 +1,4 @@
-"""How bulk scoring scales: over copies of the network, over machines, and when nearly all is done.
+"""Measure how bulk scoring scales: over copies of the network, over machines, and when nearly all is done.
 
     python -m benchmarks.scaling
 
@@ -44,7 +44,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def _over_copies(folder: Path, model: str, options: Score, repeats: int) -> Iterator[Figure]:
-    """Rates with more copies of the network that have fewer threads each."""
+    """Yield the rates with more copies of the network that have fewer threads each."""
     table, rates = f"copies of the network, engine {options.engine}", {copies: list[float]() for copies in COPIES}
     for repeat in range(repeats):
         for copies, values in rates.items():
@@ -68,7 +68,7 @@ def _over_nodes(folder: Path, model: str, options: Score, repeats: int) -> Itera
 
 
 def _of_nodes(nodes: int, folder: Path, out: Path, model: str, options: Score) -> float:
-    """Photos per second of a cluster with so many nodes, measured in a process that is connected to no other Ray."""
+    """Return the photos per second of a cluster with so many nodes, measured in a process connected to no other Ray."""
     from ray.cluster_utils import Cluster
 
     mine, cluster = sorted(os.sched_getaffinity(0)), Cluster()
@@ -85,7 +85,7 @@ def _of_nodes(nodes: int, folder: Path, out: Path, model: str, options: Score) -
 
 
 def _once_more(folder: Path, model: str, options: Score, repeats: int) -> Iterator[Figure]:
-    """Time of a second run on a scored folder: with nothing new, and with one photo in a hundred new."""
+    """Yield the time of a second run on a scored folder: with nothing new, and with one new photo in a hundred."""
     library, out = folder / "photos", folder / f"copies{COPIES[0]}-0"
     photos, nothing_new, one_new = sorted(library.iterdir()), [], []
     few = max(len(photos) // 100, 1)

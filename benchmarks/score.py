@@ -1,4 +1,4 @@
-"""Bulk scoring against what a user would write instead, and against its own engine, side by side in one run.
+"""Compare bulk scoring with what a user would write instead, and with its own engine, side by side in one run.
 
     python -m benchmarks.score
 
@@ -44,7 +44,7 @@ FED, SCORE, STEADY = "its own engine, fed from memory", "r2mrf score", "r2mrf sc
 
 
 class Sizes(NamedTuple):
-    """Photos of width × height; how many of them the two slow ways get; photos in a shard."""
+    """The size of a photo, how many photos the two slow ways get, and the photos per shard."""
 
     photos: int
     plain: int
@@ -62,8 +62,7 @@ SMALL = 50  # photos
 
 
 class Run(NamedTuple):
-    """Photos a second, with all that belongs to it and once started; seconds to the first rows, the first shard on disk
-    and the end."""
+    """Photos per second, in total and once started; seconds to the first rows, the first shard on disk and the end."""
 
     whole: float
     steady: float
@@ -132,14 +131,14 @@ def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Ite
 
 
 def fed(job: Job, number: int) -> float:
-    """Photos per second of the engine alone, fed with photos that are already shrunk."""
+    """Return the photos per second of the engine alone, fed with photos that are already shrunk."""
     actors, threads = shares(job.options, cores())
     with processes(actors) as pool:
         return sum(pool.map(_fed, *zip(*[(job, threads, number // actors)] * actors, strict=True)))
 
 
 def _fed(job: Job, threads: int, number: int) -> float:
-    """Photos per second of one process among others."""
+    """Return the photos per second of one process among others."""
     from pipelines.scoring.scorer import Scorer
 
     look, seen = Scorer(job, threads), list(_seen(job, 32))
@@ -157,7 +156,7 @@ def _seen(job: Job, number: int) -> Iterator[ReadPhoto]:
 
 
 def scored(library: Path, out: Path, model: str, options: Score) -> Run:
-    """Score a library anew."""
+    """Score a library from scratch."""
     chunks: list[tuple[float, int]] = []  # when each came, and of how many photos
     began = time.time()
     summary = score_library(

@@ -1,4 +1,4 @@
-"""Start-up: what a command costs before it does anything.
+"""Measure start-up: what a command costs before it does anything.
 
     python -m benchmarks.startup
 

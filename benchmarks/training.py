@@ -1,11 +1,11 @@
-"""Training with Ray Train, against a bare torch loop with the same step, workers and data.
+"""Compare training with Ray Train to a bare torch loop with the same step, workers and data.
 
     python -m benchmarks.training
 
 The bare loop is plain processes with torch's DistributedDataParallel, or without it for one worker: no Ray, no
-checkpoints, no MLflow. Both are in the middle of their training and take turns of some seconds: a machine's speed may
-change within a minute by more than what is looked for. While the bare loop has its turn, Ray and all of its processes
-stand still.
+checkpoints, no MLflow. Both are in the middle of their training and take turns of some seconds: within a minute, a
+machine's speed may change by more than the difference to be measured. During the turn of the bare loop, Ray and all
+of its processes are stopped.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def _compared(config: Config, turns: int) -> Iterator[Figure]:
 
 
 def _by_turns(config: Config) -> Iterator[tuple[float, float, float]]:
-    """Seconds that the bare loop needs for its turn, and Ray Train for the same steps, and how much of a core Ray's
-    other processes take meanwhile; as often as asked for."""
+    """Yield the seconds of the bare loop and of Ray Train for the same steps, and the share of a core that Ray's other
+    processes use meanwhile, once per repeat."""
     Path(TIMES).unlink(missing_ok=True)
     ray = multiprocessing.get_context("spawn").Process(target=_train, args=(config,))
     with tempfile.TemporaryDirectory() as meeting, contextlib.ExitStack() as stack:
@@ -131,7 +131,7 @@ def _tell(tree: list[psutil.Process], what: Callable[[psutil.Process], None]) ->
 
 
 def _tree(pid: int) -> list[psutil.Process]:
-    """A process with all its children; empty if it has ended."""
+    """Return a process with all its children; empty if it has ended."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -140,7 +140,7 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def _beside(pid: int) -> dict[int, float]:
-    """Processor seconds that each of Ray's processes has used, except those that train."""
+    """Return the processor seconds of each of Ray's processes except those that train."""
     seconds = {}
     for process in _tree(pid):
         with contextlib.suppress(psutil.Error):  # it has ended by itself
@@ -179,7 +179,7 @@ def _train(config: Config) -> None:
 
 
 def _times(number: int, ray: BaseProcess) -> list[float]:
-    """Times at which Ray's steps were done, once there are so many."""
+    """Return the times at which Ray's steps were done, once there are so many."""
     end = time.monotonic() + PATIENCE
     while ray.is_alive() and time.monotonic() < end:
         lines = Path(TIMES).read_text().splitlines() if Path(TIMES).exists() else []
@@ -201,7 +201,7 @@ def _begin(config: Config, rank: int, meeting: str) -> None:
 
 
 def _turn(pools: list[ProcessPoolExecutor], steps: int) -> float:
-    """Seconds that all workers together need for so many steps."""
+    """Return the seconds that all workers together need for so many steps."""
     return max(turn.result() for turn in [pool.submit(_go, steps) for pool in pools])
 
 
@@ -229,7 +229,7 @@ def _steps(config: Config, rank: int, meeting: str) -> Iterator[None]:
 
 
 def _input(config: Config) -> float:
-    """Images a second from shards to tensors."""
+    """Return the images per second from shards to tensors."""
     samples, batch = _samples(config, Trainer(config, "input").preprocess), config.train.batch
     samples.batch(batch_positions(0, batch))
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Photos looked at in windows: the full view over the size of the photo, and what `score --detail` costs.
+"""Measure photos seen in windows: the full view over the size of the photo, and what `score --detail` costs.
 
     python -m benchmarks.view
 
@@ -74,7 +74,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def detail(size: tuple[int, int], repeats: int) -> Iterator[Figure]:
-    """Time of a photo's record with and without detail, from a JPEG in memory, on one core."""
+    """Yield the time of a photo's record with and without detail, from a JPEG in memory, on one core."""
     cv2.setNumThreads(1)
     table, one_core = "score --detail", Predictor(checkpoint.load(locate("lite")), _engine(1))
     for kind, shallow in (("deep", False), ("shallow", True)):
@@ -116,7 +116,7 @@ def _analyser(threads: int) -> Counting:
 
 
 def _full_view(width: int, height: int) -> None:
-    """Look at a photo as `r2mrf map --view full` does."""
+    """Predict a photo as `r2mrf map --view full` does."""
     analyser = without_torch.load("lite")
     assert analyser is not None
     analyser(tiled(width, height, shallow=True), "full")

@@ -1,4 +1,4 @@
-"""Drawing of the network for docs/method.md, with the side maps that the released weights make of a real photo."""
+"""Draw the network for docs/method.md, with the side maps that the released weights make of a real photo."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def draw(photo: Path, path: Path) -> None:
 
 
 def _features(axis: Axes, rgb: np.ndarray) -> None:
-    """Backbone and AMDF, which every refinement module reads."""
+    """Draw backbone and AMDF, which every refinement module reads."""
     _picture(axis, 0.7, 4.0, rgb, "photo")
     for level, y in enumerate(ROWS):
         _box(axis, 2.2, y, 0.95, 0.62 - 0.08 * level, f"$F_{level + 1}$", GREY)
@@ -56,7 +56,7 @@ def _features(axis: Axes, rgb: np.ndarray) -> None:
 
 
 def _branch(axis: Axes, y: float, level: int, first: np.ndarray, last: np.ndarray) -> None:
-    """One level's side map and its refinement."""
+    """Draw one level's side map and its refinement."""
     _picture(axis, 4.2, y, first, f"$O_{level + 1}^0$")
     _arrow(axis, (3.0, y), (3.76, y))
     axis.text(3.38, y + 0.08, "1×1, Up", ha="center", fontsize=7, color=INK)

@@ -1,4 +1,4 @@
-"""The pictures of README.md and docs/method.md: `make pictures`. Photos come with scikit-image and scikit-learn."""
+"""Draw the pictures of README.md and docs/method.md (`make pictures`), from photos of scikit-image and scikit-learn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TITLES = ["photo", "map: white is out of focus", "laid over the photo"]
 
 
 def maps(path: Path) -> None:
-    """Two photos, their maps, and the maps laid over them, cut to 3:2."""
+    """Draw two photos, their maps, and the maps laid over them, cut to 3:2."""
     predictor = Predictor.load("lite")
     photos = {photo.stem: images.load(photo) for photo in samples()}
     rows = []

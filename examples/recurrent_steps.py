@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 @torch.no_grad()
 def look(predictor: Predictor, photo: np.ndarray) -> tuple[list[Tensor], list[Tensor]]:
-    """uint8 H×W×3 -> probabilities of defocus on the grid, after t = 0 … T steps: fused h×w, and branches 5×h×w."""
+    """Return the probabilities of defocus of uint8 H×W×3 after t = 0 … T steps: fused h×w, and branches 5×h×w."""
     x = predictor.preprocess.normalise(predictor.preprocess.shrink(photo)[None])
     sides = predictor.network(torch.from_numpy(x)).sides  # T + 1 tensors of logits, 1×5×h×w
     fused = [predictor.network.fuse(side).sigmoid()[0, 0] for side in sides]
@@ -81,7 +81,7 @@ def look(predictor: Predictor, photo: np.ndarray) -> tuple[list[Tensor], list[Te
 
 
 def portrait() -> Path:
-    """A photo that comes with scikit-image."""
+    """Return a photo that comes with scikit-image."""
     import skimage
 
     return Path(skimage.__file__).parent / "data" / "astronaut.png"

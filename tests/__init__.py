@@ -1,1 +1,1 @@
-"""Tests of R²MRF, one folder for each side of it; what several of them need lies in `support`."""
+"""Tests of R²MRF, one folder per part of it; `support` holds what several of them need."""

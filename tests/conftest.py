@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and hooks for all tests."""
 
 import atexit
 import os
@@ -30,7 +30,7 @@ RAY = {
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Processes share the work by files; those that start Ray stay in one of them: a machine has room for one."""
+    """Distribute tests by file; one process runs all files that start Ray, since a machine has room for one Ray."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def processes(number: int) -> ProcessPoolExecutor:
-    """Start fresh processes: nothing of this one is copied into them."""
+    """Start fresh processes, into which nothing of this one is copied."""
     return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"))
 
 
@@ -22,7 +22,7 @@ def apart(work: Callable[..., T], *arguments: object) -> T:
 
 
 def largest_memory(work: Callable[..., T], *arguments: object) -> tuple[T, int]:
-    """Run `work` in a process of its own; returns its result and the most bytes that the process ever held."""
+    """Run `work` in a process of its own; return its result and the peak memory of that process in bytes."""
     with processes(1) as pool:
         return pool.submit(work, *arguments).result(), pool.submit(_most_held).result()
 

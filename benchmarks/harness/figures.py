@@ -40,8 +40,8 @@ class Figure:
     """A line of a table.
 
     Attributes:
-        values: one a repeat; none if it could not be measured here, and `note` says why.
-        at_least, at_most: target of the median.
+        values: one per repeat; empty if it could not be measured here, and `note` then says why.
+        at_least, at_most: the target for the median.
     """
 
     table: str
@@ -53,7 +53,7 @@ class Figure:
     at_most: float | None = None
 
     def row(self) -> dict:
-        """Row of the file: with median, lowest and highest value, and whether the target is reached."""
+        """Return the figure's row: median, lowest and highest value, and whether the target is reached."""
         facts = {name: value for name, value in vars(self).items() if value not in ("", None)}
         facts["values"] = [float(f"{value:.6g}") for value in self.values]
         if not self.values:
@@ -76,19 +76,19 @@ class Figure:
 
 
 def ratio(table: str, name: str, ones: Iterable[float], others: Iterable[float], **reach: float | None) -> Figure:
-    """Ratios of figures measured in the same turns, turn by turn."""
+    """Return the ratios, turn by turn, of figures measured in the same turns."""
     return Figure(table, name, "×", [one / other for one, other in zip(ones, others, strict=True)], **reach)
 
 
 def exponent(table: str, name: str, sizes: Iterable[float], runs: Iterable[Iterable[float]], **reach: float) -> Figure:
-    """Slope of log(cost) over log(size): 0 = flat, 1 = linear, 2 = quadratic. `runs`: costs at all sizes, by repeat."""
+    """Return the slope of log(cost) over log(size): 0 flat, 1 linear, 2 quadratic. `runs`: costs by repeat and size."""
     logs = np.log(list(sizes))
     slopes = [float(np.polyfit(logs, np.log(list(costs)), 1)[0]) for costs in runs]
     return Figure(table, name, "exponent", slopes, **reach)
 
 
 def by_turns(ways: dict[str, Callable[[], object]], repeats: int, warm: bool = True) -> dict[str, list[float]]:
-    """Seconds that each way takes, `repeats` times by turns; `warm`: once before, which is not counted."""
+    """Return the seconds of each way, `repeats` times in turns; `warm` adds one uncounted run of each before."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values() if warm else ():
         way()
@@ -99,7 +99,7 @@ def by_turns(ways: dict[str, Callable[[], object]], repeats: int, warm: bool = T
 
 
 def timed(way: Callable[[], T]) -> tuple[T, float]:
-    """Call a function; returns its result and the seconds that it took."""
+    """Call a function; return its result and the seconds that it took."""
     began = time.perf_counter()
     result = way()
     return result, time.perf_counter() - began
@@ -116,7 +116,7 @@ def main(measure: Callable[[bool], Iterator[Figure]]) -> None:
 
 
 def record(name: str, figures: Iterable[Figure], folder: Path, short: bool) -> Path:
-    """Print each figure as it comes, and keep all so far in `folder/NAME.json`."""
+    """Print each figure as soon as it is measured, and keep all figures so far in `folder/NAME.json`."""
     facts = {"benchmark": name, "command": f"python -m benchmarks.{name}", "short": short, **environment()}
     began, rows, path = time.perf_counter(), [], folder / f"{name}.json"
     for figure in figures:
@@ -134,7 +134,7 @@ def _write(path: Path, facts: dict, rows: list[dict], began: float, finished: bo
 
 
 def environment() -> dict:
-    """Versions, machine and commit on which figures depend."""
+    """Return the versions, machine and commit that figures depend on."""
     return {
         "machine": machine(),
         "cores": cores(),
@@ -152,7 +152,7 @@ def _load() -> float:
 
 
 def _commit() -> str:
-    """Commit that is measured, marked if files differ from it; files that benchmarks write do not count."""
+    """Return the measured commit, marked if files differ from it; files that benchmarks write do not count."""
     commit = _git("rev-parse", "--short=10", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports", ":!docs")
     return f"{commit}-dirty" if changed else commit or "unknown"

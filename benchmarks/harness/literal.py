@@ -11,7 +11,7 @@ from r2mrf.network.model import R2MRF, RRM
 
 
 class LiteralRRM(RRM):
-    """Two paths over Cat(O, A), crossed once, merged by a 1×1 convolution; A is convolved anew in every step."""
+    """Two paths over Cat(O, A), crossed once, merged by a 1×1 convolution; A is convolved again in every step."""
 
     def context(self, amdf: Tensor) -> Tensor:
         return amdf

@@ -25,14 +25,14 @@ SHARD = 32  # pairs
 
 
 def make_pairs(folder: Path, number: int, config: Config) -> list[Path]:
-    """Shards of rendered training pairs, as `prepare` leaves them."""
+    """Write shards of rendered training pairs, as `prepare` does."""
     config = config.model_copy(update={"data": config.data.model_copy(update={"source": "synthetic", "train": number})})
     jobs = [(folder / f"train-{start // SHARD:05d}.parquet", config, start) for start in range(0, number, SHARD)]
     return _spread(_render, jobs)
 
 
 def make_variants(folder: Path, pairs: list[Path], config: Config) -> list[Path]:
-    """Shards of training images, as `augment` leaves them."""
+    """Write shards of training images, as `augment` does."""
     return _spread(_vary, [(folder / path.name, config, path) for path in pairs])
 
 

@@ -1,8 +1,8 @@
-"""docs/performance.md and docs/scale.md from what benchmarks have left in reports/bench, and from nothing else.
+"""Write docs/performance.md and docs/scale.md from the benchmarks' files in reports/bench, and from nothing else.
 
     python -m benchmarks.harness.page
 
-What was not measured is named with the command that measures it. The words are in the templates beside this file.
+A missing measurement is named with the command that makes it. The text is in the templates beside this file.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class Measured:
 
 
 def number(value: float) -> str:
-    """Three digits that count; thousands with commas."""
+    """Format a number with three significant digits and commas between thousands."""
     if value == 0 or 1e-3 <= abs(value) < 1e3:
         return f"{value:.3g}"
     return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 1e3 else f"{value:.1e}"
 
 
 def large(value: float) -> str:
-    """A number with a word for large ones: 25 million."""
+    """Format a number, with a word for large ones: 25 million."""
     for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
         if value >= size:
             return f"{value / size:.3g} {word}"
@@ -63,7 +63,7 @@ def large(value: float) -> str:
 
 
 def cell(row: dict) -> str:
-    """A row's median with its spread."""
+    """Format a row's median with its spread."""
     if not row["values"]:
         return f"not run: {row['note']}"
     spread = f" ({number(row['low'])} to {number(row['high'])})" if len(row["values"]) > 1 else ""
@@ -71,7 +71,7 @@ def cell(row: dict) -> str:
 
 
 def aim(row: dict) -> str:
-    """Target of a row, and whether it is reached."""
+    """Format a row's target, and whether it is reached."""
     if "reached" not in row:
         return ""
     bound = f"≥ {number(row['at_least'])}" if "at_least" in row else f"≤ {number(row['at_most'])}"

@@ -23,7 +23,7 @@ BATCH = 8
 
 
 def loop(files: list[Path], model: str) -> float:
-    """The loop that one would write first: Pillow, one photo after the other."""
+    """Run the loop that one would write first: Pillow, one photo after the other."""
     torch.set_num_threads(cores())
     predictor = Predictor.load(model)
     network = predictor.network.to(memory_format=torch.contiguous_format)
@@ -40,7 +40,7 @@ def loop(files: list[Path], model: str) -> float:
 
 
 class Photos(torch.utils.data.Dataset):
-    """Photos as the network's input, 3×S×S."""
+    """Read photos as the network's input, 3×S×S."""
 
     def __init__(self, files: list[Path], predictor: Predictor):
         self.files, self.predictor = files, predictor
@@ -54,7 +54,7 @@ class Photos(torch.utils.data.Dataset):
 
 @torch.inference_mode()
 def data_loader(files: list[Path], model: str) -> float:
-    """torch's DataLoader with a worker a core; batches, channels-last."""
+    """Run torch's DataLoader with one worker per core, in batches, channels-last."""
     torch.set_num_threads(cores())
     predictor = Predictor.load(model)
     photos = Photos(files, predictor)
@@ -67,8 +67,9 @@ def data_loader(files: list[Path], model: str) -> float:
 
 
 def ray_data(files: list[Path], model: str) -> float:
-    """Ray Data's `read_images` and `map_batches` with an actor, as the guide to batch inference of its docs shows it.
-    Between its first batch and its last, without the start of Ray and the loading of the network."""
+    """Run Ray Data's `read_images` and `map_batches` with an actor, as its guide to batch inference shows it.
+
+    The time counts from the first batch to the last, without starting Ray and loading the network."""
     import ray
 
     size = Predictor.load(model).preprocess.size
@@ -97,8 +98,9 @@ class Network:
 
 
 def laplacian(files: list[Path], model: str) -> float:
-    """The well-known script: the variance of the Laplacian of the whole photo, in a process a core. No map; the floor
-    of what decoding alone costs."""
+    """Run the well-known script: the variance of the Laplacian of the whole photo, in one process per core.
+
+    It makes no map; it shows what decoding alone costs at least."""
     with processes(cores()) as pool:
         list(pool.map(_variance, _parts(files[:BATCH])))  # processes start
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""From measured figures to machines, hours, storage and requests for a library of any size."""
+"""Compute machines, hours, storage and requests for a library of any size from measured figures."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Basis(NamedTuple):
     """Measured figures that a plan is computed from.
 
     Attributes:
-        rate: photos a second of a core.
-        rows: of that manifest; all that follows was measured on it.
+        rate: photos per second and core.
+        rows: rows of the manifest on which all that follows was measured.
         listing, writing, again: seconds to list and shard it, to write its table, to find on a second run that
             nothing is new.
-        memory: MB, the most that any of these held.
-        bytes_a_row: of manifest and table on disk.
+        memory: peak memory of any of these in MB.
+        bytes_a_row: bytes per row of manifest and table on disk.
     """
 
     rate: float
@@ -34,12 +34,12 @@ class Basis(NamedTuple):
 
     @property
     def driver_rate(self) -> float:
-        """Photos a second for which one driver can list, shard and write the table."""
+        """Return the photos per second for which one driver can list, shard and write the table."""
         return self.rows / (self.listing + self.writing)
 
 
 class Plan(NamedTuple):
-    """Plan for a library of `photos`, cut into `parts` of the measured size, each scored in a run of its own."""
+    """Plan for a library of `photos`, divided into `parts` of the measured size, each scored in a separate run."""
 
     photos: float
     parts: int
@@ -54,8 +54,12 @@ class Plan(NamedTuple):
 
 
 def basis(rate: float | None, cores: int, manifest: dict[str, list[dict]]) -> Basis | None:
-    """`rate`: photos a second on `cores`; `manifest`: tables of that benchmark, of which the largest that was not cut
-    short counts. None unless both were measured."""
+    """Return the basis of a plan, or None unless both `rate` and `manifest` were measured.
+
+    Args:
+        rate: photos per second on `cores`.
+        manifest: tables of that benchmark; the largest one that was not cut short counts.
+    """
     sizes = {
         int(found[1].replace(",", "")): name for name in manifest if (found := re.fullmatch("([0-9,]+) rows", name))
     }

@@ -20,7 +20,7 @@ MOST_ELSEWHERE = 10.0  # per cent of the time that an operation which is no conv
 
 @torch.inference_mode()
 def profile(name: str, network: R2MRF, x: Tensor, peak: float, repeats: int) -> Iterator[Figure]:
-    """`peak`: floating-point operations a second of a large matrix product, for comparison."""
+    """Yield the figures; `peak`: floating-point operations per second of a large matrix product, for comparison."""
     network, x = (thing.to(memory_format=torch.channels_last) for thing in (network, x))
     network(x)
     for part, shares in _by_part(network, x, repeats).items():
@@ -50,7 +50,7 @@ def _shape(shapes: list[list[int]]) -> str:
 
 
 def _by_part(network: R2MRF, x: Tensor, repeats: int) -> dict[str, list[float]]:
-    """Per cent of a forward spent in each part, for each repeat; the rest is fusion and enlarging."""
+    """Return the percentage of a forward pass spent in each part, for each repeat; the rest is fusion and enlarging."""
     parts = {"backbone": network.backbone, "AMDF": network.amdf}
     parts |= {f"branch {i + 1}": branch for i, branch in enumerate(network.branches)}
     shares = defaultdict[str, list[float]](list)
@@ -67,7 +67,7 @@ def _by_part(network: R2MRF, x: Tensor, repeats: int) -> dict[str, list[float]]:
 
 @contextmanager
 def _stopwatch(modules: dict[str, nn.Module]) -> Iterator[dict[str, float]]:
-    """Seconds spent in the forward of each module."""
+    """Count the seconds spent in the forward of each module."""
     seconds: dict[str, float] = {}
     hooks = []
     for name, module in modules.items():

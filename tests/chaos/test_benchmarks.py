@@ -1,4 +1,4 @@
-"""Benchmarks that start Ray run, in their short form: a minute each."""
+"""Benchmarks that start Ray, in their short form: a minute each."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Ray's own processes are killed, as when memory runs out: status 2, a sentence, and the same command goes on."""
+"""Kill Ray's own processes, as when memory runs out: status 2, one sentence, and the same command resumes."""
 
 import contextlib
 import os
@@ -34,13 +34,13 @@ each_part = pytest.mark.parametrize("part", ["raylet", "gcs_server"])
 
 
 def kill(family: list[psutil.Process], part: str) -> None:
-    """Kill one of Ray's own processes, of those that a driver has started."""
+    """Kill one of the Ray processes that a driver has started."""
     (victim,) = [process for process in family if process.name() == part]
     victim.kill()
 
 
 def is_at_work(process: psutil.Process) -> bool:
-    """Whether a worker of Ray's has something to do; Ray's agents have such titles too."""
+    """Return whether a Ray worker is busy; Ray's agents have such titles too."""
     with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
         return bool(re.match(r"ray::(?!IDLE|\w*Agent|Dashboard)", " ".join(process.cmdline()[:1])))
     return False

@@ -1,4 +1,4 @@
-"""Scoring that is killed at any moment and started again ends with the table of a run that nobody disturbed."""
+"""Scoring that is killed at any moment and run again ends with the same table as an undisturbed run."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ class Run:
     """`r2mrf score` with small shards, in a process of its own.
 
     Args:
-        cpus: of a cluster that it is a job of.
+        cpus: the CPUs of the cluster on which it runs as a job.
         by: who does the work, a key of `BY`.
     """
 
@@ -94,7 +94,7 @@ class Run:
 
 
 def family_of(driver: subprocess.Popen) -> list[psutil.Process]:
-    """What it has started, and they; none if it has ended."""
+    """Return the process and all its descendants; empty if it has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(driver.pid).children(recursive=True)
     return []
@@ -152,7 +152,7 @@ def undisturbed(library, tiny_model, tmp_path_factory) -> dict[str, dict]:
 
 @pytest.mark.parametrize("by", BY)
 def test_killed_at_random_moments(library, tiny_model, undisturbed, tmp_path, by):
-    """Drivers, workers and whole families, twenty times, over as many new tables as that takes."""
+    """Kill drivers, workers and whole process trees, twenty times, over as many new tables as that takes."""
     dice, kills, tables = random.Random(2020), 0, 0
     while kills < KILLS:
         out = tmp_path / f"out{tables}"
@@ -199,7 +199,7 @@ def test_two_runs_on_one_folder(library, tiny_model, undisturbed, tmp_path):
 
 @pytest.mark.parametrize("by", ["threads", "ray"])
 def test_interrupted(library, tiny_model, tmp_path, by):
-    """The command, with Ray at work or before Ray is there."""
+    """Interrupt the command while Ray works and before Ray has started."""
     score = ["score", str(library), "--out", str(tmp_path / "out"), "--maps", "--model", str(tiny_model)]
     program = "import sys; from pipelines.scoring import run; from pipelines.command.cli import main; "
     program += f"run.WORK = {BY[by]!r}; sys.exit(main({[*score, '--engine', 'torch']}))"
@@ -225,7 +225,7 @@ def test_interrupted(library, tiny_model, tmp_path, by):
 
 @pytest.mark.parametrize("by", BY)
 def test_library_vanishes_halfway(library, tiny_model, undisturbed, tmp_path, by):
-    """A disk that is taken away after it was listed: no photo of it has failed for that."""
+    """A disk that is removed after it was listed makes none of its photos fail."""
     run, elsewhere = Run(library, tmp_path / "out", tiny_model, by=by), library.with_name("taken away")
     await_that(run.driver, lambda: listed(tmp_path / "out") == PHOTOS // SHARD)
     library.rename(elsewhere)  # before the engine has started

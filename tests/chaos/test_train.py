@@ -1,4 +1,4 @@
-"""Training that is disturbed ends with the weights of training that is not: bit for bit, on real processes."""
+"""Disturbed training ends with the weights of undisturbed training, bit for bit, on real processes."""
 
 import contextlib
 import os
@@ -85,7 +85,7 @@ def cut_in_half(path: Path) -> None:
 
 @pytest.mark.parametrize("lost", ["list", "end of the newest state", "newest state"])
 def test_states_damaged_twice(tmp_path, undisturbed, lost):
-    """As when the power fails: what is left is enough, also when it is stopped again before its next report."""
+    """The states left after a power failure suffice, even if training stops again before its next report."""
     with Run(tmp_path, workers=2) as run:
         run.start()
         run.await_step(4 * EVERY)

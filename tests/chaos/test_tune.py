@@ -1,4 +1,4 @@
-"""The search for T on real processes: it finds what was planted; killed, it goes on and redoes no finished trial."""
+"""The search for T on real processes finds the planted T; killed, it resumes and repeats no finished trial."""
 
 import csv
 import json

@@ -1,1 +1,1 @@
-"""Tests of stages as jobs of a cluster whose machines are killed."""
+"""Tests of stages as jobs of a cluster while its machines are killed."""

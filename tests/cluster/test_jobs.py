@@ -1,4 +1,4 @@
-"""Stages as jobs of a cluster whose machines share no disk but an S3, and what happens when its machines die.
+"""Stages as jobs of a cluster whose machines share S3 but no disk, and what happens when machines die.
 
 `make cluster`. Each stage is submitted as `ray job submit --working-dir . -- python -m pipelines.NAME`. Results are
 compared with those of the same stages run here, without a cluster.
@@ -89,7 +89,7 @@ def test_jobs_make_the_same_data(here, there):
 
 
 def await_worker(job: Job, step: int, of: int = STEPS, after: str = "") -> int:
-    """Wait until a step is reported, after what else is said; pid of the worker that said so."""
+    """Wait until a step is reported; return the pid of the worker that reported it."""
     reported = re.compile(rf"{after}.*pid=(\d+)[^\n]*step {step}/{of}:", re.S)
     job.await_that(lambda: reported.search(job.said()))
     return int(reported.search(job.said())[1])
@@ -97,7 +97,7 @@ def await_worker(job: Job, step: int, of: int = STEPS, after: str = "") -> int:
 
 @pytest.fixture(scope="module")
 def trained(fleet, there) -> Workspace:
-    """Trained by a job, during which a machine has died."""
+    """Train by a job during which a machine dies."""
     job = fleet.submit("python", "-m", "pipelines.train", cwd=there.root)
     fleet.kill(fleet.node_of(await_worker(job, 2 * EVERY)))
     fleet.add()
@@ -114,7 +114,7 @@ def test_machine_dies_during_train(here, trained):
 
 
 def test_machine_dies_during_tune(fleet, here, there):
-    """In the second trial, of two."""
+    """The machine dies during the second of two trials."""
     here.run("python", "-m", "pipelines.tune")
     job = fleet.submit("python", "-m", "pipelines.tune", cwd=there.root)
     job.await_text("trial steps_1: F ")
@@ -168,7 +168,7 @@ def scored(library, here) -> dict:
 
 
 def table(out: Path) -> dict[str, np.ndarray]:
-    """Columns of a scored library in the order of the paths, each path once, and as the summary says."""
+    """Return the columns of a scored library by path; check that each path occurs once and that the summary agrees."""
     rows = pq.read_table(out / "scores").sort_by("path")
     summary = json.loads((out / "summary.json").read_text())
     assert rows.num_rows == len(set(rows["path"].to_pylist())) == PHOTOS
@@ -183,7 +183,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 
 
 def await_shard(job: Job, out: Path) -> Path:
-    """Wait until a part of the table is written; it."""
+    """Wait until a part of the table is written; return it."""
     job.await_that(lambda: any(out.glob("scores/shard-*.parquet")))
     assert job.process.poll() is None, "it ended before it could be disturbed"
     return next(out.glob("scores/shard-*.parquet"))

@@ -1,1 +1,1 @@
-"""Tests of what needs no data set, no training and no cluster."""
+"""Tests that need no data set, no training and no cluster."""

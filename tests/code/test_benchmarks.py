@@ -1,6 +1,6 @@
-"""Benchmarks run, in their short form, and leave what the pages are written from. Nothing here is about speed.
+"""Benchmarks run in their short form and write what the pages need. Nothing here tests speed.
 
-Those that start Ray are in tests/chaos.
+Benchmarks that start Ray are tested in tests/chaos.
 """
 
 from pathlib import Path

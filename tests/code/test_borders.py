@@ -1,4 +1,4 @@
-"""Borders of one colour are cut before a photo is looked at, and its map is painted back."""
+"""Borders of one colour are cut off before prediction and painted back into the map."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""params.yaml -> Config: what is accepted, and the one line that says what is wrong."""
+"""params.yaml becomes a Config, or one line says what is wrong with it."""
 
 import copy
 from pathlib import Path

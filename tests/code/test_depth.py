@@ -1,4 +1,4 @@
-"""Deep pictures: scaled by what the file says of its range, else by their own; never black, never scrambled."""
+"""Pictures of more than 8 bits are scaled by the range that the file states, or else by their own."""
 
 import cv2
 import numpy as np

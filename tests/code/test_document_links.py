@@ -37,7 +37,7 @@ def test_design_names_every_room_and_stage():
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_files_and_modules_that_are_named_exist(document):
-    """Paths below the packages, as `r2mrf/network/model.py` or `r2mrf.network.model`."""
+    """Check paths below the packages, such as `r2mrf/network/model.py` or `r2mrf.network.model`."""
     text = (ROOT / document).read_text()
     packages = "r2mrf|pipelines|tests|benchmarks|examples|infra|docs"
     for path in re.findall(rf"(?<![\w/])((?:{packages})/[a-z][\w./-]*\w)", text):
@@ -57,7 +57,7 @@ def test_line_links_lead_to_what_they_name():
 
 
 def _is_importable(name: str) -> bool:
-    """Whether it is a module, or something in one."""
+    """Return whether the name is a module or something in one."""
     parent, _, last = name.rpartition(".")
     with contextlib.suppress(ModuleNotFoundError):
         if importlib.util.find_spec(name):

@@ -1,4 +1,4 @@
-"""Files from outside at the doors: wrong types, depth, twice-named keys, absurd sizes and pipes end in one sentence."""
+"""Hostile input files (wrong types, deep nesting, duplicate keys, absurd sizes, pipes) end in one sentence."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How a photo was taken: what is sound is read, and what is not costs itself only."""
+"""EXIF of a photo: sound fields are read, and a damaged field costs no other."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What is made again when code changes: whatever follows from what the code does, and nothing else."""
+"""A change of code makes exactly those results again that depend on what the code does."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ CODE = {
 
 @pytest.fixture
 def package(tmp_path, monkeypatch) -> Path:
-    """A small package in the place of r2mrf."""
+    """A small package that replaces r2mrf."""
     monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
     for name, text in CODE.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -94,7 +94,7 @@ def test_a_module_that_is_missing_is_an_error(package):
 
 
 def test_training_depends_on_what_decodes_its_photos():
-    """The project's own code: no room is left out silently."""
+    """In the project's own code, no room is left out silently."""
     found = fingerprint.closure("training.trainer", "data.batches")
     for file in ("imaging/images.py", "imaging/resize.py", "network/efficientnet_lite0.py", "training/optim.py"):
         assert file in found

@@ -1,4 +1,4 @@
-"""A map -> where a photo is in focus."""
+"""Where a photo is in focus, from its map."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_verdict_without_contrast_is_flat(fraction):
 
 
 def test_a_region_in_focus_keeps_a_photo_from_being_blurred():
-    """A subject of a twentieth of the frame: a portrait, a macro."""
+    """A sharp subject on a twentieth of the frame suffices, as in a portrait or a macro."""
     assert THRESHOLDS.verdict(0.95, 0.05, 50.0) == "partial"
     assert THRESHOLDS.verdict(0.95, LEAST_FOCUS - 0.001, 50.0) == "blurred"
 

@@ -1,4 +1,4 @@
-"""Formats: content decides, optional packages are named where they lack, and what is not read is said by its name."""
+"""Formats: content decides, missing optional packages are named, and so are formats that are not read."""
 
 import builtins
 

@@ -1,4 +1,4 @@
-"""The zoo: every file that a photo archive may hold is either shown right or refused with the right reason."""
+"""Every kind of file that a photo archive may hold is decoded correctly or refused with the right reason."""
 
 import contextlib
 import io

@@ -1,6 +1,6 @@
-"""infra/ as far as it can be checked without a cluster: fields, versions, commands, what may die and what may not.
+"""Check infra/ without a cluster: fields, versions, commands, and which pods may be evicted.
 
-Fields are those of KubeRay 1.6's API reference and of Kubernetes, as far as they are used here; any other is an error.
+The schemas hold those fields of KubeRay 1.6 and Kubernetes that are used here; any other field is an error.
 """
 
 import importlib.util
@@ -116,7 +116,7 @@ def read(path: Path) -> dict:
 
 
 def cluster() -> dict:
-    """The RayCluster as it is applied."""
+    """Return the RayCluster as it is applied."""
     (image,) = read(KUBERAY / "cluster/kustomization.yaml")["images"]
     made = json.loads(json.dumps(read(KUBERAY / "cluster/raycluster.yaml")))  # what YAML anchors share, apart
     for pod in pods(made["spec"]).values():
@@ -127,7 +127,7 @@ def cluster() -> dict:
 
 
 def job(name: str) -> dict:
-    """A RayJob as it is applied: the cluster's spec in it, then its own patches."""
+    """Return a RayJob as it is applied: with the cluster's spec, then its own patches."""
     made = read(KUBERAY / name / "rayjob.yaml")
     made["spec"]["rayClusterSpec"] = cluster()["spec"]
     for entry in read(KUBERAY / name / "kustomization.yaml")["patches"]:
@@ -138,7 +138,7 @@ def job(name: str) -> dict:
 
 
 def patch(values: dict, op: str, path: str, value: object) -> None:
-    """JSON Patch, as far as it is used."""
+    """Apply a JSON Patch, as far as it is used here."""
     *way, last = path.strip("/").split("/")
     for key in way:
         values = values[int(key)] if isinstance(values, list) else values[key]
@@ -223,7 +223,7 @@ def test_pods_run_the_image_without_root_and_mounts_have_volumes(name):
 
 @pytest.fixture
 def params(tmp_path):
-    """The configuration in a pod."""
+    """Return the configuration inside a pod."""
     shutil.copy(ROOT / "params.yaml", tmp_path / "defaults.yaml")
     shutil.copy(KUBERAY / "cluster/params.yaml", tmp_path / "params.yaml")
     assert "cp params.yaml defaults.yaml" in DOCKERFILE

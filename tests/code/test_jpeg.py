@@ -1,4 +1,4 @@
-"""Damage of JPEGs: what harms no pixel passes, torn pixels do not, in every colour space."""
+"""Damaged JPEGs: harmless damage passes, damaged pixels are refused, in every colour space."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""How many cores a process may use, in a container with a CPU quota."""
+"""The number of cores that a process may use, in a container with a CPU quota."""
 
 import os
 from pathlib import Path

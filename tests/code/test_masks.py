@@ -1,4 +1,4 @@
-"""Masks of other programs: read as they were meant, or refused where that is not certain."""
+"""Masks of other programs are read as they were meant, or refused if that is ambiguous."""
 
 import numpy as np
 import pytest

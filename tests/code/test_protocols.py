@@ -69,7 +69,7 @@ def test_pysod(seed, positive):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_our_own_figures_are_those_of_pysod_without_its_stretching(seed):
-    """But for f_adaptive, whose factor is 1.5 instead of 2, and for photos without any defocus, which are 0 there."""
+    """They differ in f_adaptive (factor 1.5 instead of 2) and in photos without any defocus (0 in PySODMetrics)."""
     pairs = [(defocus, mask) for defocus, mask in drawn(seed) if mask.any()]
     theirs = by_pysod(pairs, normalize=False)
     counts = Counts()

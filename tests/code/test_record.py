@@ -1,4 +1,4 @@
-"""From a photo's bytes to its record."""
+"""Records of photos, made from their bytes."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ FIELDS |= {"focus_x1", "focus_y1", "center_blur", "confidence", "verdict"}
 
 
 def saying(defocused: bool | None) -> Predictor:
-    """A network that says one thing of every pixel; None: as it comes out of the dice."""
+    """A network that gives every pixel the same answer; None: random weights."""
     torch.manual_seed(0)
     model = architecture()
     network = R2MRF(model)

@@ -1,4 +1,4 @@
-"""What the example says to someone who mistypes; that it draws is tested with README.md's commands."""
+"""Error messages of the example; its pictures are tested with README.md's commands."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A child process takes the harm, and only the call that caused it fails."""
+"""A child process takes the damage, and only the call that caused it fails."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ MEMORY = 1 << 30
 
 
 def act(what: str, diary: str = "") -> object:
-    """What children do in these tests; each call leaves a line with its process."""
+    """Do a child's work in these tests; each call writes a line with its process id."""
     if diary:
         with Path(diary).open("a") as file:
             file.write(f"{what} {os.getpid()}\n")
@@ -61,7 +61,7 @@ def calls(diary: Path, what: str) -> int:
 
 
 def is_gone(pid: int) -> bool:
-    """Ended, also where nobody has asked for its status yet."""
+    """Return whether a process has ended, even if it has not been waited for."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -150,7 +150,7 @@ guard.close()
 
 
 def test_an_interrupted_call_is_not_answered_later():
-    """In a process of its own, whose handler stays: a signal that came late would end the one that runs the tests."""
+    """Run in a separate process: a late signal would end the process that runs the tests."""
     path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED], env=os.environ | {"PYTHONPATH": path},

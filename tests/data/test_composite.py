@@ -35,7 +35,7 @@ IN_BOX, BEYOND = away(IS_BOX), away(~IS_BOX)
 
 
 def left(source: np.ndarray, photo: RenderedPhoto, where: np.ndarray) -> float:
-    """What is left of the detail there."""
+    """Return the share of detail that is left there."""
     return detail(photo.image, where) / detail(source, where)
 
 
@@ -150,7 +150,7 @@ def test_sharp_and_blurred_are_so_throughout(boxes) -> None:
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A camera that adds nothing, and a sensor that has cut nothing off."""
+    """A camera that adds no noise, and a sensor that does not clip."""
     camera = Camera(shot=0, read=0, contrast=0, sharpening=0, quality=100)
     monkeypatch.setattr(composite, "_camera", lambda rng, grain: camera)
     monkeypatch.setattr(composite, "_highlights", lambda rng, light: light)

@@ -1,4 +1,4 @@
-"""The lens: what it does to a point, to an edge, to light as a whole; and the mask it leaves."""
+"""The lens's effect on a point, an edge and the total light, and the mask that it yields."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def data(source: str, root: Path, white: str = "defocus") -> config.Data:
 
 
 def photo(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """Noise, of which the right half is out of focus."""
+    """Noise whose right half is out of focus."""
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     picture[:, width // 2 :] = cv2.GaussianBlur(picture, (0, 0), 4)[:, width // 2 :]
     return picture
@@ -54,13 +54,13 @@ def find_pairs(wanted) -> list[pairs.Pair]:
 
 
 def check_pairs(found: list[pairs.Pair], source: str = "pairs") -> tuple[list[str], list[str]]:
-    """All that reading a set's pairs finds wrong: errors, and warnings."""
+    """Return the errors and warnings of reading a set's pairs."""
     errors, warnings = pairs.check_facts(pairs.examine(pair)[2] for pair in found)
     return errors, warnings + check_counts(found, source)
 
 
 class Contract:
-    """What holds for a data set. A subclass says how the set lies on disk."""
+    """The contract of a data set. A subclass says how the set is laid out on disk."""
 
     source: str
     white: str
@@ -76,7 +76,7 @@ class Contract:
         return tmp_path
 
     def finish(self, root: Path) -> None:
-        """Whatever the set has besides photos and masks."""
+        """Add the files that the set has besides photos and masks."""
 
     def all_files(self) -> tuple[tuple[str, str], ...]:
         return self.train + self.test
@@ -85,7 +85,7 @@ class Contract:
         return find_pairs(data(self.source, root, self.white))
 
     def problems(self, root: Path) -> str:
-        """All that is wrong with a set, in one text, a line each."""
+        """Return all errors of a set in one text, one per line."""
         found, problems = match_pairs(data(self.source, root, self.white))
         return "\n".join(problems + check_pairs(found, self.source)[0])
 

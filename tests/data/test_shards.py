@@ -1,4 +1,4 @@
-"""Parquet shards: whole or not at all, the same bytes for the same rows, and never taken for what they are not."""
+"""Parquet shards are written atomically, with the same bytes for the same rows, and checked when they are read."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Sharp photographs on disk: found with what is known of them, judged, split by what they show."""
+"""Sharp photographs on disk: found with their metadata, judged for sharpness, split by their subject."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from r2mrf.network.backbones import STRIDES, TESTED, Backbone, BackboneError
 
 
 class Contract:
-    """What the network relies on. A subclass names the backbone and the channels of its levels."""
+    """The contract that the network relies on. A subclass names the backbone and the channels of its levels."""
 
     name: str
     channels: tuple[int, ...]

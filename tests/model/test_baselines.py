@@ -1,4 +1,4 @@
-"""Classical sharpness measures: they know a blurred half from a sharp one, whatever its texture and size."""
+"""Classical sharpness measures tell a blurred half from a sharp one, whatever its texture and size."""
 
 import cv2
 import numpy as np

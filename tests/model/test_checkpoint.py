@@ -1,4 +1,4 @@
-"""A model folder: what comes back, what names it, and what is refused with one line."""
+"""A model folder: how it is loaded and named, and which damage is refused with one line."""
 
 import json
 import os

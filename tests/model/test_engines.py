@@ -1,4 +1,4 @@
-"""One contract for every engine: torch's probabilities, whatever runs the network."""
+"""One contract for every engine: torch's probabilities, whichever engine runs the network."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ PHOTOS = {
 
 @pytest.fixture(autouse=True)
 def _threads():
-    """Threads of torch are the process's: give them back."""
+    """Restore torch's number of threads, which belongs to the whole process."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -77,7 +77,7 @@ def engine(request, made) -> Engine:
 
 @pytest.fixture(params=[True, False], ids=["native bfloat16", "no bfloat16"])
 def processor(request, monkeypatch) -> bool:
-    """Pretend a processor that multiplies bfloat16 itself, or an older one."""
+    """Simulate a processor that multiplies bfloat16 natively, or an older one."""
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": request.param})
     return request.param
@@ -90,7 +90,7 @@ def close(got: np.ndarray, expected: np.ndarray, form: str) -> None:
 
 
 def reference(made: Checkpoint, photos: np.ndarray) -> Probabilities:
-    """Torch's, in float32."""
+    """Torch's probabilities in float32."""
     graph, x = Graph(made.network), torch.from_numpy(made.preprocess.normalise(photos))
     with torch.inference_mode():
         return Probabilities(*(output.numpy() for output in graph(x)))
@@ -275,7 +275,7 @@ def test_a_gpu_decides_for_torch_alone(monkeypatch):
 
 
 def test_openvino_on_a_processor_without_avx_512(tmp_path, made):
-    """In a process of its own: oneDNN asks once what the processor has."""
+    """Run in a separate process, since oneDNN asks only once what the processor has."""
     folder = checkpoint.save(tmp_path / "model", made)
     code = (
         "import sys; from r2mrf import Predictor; from r2mrf.errors import UserError\n"

@@ -1,4 +1,4 @@
-"""An exported folder: what is in it, that others can use it, and that a bad one never appears."""
+"""An exported folder: its contents, its use without r2mrf, and that a bad one never appears."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def untrained(seed: int = 0) -> Checkpoint:
 
 @pytest.fixture(scope="module", autouse=True)
 def _written_once():
-    """Each network's graph is written once, however often it is exported; `test_same_model_same_bytes` writes anew."""
+    """Each network's graph is written once, however often it is exported; `test_same_model_same_bytes` writes again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_graph, "to_onnx", cache(to_onnx))
         yield
@@ -63,7 +63,7 @@ def folder(tmp_path_factory, made, form) -> Path:
 
 
 def run(folder: Path, form: str, x: np.ndarray) -> dict[str, np.ndarray]:
-    """As another program would: with the runtime and what model.json says, without r2mrf."""
+    """Run an export as another program would: with the runtime and model.json, without r2mrf."""
     facts = json.loads((folder / "model.json").read_text())
     given, wanted = facts["input"]["name"], list(facts["outputs"])
     if form == "onnx":
@@ -169,7 +169,7 @@ def test_an_export_of_the_other_form_is_kept(tmp_path, made):
 
 @pytest.fixture(params=["nothing before", "an older export"])
 def place(request, tmp_path) -> Path:
-    """Where an export shall go, for both forms."""
+    """The target of an export, for both formats."""
     if request.param == "an older export":
         for form in EXPORTS:
             (tmp_path / form).mkdir()
@@ -178,7 +178,7 @@ def place(request, tmp_path) -> Path:
 
 
 def refused(place: Path, made: Checkpoint, form: str) -> str:
-    """Why; nothing has changed."""
+    """Return why an export is refused, and check that nothing has changed."""
     before = content(place)
     with pytest.raises(UserError) as caught:
         export(made, form, place / form)

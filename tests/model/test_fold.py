@@ -1,4 +1,4 @@
-"""The network made for inference says the same, with fewer operations, and leaves the one it was made of alone."""
+"""The folded network gives the same output with fewer operations; the original network is unchanged."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ ARCHITECTURES = [
 
 
 def normalised(network: R2MRF) -> R2MRF:
-    """With statistics that folding must take into account."""
+    """Return a network with statistics that folding must take into account."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.2, 0.2)

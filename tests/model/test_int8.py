@@ -164,7 +164,7 @@ def test_a_form_that_is_not_of_these_weights_is_refused(folder, tmp_path, change
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_processor_without_vnni_is_refused(folder, name, monkeypatch):
-    """There, sums in 16 bits would overflow."""
+    """Sums in 16 bits would overflow on such a processor."""
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     with pytest.raises(EngineError, match="no VNNI"):
         create(name, checkpoint.load(folder), precision="int8")

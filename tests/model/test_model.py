@@ -89,7 +89,7 @@ def test_amdf_is_a_convolution_of_the_concatenation():
 
 
 def literal_rrm(rrm: RRM, side: Tensor, amdf: Tensor) -> Tensor:
-    """The module with the same weights as the paper draws it."""
+    """Compute the module as the paper draws it, with the same weights."""
     return LiteralRRM.forward(rrm, side, amdf)
 
 

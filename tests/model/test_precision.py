@@ -1,4 +1,4 @@
-"""The number format: what the processor multiplies natively, and weights that stay float32."""
+"""The number format: the processor's native one, while weights stay float32."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Labels from a model's own maps: what it is sure of, things as a whole, and no photo that it is unsure of."""
+"""Labels from a model's own maps: pixels that it is sure of, whole objects, and no photo that it is unsure of."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_pixels_outside_objects_are_labelled_one_by_one():
 
 
 def predictor(bias: float) -> Predictor:
-    """One that says sigmoid(bias) everywhere."""
+    """Return a predictor that answers sigmoid(bias) everywhere."""
     model = architecture(steps=1)
     network = R2MRF(model)
     with torch.no_grad():

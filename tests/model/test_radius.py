@@ -51,7 +51,7 @@ def test_a_view_says_how_far_a_radius_exceeds_its_threshold():
 
 
 class Ideal(Analyser):
-    """Stands for a network that calls a photo of one radius blurred at the views where it should.
+    """A stand-in for a network that calls a photo of one radius blurred exactly at the views where it should.
 
     The photo is a ramp, whose slope tells the view's scale; the logit rises by 20 an octave.
     """

@@ -75,7 +75,7 @@ def blurred_all_over(rgb: np.ndarray, radius: float) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def ladder(predictor) -> np.ndarray:
-    """Share of each sample photograph that is found blurred, photos × RADII, at the network's own size."""
+    """The share of each sample photograph that is found blurred, photos × RADII, at the network's own size."""
     photos = [resize(images.load(path), 320, 320) for path in samples()]
     return np.array([[(predictor(blurred_all_over(p, r)) >= 0.5).mean() for r in RADII] for p in photos])
 
@@ -107,8 +107,9 @@ def test_without_torch_it_says_the_same(predictor):
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_bf16_says_nearly_the_same(predictor, engine):
-    """On the sample photographs a map moves by 0.008 in the mean and by 0.038 at the most; where a processor emulates
-    bf16, by as much."""
+    """On the sample photographs a map changes by 0.008 on average and by at most 0.038.
+
+    A processor that emulates bf16 gives the same changes."""
     try:
         rounded = Predictor.load("lite", engine, precision="bf16")
     except EngineError:
@@ -186,8 +187,9 @@ def test_without_onnx_runtime_it_is_left_to_the_predictor(monkeypatch):
 
 
 def test_photos_decoded_at_a_fraction_score_nearly_the_same(predictor):
-    """`record.REDUCED`, at a half, a quarter, an eighth of the size: blur_fraction moves by 0.01 in the mean, and by
-    0.05 at the most where the network is torn."""
+    """Decode at a half, a quarter and an eighth of the size, as `record.REDUCED` allows.
+
+    blur_fraction changes by 0.01 on average, and by at most 0.05 where the network is undecided."""
     differences = []
     for seed, quality, side in ((900, 75, 1300), (903, 75, 1300), (905, 95, 1300), (900, 75, 2600), (903, 95, 5200)):
         data = images.encode_jpeg(images.decode(render_scene(seed, side).jpeg), quality)

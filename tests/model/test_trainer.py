@@ -1,4 +1,4 @@
-"""One training run: it learns, it goes on where it stopped, and it stops before a weight is spoilt."""
+"""One training run learns, resumes where it stopped, and stops before a weight becomes not finite."""
 
 import contextlib
 import copy
@@ -33,7 +33,7 @@ def config(**train) -> Config:
 
 
 def pair() -> tuple[np.ndarray, np.ndarray]:
-    """Texture that is blurred on the right: the photo, and where it is."""
+    """Return a texture that is blurred on the right, and its mask."""
     texture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     photo, mask = texture.copy(), np.zeros((64, 64), np.uint8)
     photo[:, 32:] = cv2.GaussianBlur(texture, (0, 0), 3)[:, 32:]

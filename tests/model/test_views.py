@@ -1,4 +1,4 @@
-"""A photo looked at in a pyramid of windows: what must hold whatever the weights are."""
+"""A photo seen in a pyramid of windows: what must hold for any weights."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 class Bright(Analyser):
-    """Stands for a network that calls bright pixels out of focus; counts the windows that it is shown."""
+    """A stand-in for a network that calls bright pixels out of focus; it counts the windows that it is given."""
 
     def __init__(self, predictor: Predictor):
         super().__init__(predictor.preprocess, predictor.engine)
@@ -115,7 +115,7 @@ def test_clearly_blurred_windows_are_not_examined_again(bright):
 
 
 def test_regions_blurred_in_a_small_view_stay_blurred(bright):
-    """Specks that show only at 1:1, as of noise, do not undo what the whole view is sure of."""
+    """Specks that only the 1:1 view shows, such as noise, do not change what the whole view is sure of."""
     photo = np.full((256, 256, 3), 255, np.uint8)
     photo[::8, ::8] = 64
     photo[200:, 200:] = 0  # makes the windows there worth a look
@@ -129,7 +129,7 @@ def test_a_larger_view_decides_where_a_small_one_is_not_sure(bright):
 
 
 def test_shift_by_a_stride_moves_the_map(predict):
-    """The windows of one view: those of a photo and of its crop by a stride are the same."""
+    """Within one view, a photo and its crop by a stride have the same windows."""
     stride = SIDE - SIDE // 4
     photo = noise(SIDE, 5 * stride + SIDE)
     all_of_it = views.refine(predict, photo, None)
