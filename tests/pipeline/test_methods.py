@@ -1,4 +1,4 @@
-"""`evaluate` with baselines beside the network: same photos, same counts; chosen on training pairs alone."""
+"""`evaluate` with baselines beside the network: same photos, same counts; only training pairs choose their parameters."""
 
 import csv
 import json
