@@ -7,6 +7,7 @@ an ignore file (.r2mrfignore, with the syntax of .gitignore) or `--exclude` name
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -25,7 +26,7 @@ MAX_IGNORE = 1 << 20  # bytes
 
 # Folders that programs make, in lower case: NAS, recycle bins, thumbnail programs, macOS, file systems.
 MACHINES = {
-    "@eadir", "@recycle", "#recycle", "#snapshot", ".@__thumb", "$recycle.bin", ".trash", ".trashes", ".trash-1000",
+    "@eadir", "@recycle", "#recycle", "#snapshot", ".@__thumb", "$recycle.bin", ".trash", ".trashes",
     ".thumbnails", ".thumb", "__macosx", ".spotlight-v100", ".fseventsd", ".temporaryitems", "lost+found",
     "system volume information", ".picasaoriginals", ".dtrash",
 }  # fmt: skip
@@ -72,7 +73,8 @@ class Selection:
         """Return whether to enter a folder. `below` is its path relative to the source."""
         named, above = (self._include.match_file(f"{folder}/") for folder in (below, below.rpartition("/")[0]))
         wanted = not self._takes_all and named and not above  # a pattern names this very folder
-        if PurePosixPath(path).name.lower() in MACHINES and not wanted:
+        name = PurePosixPath(path).name.lower()
+        if (name in MACHINES or name.startswith(".trash-")) and not wanted:  # .trash-UID
             return self._leave(MACHINE)
         if self._exclude.match_file(f"{below}/") or ignored.match(path, is_folder=True):
             return self._leave(EXCLUDED)
@@ -87,6 +89,8 @@ class Selection:
             return False
         if name.startswith("._") and local and not _begins_as_picture(path):
             return self._leave(MACHINE)  # an AppleDouble file, which holds metadata
+        if re.match(r"\.(trashed|pending)-\d+-", name):
+            return self._leave(MACHINE)  # Android's: deleted, or not yet whole
         if self._exclude.match_file(below) or ignored.match(path):
             return self._leave(EXCLUDED)
         if not self._takes_all and not self._include.match_file(below):

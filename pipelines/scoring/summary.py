@@ -64,4 +64,6 @@ def why_anew(out: Path, job: Job, ledger: Ledger) -> str | None:
     reasons = [f"{name} {before[name]} -> {now[name]}" for name in names]
     if "record" not in before:
         reasons.append("version 0.1 treated borders, small photos and contrast differently (docs/scoring.md)")
+    if not reasons:
+        reasons.append("the model has another blur scale or int8 form")
     return f"{out}: its {before.get('total')} rows stay, and all photos are scored again: {'; '.join(reasons)}"
