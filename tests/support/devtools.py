@@ -100,7 +100,14 @@ def browser(address: str) -> Iterator[Tab]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = [option for option in OPTIONS if not option.startswith(("--host-resolver", "--virtual-time"))]
         alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-        command = [CHROMIUM, *options, alone, "--window-size=1300,1000", "--remote-debugging-port=0"]
+        command = [
+            CHROMIUM,
+            *options,
+            alone,
+            "--no-proxy-server",
+            "--window-size=1300,1000",
+            "--remote-debugging-port=0",
+        ]
         program = subprocess.Popen(
             [*command, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.PIPE, text=True
         )
