@@ -5,7 +5,6 @@ import subprocess
 
 import pytest
 
-from tests.chaos.test_train import undisturbed as undisturbed
 from tests.support.training_run import PATIENCE, Run
 
 

@@ -18,17 +18,6 @@ from tests.support.training_run import EVERY, PATIENCE, STEPS, UNEVEN, Run, asse
 EPOCH = 24  # steps after which all images were seen a whole number of times: 12 to learn from, 2 a step
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> str:
-    with Run(tmp_path_factory.mktemp("undisturbed"), workers=2) as run:
-        run.start()
-        weights = run.finish()
-    assert not list((run.root / "runs").iterdir())  # nothing of a finished run is kept
-    history = (run.root / "reports/train/history.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in history] == ["step", *map(str, range(EVERY, STEPS + 1, EVERY))]
-    return weights
-
-
 @pytest.mark.parametrize("step", [2 * EVERY, EPOCH, STEPS - EVERY], ids=["mid-epoch", "end of an epoch", "last report"])
 def test_worker_killed(tmp_path, undisturbed, step):
     with Run(tmp_path, workers=2) as run:
