@@ -31,31 +31,31 @@ demo: install ## dvc repro over every stage, then where to look
 
 WORKERS ?= 2
 
-test: install ## on two cores; `make test WORKERS=4` for others; a worker that dies ends the run
+test: install ## run the tests on two cores (`make test WORKERS=4` for more); a worker that dies ends the run
 	pytest -n $(WORKERS) --max-worker-restart=0
 
-chaos: install ## training that is killed, interrupted and misled, on real processes: some minutes
+chaos: install ## tests that kill, interrupt and mislead real processes: some minutes
 	pytest -o faulthandler_timeout=3600 tests/chaos
 
-cluster: install ## stages as jobs of a cluster of real processes, whose machines are killed: ten minutes and more
+cluster: install ## tests of jobs on a cluster of real processes while its machines are killed: over ten minutes
 	pytest -o faulthandler_timeout=3600 tests/cluster
 
-bench: install ## all measurements, hours on a quiet machine -> docs/performance.md, docs/scale.md
+bench: install ## run all benchmarks, for hours on a quiet machine -> docs/performance.md, docs/scale.md
 	python -m benchmarks
 
-results: install ## docs/results.md from what has been measured (docs/experiments.md says by what)
+results: install ## write docs/results.md from the measured figures (docs/experiments.md names the commands)
 	python -m pipelines.jobs.results
 
-pictures: install ## those of README.md and docs/method.md, as the released weights see their photos now
+pictures: install ## draw the pictures of README.md and docs/method.md again with the released weights
 	PYTHONPATH=. python docs/pictures.py
 
-docs: install ## the documentation as a site, to be opened from site/index.html; broken links are errors
+docs: install ## build the documentation as a site (open site/index.html); broken links are errors
 	python docs/lines.py
 	NO_MKDOCS_2_WARNING=1 mkdocs build
 
-api: docs ## the reference of the library, site/reference.html, is a page of it
+api: docs ## build the reference of the library, a page of that site: site/reference.html
 
-servers: install ## the pipeline against PostgreSQL, S3 and MLflow; the registered model over HTTP: some minutes
+servers: install ## tests against PostgreSQL, S3 and MLflow, and of the registered model over HTTP: some minutes
 	pytest -o faulthandler_timeout=3600 tests/servers
 
 secrets: infra/.env ## passwords for infra/compose.yaml
@@ -69,9 +69,9 @@ PHOTOS ?= $(abspath ../shared/data)
 cuhk: install ## the paper's way: train on CUHK's 604 pairs alone, and measure on its 100; ../shared/data/cuhk holds them
 	cd released/cuhk_only && $(PART) && python -m pipelines.evaluate
 
-# Each part starts from the model of the part before, and takes over its data: what is rendered need not be again.
+# Each part starts from the model of the part before, and takes over its data, so that nothing is rendered twice.
 # The last part mixes what `others` has rendered and labelled among CUHK's photographs.
-released: install ## train the released weights anew: hours; docs/training.md says on which photos, and what came of it
+released: install ## train the released weights again, for hours; docs/training.md names the photos and the results
 	cd released/rendered && $(PART)
 	cp -ru released/rendered/data released/labelled
 	cd released/labelled && python -m pipelines.jobs.label && $(PART)
@@ -88,7 +88,7 @@ released: install ## train the released weights anew: hours; docs/training.md sa
 	cd released/mixed && $(PART)
 	python -m pipelines.jobs.release released/mixed/models/r2mrf
 
-lint: install ## style, types, and which room may import which
+lint: install ## check style, types, and which room may import which
 	ruff check .
 	ruff format --check .
 	mypy

@@ -6,11 +6,13 @@
 - fed: the engine that scoring uses, fed from memory by as many processes and threads as scoring has;
 - score: `score_library`, photos on disk to the table, start and end included; once started: its rate from the first
   chunk of photos that is done to the last one, without the start of Ray and the loading of the network. By chunks,
-  since when a first shard is whole, much of others is done.
+  since when a first shard is whole, much of others is done;
+- a folder of 50 photos, for the first time on a machine and once more: `--engine auto`, as the command has it.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -56,14 +58,17 @@ class Sizes(NamedTuple):
 SIZES = Sizes(600, 96, 640, 480, 64, 3, of_engine=0.85)
 LARGE = Sizes(160, 32, 4000, 3000, 16, 3)
 SHORT = Sizes(12, 2, 64, 48, 2, 1)
+SMALL = 50  # photos
 
 
 class Run(NamedTuple):
-    """Photos per second, in total and once started; seconds to the first shard on disk."""
+    """Photos per second, in total and once started; seconds to the first rows, the first shard on disk and the end."""
 
     whole: float
     steady: float
+    rows: float
     first: float
+    seconds: float
 
 
 def measure(short: bool) -> Iterator[Figure]:
@@ -75,6 +80,26 @@ def measure(short: bool) -> Iterator[Figure]:
         for number, some in enumerate([sizes] if short else [sizes, LARGE]):
             make_photos((own := folder / str(number)) / "photos", some.photos, some.width, some.height)
             yield from _against_plain_ways(own, model, job, some)
+        yield from _small(folder / "small", model, SHORT.photos if short else SMALL, sizes.repeats)
+
+
+def _small(folder: Path, model: str, photos: int, repeats: int) -> Iterator[Figure]:
+    """A folder of a few photos: for the first time on a machine, and with a model that was used before."""
+    make_photos(folder / "photos", photos, 640, 480)
+    runs: dict[str, list[Run]] = {"nothing remembered": [], "model used before": []}
+    before = os.environ.get("R2MRF_CACHE")
+    for repeat in range(repeats):
+        os.environ["R2MRF_CACHE"] = str(folder / f"cache{repeat}")
+        for number, some in enumerate(runs.values()):
+            some.append(scored(folder / "photos", folder / f"out{repeat}-{number}", model, Score(engine="auto")))
+    os.environ.pop("R2MRF_CACHE")
+    if before is not None:
+        os.environ["R2MRF_CACHE"] = before
+    table = f"{photos} JPEGs of 640×480, start included"
+    for name, some in runs.items():
+        soon = 3 if name == "model used before" else None
+        yield Figure(table, f"{name}: start to end", "s", [run.seconds for run in some], at_most=10)
+        yield Figure(table, f"{name}: start to first rows", "s", [run.rows for run in some], at_most=soon)
 
 
 def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
@@ -137,10 +162,11 @@ def scored(library: Path, out: Path, model: str, options: Score) -> Run:
     summary = score_library(
         [str(library)], out, model, options, on_chunk=lambda photos: chunks.append((time.time(), photos))
     )
-    whole = summary["ok"] / (time.time() - began)
+    seconds = time.time() - began
     (first, known), (last, _) = chunks[0], chunks[-1]
     shard = min(file.stat().st_mtime for file in (out / "scores").iterdir())
-    return Run(whole, (summary["ok"] - known) / (last - first), shard - began)
+    steady = (summary["ok"] - known) / (last - first)
+    return Run(summary["ok"] / seconds, steady, first - began, shard - began, seconds)
 
 
 if __name__ == "__main__":

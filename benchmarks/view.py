@@ -10,7 +10,9 @@ all cores, and on one for `--detail`.
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,14 +21,9 @@ from benchmarks.harness.apart import largest_memory
 from benchmarks.harness.figures import Figure, by_turns, exponent, main, ratio, timed
 from pipelines.project.samples import samples
 from r2mrf.config import Score
-from r2mrf.engines import choose
-from r2mrf.engines.runtimes import Engine
 from r2mrf.imaging import images
-from r2mrf.network import checkpoint
-from r2mrf.network.model_folder import locate
 from r2mrf.prediction import without_torch
 from r2mrf.prediction.analyser import Analyser, Analysis
-from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.record import record
 from r2mrf.prediction.views import sizes
 from r2mrf.prediction.windows import count
@@ -67,7 +64,9 @@ def measure(short: bool) -> Iterator[Figure]:
         areas = [width * height for width, height in some]
         yield exponent(table, "time", areas, [seconds], at_most=1.0)
     width, height = some[-1] if short else LARGEST
-    held = largest_memory(_full_view, width, height)[1]
+    with tempfile.TemporaryDirectory() as folder:  # made here: making it takes more memory than looking at it
+        np.save(file := Path(folder) / "photo.npy", tiled(width, height, shallow=True))
+        held = largest_memory(_full_view, file)[1]
     name = f"{width * height / 1e6:.0f} megapixels: largest memory of the process"
     yield Figure("memory", name, "MB", [held / 2**20], "as r2mrf map, by ONNX Runtime", at_most=2048)
     yield from detail(some[1], 1 if short else REPEATS)
@@ -76,7 +75,9 @@ def measure(short: bool) -> Iterator[Figure]:
 def detail(size: tuple[int, int], repeats: int) -> Iterator[Figure]:
     """Yield the time of a photo's record with and without detail, from a JPEG in memory, on one core."""
     cv2.setNumThreads(1)
-    table, one_core = "score --detail", Predictor(checkpoint.load(locate("lite")), _engine(1))
+    from r2mrf.prediction.predictor import Predictor
+
+    table, one_core = "score --detail", Predictor.load("lite", "openvino", 1)
     for kind, shallow in (("deep", False), ("shallow", True)):
         data = images.encode_jpeg(tiled(*size, shallow))
         ways: dict[str, Callable[[], object]] = {
@@ -106,20 +107,18 @@ def tiled(width: int, height: int, shallow: bool) -> np.ndarray:
     return photo
 
 
-def _engine(threads: int) -> Engine:
-    return choose.create("openvino", checkpoint.load(locate("lite")), threads, "fp32")
-
-
 def _analyser(threads: int) -> Counting:
-    released = checkpoint.load(locate("lite"))
-    return Counting(released.preprocess, _engine(threads), released.blur_scale)
+    from r2mrf.prediction.predictor import Predictor  # imports torch, whose memory `r2mrf map` does not take
+
+    released = Predictor.load("lite", "openvino", threads)
+    return Counting(released.preprocess, released.engine, released.blur_scale)
 
 
-def _full_view(width: int, height: int) -> None:
-    """Predict a photo as `r2mrf map --view full` does."""
+def _full_view(file: Path) -> None:
+    """Look at a photo, uint8 H×W×3 in a file, as `r2mrf map --view full` does."""
     analyser = without_torch.load("lite")
     assert analyser is not None
-    analyser(tiled(width, height, shallow=True), "full")
+    analyser(np.load(file), "full")
 
 
 if __name__ == "__main__":

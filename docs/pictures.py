@@ -1,20 +1,38 @@
-"""Draw the pictures of README.md and docs/method.md (`make pictures`), from photos of scikit-image and scikit-learn."""
+"""Draw the pictures of README.md and docs/method.md: `make pictures`; `python docs/pictures.py view` draws one of them.
+
+Photos come with scikit-image and scikit-learn, and one of high resolution from ../shared/data/highres.
+"""
 
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 from docs import network
 from examples import recurrent_steps
-from pipelines.project.plots import gallery
+from pipelines.project.plots import gallery, views
 from pipelines.project.samples import samples
 from r2mrf import Predictor, images
 from r2mrf.imaging.maps import overlay, to_uint8
+from r2mrf.imaging.resize import resize
 
 DOCS = Path(__file__).parent
+OSPREY = Path("../shared/data/highres/perched-osprey.jpg")  # CC0, of BuddiesOfBudgie/budgie-backgrounds
 TITLES = ["photo", "map: white is out of focus", "laid over the photo"]
+
+
+def view(path: Path) -> None:
+    """Draw a photo of eight megapixels, its maps at the whole and at the full view, and its blur radius."""
+    if not OSPREY.is_file():
+        print(f"{path} stays as it is: there is no {OSPREY}")
+        return
+    predictor, rgb = Predictor.load("lite", engine="auto"), images.load(OSPREY)
+    height, width = rgb.shape[0] // 5, rgb.shape[1] // 5
+    whole, full = (resize(predictor(rgb, name), height, width) for name in ("whole", "full"))
+    radius = predictor.blur_radius(rgb)[::5, ::5][:height, :width]  # not averaged: parts may be unknown
+    views(resize(rgb, height, width), whole, full, radius, path)
 
 
 def maps(path: Path) -> None:
@@ -38,7 +56,13 @@ def steps(folder: Path) -> None:
             shutil.move(Path(drawn) / f"{name}.png", folder / f"{name}.png")
 
 
+PICTURES = {
+    "view": lambda: view(DOCS / "view.png"),
+    "maps": lambda: maps(DOCS / "maps.png"),
+    "steps": lambda: steps(DOCS),
+    "network": lambda: network.draw(recurrent_steps.portrait(), DOCS / "network.png"),
+}
+
 if __name__ == "__main__":
-    maps(DOCS / "maps.png")
-    steps(DOCS)
-    network.draw(recurrent_steps.portrait(), DOCS / "network.png")
+    for name in sys.argv[1:] or PICTURES:
+        PICTURES[name]()

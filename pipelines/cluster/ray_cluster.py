@@ -33,8 +33,7 @@ def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterato
     """
     import ray
 
-    for chatty in ("ray.data", "ray._private.authentication"):  # the stages show progress; token auth is intended
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # token auth is intended
     options: dict[str, Any] = {"log_to_driver": training, "logging_level": logging.WARNING}
     if in_a_job():
         refusal = "the cluster named by RAY_ADDRESS cannot be joined: unset RAY_ADDRESS to run here"

@@ -6,6 +6,7 @@ resumes, and any number of workers writes the same bytes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,7 @@ def _run(todo: list[Job], address: str, rows: Callable, schema: pa.Schema) -> It
     with connect(logical_cpus=cores()):
         import ray.data
 
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # not before: the import sets it to tell of each step
         ray.data.DataContext.get_current().enable_progress_bars = False  # the stages show their own
         tasks = ray.data.from_items([{"index": i} for i in range(len(todo))], override_num_blocks=len(todo))
         yield from tasks.map(write, num_cpus=1).iter_rows()

@@ -89,7 +89,7 @@ class Selection:
             return False
         if name.startswith("._") and local and not _begins_as_picture(path):
             return self._leave(MACHINE)  # an AppleDouble file, which holds metadata
-        if re.match(r"\.(trashed|pending)-\d+-", name) and self._takes_all:
+        if re.match(r"\.(trashed|pending)-\d+-", name):
             return self._leave(MACHINE)  # Android's: deleted, or not yet whole
         if self._exclude.match_file(below) or ignored.match(path):
             return self._leave(EXCLUDED)

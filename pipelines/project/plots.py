@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LogNorm
 
 from r2mrf.imaging import images
 from r2mrf.imaging.resize import resize
@@ -105,8 +106,39 @@ def gallery(rows: list[tuple[str, list[np.ndarray]]], titles: list[str], path: P
     _save(figure, path, dpi=90)
 
 
+def views(photo: np.ndarray, whole: np.ndarray, full: np.ndarray, radius: np.ndarray, path: Path) -> None:
+    """Draw a photo, uint8 h×w×3, with its maps at the whole and the full view, float32 h×w, 1 = out of focus, and its
+    blur radius, float32 h×w in pixels of the full photo, as colours with a scale."""
+    width = 5.2
+    size = 2 * width, 2 * width * photo.shape[0] / photo.shape[1] + 0.7
+    figure, axes = plt.subplots(2, 2, figsize=size, layout="constrained")
+    titles = (
+        "photo",
+        "map as a whole: white is out of focus",
+        "map at full view, 1:1",
+        "blur radius, pixels of the photo",
+    )
+    for axis, title, picture in zip(axes.flat, titles, (photo, 255 * whole, 255 * full), strict=False):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(title, fontsize=10)
+    last = axes[1, 1]
+    largest = float(np.nanmax(radius))
+    shown = last.imshow(np.maximum(radius, 0.8), cmap="viridis", norm=LogNorm(0.8, max(largest, 1)))
+    last.set_facecolor(GREY)  # where the radius is unknown
+    last.set_title(titles[3], fontsize=10)
+    ticks = [0.8, *(2.0**n for n in range(1, 10) if 2**n <= largest)]
+    scale = figure.colorbar(shown, ax=axes[1, :], location="bottom", shrink=0.5, anchor=(1, 0), aspect=40, pad=0.02)
+    scale.set_ticks(ticks, labels=["0", *(f"{tick:g}" for tick in ticks[1:])])
+    scale.minorticks_off()
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+    _save(figure, path, dpi=90)
+
+
 def _save(figure, path: Path, dpi: int = 110) -> None:
     for axis in figure.axes:
+        if axis.get_label() == "<colorbar>":
+            continue
         if axis.images:
             axis.spines[:].set_color(FRAME)
             continue

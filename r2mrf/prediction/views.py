@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
 
 View = str | int  # whole, full, or pixels along the long side
-BATCH = 8  # windows per call of the engine
+BATCH = 4  # windows per call of the engine; eight at a time took 270 MB more
 
 # A region that a view finds out of focus with this probability stays so in all larger views; elsewhere the larger view
 # decides. Of five rules, this one was right most often on partly blurred photographs (docs/method.md).

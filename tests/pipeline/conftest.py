@@ -36,7 +36,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def report(capsys):
-    """`r2mrf report`: exit status, lines of output, lines of errors but for progress."""
+    """Run `r2mrf report`; return its exit status, lines of output, and lines of errors without progress."""
 
     def report(*arguments: object) -> tuple[int, list[str], list[str]]:
         status = main(["report", *map(str, arguments)])

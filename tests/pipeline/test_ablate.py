@@ -42,13 +42,13 @@ def model(name: str, **changes) -> Model:
 
 
 def refinement_parameters(model: Model) -> int:
-    """Of one module, by hand: 3×3 and 5×5 on side and A, then on both paths, then 1×1; with biases."""
+    """Count one module's parameters by hand: 3×3 and 5×5 on side and A, then on both paths, then 1×1; with biases."""
     m, a = model.width, model.amdf_width
     return m * ((1 + a) * (9 + 25) + 2 * m * (9 + 25) + 4) + 2 * m + 1
 
 
 def head_parameters(model: Model) -> int:
-    """Of everything but backbone and refinement: A from five levels, five side maps, fusion."""
+    """Count the parameters of everything but backbone and refinement: A from five levels, five side maps, fusion."""
     channels = sum(R2MRF(model).backbone.channels)
     return (channels * model.amdf_width + model.amdf_width) + (channels + 5) + 6
 
@@ -175,7 +175,7 @@ def test_unknown_row():
 
 @pytest.fixture
 def trained(monkeypatch) -> list[str]:
-    """Rows that were trained, in order; the training itself is left out, each takes a minute."""
+    """The rows that were trained, in order; the training itself, a minute each, is replaced."""
     done: list[str] = []
 
     def fit(config: Config, key: str, states, stage: str) -> Trainer:

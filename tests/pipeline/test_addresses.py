@@ -1,4 +1,4 @@
-"""Addresses: no secret of one is ever shown, and nothing that is fetched is without end."""
+"""Addresses: their secrets are never shown, and endless answers are cut off."""
 
 import pickle
 import socket
@@ -57,7 +57,7 @@ def test_files_that_a_query_tells_apart_have_names_apart():
 
 
 def test_a_list_with_secrets_leaves_none_and_goes_on(tmp_path, capsys):
-    """Neither in the manifest, nor in rows, nor in what is said; a run that was killed lists them again."""
+    """No secret is in the manifest, the rows or the messages; a run that was killed lists the addresses again."""
     (tmp_path / "list.txt").write_text("\n".join(text for text, _ in PLANTED))
     options = Score(shard_rows=30)
     ledger, library = (

@@ -123,7 +123,7 @@ def picture(left: int, focused: tuple[int, int, int, int], share: float = 1) -> 
 
 
 def order(*pictures: Picture) -> list[int]:
-    """Numbers of the pictures, the sharpest first; figures of the whole photo say the opposite."""
+    """Return the numbers of the pictures, the sharpest first; the figures of the whole photo say the opposite."""
     rows = [ok(f"/p/{i}.jpg", 0.9 - i / 10) for i in range(len(pictures))]
     return [int(Path(row.path).stem) for row in sharpest_first(list(zip(rows, pictures, strict=True)))]
 
@@ -134,7 +134,7 @@ def test_the_share_of_the_common_focus_counts():
 
 
 def test_only_the_region_that_all_photos_show_counts():
-    """The second photo looks further right; most of its focus lies where the first one does not look."""
+    """The second photo shows more of the scene to the right; most of its focus lies outside the first one."""
     subject, beyond = (250, 100, 350, 300), (420, 0, 600, 400)
     assert order(picture(0, subject), picture(80, beyond)) == [0, 1]
     assert order(picture(0, subject, 0.5), picture(80, subject)) == [1, 0]

@@ -21,7 +21,7 @@ from tests.support.photos import save_photo
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> Path:
-    """Every test runs in a folder of its own, with weights/ as what the package ships."""
+    """Run every test in its own folder, with weights/ in the place of the packaged weights."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(model_folder, "RELEASED", tmp_path / "weights")
     return tmp_path
@@ -40,7 +40,7 @@ def run(tiny_model, capsys):
 
 
 def refused(done: tuple[int, list[str], list[str]], *parts: str) -> None:
-    """Exit status 2 and one line that says these things."""
+    """Check for exit status 2 and one line that contains these texts."""
     status, out, err = done
     assert status == 2
     assert out == []

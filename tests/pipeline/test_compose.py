@@ -1,4 +1,4 @@
-"""infra/compose.yaml as far as it can be checked without Docker: ports, secrets, options, pins."""
+"""Check infra/compose.yaml without Docker: ports, secrets, options, pins."""
 
 import re
 import subprocess

@@ -46,7 +46,7 @@ README = [
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory, tiny_model) -> Path:
-    """A folder with what README.md speaks of: a photo, photos, maps and masks; and with a tiny model beside them."""
+    """A folder with the files that README.md uses (a photo, photos, maps and masks) and a tiny model."""
     folder = tmp_path_factory.mktemp("desk")
     for name in ("photos", "maps", "masks", "weights"):
         (folder / name).mkdir()
@@ -93,7 +93,7 @@ def test_readme(desk, typed, monkeypatch, capsys, language, text):
 
 
 def same_table(ours: str, theirs: str) -> None:
-    """The table that README.md shows, but for what another engine or processor rounds otherwise."""
+    """Check that a table equals that of README.md, up to rounding by another engine or processor."""
     mine, other = ([line.split() for line in table.strip().splitlines()] for table in (ours, theirs))
     assert mine[0] == other[0]
     assert len(mine) == len(other)
@@ -122,7 +122,7 @@ def test_examples_for_other_programs(desk, monkeypatch, text):
 
 
 def test_maps_are_compared_in_python(desk, monkeypatch, capsys):
-    """The blocks of evaluation.md, one after the other, of maps that are their own masks."""
+    """Run the blocks of evaluation.md one after the other, on maps that are their own masks."""
     monkeypatch.chdir(desk)
     variables: dict = {}
     for text in (block.text for block in blocks("docs/evaluation.md") if block.language):
@@ -207,7 +207,7 @@ def check_dvc(arguments: list[str]) -> None:
 
 
 def check_python(arguments: list[str]) -> None:
-    """A file or module of ours, whose source knows the options."""
+    """Check a file or module of the project: its source must contain the options."""
     if arguments[0] == "-m":
         found = importlib.util.find_spec(arguments[1])
         assert found and found.origin, arguments
@@ -232,7 +232,7 @@ def check_mlflow(arguments: list[str]) -> None:
 
 
 def known(group, arguments: list[str]) -> None:
-    """Whether a group of commands has this one with these options; it is not run."""
+    """Return whether a group has this command with these options, without running it."""
     name, *rest = arguments
     command = group.commands[name]
     if hasattr(command, "commands"):

@@ -1,4 +1,4 @@
-"""dvc.yaml against the code: a stage that does not name what it uses would not run when that changes."""
+"""dvc.yaml against the code: a stage must name all that it uses, or a change would not run it again."""
 
 from pathlib import Path
 

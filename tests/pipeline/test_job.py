@@ -1,4 +1,4 @@
-"""What a scoring run depends on: the model that is meant now, the engine that is kept to, and their fingerprint."""
+"""What a scoring run depends on: the model that its name now means, the chosen engine, and their fingerprint."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ from r2mrf.network.model_folder import CheckpointError
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(tmp_path_factory, monkeypatch) -> Path:
-    """The folder of what is remembered from run to run."""
+    """An empty folder for what is remembered between runs."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("R2MRF_CACHE", str(folder))
     return folder
@@ -220,7 +220,7 @@ def test_fingerprint_covers_model_engine_and_precision(job, changes):
     ],
 )
 def test_tables_that_were_scored_before_are_gone_on_with(options, fingerprint):
-    """Whoever changes one of these has every user's photos scored anew: only a raised record.VERSION is a reason."""
+    """Changing one of these would score every user's photos again: only a raised record.VERSION is a reason."""
     asked = Score(engine="onnx", **options)
     model = {"files": {}, "model": "any name", "sha256": "ab" * 32, "int8_sha256": "cd" * 32}
     preprocess, scale = Preprocess(320, (0.5,) * 3, (0.25,) * 3), BlurScale(1.0, 10.0, True)

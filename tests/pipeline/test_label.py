@@ -1,4 +1,4 @@
-"""The job that labels real photos: which of them it takes, and that what it writes is what `prepare` reads."""
+"""The job that labels real photos: which photos it takes, and that `prepare` reads its output."""
 
 from pathlib import Path
 

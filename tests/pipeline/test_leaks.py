@@ -1,4 +1,4 @@
-"""The search for leaks: copies are listed, and what is listed is neither rendered into nor labelled."""
+"""The search for leaks lists copies; listed photos are neither rendered nor labelled."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`evaluate` with baselines beside the network: same photos, same counts; chosen on training pairs alone."""
+"""`evaluate` with baselines beside the network: same photos, same counts; training pairs alone choose parameters."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""A folder that is scored into: what is the user's there stays, and what is ours is known by a marker."""
+"""The output folder of scoring: the user's files stay, and a marker identifies our own."""
 
 import json
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_writing_is_all_or_nothing(tmp_path):
 
 @pytest.mark.parametrize("marker", ["", "{}", "[]", '{"id": "../..", "folders": []}', '{"id": 3, "folders": 4}', None])
 def test_a_table_scored_before_is_gone_on_with(tmp_path, marker):
-    """It has shards, and no marker, or one that is damaged."""
+    """Such a folder has shards, and no marker or a damaged one."""
     old = Ledger(tmp_path, "0123456789abcdef")
     old.add([Photo("/a", b"/a")])
     if marker is not None:

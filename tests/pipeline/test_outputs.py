@@ -44,7 +44,7 @@ def elsewhere(tmp_path: Path, monkeypatch, name: str) -> None:
 
 
 def make(storage: str, **files: str) -> dict:
-    """Make a model of these files; its receipt."""
+    """Make a model of these files; return its receipt."""
     with output_folder(MODEL, storage) as target:
         target.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -276,7 +276,7 @@ def test_one_photo_large_with_keys(page):
 
 @pytest.mark.parametrize("policy", [True, False])
 def test_hostile_names_are_inert(tmp_path, policy):
-    """Also without the page's security policy, which would stop a script that got in."""
+    """Names are inert even without the page's security policy, which would stop an injected script."""
     rows = [row for name in HOSTILE for row in (ok(f"/p/{name}/{name}"), failed(f"/p/x{name}", f"corrupt: {name}"))]
     assert main(["report", str(save_table(tmp_path, rows))]) == 0
     seen = visited(

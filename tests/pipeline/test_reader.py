@@ -1,4 +1,4 @@
-"""Whatever lies in a library comes back as a photo or with a reason; nothing of it ends the reader."""
+"""Every file of a library comes back as a photo or with a reason; none ends the reader."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ def job_of(library: Library, **options) -> Job:
 
 
 def read(*sources: object, **options) -> dict[str, reader.ReadPhoto]:
-    """What became of each photo, by its path below the source, or beside it."""
+    """Return the result of each photo by its path, relative to the source."""
     library = Library([str(source) for source in sources])
     photos = list(library.photos())
     seen = reader.read(photos, job_of(library, **options))
@@ -70,7 +70,7 @@ def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options) -> 
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """A folder of everything, and what must become of each file."""
+    """A folder with every kind of file, and the expected result of each."""
     folder = tmp_path_factory.mktemp("zoo")
     noise = np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8)
     good = save_photo(folder / "good.jpg", (80, 100)).read_bytes()

@@ -114,13 +114,13 @@ class Team:
         return MlflowClient().get_model_version(self.name, version)
 
     def files(self, version: str) -> Path:
-        """Where the artifact store keeps a version."""
+        """Return the folder in which the artifact store keeps a version."""
         return Path(MlflowClient().get_model_version_download_uri(self.name, version).removeprefix("file://"))
 
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory) -> Iterator[Path]:
-    """Making it takes MLflow some seconds: once."""
+    """Make the database once for all tests, as MLflow needs some seconds for it."""
     folder = tmp_path_factory.mktemp("registry")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
@@ -275,7 +275,7 @@ def top_imports(path: Path) -> set[str]:
 
 @pytest.fixture
 def _own_code() -> Iterator[None]:
-    """A model that is loaded brings its own copy of our packages; the tests after it go on with ours."""
+    """Restore our packages after each test, since a loaded model brings its own copy of them."""
     ours = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ("r2mrf", "pipelines")}
     path = list(sys.path)
     yield

@@ -25,7 +25,7 @@ def workspace(tmp_path_factory) -> Workspace:
 
 
 def test_output_holds_only_the_projects_own_lines(workspace):
-    """Workers' lines are those of training; of what makes Ray, MLflow or Python complain, nothing is left."""
+    """Workers print only training's lines, and Ray, MLflow and Python print no warnings."""
     lines = workspace.said.splitlines()
     of_workers = [line for line in lines if line.startswith("(")]
     ours = r"\((RayTrainWorker|trial) pid=\d+\) (step \d+/|trial steps_\d: |training on )"

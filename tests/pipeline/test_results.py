@@ -1,4 +1,4 @@
-"""docs/results.md: every figure in it comes from a file, and what is missing is named with its command."""
+"""docs/results.md: every figure in it comes from a file, and a missing one is named with its command."""
 
 import csv
 import json

@@ -1,6 +1,6 @@
 """`r2mrf score`: a library in, a table out; nothing is done twice, and nothing is lost.
 
-The runs are made once, one after the other, and looked at by many tests.
+The runs are made once, one after the other, and shared by many tests.
 """
 
 import contextlib
@@ -79,7 +79,7 @@ def summary_of(files: dict[Path, tuple[bytes, int]]) -> dict:
 
 
 def lose_some(out: Path) -> None:
-    """Leave the table as a run that was killed leaves it: a shard that is listed and not done, and half a file."""
+    """Change the table as if its run had been killed: one shard is listed but not done, and one file is incomplete."""
     (shard,) = (out / "scores").iterdir()
     shard.unlink()
     scratch = OutFolder.of(out).scratch

@@ -1,4 +1,4 @@
-"""A hundred addresses with a planted secret, through every command and the door of every stage: it is found nowhere."""
+"""A hundred addresses with planted secrets go through every command and stage, and no secret is shown or stored."""
 
 import contextlib
 import io
@@ -30,7 +30,7 @@ each_address = pytest.mark.parametrize(("text", "secret"), PLANTED, ids=range(le
 
 
 def run(*arguments: object) -> tuple[int, str]:
-    """Exit status of `r2mrf`, and all that it says."""
+    """Run `r2mrf`; return its exit status and all its output."""
     out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -124,7 +124,7 @@ def test_tables_at_an_address_that_cannot_be_used():
 
 
 def test_a_table_that_holds_addresses_as_they_are(tmp_path):
-    """Until version 0.1 lists could bring them there: the page, tables, lists and sidecars show none."""
+    """Version 0.1 could store secrets from lists: the page, tables, lists and sidecars show none of them."""
     save_table(tmp_path / "scored", [ok(text, verdict="blurred", blur=0.9) for text, _ in PLANTED])
     made = tmp_path / "made"
     made.mkdir()
@@ -145,7 +145,7 @@ def content_of(file: Path) -> str:
 
 
 def test_a_whole_run(tiny_model, photo, tmp_path, monkeypatch):
-    """Rows, page, messages, and what Ray leaves in its own folder."""
+    """Search rows, page, messages, and the files in Ray's own folder."""
     (tmp_path / "list.txt").write_text("\n".join([str(photo), *(text for text, _ in PLANTED)]))
     out, page = tmp_path / "out", tmp_path / "out/report.html"
     with tempfile.TemporaryDirectory(prefix="r") as rays:  # a short name: sockets lie below it
@@ -165,7 +165,7 @@ def test_a_whole_run(tiny_model, photo, tmp_path, monkeypatch):
 
 
 def everywhere(values: object, text: str) -> object:
-    """Parameters with a text as each of their values."""
+    """Return parameters with one text in the place of each value."""
     return {key: everywhere(value, text) for key, value in values.items()} if isinstance(values, dict) else text
 
 

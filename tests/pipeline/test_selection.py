@@ -1,4 +1,4 @@
-"""Every file of a folder that looks like a picture is a photo, or is counted with the reason why it is none."""
+"""Every file of a folder that looks like a picture is a photo, or is counted with the reason why it is not one."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""infra/serving as far as it can be checked without systemd, Docker and Kubernetes."""
+"""Check infra/serving without systemd, Docker and Kubernetes."""
 
 import configparser
 import shlex

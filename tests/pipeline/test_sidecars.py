@@ -1,4 +1,4 @@
-"""XMP sidecars: where they lie, what they say, and what of other programs' stays."""
+"""XMP sidecars: their paths, their contents, and how they keep what other programs wrote."""
 
 import os
 import re
@@ -184,7 +184,7 @@ def test_files_that_others_wrote_into_the_folder_stay():
 
 
 def test_the_form_that_other_programs_give_ours_is_known():
-    """Exiv2 and exiftool write all properties anew, in one description, as elements or attributes."""
+    """Exiv2 and exiftool write all properties again, in one description, as elements or attributes."""
     theirs = f"""<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='{NAMES["rdf"]}'>
 <rdf:Description rdf:about='uuid:1' xmlns:f='urn:r2mrf:1#' xmlns:dc='{NAMES["dc"]}' f:photo='a.jpg'>
  <f:verdict>blurred</f:verdict>

@@ -1,4 +1,4 @@
-"""A training run without Ray: what is stopped goes on, and ends with the weights of a run that was not."""
+"""A training run without Ray: a stopped run resumes and ends with the weights of an undisturbed one."""
 
 import multiprocessing
 from pathlib import Path
@@ -41,7 +41,7 @@ def assert_same(one: Trainer, other: Trainer) -> None:
 
 
 def stop_at(step: int, monkeypatch) -> None:
-    """Let training end, as if killed, in the middle of a step."""
+    """End training in the middle of a step, as if it were killed."""
     learn = Trainer.train_step
 
     def train_step(self, *arguments, **options):

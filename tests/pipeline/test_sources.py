@@ -1,4 +1,4 @@
-"""What `prepare` is given: every source yields rows with labels, and says what is wrong with its files."""
+"""The sources of `prepare`: each yields rows with labels, and says what is wrong with its files."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.support.source_files import SIDE, given, rows, texture, write
 
 
 def check(made: list[dict]) -> None:
-    """What holds of every source's rows."""
+    """Check what must hold for the rows of every source."""
     for row in made:
         assert row.keys() == set(shards.PAIRS.names)
         labels = images.decode_mask(row["mask"])

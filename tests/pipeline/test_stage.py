@@ -1,4 +1,4 @@
-"""What every stage's command does with what goes wrong, and the files it writes."""
+"""The command of every stage: how it reports errors, and which files it writes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""States of training runs, on disk and on S3: found again, told apart, recovered when their list is damaged."""
+"""States of training runs, on disk and on S3: found, told apart, and recovered when their list is damaged."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ class Storage:
         return f"{self.root}/{RUN}/{name}"
 
     def write_list(self, *names: str) -> None:
-        """As Ray writes it, of what is read here."""
+        """Write a list as Ray does, with the fields that are read here."""
         self.write(f"{RUN}/{LIST}", json.dumps({"checkpoint_results": [{"checkpoint_dir_name": n} for n in names]}))
 
     def has(self, name: str) -> bool:

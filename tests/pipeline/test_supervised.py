@@ -1,4 +1,4 @@
-"""A child process does the work that needs Ray; whatever ends it, this process goes on with a sentence."""
+"""A child process does the work that needs Ray; whatever ends it, this process reports one sentence."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The search for the number of recurrent steps: what is tried, what is stopped, what is chosen, and who takes it."""
+"""The search for the number of recurrent steps: what it tries, stops and chooses, and which stages use the choice."""
 
 import csv
 import json

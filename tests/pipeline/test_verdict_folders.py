@@ -1,4 +1,4 @@
-"""Photos linked or copied into a folder a verdict."""
+"""Photos linked or copied into one folder per verdict."""
 
 import os
 from pathlib import Path

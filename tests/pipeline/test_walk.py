@@ -253,7 +253,7 @@ def test_photos_in_a_bucket(s3):
 
 
 def test_a_photo_in_a_bucket_takes_two_requests(s3, caplog):
-    """For its size and its content, however large it is: docs/scale.md counts on it."""
+    """One asks for its size and one for its content, however large it is: docs/scale.md relies on it."""
     client(s3.partition("=")[2].partition("&")[0]).put_object(Bucket="photos", Key="large", Body=bytes(3_000_000))
     addresses = Addresses([f"{BUCKET}/2024{s3}"])
     with caplog.at_level("INFO", "werkzeug"):

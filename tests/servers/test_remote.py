@@ -1,4 +1,4 @@
-"""DVC's data on S3: pushed from where it was made, pulled into a fresh clone, where nothing is left to do."""
+"""DVC's data on S3: pushed from where it was made, pulled into a fresh clone, where `dvc repro` has nothing to do."""
 
 import subprocess
 

@@ -65,7 +65,7 @@ class Server(NamedTuple):
 
 
 def strictly(text: bytes) -> dict:
-    """JSON as other languages read it, which know no NaN."""
+    """Parse JSON strictly, as other languages do: NaN is an error."""
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON")
@@ -207,7 +207,7 @@ def hungry() -> bytes:
 
 
 def test_one_request_takes_less_than_a_gigabyte(server):
-    """The kernel counts the most that the server and its processes have taken."""
+    """The kernel records the peak memory of the server and its processes."""
     server.records(PHOTO)
     before = memory_of(server)
     (answer,) = server.records(hungry(), map=True)

@@ -1,4 +1,4 @@
-"""Scoring in which Ray does work, however little there is to do; for `supervised` to call, in a child process."""
+"""Scoring that uses Ray even for few photos; `supervised` calls it in a child process."""
 
 from pipelines.scoring import crew, work
 

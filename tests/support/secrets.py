@@ -30,7 +30,7 @@ PLANTED = [planted(seed) for seed in range(100)]
 
 
 def pieces(secret: str) -> list[str]:
-    """List what of a secret must be found nowhere: its parts between marks, as far as they tell something."""
+    """List the parts of a secret that must not appear anywhere: those between punctuation that reveal something."""
     forms = (secret, quote(secret, safe=""), quote(secret))
     return [part for form in forms for part in form.replace("@", "/").split("/") if len(part) >= 6]
 

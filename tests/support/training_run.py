@@ -76,7 +76,7 @@ class Run(Workspace):
         return listed.parent / json.loads(listed.read_text())["checkpoint_results"][-1]["checkpoint_dir_name"]
 
     def await_step(self, step: int) -> int:
-        """Wait until a step is reported; pid of the worker that said so."""
+        """Wait until a step is reported; return the pid of the worker that reported it."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.driver.poll() is None:
             if found := re.search(rf"pid=(\d+)\).*step {step}/{self.steps}:", self.said()):
@@ -109,7 +109,7 @@ class Run(Workspace):
         assert f"step {EVERY}/{self.steps}:" not in self.said().removeprefix(before)
 
     def finish(self) -> str:
-        """Wait for the end; hash of the weights."""
+        """Wait for the end; return the hash of the weights."""
         assert self.driver.wait(2 * PATIENCE) == 0, self.said()[-3000:]
         return hashlib.sha256((self.root / "models/r2mrf/model.safetensors").read_bytes()).hexdigest()
 
