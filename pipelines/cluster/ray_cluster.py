@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from types import ModuleType
 from typing import Any
 
 from r2mrf.errors import UserError, one_line
@@ -55,6 +56,15 @@ def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterato
         raise _as_user_error(error) from error
     finally:
         ray.shutdown()
+
+
+def ray_data() -> ModuleType:
+    """Return Ray Data, told to be quiet about each of its steps: the stages show their own progress."""
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # not before: the import sets the level
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    return ray.data
 
 
 def _free_port() -> int:

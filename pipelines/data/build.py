@@ -6,7 +6,6 @@ resumes, and any number of workers writes the same bytes.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.cluster.progress import progress
-from pipelines.cluster.ray_cluster import connect
+from pipelines.cluster.ray_cluster import connect, ray_data
 from pipelines.storage.outputs import leave_receipt
 from pipelines.storage.store import Store, below
 from r2mrf.data import shards
@@ -117,9 +116,5 @@ def _run(todo: list[Job], address: str, rows: Callable, schema: pa.Schema) -> It
         return {"count": job.count, "error": ""}
 
     with connect(logical_cpus=cores()):
-        import ray.data
-
-        logging.getLogger("ray.data").setLevel(logging.ERROR)  # not before: the import sets it to tell of each step
-        ray.data.DataContext.get_current().enable_progress_bars = False  # the stages show their own
-        tasks = ray.data.from_items([{"index": i} for i in range(len(todo))], override_num_blocks=len(todo))
+        tasks = ray_data().from_items([{"index": i} for i in range(len(todo))], override_num_blocks=len(todo))
         yield from tasks.map(write, num_cpus=1).iter_rows()

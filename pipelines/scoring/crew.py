@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect, in_a_job
 from pipelines.scoring.chunks import Chunk, Take, photos_in
 from pipelines.scoring.job import Job
-from pipelines.scoring.ray_tasks import RayTasks
+from pipelines.scoring.ray_data import RayData
 from pipelines.scoring.scorer import ScoredPhoto
 from pipelines.scoring.threads import Threads
 from r2mrf.system.machine import cores, has_gpu
@@ -34,7 +34,7 @@ class Crew:
         self._stack = stack
         pool = stack.enter_context(ThreadPoolExecutor(1))
         self._prepared: Future[Job] = pool.submit(job.prepared)
-        self._ray: RayTasks | None = None
+        self._ray: RayData | None = None
         self._threads = None if in_a_job() or has_gpu() else Threads(job, self._prepared.result)
         if self._threads:
             stack.callback(self._threads.close)
@@ -70,9 +70,9 @@ class Crew:
         threads.close()
         self._threads = None
 
-    def _connected(self) -> RayTasks:
+    def _connected(self) -> RayData:
         self._stack.enter_context(connect(logical_cpus=LOGICAL_CPUS + 2 * cores()))
-        return RayTasks(self._prepared.result())
+        return RayData(self._prepared.result())
 
 
 def pays(copies: int, seconds: float) -> bool:

@@ -1,6 +1,6 @@
 """Works on chunks in threads of this process, which start at once: for a small library, Ray's start takes long.
 
-Readers, networks and batches are the same as in `ray_tasks`, with the same numbers of copies and threads, so the rows
+Readers, networks and batches are the same as in `ray_data`, with the same numbers of copies and threads, so the rows
 are the same to the last bit.
 """
 

@@ -238,6 +238,6 @@ def test_shares(cpus, gpus, actors, expected):
 
 
 def test_nothing_that_only_reads_photos_imports_torch():
-    code = "import sys, pipelines.scoring.reader, pipelines.scoring.ray_tasks; print('torch' in sys.modules)"
+    code = "import sys, pipelines.scoring.reader, pipelines.scoring.ray_data; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr

@@ -13,7 +13,7 @@ def taken_over_by_ray(*arguments, report) -> dict:
     """`work.score` in which Ray starts after the first chunks, and the threads do no more while it does."""
     connected = crew.Crew._connected
 
-    def stop_and_connect(workers: crew.Crew) -> crew.RayTasks:
+    def stop_and_connect(workers: crew.Crew) -> crew.RayData:
         workers._threads.stop()
         return connected(workers)
 
