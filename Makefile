@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install wheel lock demo test chaos cluster servers secrets lint bench results pictures docs api released cuhk
+.PHONY: install wheel lock demo test chaos cluster servers secrets lint bench results pictures docs api released mixed cuhk
 
 # Tests compare our figures with its. It asks for NumPy and OpenCV older than our pins, and runs with them.
 OLDER := pysodmetrics==1.6.2
@@ -64,13 +64,18 @@ infra/.env:
 	umask 077 && for name in DATABASE_PASSWORD STORE_SECRET; do echo $$name=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n'); done > $@
 
 PART := python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
+# the model as trained is kept beside the calibrated one, which is measured
+CALIBRATED := { test -d models/trained || { python -m pipelines.jobs.release models/r2mrf --to calibrated \
+	&& mv models/r2mrf models/trained && mv calibrated models/r2mrf; }; }
 PHOTOS ?= $(abspath ../shared/data)
 
-cuhk: install ## the paper's way: train on CUHK's 604 pairs alone, and measure on its 100; ../shared/data/cuhk holds them
-	cd released/cuhk_only && $(PART) && python -m pipelines.evaluate
+cuhk: install ## the paper's way: train on CUHK's 604 pairs alone; measure this model and the released weights on its 100
+	cd released/cuhk_only && $(PART) && $(CALIBRATED) && python -m pipelines.evaluate
+	rm -rf released/lite/models && mkdir released/lite/models && cp -r r2mrf/weights/lite released/lite/models/r2mrf
+	cp -ru released/cuhk_only/data released/lite
+	cd released/lite && python -m pipelines.evaluate
 
 # Each part starts from the model of the part before, and takes over its data, so that nothing is rendered twice.
-# The last part mixes what `others` has rendered and labelled among CUHK's photographs.
 released: install ## train the released weights again, for hours; docs/training.md names the photos and the results
 	cd released/rendered && $(PART)
 	cp -ru released/rendered/data released/labelled
@@ -79,14 +84,15 @@ released: install ## train the released weights again, for hours; docs/training.
 	cd released/longer && $(PART)
 	cp -ru released/longer/data released/relabelled
 	cd released/relabelled && python -m pipelines.jobs.label && $(PART)
-	python -m pipelines.jobs.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1 --to released/relabelled/mean
+	python -m pipelines.jobs.release released/longer/models/r2mrf released/relabelled/models/r2mrf --shift -1
+
+mixed: install ## train on from the released weights, with CUHK among rendered photographs, and measure on CUHK's 100
 	mkdir -p released/others/photos/sharp/unlabelled
 	ln -sfn $(PHOTOS)/sharp/voc $(PHOTOS)/sharp/bsds500 released/others/photos/sharp/
 	ln -sfn $(PHOTOS)/unlabelled released/others/photos/sharp/unlabelled/images
 	ln -sfn $(PHOTOS)/shapes released/others/photos/
 	cd released/others && python -m pipelines.jobs.label && python -m pipelines.prepare && python -m pipelines.augment
-	cd released/mixed && $(PART)
-	python -m pipelines.jobs.release released/mixed/models/r2mrf
+	cd released/mixed && $(PART) && $(CALIBRATED) && python -m pipelines.evaluate
 
 lint: install ## check style, types, and which room may import which
 	ruff check .
