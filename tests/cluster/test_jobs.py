@@ -193,7 +193,7 @@ def test_machine_with_the_network_dies_during_score(fleet, here, library, scored
     out = library / "disturbed"
     job = fleet.submit(*command(library, out.name), cwd=here.root)
     await_shard(job, out)
-    fleet.kill(fleet.node_with("MapWorker"))
+    fleet.kill(fleet.node_with("ray::Copy"))
     fleet.add()
     assert job.wait() == 0, job.said()[-4000:]
     assert same(table(out), scored)
