@@ -211,5 +211,5 @@ def test_shards_are_made_in_the_storage_once(storage, tmp_path, monkeypatch):
     assert shards.read(local_copy(prepared))["source_id"].to_pylist() == ["s0", "s1"]
     shutil.rmtree(prepared)
     assert build(prepared, jobs, make_rows, shards.PAIRS, storage) == 2
-    assert log.read_text().split() == ["0", "1"]
+    assert sorted(log.read_text().split()) == ["0", "1"]  # each once; tasks may start in any order
     assert json.loads((prepared / RECEIPT).read_text())["rows"] == 2
