@@ -1,1 +1,1 @@
-"""What all stages share: their command line, folders, tables, plots and pages."""
+"""Holds what all stages share: their command line, folders, tables, plots and pages."""

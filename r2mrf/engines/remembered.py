@@ -1,4 +1,4 @@
-"""What an earlier run has found out about a model and its engines, so that later ones start at once and without torch.
+"""Remembers what a run found out about a model and its engines, so that later ones start at once and without torch.
 
 Every key holds all that the answer depends on: the model, this code, the versions of the runtimes, the processor.
 """

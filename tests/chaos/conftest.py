@@ -1,4 +1,4 @@
-"""What several files of chaos share."""
+"""Fixtures that several chaos tests share."""
 
 import pytest
 

@@ -55,7 +55,7 @@ def here(tmp_path_factory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def there(fleet, s3, tmp_path_factory) -> Workspace:
-    """The same settings and a storage; prepared and augmented by jobs. Nothing of it lies in the project."""
+    """Workspace with the same settings and a storage, prepared and augmented by jobs; none is in the project."""
     project = Workspace(tmp_path_factory.mktemp("there"))
     project.set(SETTINGS)
     project.set({"storage": f"s3://team/run?{s3}"})

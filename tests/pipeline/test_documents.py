@@ -1,4 +1,4 @@
-"""What the documents tell a reader to type works: README.md's commands are run, where that takes no hours; all others
+"""Commands in the documents work: README.md's commands are run, where that takes no hours; all others
 are asked of the programs that they call: is there such a command, option, target, stage, parameter, file?"""
 
 import ast

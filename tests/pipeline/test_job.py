@@ -1,4 +1,4 @@
-"""What a scoring run depends on: the model that its name now means, the chosen engine, and their fingerprint."""
+"""Facts that a scoring run depends on: the model that its name now means, the chosen engine, and their fingerprint."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What is listed and done: nothing is lost, nothing counted twice, whatever was cut short."""
+"""The ledger of listed and finished photos: nothing is lost, nothing counted twice, whatever was cut short."""
 
 from pathlib import Path
 

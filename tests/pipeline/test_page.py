@@ -338,7 +338,7 @@ def test_screenshot(page, tmp_path, name, steps, options):
 
 @pytest.fixture(scope="module")
 def taken(tmp_path_factory) -> Path:
-    """Of two cameras; a.jpg and copy.jpg have one content; a raw file lies beside c.jpg."""
+    """Photos of two cameras; a.jpg and copy.jpg have one content; a raw file lies beside c.jpg."""
     folder = tmp_path_factory.mktemp("taken")
     one = {"camera": "Canon <b>", "lens": "EF 50", "iso": 100, "shutter": 0.004, "aperture": 1.8, "focal_length": 50.0}
     two = {"camera": "Nikon", "lens": None, "iso": 6400, "shutter": 2.0, "taken": "2026-11-29T10:00:05.25+02:00"}

@@ -72,7 +72,7 @@ def test_a_trial_is_the_profile_with_its_values_and_the_budget():
 
 
 def asha(reports: list[tuple[str, int, float]], **tune) -> list[str]:
-    """What the scheduler says to reports (trial, step, F), in this order."""
+    """Return the scheduler's answers to reports (trial, step, F), in this order."""
     given = config(**tune)
     asha = scheduler(given)
     asha.set_search_properties("val_f_05_coarse", "max")

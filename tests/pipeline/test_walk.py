@@ -221,7 +221,7 @@ BUCKET = "s3://test:secret@photos"
 
 
 def client(address: str):
-    """Of the tests' own S3."""
+    """Address in the tests' own S3."""
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return boto3.client("s3", endpoint_url=f"http://{address}", region_name="us-east-1", **keys)
 
