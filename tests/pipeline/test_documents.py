@@ -161,7 +161,7 @@ def test_security_states_the_limits_of_the_code():
         f"1 GiB + {reader.BYTES_A_PIXEL} bytes per allowed pixel: {memory:.2f} GiB by default |",
         f"| {config.Score().seconds:g} seconds (`score.seconds`), plus {sandbox.GRACE:g} for the process to end |",
         f"| attempts at a photo that crashes or hangs, in bulk scoring | {tries} |",
-        f"| {serving.MAX_PHOTOS} photos and {serving.MAX_BYTES:,} bytes of them |",
+        f"| {serving.MAX_PHOTOS} photos and {serving.MAX_BYTES:,} bytes of them; {serving.MAX_CLOSE} photo if a view",
         f"| the body of that request | {serving.MAX_BODY:,} bytes;",
         f"| a photo's file in `r2mrf app` | {server.MAX_BYTES:,} bytes |",
         f"| {serving.SECONDS} seconds and {serving.MEMORY:,} bytes of memory to decode it",
