@@ -29,6 +29,7 @@ from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.loss import loss_terms
 from r2mrf.network.model import R2MRF
 from r2mrf.network.precision import autocast
+from r2mrf.system import strict_json
 from r2mrf.training.optim import AveragedWeights, make_optimizer, set_rate
 
 TENSORS, FACTS = "state.safetensors", "state.json"
@@ -181,8 +182,8 @@ def facts_from_text(text: str | bytes) -> dict:
     Raises:
         ValueError: they are not what was written.
     """
-    facts = json.loads(text)
-    if not isinstance(facts, dict) or facts.pop(HASH, None) != _hash_of(facts):
+    facts = strict_json.parse_object(text)
+    if facts.pop(HASH, None) != _hash_of(facts):
         raise ValueError(f"{FACTS} is damaged: delete the state, and training resumes from an older one")
     return facts
 
