@@ -109,7 +109,7 @@ def scored(here: Path, rows: int) -> None:
 def again(here: Path, rows: int) -> None:
     """Run again: check and count the ledger, and find all its rows in the listing."""
     ledger = _ledger(here)
-    _expect(ledger.mend(), rows)
+    _expect(ledger.repair(), rows)
     listing = _listing(here, "first.parquet")
     for _ in listing.waves():
         pass

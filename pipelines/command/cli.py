@@ -93,10 +93,10 @@ def score(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Run `r2mrf evaluate`: compare saved maps of any origin with masks."""
-    from pipelines.evaluation.saved_maps import compare
+    from pipelines.evaluation.saved_maps import compare_maps
     from pipelines.project.tables import write_json
 
-    result = compare(
+    result = compare_maps(
         options.maps,
         options.masks,
         options.mask_white,

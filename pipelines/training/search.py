@@ -37,7 +37,7 @@ def candidates(config: Config) -> dict[str, dict]:
     return found
 
 
-def of_trial(config: Config, values: dict) -> Config:
+def trial_config(config: Config, values: dict) -> Config:
     """Return a trial's parameters: its values of `model`, the small budget of `tune`, and the backbone's weights."""
     options = config.tune
     budget = {
@@ -124,7 +124,7 @@ def trial(chosen: dict, given: dict) -> None:
     states = trial_states(States(config.tracking.states, given["home"]), name)
     callbacks = [tracking.LogReports(config.tracking, given["runs"][name]), Report(tolerance)]
     print(f"trial {name}: begins or goes on", flush=True)
-    result = training_run(of_trial(config, values), key, states, callbacks).fit()
+    result = training_run(trial_config(config, values), key, states, callbacks).fit()
     if stopped := (result.return_value or {}).get("not_finite"):
         raise UserError(stopped)
     with result.checkpoint.as_directory() as folder:

@@ -20,7 +20,7 @@ import numpy as np
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.resize import resize
 from r2mrf.prediction.focus import FLAT_CONTRAST
-from r2mrf.prediction.views import SURE, cut, looks
+from r2mrf.prediction.views import SURE, crop_to_window, seen_windows
 
 if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
@@ -91,7 +91,7 @@ def _climb(
     height, width = pixels.shape[:2]
     new = [np.zeros((height, width), np.float32) for _ in range(3)]
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    for window, found, before in looks(analyser, pixels, defocus):
+    for window, found, before in seen_windows(analyser, pixels, defocus):
         share = exceeded(found, analyser.blur_scale)
         seen = (1 - share) * _has_texture(grey[window.rows, window.columns])
         if before is None:
@@ -100,8 +100,8 @@ def _climb(
             assert steps is not None and texture is not None
             sure = before >= SURE
             share, found = np.where(sure, 1, share), np.where(sure, before, found)
-            above = cut(steps, window, height, width)
-            seen = np.maximum(np.where(sure, 0, seen), cut(texture, window, height, width))
+            above = crop_to_window(steps, window, height, width)
+            seen = np.maximum(np.where(sure, 0, seen), crop_to_window(texture, window, height, width))
         share += above * np.minimum(2 * share, 1)  # what is in focus here also counts as in focus in all smaller views
         for total, part in zip(new, (share, seen, found), strict=True):
             total[window.rows, window.columns] += window.share * part

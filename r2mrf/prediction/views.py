@@ -92,14 +92,14 @@ def refine(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) ->
         float32 h×w in [0, 1].
     """
     defocus = np.zeros(pixels.shape[:2], np.float32)
-    for look in looks(analyser, pixels, coarse):
-        before = look.before
-        found = look.found if before is None else np.where(before >= SURE, before, look.found)
-        defocus[look.window.rows, look.window.columns] += look.window.share * found
+    for seen in seen_windows(analyser, pixels, coarse):
+        before = seen.before
+        found = seen.found if before is None else np.where(before >= SURE, before, seen.found)
+        defocus[seen.window.rows, seen.window.columns] += seen.window.share * found
     return defocus.clip(0, 1, out=defocus)
 
 
-class Look(NamedTuple):
+class SeenWindow(NamedTuple):
     """A window of a view, with the network's map of it and the smaller view's map of the same region, float32 h×w each.
 
     If the window was skipped, `found` is `before`; without a smaller view, `before` is None.
@@ -110,14 +110,14 @@ class Look(NamedTuple):
     before: np.ndarray | None
 
 
-def looks(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) -> Iterator[Look]:
+def seen_windows(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) -> Iterator[SeenWindow]:
     """Yield each window of a view, in any order. The arguments are those of `refine`."""
     height, width = pixels.shape[:2]
     batch: list[tuple[Window, np.ndarray | None]] = []
     for window in windows(height, width, analyser.preprocess.size):
-        before = None if coarse is None else cut(coarse, window, height, width)
+        before = None if coarse is None else crop_to_window(coarse, window, height, width)
         if before is not None and before.min() >= SURE:
-            yield Look(window, before, before)
+            yield SeenWindow(window, before, before)
             continue
         batch.append((window, before))
         if len(batch) == BATCH:
@@ -127,15 +127,17 @@ def looks(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) -> 
         yield from _analysed(analyser, pixels, batch)
 
 
-def _analysed(analyser: Analyser, pixels: np.ndarray, batch: list[tuple[Window, np.ndarray | None]]) -> Iterator[Look]:
+def _analysed(
+    analyser: Analyser, pixels: np.ndarray, batch: list[tuple[Window, np.ndarray | None]]
+) -> Iterator[SeenWindow]:
     """Run the network on a batch of windows."""
-    cuts = [lay_in(pixels[window.rows, window.columns], analyser.preprocess.size) for window, _ in batch]
-    for (window, before), analysis in zip(batch, analyser.analyse_batch(np.stack(cuts)), strict=True):
+    crops = [lay_in(pixels[window.rows, window.columns], analyser.preprocess.size) for window, _ in batch]
+    for (window, before), analysis in zip(batch, analyser.analyse_batch(np.stack(crops)), strict=True):
         height, width = window.share.shape
-        yield Look(window, analysis.defocus[:height, :width], before)
+        yield SeenWindow(window, analysis.defocus[:height, :width], before)
 
 
-def cut(coarse: np.ndarray, window: Window, height: int, width: int) -> np.ndarray:
+def crop_to_window(coarse: np.ndarray, window: Window, height: int, width: int) -> np.ndarray:
     """Return the part of a smaller view's map that a window of a height×width view shows, at that view's resolution."""
     top, down = _span(coarse.shape[0], height, window.rows)
     left, across = _span(coarse.shape[1], width, window.columns)

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from pipelines.storage.outputs import RECEIPT
-from tests.support.fleet import Fleet, Job
+from tests.support.fleet import ClusterJob, Fleet
 from tests.support.object_store import s3_server
 from tests.support.workspace import Workspace
 
@@ -88,7 +88,7 @@ def test_jobs_make_the_same_data(here, there):
         shutil.rmtree(there.root / name)
 
 
-def await_worker(job: Job, step: int, of: int = STEPS, after: str = "") -> int:
+def await_worker(job: ClusterJob, step: int, of: int = STEPS, after: str = "") -> int:
     """Wait until a step is reported; return the pid of the worker that reported it."""
     reported = re.compile(rf"{after}.*pid=(\d+)[^\n]*step {step}/{of}:", re.S)
     job.await_that(lambda: reported.search(job.said()))
@@ -182,7 +182,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     return close and all((one[name] == other[name]).all() for name in one if name != "blur_fraction")
 
 
-def await_shard(job: Job, out: Path) -> Path:
+def await_shard(job: ClusterJob, out: Path) -> Path:
     """Wait until a part of the table is written; return it."""
     job.await_that(lambda: any(out.glob("scores/shard-*.parquet")))
     assert job.process.poll() is None, "it ended before it could be disturbed"
@@ -193,7 +193,7 @@ def test_machine_with_the_network_dies_during_score(fleet, here, library, scored
     out = library / "disturbed"
     job = fleet.submit(*command(library, out.name), cwd=here.root)
     await_shard(job, out)
-    fleet.kill(fleet.node_with("ray::Copy"))
+    fleet.kill(fleet.node_with("ray::NetworkCopy"))
     fleet.add()
     assert job.wait() == 0, job.said()[-4000:]
     assert same(table(out), scored)

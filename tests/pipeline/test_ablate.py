@@ -11,7 +11,7 @@ import torch
 
 from pipelines.ablate import ablate
 from pipelines.evaluation import ablation_runs
-from pipelines.evaluation.ablation_rows import STEPS, Row, rows
+from pipelines.evaluation.ablation_rows import STEPS, AblationRow, rows
 from pipelines.evaluation.held_out import BRANCHES, branch_counts
 from pipelines.evaluation.looks import LOOKS, looks
 from pipelines.evaluation.measured_rows import MEASURED
@@ -33,7 +33,7 @@ def config(minutes: float = 0, profile: str = "lite") -> Config:
     return Config.model_validate(values | {"ablate": {"minutes": minutes, "steps": 4, "validation": 1}})
 
 
-def row(name: str, given: Config | None = None) -> Row:
+def row(name: str, given: Config | None = None) -> AblationRow:
     return next(row for row in rows(given or config()) if row.name == name)
 
 

@@ -87,14 +87,14 @@ def test_sources_that_cannot_be_read(monkeypatch):
     nobody = {"s3": "endpoint_override=127.0.0.1:1&region=us-east-1&scheme=http",
               "gs": "endpoint_override=127.0.0.1:1&scheme=http&retry_limit_seconds=0.1"}  # fmt: skip
 
-    def look(text: str, secret: str) -> None:
+    def refused(text: str, secret: str) -> None:
         options = nobody.get(text[:2].lower(), "")
         with pytest.raises(UserError) as caught:
             Library([f"{text}{'&' if '?' in text else '?'}{options}" if options else text])
         assert_nowhere(secret, caught.value, repr(caught.value))
 
     with ThreadPoolExecutor(len(PLANTED)) as pool:
-        list(pool.map(look, *zip(*PLANTED, strict=True)))
+        list(pool.map(refused, *zip(*PLANTED, strict=True)))
 
 
 def parquet(table: pa.Table) -> bytes:

@@ -140,7 +140,7 @@ def test_how_sharp_it_is_where_it_is_sharpest():
 
 
 def test_every_field():
-    found = read(sidecar(row(verdict="blurred", burst=1, burst_size=2, burst_place=1), FIELDS))
+    found = read(sidecar(row(verdict="blurred", burst=1, burst_size=2, burst_rank=1), FIELDS))
     assert found["dc:subject"] == ["focus:blurred", "focus:sharpest of burst"]
     assert found["lr:hierarchicalSubject"] == ["focus|blurred", "focus|sharpest of burst"]
     assert found["digiKam:TagsList"] == ["focus/blurred", "focus/sharpest of burst"]

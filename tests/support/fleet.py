@@ -78,7 +78,7 @@ class Fleet:
         """Address to which jobs are submitted."""
         return f"http://127.0.0.1:{self.dashboard}"
 
-    def submit(self, *command: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> "Job":
+    def submit(self, *command: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> "ClusterJob":
         """`ray job submit -- COMMAND`, which follows the job to its end; with a project to send, if one is given."""
         log = self.root / f"job-{time.monotonic_ns()}.log"
         project = ["--working-dir", "."] if cwd else []
@@ -90,7 +90,7 @@ class Fleet:
                 stdout=out,
                 stderr=out,
             )
-        return Job(submitted, log)
+        return ClusterJob(submitted, log)
 
     def add(self) -> None:
         """Add a machine."""
@@ -165,7 +165,7 @@ class Fleet:
         ]
 
 
-class Job:
+class ClusterJob:
     """A submitted job and its output."""
 
     def __init__(self, process: subprocess.Popen, log: Path):

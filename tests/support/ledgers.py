@@ -39,7 +39,7 @@ def rows_of(out: Path) -> list[dict]:
     return [row for file in sorted((out / "scores").iterdir()) for row in pq.read_table(file).to_pylist()]
 
 
-def look(library: Path, out: Path, fails: tuple[str, ...] = (), **options) -> list[list[str]]:
+def list_and_score(library: Path, out: Path, fails: tuple[str, ...] = (), **options) -> list[list[str]]:
     """List a library; names of the photos of each shard that was added. Those named in `fails` fail."""
     made = ledger(out)
     listing = Listing(Library([str(library)]), made, OPTIONS.model_copy(update=options))

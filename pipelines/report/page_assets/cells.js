@@ -157,7 +157,7 @@ const columns = [
   column("Focal length", row => row[at.focal_length], spanOf(row => row[at.focal_length] ? `${row[at.focal_length]} mm` : ""),
     { visible: has("focal_length") }),
   // within a burst the sharpest comes first
-  column("Burst", row => (row[at.burst] ?? 1e9) + (row[at.burst] ? row[at.burst_place] / (row[at.burst_size] + 1) : 0), burst),
+  column("Burst", row => (row[at.burst] ?? 1e9) + (row[at.burst] ? row[at.burst_rank] / (row[at.burst_size] + 1) : 0), burst),
   column("Choice", choiceOf, row => element("span", { class: choiceOf(row) }, choiceOf(row)), { type: "string" }),
   column("Error", errorOf, row => element("bdi", {}, errorOf(row)), { ...text, visible: data.errors.some(Boolean) }),
   column("Failed", row => Number(row[at.verdict] === "failed"), () => "", { visible: false }),

@@ -124,7 +124,7 @@ function drawHistogram() {
   const bins = Array(BINS).fill(0);
   for (const row of shown("index")) if (row[at.blur_fraction] !== null) bins[Math.min(Math.floor(row[at.blur_fraction] * BINS), BINS - 1)]++;
   const [width, height, top] = [500, 120, Math.max(...bins, 1)];
-  const [sharp, blurred] = data.limits;
+  const [sharp, blurred] = data.thresholds;
   const side = middle => (middle < sharp ? "sharp" : middle > blurred ? "blurred" : "partial");
   const bars = bins.map((n, i) => {
     const tall = n && Math.max((n / top) * height, 1.5); // even a single photo shows
@@ -132,10 +132,10 @@ function drawHistogram() {
     const range = `${percent(i / BINS)} to ${percent((i + 1) / BINS)}: ${count(n)}`;
     return svg("rect", { ...bar, rx: 1, class: side((i + 0.5) / BINS) }, svg("title", {}, range));
   });
-  const limits = data.limits.map(x => svg("line", { x1: x * width, x2: x * width, y1: 0, y2: height }));
+  const lines = data.thresholds.map(x => svg("line", { x1: x * width, x2: x * width, y1: 0, y2: height }));
   const labels = [0, 0.25, 0.5, 0.75, 1].map((x, i) => svg("text", {
     x: x * width, y: height + 16, "text-anchor": ["start", "middle", "middle", "middle", "end"][i],
   }, percent(x)));
   by("histogram").setAttribute("viewBox", `0 0 ${width} ${height + 20}`);
-  by("histogram").replaceChildren(...bars, ...limits, ...labels);
+  by("histogram").replaceChildren(...bars, ...lines, ...labels);
 }
