@@ -5,8 +5,8 @@
 - the plain ways of `benchmarks.harness.plain`;
 - fed: the engine that scoring uses, fed from memory by as many processes and threads as scoring has;
 - score: `score_library`, photos on disk to the table, start and end included; once started: its rate from the first
-  chunk of photos that is done to the last one, without the start of Ray and the loading of the network. By chunks,
-  since when a first shard is whole, much of others is done;
+  chunk of photos that is done to the last one, without the start of Ray and the loading of the network. Chunks are
+  counted, because by the time a first shard is complete, much of the others is done;
 - a folder of 50 photos, for the first time on a machine and once more: `--engine auto`, as the command has it.
 """
 
@@ -52,7 +52,7 @@ class Sizes(NamedTuple):
     height: int
     shard: int
     repeats: int
-    of_engine: float | None = None  # of the engine's own rate, that scoring is to reach
+    of_engine: float | None = None  # share of the engine's own rate that scoring should reach
 
 
 SIZES = Sizes(600, 96, 640, 480, 64, 3, of_engine=0.85)
@@ -84,7 +84,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def _small(folder: Path, model: str, photos: int, repeats: int) -> Iterator[Figure]:
-    """A folder of a few photos: for the first time on a machine, and with a model that was used before."""
+    """Yield the times for a few photos: the first time on a machine, and with a model that was used before."""
     make_photos(folder / "photos", photos, 640, 480)
     runs: dict[str, list[Run]] = {"nothing remembered": [], "model used before": []}
     before = os.environ.get("R2MRF_CACHE")

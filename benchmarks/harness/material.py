@@ -71,5 +71,5 @@ def make_photos(folder: Path, number: int, width: int, height: int) -> None:
 
 
 def make_model(folder: Path, config: Config, **changes: int) -> Path:
-    """A model folder of the profile lite with other values and random weights."""
+    """Write a model folder of the profile lite, with other values and random weights, and return it."""
     return checkpoint.save(folder, untrained(config.lite.model.model_copy(update=changes)))

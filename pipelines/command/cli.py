@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, OSError) and error.filename:  # a file or folder that cannot be created, opened or listed
             say(f"r2mrf: {error.filename}: {error.strerror}: fix that, or choose another place", sys.stderr)
             return COULD_NOT_RUN
-        say(traceback.format_exc(), sys.stderr)  # our bug; not status 1: some inputs failed
+        say(traceback.format_exc(), sys.stderr)  # our bug; not status 1, which means that some inputs failed
         print("r2mrf: this is a bug; please report it with the lines above", file=sys.stderr)
         return COULD_NOT_RUN
 

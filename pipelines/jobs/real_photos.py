@@ -1,4 +1,4 @@
-"""Measures a model on real photographs: with masks drawn by people, in pairs of shots, entirely sharp or blurred.
+"""Job real_photos: measures a model on real photographs: with drawn masks, in pairs of shots, all sharp or blurred.
 
     python -m pipelines.jobs.real_photos --photos PHOTOS [--model lite] [--params FILE] [--json FILE]
 
@@ -34,6 +34,7 @@ RADII = (0, 1, 2, 3, 4, 6, 8, 12)
 
 
 def main() -> None:
+    """Run the job from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--model", default="lite")

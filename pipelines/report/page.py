@@ -165,7 +165,7 @@ def _shown(row: ReportRow) -> list:
 
 
 def _copies(rows: list[ReportRow]) -> dict[str, tuple[int, int]]:
-    """Path -> how many photos have its content, and the how manieth it is, of photos with copies."""
+    """Return, for each photo with copies, the number of photos with its content, and its own number among them."""
     same: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         if row.status == "ok" and row.content_sha256:

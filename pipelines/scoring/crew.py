@@ -16,9 +16,9 @@ from pipelines.scoring.scorer import ScoredPhoto
 from pipelines.scoring.threads import Threads
 from r2mrf.system.machine import cores, has_gpu
 
-RAY_START = 8.0  # seconds until Ray is running, 4 to 7, and its workers; shorter work is left to the threads
-# Copies of the network that the threads of one process keep busy. Of the 47 ms of a core that a photo takes, Python
-# needs about 3, for one thread at a time. With Ray a photo takes as long, and starting Ray takes 12 s of a core.
+RAY_START = 8.0  # seconds until Ray (4 to 7) and its workers are running; shorter work is left to the threads
+# Most copies of the network that the threads of one process can keep busy: of the 47 ms of processor time per photo,
+# about 3 are spent in Python, where one thread runs at a time. Ray needs as long per photo, and 12 s to start.
 MOST_COPIES = 4
 TRIED = 6  # chunks from which the rate of the threads is measured
 
@@ -60,7 +60,7 @@ class Crew:
                 break
         else:
             return
-        with ThreadPoolExecutor(1) as pool:  # because Ray must be started by the present thread
+        with ThreadPoolExecutor(1) as pool:  # Ray must be started by the present thread
             going_on = pool.submit(_deliver_all, results, deliver)
             try:
                 self._ray = self._connected()

@@ -70,7 +70,7 @@ class ScoringJob:
             registered = models.resolve(name)
         folder = registered.folder if registered else model_folder.locate(name)
         said = model_folder.describe(files := model_folder.read(folder), folder)
-        if not remembered.is_sound(said.sha256):  # else torch, which takes seconds to import, may not be needed
+        if not remembered.is_sound(said.sha256):  # otherwise torch, which takes seconds to import, may not be needed
             from r2mrf.engines import choose
             from r2mrf.network import checkpoint as checkpoints
 

@@ -22,9 +22,9 @@ from pipelines.scoring.reader import ReadPhoto, read
 from pipelines.scoring.scorer import ScoredPhoto, Scorer, painted
 from r2mrf.errors import UserError
 
-# A chunk whose worker dies is tried again, but not for ever: the chunk itself may be the killer.
+# A chunk whose worker dies is tried again, but not for ever, because the chunk itself may be the cause.
 RETRIES = 8
-PATIENCE = 30.0  # seconds for the copies of the network to say on which machines they are
+PATIENCE = 30.0  # seconds that the copies of the network get to say on which machines they run
 
 
 class RayData:
@@ -62,7 +62,7 @@ class RayData:
         threads, tasks = self._ready(photos_in(waiting))
         chunks = self._all_chunks(waiting)
         rows = [{"number": number, "photos": pickle.dumps(chunk.photos)} for number, chunk in enumerate(chunks)]
-        # only so can retries be bounded, up to Ray 2.63
+        # up to Ray 2.63, this deprecated argument is the only way to bound retries
         warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
         work = functools.partial(_work, shared=self._shared, copies=self._by_machine(), threads=threads)
         data = ray_cluster.ray_data().from_items(rows, override_num_blocks=min(len(rows), 4096))
@@ -72,9 +72,9 @@ class RayData:
                 yield chunks[row["number"]], pickle.loads(row["photos"])
 
     def _ready(self, photos: int) -> tuple[int, int]:
-        """Start the copies of the network that there is room for; return the threads of each, and how many tasks.
+        """Start as many copies of the network as there is room for; return threads per copy and number of tasks.
 
-        A task waits while its chunk is scored, and Ray then lends its CPU to another.
+        While a task waits for its chunk to be scored, Ray lends its CPU to another task.
         """
         actors, threads = shares(self._job.options, cpus := ray_cluster.cpus(), ray_cluster.gpus())
         slots = ray_cluster.task_slots()
@@ -85,7 +85,7 @@ class RayData:
         return threads, min(cpus, slots - actors) + len(self._copies)
 
     def _by_machine(self) -> dict[str, list[Any]]:
-        """Return the copies on each machine, by its id; those that do not say where they are, by an empty id.
+        """Return the copies on each machine, by its id; copies that do not say where they are get an empty id.
 
         A task prefers a copy on its own machine: its photos stay there, and a faster machine gets more chunks.
         """

@@ -29,7 +29,7 @@ from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
 from r2mrf.system.lock import exclusive
 
-OVERLAP = 120.0  # seconds
+OVERLAP = 120.0  # seconds to wait for an earlier attempt of the same job to end
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
 
 
@@ -41,7 +41,7 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
     job = ScoringJob.of(model, options, library.addresses)
     OutFolder.check(out, options.maps)
     held = UserError(f"{out}: another run is writing here: wait for it to end, or choose another --out")
-    # attempts of a job on a cluster may overlap: the next one begins before the last one has ended
+    # attempts of a cluster job may overlap: the next one begins before the last one has ended
     with exclusive(out / ".lock", held, OVERLAP if in_a_job() else 0), ExitStack() as stack:
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
@@ -61,12 +61,12 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
 
 
 def pause(seconds: float) -> None:
-    """Wait until the library is looked through again."""
+    """Wait before the library is listed again."""
     time.sleep(seconds)
 
 
 def _found(sources: list[str], options: Score) -> Library:
-    """Return the library; where it is watched, wait until there is a photo in each of its sources."""
+    """Return the library; with --watch, wait until each of its sources contains a photo."""
     while True:
         try:
             return Library(sources, options)
@@ -82,7 +82,7 @@ def _work(
     """Finish shards that were begun, then score new photos; return photos per second, or None if nothing was to do.
 
     Args:
-        crew: returns the crew that works on them, and starts it when it is called for the first time.
+        crew: returns the crew that works on them; the first call starts it.
     """
     done = ledger.repair()
     listed = done + ledger.size(ledger.waiting())

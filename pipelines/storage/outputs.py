@@ -43,7 +43,7 @@ class Receipt:
 
     @classmethod
     def parse(cls, content: bytes) -> Receipt:
-        """A receipt from its file's content. Raises ValueError or TypeError if it is damaged."""
+        """Return the receipt that a file's content states. Raises ValueError or TypeError if it is damaged."""
         receipt = cls(**strict_json.parse_object(content))
         named = isinstance(receipt.files, dict) and all(isinstance(sha256, str) for sha256 in receipt.files.values())
         if not (named and isinstance(receipt.address, str) and isinstance(receipt.rows, int | None)):

@@ -135,4 +135,5 @@ def trial(chosen: dict, given: dict) -> None:
 
 
 def trial_states(home: States, name: str) -> States:
+    """Return the states of one trial."""
     return States(home.storage, f"{home.name}-{name}")

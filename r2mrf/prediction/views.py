@@ -4,9 +4,9 @@
     defocus = at_view(analyser, rgb, "full")    # uint8 H×W×3 -> float32 H×W, 1 = out of focus at 1:1
 
 By optics, whatever is out of focus in a small view is also out of focus in every larger one. This decides which windows
-of the next view need to be run, and removes the specks that noise and JPEG blocks leave at 1:1. The exception are
-smooth surfaces whose fine texture only a larger view shows: a small view calls them blurred, but without certainty, so
-the larger view overrules it.
+of the next view need to be run, and removes the specks that noise and JPEG blocks leave at 1:1. Smooth surfaces, whose
+fine texture only a larger view shows, are the exception: a small view calls them blurred, but without certainty, so the
+larger view overrules it.
 """
 
 from __future__ import annotations

@@ -38,14 +38,14 @@ def s3():
 
 @pytest.fixture(scope="module")
 def fleet(s3, tmp_path_factory):
-    """Two machines of two CPUs. A test that kills one adds another."""
+    """Start two machines of two CPUs. A test that kills one adds another."""
     with Fleet(environment={"R2MRF_CACHE": str(tmp_path_factory.mktemp("caches"))}) as fleet:
         yield fleet
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory) -> Workspace:
-    """Prepared, augmented and trained on this machine, without a cluster."""
+    """Return a workspace whose stages ran on this machine, without a cluster."""
     project = Workspace(tmp_path_factory.mktemp("here"))
     project.set(SETTINGS)
     for stage in ("prepare", "augment", "train"):
@@ -55,7 +55,7 @@ def here(tmp_path_factory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def there(fleet, s3, tmp_path_factory) -> Workspace:
-    """Workspace with the same settings and a storage, prepared and augmented by jobs; none is in the project."""
+    """Return a workspace with the same settings, prepared and augmented by jobs, with its data in a storage only."""
     project = Workspace(tmp_path_factory.mktemp("there"))
     project.set(SETTINGS)
     project.set({"storage": f"s3://team/run?{s3}"})
@@ -177,7 +177,7 @@ def table(out: Path) -> dict[str, np.ndarray]:
 
 
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
-    """Machines and threads differ from run to run, and the last bits of their numbers with them."""
+    """Compare tables up to the last bits, which differ with machines and threads from run to run."""
     close = np.allclose(one["blur_fraction"], other["blur_fraction"], atol=1e-4)
     return close and all((one[name] == other[name]).all() for name in one if name != "blur_fraction")
 

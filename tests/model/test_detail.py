@@ -27,7 +27,7 @@ def released() -> Predictor:
 
 @pytest.fixture(scope="module")
 def sharp() -> np.ndarray:
-    """A cup of coffee on a wooden table, in focus, 600×400 by mirroring."""
+    """Return a photo in focus, a cup of coffee on a wooden table, mirrored to 600×400 pixels."""
     rgb = resize(images.load(next(path for path in samples() if path.stem == "coffee")), 200, 300)
     return np.block([[[rgb], [rgb[:, ::-1]]], [[rgb[::-1]], [rgb[::-1, ::-1]]]])
 

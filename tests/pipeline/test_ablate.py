@@ -128,7 +128,7 @@ def test_rows_begin_alike_whatever_training_starts_from():
 
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
-    """A workspace with a few tiny pairs."""
+    """Return a workspace with a few tiny pairs."""
     monkeypatch.chdir(tmp_path)
     rng, pairs, variants = np.random.default_rng(0), [], []
     for i in range(3):
@@ -175,7 +175,7 @@ def test_unknown_row():
 
 @pytest.fixture
 def trained(monkeypatch) -> list[str]:
-    """The rows that were trained, in order; the training itself, a minute each, is replaced."""
+    """Return the rows that were trained, in order; the training itself, which takes a minute each, is replaced."""
     done: list[str] = []
 
     def fit(config: Config, key: str, states, stage: str) -> Trainer:

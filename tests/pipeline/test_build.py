@@ -26,7 +26,7 @@ def tasks(fingerprint: str = "made so") -> list[ShardTask]:
 
 
 def maker(log: Path, broken: int | None = None):
-    """Makes a job's rows, and notes down that it did. Nested, so that it is sent to the workers whole."""
+    """Return a function that makes a task's rows and logs it; it is nested, so that workers get it by value."""
     note, fault = str(log), broken
 
     def make(job: dict) -> list[dict]:
@@ -50,7 +50,7 @@ def content(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
-    """All of it, made by a single worker."""
+    """Return all shards, made by a single worker."""
     folder = tmp_path_factory.mktemp("built") / "deep" / "shards"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "cores", lambda: 1)

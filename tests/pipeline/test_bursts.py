@@ -120,7 +120,7 @@ SCENE = cv2.resize(np.random.default_rng(1).integers(0, 256, (20, 30), dtype=np.
 
 
 def picture(left: int, focused: tuple[int, int, int, int], share: float = 1) -> Picture:
-    """A view of the scene, 400×400, from x = `left` on; in focus where the scene lies in a box x0, y0, x1, y1."""
+    """Return a view of the scene, 400×400 from x = `left` on; in focus where the scene lies in a box x0, y0, x1, y1."""
     x0, y0, x1, y1 = focused
     defocus = np.full((400, 600), 255, np.uint8)
     defocus[y0:y1, x0:x1] = round(255 * (1 - share))

@@ -1,4 +1,4 @@
-"""Facts that a scoring run depends on: the model that its name now means, the chosen engine, and their fingerprint."""
+"""Facts that a scoring run depends on: the version that the model's name means, the engine, and their fingerprint."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ from r2mrf.network.model_folder import CheckpointError
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(tmp_path_factory, monkeypatch) -> Path:
-    """An empty folder for what is remembered between runs."""
+    """Use an empty folder for what is remembered between runs."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("R2MRF_CACHE", str(folder))
     return folder

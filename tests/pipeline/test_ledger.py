@@ -19,7 +19,7 @@ from tests.support.ledgers import KEY, ledger, list_and_score, photo, row, rows_
 
 @pytest.fixture
 def two(tmp_path) -> Ledger:
-    """Two shards that are done, of three and two photos; one photo failed."""
+    """Return a ledger with two finished shards, of three and two photos; one photo failed."""
     made = ledger(tmp_path)
     for names in ("abc", "de"):
         number = made.add([photo(name) for name in names])
@@ -138,7 +138,7 @@ def as_before(out: Path) -> None:
 
 
 def test_a_table_scored_before_goes_on(library, tmp_path):
-    """Nothing is scored anew; drops, verdicts by other thresholds and counts work on it."""
+    """Continue the table: nothing is scored anew; drops, verdicts by other thresholds and counts work on it."""
     out = tmp_path / "out"
     list_and_score(library, out, fails=("1.jpg",))
     as_before(out)
@@ -162,7 +162,7 @@ def test_columns_that_came_later_are_completed():
 
 
 def all_of(made: Ledger) -> list:
-    """Everything that a ledger tells of its two shards."""
+    """Return everything that a ledger says about its two shards."""
     known = made.known()
     return [
         *(made.photos(number) for number in (0, 1)),

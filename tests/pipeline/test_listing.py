@@ -61,7 +61,7 @@ def test_retry_lists_failed_photos_again_and_keeps_rows_of_deleted_ones(library,
 
 @pytest.mark.parametrize("clock", [4e9, 1e10, 1.0, -1e9], ids=["2096", "2286", "1970", "1938"])
 def test_a_clock_that_jumps(library, tmp_path, clock):
-    """A photo with a time in the future or the far past is known again, and scored anew when its time goes back."""
+    """List photos with times in the future or far past: they are known again, and scored anew when the time changes."""
     out = tmp_path / "out"
     os.utime(library / "1.jpg", (clock, clock))
     list_and_score(library, out)

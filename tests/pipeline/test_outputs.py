@@ -34,7 +34,7 @@ def storage(request, tmp_path) -> str:
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path, monkeypatch):
-    """A machine of our own: go to another with `elsewhere`."""
+    """Work on a machine of our own; `elsewhere` moves to another."""
     elsewhere(tmp_path, monkeypatch, "one")
 
 

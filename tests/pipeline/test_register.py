@@ -81,7 +81,7 @@ class Team:
         return config.model_copy(update={"registry": registry})
 
     def train(self, seed: int, **figures: float | str) -> str:
-        """A model in models/r2mrf, "evaluated" as is said; its hash."""
+        """Make a model in models/r2mrf with these figures; return its hash."""
         save_tiny_model(self.root / "models/r2mrf", seed)
         trained = checkpoint.load(self.root / "models/r2mrf")
         trained.training.update(fingerprint=f"{self.name}-{seed}", data="0123", source="synthetic", steps=4)
@@ -131,7 +131,7 @@ def database(tmp_path_factory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def team(database, tmp_path_factory) -> Iterator[Team]:
-    """Two models: the first is the champion, the second is not better by enough."""
+    """Register two models: the first is the champion, the second is not better by enough."""
     team = Team(tmp_path_factory.mktemp("work"), "r2mrf")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(team.root)

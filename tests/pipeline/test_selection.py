@@ -18,7 +18,7 @@ COUNTED = {"made by a program": 7, "format not read: .psd": 2, "format not read:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A folder as a phone, a camera, a NAS and a Mac leave it."""
+    """Return a folder as a phone, a camera, a NAS and a Mac leave it."""
     data = save_photo(tmp_path / "source/a.jpg").read_bytes()
     top = tmp_path / "photos"
     machines = (

@@ -47,7 +47,7 @@ def row(path: str = "/p/a.jpg", blur: float = 0.5, **others: object) -> ReportRo
 
 
 def read(packet: bytes) -> dict[str, object]:
-    """Properties of a packet by name; lists of keywords as lists. A property that stands twice is an error."""
+    """Return the properties of a packet by name, keywords as lists. A property that occurs twice is an error."""
     found: dict[str, object] = {}
     prefixes = {uri: prefix for prefix, uri in NAMES.items()}
     short = lambda name: re.sub(r"\{(.*?)\}", lambda m: prefixes.get(m[1], m[1]) + ":", name)  # noqa: E731
@@ -63,7 +63,7 @@ def read(packet: bytes) -> dict[str, object]:
     return found
 
 
-# --- where they lie ----------------------------------------------------------------------------------------
+# --- where they are ----------------------------------------------------------------------------------------
 
 
 def places(folder: Path) -> list[str]:

@@ -27,7 +27,7 @@ function open(row) {
   by("large").showModal();
 }
 
-// The photo itself where it still lies, else its thumbnail.
+// Shows the photo itself if it is still there, else its thumbnail.
 function show(index) {
   if (index < 0 || index >= large.rows.length) return;
   large.index = index;
@@ -48,13 +48,13 @@ function show(index) {
   by("large").replaceChildren(element("div", {}, frame, ...(close.length ? [aside] : [])), caption);
 }
 
-// --- the loupe: crops at 1:1, side by side in one file, and where in the photo they lie ----------------------------
+// --- the loupe: crops at 1:1, side by side in one file, and their positions in the photo ----------------------------
 
 function loupe(row) {
   if (!row[at.crops]) return [];
   const [width, height] = [row[at.width], row[at.height]];
   const [wide, tall] = [width, height].map(length => Math.min(data.crop, length));
-  const titles = [["focus", "Middle of what is in focus", ""]];
+  const titles = [["focus", "Middle of the region in focus", ""]];
   if (row[at.detailed]) titles.unshift(["sharpest", "Sharpest place", blurOf(row)]);
   return row[at.crop_corners].map(([left, top], i) => {
     const [name, title, text] = titles[i];
@@ -70,7 +70,7 @@ function loupe(row) {
   });
 }
 
-// --- accept and reject: the large photo, or the one that the pointer or the focus is on --------------------------
+// --- accept and reject: the large photo, or the one under the pointer or with the focus --------------------------
 
 let pointed = null;
 by("photos").addEventListener("pointerover", event => { pointed = event.target.closest("tbody tr") ?? pointed; });
