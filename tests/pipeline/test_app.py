@@ -110,7 +110,7 @@ def test_steps_end_in_the_map(app, flower):
         ("POST", "/photos", bytes(server.MAX_BYTES + 1), {}, 413, "67,108,864 bytes"),
         ("POST", "/photos", b"GIF89a", {"Origin": "http://elsewhere.example"}, 403, "another page"),
         ("GET", "/", None, {"Host": "elsewhere.example"}, 400, "Invalid host"),
-        ("GET", "/photos/unknown/map", None, {}, 404, "not open"),
+        ("GET", "/photos/unknown/map", None, {}, 404, "no longer open"),
         ("GET", "/photos/../server.py", None, {}, 404, "Not Found"),
         ("GET", "/photos/FLOWER/map?view=7", None, {}, 400, "give whole, full"),
         ("GET", "/photos/FLOWER/mask.png?threshold=nan", None, {}, 400, "threshold"),
