@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -18,7 +17,7 @@ from pipelines.training.run import training_run
 from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.errors import UserError
-from r2mrf.training.trainer import FACTS
+from r2mrf.training.trainer import FACTS, facts_from_text
 
 SEARCHED = ("steps", "width", "grid_stride", "share_steps")  # keys of `model`
 COARSE = "val_f_05_coarse"
@@ -128,7 +127,7 @@ def trial(chosen: dict, given: dict) -> None:
     if stopped := (result.return_value or {}).get("not_finite"):
         raise UserError(stopped)
     with result.checkpoint.as_directory() as folder:
-        last = json.loads((Path(folder) / FACTS).read_text(encoding="utf-8"))["history"][-1]
+        last = facts_from_text((Path(folder) / FACTS).read_bytes())["history"][-1]
     # reported again: a trial that was killed after its last step has nothing left to report, and Tune may not know it
     ray_tune.report(coarsened(last, tolerance))
     print(f"trial {name}: F {last['val_f_05']:.3f}, MAE {last['val_mae']:.3f}", flush=True)

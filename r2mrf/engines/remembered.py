@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from r2mrf import __version__
 from r2mrf.engine_names import ENGINES, PRECISIONS
-from r2mrf.system import user_cache
+from r2mrf.system import strict_json, user_cache
 from r2mrf.system.fingerprint import fingerprint, of_rooms
 from r2mrf.system.machine import processor
 
@@ -66,7 +66,7 @@ def choice(*asked: object) -> tuple[str, str] | None:
     """
     found = user_cache.recall("choices", _key_of_choice(asked))
     try:
-        engine, precision = json.loads(found or "null")
+        engine, precision = strict_json.parse(found or "null")
     except (TypeError, ValueError):
         return None
     return (engine, precision) if engine in ENGINES and precision in PRECISIONS else None

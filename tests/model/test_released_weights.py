@@ -44,6 +44,7 @@ def test_are_small_and_say_what_they_are(predictor):
     assert files == {"model.safetensors", "model.json", "model.onnx", "int8.onnx", "README.md"}
     # If this fails, the weights are new: r2mrf export --precision int8 --calibrate PHOTOS (docs/training.md)
     assert predictor.checkpoint.int8
+    assert model_folder.HASH in (RELEASED / "lite" / model_folder.FACTS).read_text(encoding="utf-8")
     assert sum(path.stat().st_size for path in (RELEASED / "lite").iterdir()) <= LARGEST
     card = (RELEASED / "lite" / "README.md").read_text(encoding="utf-8")
     assert predictor.checkpoint.sha256[:12] in card
