@@ -10,7 +10,6 @@ radius, and developed with noise and JPEG. A Gaussian's radius is that of the di
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,12 +25,11 @@ from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.resize import lay_in, resize
-from r2mrf.network.model_folder import FACTS, facts_to_json, locate
-from r2mrf.prediction.detail import judge, take
+from r2mrf.network.model_folder import amend, locate
+from r2mrf.prediction.detail import judge, make_probe
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering import lens
 from r2mrf.rendering.camera import Camera, to_linear
-from r2mrf.system.atomic import atomic_file
 
 FOLDER = REPORTS / "blur_radius"
 PLOT = Path("docs/blur_radius.png")
@@ -122,7 +120,7 @@ def check_detail(predictor: Predictor, photos: list[Path]) -> list[dict]:
         half = resize(rgb, rgb.shape[0] // 2, rgb.shape[1] // 2)
         for radius in found:
             seen = blurred(half, radius, "disc") if radius else half
-            probe = take(seen, predictor.preprocess.size)
+            probe = make_probe(seen, predictor.preprocess.size)
             (analysis,) = predictor.analyse_batch(probe.picture[None])
             told = judge(probe, analysis.defocus, predictor.blur_scale, seen.shape[:2]).sharpest_radius
             found[radius].append(np.nan if told is None else told)
@@ -145,11 +143,7 @@ def _row(kind: str, radius: float, photos: int, found: np.ndarray) -> dict:
 
 def store(model: str, scale: BlurScale) -> Path:
     """Write a scale into a model's model.json, leaving its other values as they are; return the file."""
-    path = locate(model) / FACTS
-    facts = json.loads(path.read_bytes()) | {"blur_scale": scale.to_dict()}
-    with atomic_file(path) as file:
-        file.write_bytes(facts_to_json(facts))
-    return path
+    return amend(locate(model), {"blur_scale": scale.to_dict()})
 
 
 def _logits(predictor: Predictor, tiles: list[np.ndarray]) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pipelines.project.folders import LIBRARY, MODEL, REPORTS
 from pipelines.project.stage import main
 from pipelines.report import scored_folder
 from r2mrf.config import Config
+from r2mrf.system import strict_json
 
 SHOWN = 20  # photos
 
@@ -20,7 +20,7 @@ def show(config: Config) -> None:
         UserError: nothing has been scored yet.
     """
     library = scored_folder.read(LIBRARY)
-    figures = json.loads((REPORTS / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
+    figures = strict_json.parse_object((REPORTS / "evaluate" / "metrics.json").read_bytes())
     print("\nphoto                        blurred  in focus (x0 y0 x1 y1)   sure  verdict")
     for row in library.rows[:SHOWN]:
         name = Path(row.path).name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -18,7 +17,7 @@ from pipelines.training.run import training_run
 from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.errors import UserError
-from r2mrf.training.trainer import FACTS
+from r2mrf.training.trainer import FACTS, facts_from_text
 
 SEARCHED = ("steps", "width", "grid_stride", "share_steps")  # keys of `model`
 COARSE = "val_f_05_coarse"
@@ -37,7 +36,7 @@ def candidates(config: Config) -> dict[str, dict]:
     return found
 
 
-def of_trial(config: Config, values: dict) -> Config:
+def trial_config(config: Config, values: dict) -> Config:
     """Return a trial's parameters: its values of `model`, the small budget of `tune`, and the backbone's weights."""
     options = config.tune
     budget = {
@@ -124,15 +123,16 @@ def trial(chosen: dict, given: dict) -> None:
     states = trial_states(States(config.tracking.states, given["home"]), name)
     callbacks = [tracking.LogReports(config.tracking, given["runs"][name]), Report(tolerance)]
     print(f"trial {name}: begins or goes on", flush=True)
-    result = training_run(of_trial(config, values), key, states, callbacks).fit()
+    result = training_run(trial_config(config, values), key, states, callbacks).fit()
     if stopped := (result.return_value or {}).get("not_finite"):
         raise UserError(stopped)
     with result.checkpoint.as_directory() as folder:
-        last = json.loads((Path(folder) / FACTS).read_text(encoding="utf-8"))["history"][-1]
+        last = facts_from_text((Path(folder) / FACTS).read_bytes())["history"][-1]
     # reported again: a trial that was killed after its last step has nothing left to report, and Tune may not know it
     ray_tune.report(coarsened(last, tolerance))
     print(f"trial {name}: F {last['val_f_05']:.3f}, MAE {last['val_mae']:.3f}", flush=True)
 
 
 def trial_states(home: States, name: str) -> States:
+    """Return the states of one trial."""
     return States(home.storage, f"{home.name}-{name}")

@@ -19,7 +19,9 @@ from r2mrf.engines.runtimes import INPUT, OUTPUTS, RUNTIMES, Engine, openvino_co
 from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model_folder import FACTS
+from r2mrf.system import strict_json
 from r2mrf.system.atomic import atomic_folder
+from r2mrf.system.regular_files import read_regular
 
 TOLERANCE = 1e-3  # of a probability, in float32: a quarter of a grey level of a stored map
 
@@ -152,8 +154,8 @@ def _check_free(folder: Path, form: str) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        older = json.loads((folder / FACTS).read_bytes()).get("export")
-    except (OSError, ValueError, AttributeError):
+        older = strict_json.parse_object(read_regular(folder / FACTS, strict_json.MOST_BYTES)).get("export")
+    except (OSError, ValueError):
         older = None
     if older != form:
         what = f"an export for {older}" if older else f"not an export for {form}"

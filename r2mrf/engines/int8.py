@@ -12,7 +12,6 @@ the scale and the shift. No masks are used, and no photos that the model is eval
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import tempfile
 from dataclasses import asdict, dataclass
@@ -27,7 +26,7 @@ from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.checkpoint import Checkpoint
-from r2mrf.network.model_folder import FACTS, INT8, facts_to_json
+from r2mrf.network.model_folder import INT8, amend
 from r2mrf.system.atomic import atomic_file
 
 MOST_PHOTOS, FEWEST_PHOTOS = 144, 6  # more photos add minutes and change little
@@ -108,11 +107,9 @@ def quantise(checkpoint: Checkpoint, photos: list[np.ndarray]) -> Int8:
 
 def store(folder: Path, form: Int8) -> None:
     """Store the int8 form with its model: first the graph in a file of its own, then its facts in model.json."""
-    facts = json.loads((folder / FACTS).read_bytes()) | {"int8": form.facts()}
     with atomic_file(folder / INT8) as file:
         file.write_bytes(form.graph)
-    with atomic_file(folder / FACTS) as file:
-        file.write_bytes(facts_to_json(facts))
+    amend(folder, {"int8": form.facts()})
 
 
 def fit_logits(rounded: np.ndarray, expected: np.ndarray, steps: int = 25) -> tuple[float, float]:

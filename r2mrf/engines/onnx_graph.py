@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
-import json
 import warnings
 from typing import Any
 
@@ -17,6 +16,7 @@ from r2mrf.engines.runtimes import INPUT, OUTPUTS, WEIGHTS_HASH, EngineError
 from r2mrf.errors import UserError, one_line
 from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model import R2MRF
+from r2mrf.system import strict_json
 
 AGREEMENT_STEPS = 3  # number of last recurrent steps from whose agreement the confidence is computed
 OPSET = 18  # introduced by ONNX 1.13 in 2022, so that older runtimes can read it too
@@ -114,7 +114,7 @@ def without_weights(network: R2MRF, weights: bytes, beside: str) -> bytes:
 
     model = onnx.load_from_string(graph)
     head = int.from_bytes(weights[:8], "little")  # safetensors: length of the header, header, data
-    places = json.loads(weights[8 : 8 + head])
+    places = strict_json.parse_object(weights[8 : 8 + head])
     for tensor in model.graph.initializer:
         name = tensor.name.removeprefix("network.")
         start, end = (8 + head + place for place in places.get(name, {"data_offsets": (0, 0)})["data_offsets"])

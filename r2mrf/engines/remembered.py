@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from r2mrf import __version__
 from r2mrf.engine_names import ENGINES, PRECISIONS
-from r2mrf.system import user_cache
+from r2mrf.system import strict_json, user_cache
 from r2mrf.system.fingerprint import fingerprint, of_rooms
 from r2mrf.system.machine import processor
 
@@ -32,7 +32,7 @@ def _version(package: str) -> str:
 
 
 def is_sound(sha256: str) -> bool:
-    """Tell whether a model was found to be sound before: its weights fit its architecture, and are finite numbers."""
+    """Return whether a model was found sound before: its weights fit its architecture, and are finite numbers."""
     return user_cache.recall("sound", fingerprint("sound", sha256, _code())) is not None
 
 
@@ -59,17 +59,21 @@ def _key_of_graph(sha256: str) -> str:
 
 
 def choice(*asked: object) -> tuple[str, str] | None:
-    """Return engine and precision that a trial has chosen for this on this machine; `asked`: what JSON can hold."""
+    """Return the engine and precision that an earlier trial on this machine chose, or None.
+
+    Args:
+        asked: everything that the choice depends on besides machine and code, as values that JSON can hold.
+    """
     found = user_cache.recall("choices", _key_of_choice(asked))
     try:
-        engine, precision = json.loads(found or "null")
+        engine, precision = strict_json.parse(found or "null")
     except (TypeError, ValueError):
         return None
     return (engine, precision) if engine in ENGINES and precision in PRECISIONS else None
 
 
 def note_choice(engine: str, precision: str, *asked: object) -> None:
-    """Remember what a trial has chosen."""
+    """Remember the engine and precision that a trial has chosen; `asked` as in `choice`."""
     user_cache.remember("choices", _key_of_choice(asked), json.dumps([engine, precision]).encode())
 
 

@@ -11,8 +11,11 @@ import re
 import numpy as np
 import simplejpeg
 
+from r2mrf.formats import jpeg_zeros
+
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # ends a scan's data; stuffed bytes and restart markers do not
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), (0xC2, 0xCA)
+_HUFFMAN = {0xC0, 0xC1, 0xC2}
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 … SOF15
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}  # Huffman, arithmetic, quantisation, lines, restart interval
 _EOI = b"\xff\xd9"
@@ -36,9 +39,9 @@ def tidy(data: bytes) -> bytes:
     JPEGs, and a missing end marker if the data before it is complete.
 
     Raises:
-        ValueError: the data is not a JPEG, or is cut short.
+        ValueError: the data is not a JPEG, is cut short, or has a hole.
     """
-    kept, place = [b"\xff\xd8"], 2
+    kept, place, symbols = [b"\xff\xd8"], 2, jpeg_zeros.Symbols()
     frame, sent = 0, dict[int, list[int]]()  # component -> lowest bit known so far of each of its 64 coefficients
     while True:
         place, marker = _next_marker(data, place)
@@ -60,6 +63,7 @@ def tidy(data: bytes) -> bytes:
             sent = {part: [99] * 64 for part in body[6::3]}
         if marker in _FRAMES | _TABLES:
             kept.append(_segment(marker, body))
+            symbols |= jpeg_zeros.symbols(body) if marker == 0xC4 else {}
         elif marker == 0xE0 and body[:5] == b"JFIF\0" and frame == 0:
             kept[1:1] = [_segment(marker, b"JFIF\0\1\1\0\0\1\0\1\0\0")]  # a plain header without a thumbnail
         elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
@@ -67,6 +71,8 @@ def tidy(data: bytes) -> bytes:
         elif marker == 0xDA:
             body = _scan(body, frame, sent)
             end = _end_of_scan(data, place)
+            if frame in _HUFFMAN and jpeg_zeros.has_hole(data, place, end, body, symbols, frame in _PROGRESSIVE):
+                raise ValueError("zeros amid its pixels: a part of the file is lost")
             kept += [_segment(marker, body), data[place:end]]
             place = end
 
@@ -89,7 +95,7 @@ def is_sequential(data: bytes) -> bool:
 
 
 def header(data: bytes) -> bytes:
-    """Return a JPEG's header, up to its frame, with the size of 8×8 pixels in it: for programs that read metadata, and
+    """Return a JPEG's header up to its frame, with its size replaced by 8×8 pixels: for programs that read metadata but
     refuse large pictures.
 
     Raises:
@@ -103,7 +109,7 @@ def header(data: bytes) -> bytes:
 
 
 def _frame(data: bytes, start: int) -> int | None:
-    """Return the place of a frame's facts (bits, height, width, channels), behind the length of its segment."""
+    """Return the position of a frame's facts (bits, height, width, channels) after its segment's length, or None."""
     place = start + 2
     while data[place : place + 1] == b"\xff" and place + 1 < len(data):
         marker = data[place + 1]

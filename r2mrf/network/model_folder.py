@@ -19,6 +19,7 @@ from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.system import strict_json
 from r2mrf.system.address import redacted
+from r2mrf.system.atomic import atomic_file
 from r2mrf.system.regular_files import read_regular
 
 if TYPE_CHECKING:
@@ -142,6 +143,18 @@ def facts_to_json(facts: dict) -> bytes:
     """Return what model.json holds: facts, and a hash of them, by which damage is seen."""
     facts = {key: value for key, value in facts.items() if key != HASH}
     return (json.dumps(facts | {HASH: _hash_of(facts)}, indent=2) + "\n").encode()
+
+
+def amend(folder: Path, changes: dict) -> Path:
+    """Write further facts into a model's model.json, with the hash of all of them; return the file.
+
+    Raises:
+        CheckpointError: its facts are damaged, or are those of other weights.
+    """
+    facts = checked_facts(read(folder), folder) | changes
+    with atomic_file(folder / FACTS) as file:
+        file.write_bytes(facts_to_json(facts))
+    return folder / FACTS
 
 
 def _hash_of(facts: dict) -> str:

@@ -1,6 +1,6 @@
 """Joins the maps of overlapping windows into one map in which the windows' edges do not show.
 
-    blend = Blend(height, width, size)
+    blend = Blend((height, width), size)
     for window in windows(height, width, size):
         blend.add(window, defocus)              # float32 h×w in [0, 1]
     defocus = blend.defocus()                   # float32 height×width
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from r2mrf.prediction.windows import Window, cut
+from r2mrf.prediction.windows import Window, crop_map
 
 CELLS = 20  # per window side; the correction is smooth, so it is computed on a grid of cells
 REACH = CELLS / 2  # cells over which a correction fades
@@ -30,10 +30,11 @@ STRIP = 256  # rows to process at a time
 class Blend:
     """Collects the maps of a view's windows. It holds one map of the view's size, and little else."""
 
-    def __init__(self, height: int, width: int, size: int):
-        self._logits = np.zeros((height, width), np.float32)
-        self._cell = max(size // CELLS, 1)
-        grid = -(-height // self._cell), -(-width // self._cell)
+    def __init__(self, size: tuple[int, int], side: int):
+        """Begin a view of `size` (height, width) whose windows have `side`."""
+        self._logits = np.zeros(size, np.float32)
+        self._cell = max(side // CELLS, 1)
+        grid = [-(-length // self._cell) for length in size]
         self._down, self._across = np.zeros(grid, np.float32), np.zeros(grid, np.float32)
 
     def add(self, window: Window, defocus: np.ndarray) -> None:
@@ -52,7 +53,7 @@ class Blend:
         covered = correction.shape[0] * self._cell, correction.shape[1] * self._cell
         for rows in strips(height):
             part = self._logits[rows]
-            part += cut(correction, rows, slice(0, width), *covered)
+            part += crop_map(correction, rows, slice(0, width), *covered)
             part[:] = 1 / (1 + np.exp(-part))
         return self._logits
 
@@ -91,7 +92,7 @@ def _solve(down: np.ndarray, across: np.ndarray) -> np.ndarray:
     height, width = source.shape
     even = cv2.copyMakeBorder(source, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)  # all that cv2.dct takes
     y, x = (2 - 2 * np.cos(np.pi * np.arange(n, dtype=np.float32) / n) for n in even.shape)
-    return cv2.idct(cv2.dct(even) / (y[:, None] + x + 1 / REACH**2))[:height, :width]
+    return np.asarray(cv2.idct(cv2.dct(even) / (y[:, None] + x + 1 / REACH**2))[:height, :width])
 
 
 def _divergence(slopes: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from r2mrf.imaging.resize import resize
 from r2mrf.prediction.blend import strips, to_logits
 from r2mrf.prediction.focus import FLAT_CONTRAST
 from r2mrf.prediction.views import SURE, refine
-from r2mrf.prediction.windows import cut
+from r2mrf.prediction.windows import crop_map
 
 if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
@@ -99,7 +99,7 @@ def _climb(
         if defocus is not None:
             assert steps is not None and texture is not None
             before, above, visible_before = (
-                cut(coarse, rows, slice(0, width), height, width) for coarse in (defocus, steps, texture)
+                crop_map(coarse, rows, slice(0, width), height, width) for coarse in (defocus, steps, texture)
             )
             share[before >= SURE], visible[before >= SURE] = 1, 0
             share += above * np.minimum(2 * share, 1)  # what is in focus here counts as in focus in all smaller views

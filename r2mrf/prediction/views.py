@@ -4,9 +4,9 @@
     defocus = at_view(analyser, rgb, "full")    # uint8 H×W×3 -> float32 H×W, 1 = out of focus at 1:1
 
 By optics, whatever is out of focus in a small view is also out of focus in every larger one. This decides which windows
-of the next view need to be run, and removes the specks that noise and JPEG blocks leave at 1:1. The exception are
-smooth surfaces whose fine texture only a larger view shows: a small view calls them blurred, but without certainty, so
-the larger view overrules it.
+of the next view need to be run, and removes the specks that noise and JPEG blocks leave at 1:1. Smooth surfaces, whose
+fine texture only a larger view shows, are the exception: a small view calls them blurred, but without certainty, so the
+larger view overrules it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from r2mrf.errors import UserError
 from r2mrf.imaging.resize import lay_in, resize
 from r2mrf.prediction.blend import Blend
-from r2mrf.prediction.windows import Window, cut, windows
+from r2mrf.prediction.windows import Window, crop_map, windows
 
 if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
@@ -92,8 +92,8 @@ def refine(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) ->
     Returns:
         float32 h×w in [0, 1].
     """
-    blend = Blend(*pixels.shape[:2], analyser.preprocess.size)
-    for window, found, before in looks(analyser, pixels, coarse):
+    blend = Blend(pixels.shape[:2], analyser.preprocess.size)
+    for window, found, before in seen_windows(analyser, pixels, coarse):
         blend.add(window, found if before is None else found + _kept(before) * (before - found).clip(0))
     return blend.defocus()
 
@@ -103,7 +103,7 @@ def _kept(before: np.ndarray) -> np.ndarray:
     return ((before - UNSURE) / (SURE - UNSURE)).clip(0, 1)
 
 
-class Look(NamedTuple):
+class SeenWindow(NamedTuple):
     """A window of a view, with the network's map of it and the smaller view's map of the same region, float32 h×w each.
 
     If the window was skipped, `found` is `before`; without a smaller view, `before` is None.
@@ -114,14 +114,14 @@ class Look(NamedTuple):
     before: np.ndarray | None
 
 
-def looks(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) -> Iterator[Look]:
+def seen_windows(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) -> Iterator[SeenWindow]:
     """Yield each window of a view, in any order. The arguments are those of `refine`."""
     height, width = pixels.shape[:2]
     batch: list[tuple[Window, np.ndarray | None]] = []
     for window in windows(height, width, analyser.preprocess.size):
-        before = None if coarse is None else cut(coarse, window.rows, window.columns, height, width)
+        before = None if coarse is None else crop_map(coarse, window.rows, window.columns, height, width)
         if before is not None and before.min() >= SURE:
-            yield Look(window, before, before)
+            yield SeenWindow(window, before, before)
             continue
         batch.append((window, before))
         if len(batch) == BATCH:
@@ -131,9 +131,11 @@ def looks(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) -> 
         yield from _analysed(analyser, pixels, batch)
 
 
-def _analysed(analyser: Analyser, pixels: np.ndarray, batch: list[tuple[Window, np.ndarray | None]]) -> Iterator[Look]:
+def _analysed(
+    analyser: Analyser, pixels: np.ndarray, batch: list[tuple[Window, np.ndarray | None]]
+) -> Iterator[SeenWindow]:
     """Run the network on a batch of windows."""
-    cuts = [lay_in(pixels[window.rows, window.columns], analyser.preprocess.size) for window, _ in batch]
-    for (window, before), analysis in zip(batch, analyser.analyse_batch(np.stack(cuts)), strict=True):
+    crops = [lay_in(pixels[window.rows, window.columns], analyser.preprocess.size) for window, _ in batch]
+    for (window, before), analysis in zip(batch, analyser.analyse_batch(np.stack(crops)), strict=True):
         height, width = len(window.down.share), len(window.across.share)
-        yield Look(window, analysis.defocus[:height, :width], before)
+        yield SeenWindow(window, analysis.defocus[:height, :width], before)

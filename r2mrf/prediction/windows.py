@@ -52,7 +52,7 @@ def count(height: int, width: int, size: int) -> int:
     return len(_starts(height, size)) * len(_starts(width, size))
 
 
-def cut(coarse: np.ndarray, rows: slice, columns: slice, height: int, width: int) -> np.ndarray:
+def crop_map(coarse: np.ndarray, rows: slice, columns: slice, height: int, width: int) -> np.ndarray:
     """Return a part of a coarse map at the resolution of a height×width view; rows and columns are of that view."""
     top, down = _places(coarse.shape[0], height, rows)
     left, across = _places(coarse.shape[1], width, columns)
@@ -71,7 +71,7 @@ def _spans(length: int, size: int) -> Iterator[tuple[int, Weights]]:
         if start + span < length:
             share[-len(ramp) :] *= ramp[::-1]
     shares /= _at(starts, _sum(starts, shares, length), span)
-    slopes = np.gradient(shares, axis=1) if span > 1 else np.zeros_like(shares)
+    slopes = np.asarray(np.gradient(shares, axis=1)) if span > 1 else np.zeros_like(shares)
     slopes -= shares * _at(starts, _sum(starts, slopes, length), span)  # not 0 yet where a window ends
     for start, share, slope in zip(starts, shares, slopes, strict=True):
         yield start, Weights(share, slope)

@@ -29,6 +29,7 @@ from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.loss import loss_terms
 from r2mrf.network.model import R2MRF
 from r2mrf.network.precision import autocast
+from r2mrf.system import strict_json
 from r2mrf.training.optim import AveragedWeights, make_optimizer, set_rate
 
 TENSORS, FACTS = "state.safetensors", "state.json"
@@ -181,8 +182,8 @@ def facts_from_text(text: str | bytes) -> dict:
     Raises:
         ValueError: they are not what was written.
     """
-    facts = json.loads(text)
-    if not isinstance(facts, dict) or facts.pop(HASH, None) != _hash_of(facts):
+    facts = strict_json.parse_object(text)
+    if facts.pop(HASH, None) != _hash_of(facts):
         raise ValueError(f"{FACTS} is damaged: delete the state, and training resumes from an older one")
     return facts
 
@@ -194,13 +195,15 @@ def _hash_of(facts: dict) -> str:
 def starting_point(config: Config) -> Checkpoint | None:
     """Return the model that `train.start` names, or None if training starts from the backbone's weights.
 
+    Its input size may differ from the new model's: the network is convolutional, so its weights fit every size.
+
     Raises:
         UserError: there is no such model, or it has another architecture.
     """
     if not config.train.start:
         return None
     begun = checkpoints.load(model_folder.locate(config.train.start))
-    theirs, ours = (model.model_dump(exclude={"weights"}) for model in (begun.model, config.model))
+    theirs, ours = (model.model_dump(exclude={"weights", "input_size"}) for model in (begun.model, config.model))
     if other := [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if theirs[key] != ours[key]]:
         raise UserError(
             f"train.start {config.train.start}: the model has {', '.join(other)}; "

@@ -52,7 +52,7 @@ class Run:
 
     Args:
         cpus: the CPUs of the cluster on which it runs as a job.
-        by: who does the work, a key of `BY`.
+        by: what does the work, a key of `BY`.
     """
 
     def __init__(self, library: Path, out: Path, model: Path, cpus: int | None = None, by: str = "threads"):
@@ -65,16 +65,16 @@ class Run:
             )  # fmt: skip
 
     def done(self) -> int:
-        """Shards that are done."""
+        """Return the shards that are done."""
         return len(list((self.out / "scores").glob("shard-*.parquet")))
 
     def finish(self) -> dict[str, dict]:
-        """Wait for the end; rows by path."""
+        """Wait for the end; return the rows by path."""
         assert self.driver.wait(PATIENCE) == 0, self.log.read_text()[-3000:]
         return rows_of(self.out)
 
     def kill(self, what: str, dice: random.Random) -> None:
-        """Kill the driver, one of its workers, or all that it has started, and wait until what is left has ended.
+        """Kill the driver, one of its workers, or everything that it has started; wait until the rest has ended.
 
         Workers are Ray's or, without Ray, the readers' children.
         """
@@ -101,7 +101,7 @@ def family_of(driver: subprocess.Popen) -> list[psutil.Process]:
 
 
 def listed(out: Path) -> int:
-    """Shards that are listed."""
+    """Return the shards that are listed."""
     return len(list((out / "manifest").glob("shard-*.parquet")))
 
 
@@ -225,7 +225,7 @@ def test_interrupted(library, tiny_model, tmp_path, by):
 
 @pytest.mark.parametrize("by", BY)
 def test_library_vanishes_halfway(library, tiny_model, undisturbed, tmp_path, by):
-    """A disk that is removed after it was listed makes none of its photos fail."""
+    """Remove a disk after it was listed: none of its photos may fail."""
     run, elsewhere = Run(library, tmp_path / "out", tiny_model, by=by), library.with_name("taken away")
     await_that(run.driver, lambda: listed(tmp_path / "out") == PHOTOS // SHARD)
     library.rename(elsewhere)  # before the engine has started

@@ -59,3 +59,15 @@ def test_unknown_name_of_the_package():
 
     with pytest.raises(AttributeError, match="Predicter"):
         _ = r2mrf.Predicter
+
+
+def test_all_json_goes_through_the_strict_reader():
+    files = [path for package in ("r2mrf", "pipelines") for path in (ROOT / package).rglob("*.py")]
+    calls = [
+        path.relative_to(ROOT).as_posix()
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("load", "loads", "read_json")
+        and isinstance(node.value, ast.Name) and node.value.id in ("json", "orjson", "pd", "pandas")
+    ]  # fmt: skip
+    assert calls == ["r2mrf/system/strict_json.py"]

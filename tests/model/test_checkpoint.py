@@ -14,7 +14,7 @@ from r2mrf.errors import UserError
 from r2mrf.imaging.preprocess import VERSION, Preprocess
 from r2mrf.network.checkpoint import Checkpoint, load, parse, save
 from r2mrf.network.model import R2MRF
-from r2mrf.network.model_folder import FACTS, WEIGHTS, CheckpointError, content_hash, facts_to_json, read
+from r2mrf.network.model_folder import FACTS, WEIGHTS, CheckpointError, amend, content_hash, facts_to_json, read
 from tests.support.disk import tiny_disk
 from tests.support.model import architecture
 
@@ -159,6 +159,18 @@ def test_a_model_saved_before_has_no_hash_of_its_facts(folder):
     del facts["facts_sha256"]
     (folder / FACTS).write_text(json.dumps(facts))
     assert load(folder).training == {"steps": 7}
+
+
+def test_further_facts_are_written_only_beside_sound_ones(folder):
+    before = content_hash(folder)
+    amend(folder, {"blur_scale": {"radius": 1.0, "logits": 2.0, "measured": True}})
+    assert load(folder).blur_scale.radius == 1.0 and content_hash(folder) == before
+    path = folder / "model.json"
+    damaged = path.read_text().replace('"radius": 1.0', '"radius": 1.5')
+    path.write_text(damaged)
+    with pytest.raises(CheckpointError, match="damaged"):
+        amend(folder, {"more": 1})
+    assert path.read_text() == damaged
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, FACTS])

@@ -26,7 +26,7 @@ def released() -> Predictor:
 
 @pytest.fixture(scope="module")
 def sharp() -> np.ndarray:
-    """A cup of coffee on a wooden table, in focus, 300×200."""
+    """Return a photo in focus, a cup of coffee on a wooden table, 300×200 pixels."""
     rgb = images.load(next(path for path in samples() if path.stem == "coffee"))
     return resize(rgb, 200, 300)
 

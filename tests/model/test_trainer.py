@@ -242,14 +242,22 @@ def test_starts_from_a_model(table, tmp_path):
         assert_same(weights(trainer), first.averaged_network().state_dict())
 
 
+def of_architecture(base: Config, **model) -> Config:
+    model = base.model.model_copy(update=model)
+    return base.model_copy(update={"lite": base.lite.model_copy(update={"model": model})})
+
+
+def test_starts_from_a_model_of_another_input_size(tmp_path):
+    first = Trainer(config(), "key")
+    folder = checkpoint.save(tmp_path / "model", first.checkpoint({}))
+    trainer = Trainer(of_architecture(config(start=str(folder)), input_size=96), "another key")
+    assert_same(weights(trainer), first.averaged_network().state_dict())
+    assert trainer.checkpoint({}).preprocess.size == 96
+
+
 def test_model_of_another_architecture_is_no_start(tmp_path):
     folder = checkpoint.save(tmp_path / "model", Trainer(config(), "key").checkpoint({}))
-    wider = config(start=str(folder))
-    wider = wider.model_copy(
-        update={
-            "lite": wider.lite.model_copy(update={"model": wider.model.model_copy(update={"width": 3, "steps": 1})})
-        }
-    )
+    wider = of_architecture(config(start=str(folder)), width=3, steps=1)
     with pytest.raises(UserError, match=r"width 2 \(here 3\), steps 2 \(here 1\); set lite\.model to the same values"):
         Trainer(wider, "key")
     with pytest.raises(UserError, match="no/such/model"):

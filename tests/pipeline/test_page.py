@@ -35,7 +35,7 @@ def visited(page: Path, steps: str, policy: bool = True) -> object:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
-    """Two folders; IMG_1 … IMG_3 are a burst, of which IMG_2 is the sharpest; all have maps."""
+    """Write the page of two folders; IMG_1 … IMG_3 are a burst, of which IMG_2 is the sharpest; all have maps."""
     folder = tmp_path_factory.mktemp("library")
     (folder / "maps").mkdir()
     rows = []
@@ -56,7 +56,7 @@ def page(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def detailed(tmp_path_factory) -> Path:
-    """Photos scored with --detail: in focus at 1:1, blurred by 2 pixels, blurred too much; the last one without."""
+    """Write the page of photos scored with --detail: in focus at 1:1, blurred by 2 pixels, too much; one without it."""
     folder = tmp_path_factory.mktemp("detailed")
     box = {f"{name}_{edge}": place for name in ("sharpest", "focus")
            for edge, place in zip(("x0", "y0", "x1", "y1"), (100, 200, 300, 400), strict=True)}  # fmt: skip
@@ -106,7 +106,7 @@ def test_loupe(detailed):
       const before = opacity(); await press("l"); return { seen, opacity: [before, opacity()] };""",
     )
     (a, b, c, d), (before, after) = seen["seen"], seen["opacity"]
-    focus = "Middle of what is in focus"
+    focus = "Middle of the region in focus"
     assert [row[0] for row in (a, b, c, d)] == [
         ["Sharpest place in focus at 1:1", focus], ["Sharpest place blurred by 2.0 pixels", focus],
         ["Sharpest place blurred too much to measure"], [],
@@ -187,7 +187,7 @@ def test_filters(page):
     assert seen["labels"] == ["1: sharpest of 3", "1: one of 3", "1: one of 3"]
     assert seen["search"] == ["x.jpg"]
     assert seen["reason"] == ["broken.jpg"]
-    assert seen["none"] == ["No photo is like this"]
+    assert seen["none"] == ["No photo matches"]
     assert seen["folders"] == ["All folders (7)", "a/ (5)", "a/deep/ (1)", "b/ (2)"]
 
 
@@ -276,7 +276,7 @@ def test_one_photo_large_with_keys(page):
 
 @pytest.mark.parametrize("policy", [True, False])
 def test_hostile_names_are_inert(tmp_path, policy):
-    """Names are inert even without the page's security policy, which would stop an injected script."""
+    """Open the page without its security policy, which would stop an injected script: names are inert anyway."""
     rows = [row for name in HOSTILE for row in (ok(f"/p/{name}/{name}"), failed(f"/p/x{name}", f"corrupt: {name}"))]
     assert main(["report", str(save_table(tmp_path, rows))]) == 0
     seen = visited(

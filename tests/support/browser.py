@@ -43,7 +43,7 @@ def visit(page: Path, steps: str, policy: bool = True) -> object:
 
 
 def photograph(page: Path, picture: Path, steps: str = "", *options: str) -> Path:
-    """A screenshot after these steps."""
+    """Return a screenshot after these steps."""
     visited = _with_script(page, RESULT.format(steps=steps), True)
     _run(visited, f"--screenshot={picture}", "--window-size=1400,1250", *options)
     return picture
