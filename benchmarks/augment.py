@@ -28,7 +28,7 @@ from r2mrf.data.variants import variants
 from r2mrf.system.machine import cores
 
 PAIRS, REPEATS = 604, 2
-SCALING = 1.7  # that two cores are to reach over one
+SCALING = 1.7  # rate that two cores should reach over one
 
 
 def measure(short: bool) -> Iterator[Figure]:

@@ -60,7 +60,7 @@ def _once(make: Maker) -> None:
 
 
 def network(steps: int, short: bool) -> Callable[[], object]:
-    """A forward of the profile lite with T steps."""
+    """Return a function that runs the profile lite with T steps."""
     size = 64 if short else 320
     predictor = Predictor(untrained(load().lite.model.model_copy(update={"steps": steps, "input_size": size})))
     pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
@@ -68,7 +68,7 @@ def network(steps: int, short: bool) -> Callable[[], object]:
 
 
 def photo(width: int, height: int) -> Callable[[], object]:
-    """Turn a JPEG of that size into its map as PNG, by torch."""
+    """Return a function that turns a JPEG of this size into its map as PNG, with torch."""
     predictor = Predictor.load("lite")
     data = images.encode_jpeg(resize(images.load(samples()[0]), height, width))
     return lambda: images.encode_png(to_uint8(predictor(images.decode(data))))

@@ -29,8 +29,8 @@ from r2mrf.config import Score
 from r2mrf.prediction.record import thresholds_of
 
 ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
-MOST = 100_000_000  # more than two hours, 20 GB: after the others, so that what they cost is known if it is cut short
-KEY = "0123456789abcdef"  # of the shards: a fingerprint of nothing
+MOST = 100_000_000  # more than two hours, 20 GB; measured last, so that the others are known if it is cut short
+KEY = "0123456789abcdef"  # stands for the fingerprint of the shards
 GROUP = 1_000_000  # rows that are made up at a time
 CHANGED, NEW = 0.01, 0.01  # shares of the rows in the last phase
 
@@ -109,7 +109,7 @@ def scored(here: Path, rows: int) -> None:
 def again(here: Path, rows: int) -> None:
     """Run again: check and count the ledger, and find all its rows in the listing."""
     ledger = _ledger(here)
-    _expect(ledger.mend(), rows)
+    _expect(ledger.repair(), rows)
     listing = _listing(here, "first.parquet")
     for _ in listing.waves():
         pass

@@ -26,7 +26,7 @@ from r2mrf.config import load
 
 KINDS = 20  # different photos
 NUMBERS = (100, 2_000, 20_000)
-EVERY = 0.5  # seconds between two looks at the memory
+EVERY = 0.5  # seconds between two readings of the memory
 
 
 def measure(short: bool) -> Iterator[Figure]:

@@ -109,7 +109,7 @@ def _shares(
 def _ways(
     checkpoint: Checkpoint, config: Config, x: Tensor, compiled: bool
 ) -> tuple[dict[str, Callable[[], np.ndarray]], dict[str, str]]:
-    """Functions that run the network on `x`, by name; and reasons why others cannot run here."""
+    """Return functions that run the network on `x`, by name, and the reasons why others cannot run here."""
     factored = copy.deepcopy(checkpoint.network)  # the export turns the checkpoint's own to channels-last
     last, x_last = copy.deepcopy(factored).to(memory_format=torch.channels_last), _channels_last(x)
     ways = {
@@ -130,7 +130,7 @@ def _ways(
         ways[name] = _eager(torch.compile(last), x_last)
         try:
             ways[name]()
-        except Exception as error:  # of many classes: a compiler that does not work, code that it cannot make
+        except Exception as error:  # many kinds: the compiler does not work, or cannot compile this code
             refused[name] = f"{type(error).__name__}: {one_line(error)}"
             del ways[name]
     for name, precision in dict.fromkeys((name, p) for name in ENGINES for p in ("fp32", resolve_precision("auto"))):

@@ -19,7 +19,7 @@ from benchmarks.harness.apart import apart
 from benchmarks.harness.figures import Figure, main, ratio, timed
 from benchmarks.harness.material import make_model, make_photos
 from benchmarks.score import scored
-from pipelines.scoring.job import Job, shares, with_engine
+from pipelines.scoring.job import ScoringJob, shares, with_engine
 from pipelines.scoring.run import score_library
 from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score, load
@@ -35,7 +35,7 @@ def measure(short: bool) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = str(make_model(folder / "model", load(), input_size=64, steps=1)) if short else "lite"
-        engine = with_engine(Job.of(model, Score(), Addresses()), folder).engine
+        engine = with_engine(ScoringJob.of(model, Score(), Addresses()), folder).engine
         make_photos(folder / "photos", photos, *((64, 48) if short else (WIDTH, HEIGHT)))
         options = Score(engine=engine, shard_rows=shard)
         yield from _over_copies(folder, model, options, repeats)

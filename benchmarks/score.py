@@ -5,8 +5,8 @@
 - the plain ways of `benchmarks.harness.plain`;
 - fed: the engine that scoring uses, fed from memory by as many processes and threads as scoring has;
 - score: `score_library`, photos on disk to the table, start and end included; once started: its rate from the first
-  chunk of photos that is done to the last one, without the start of Ray and the loading of the network. By chunks,
-  since when a first shard is whole, much of others is done;
+  chunk of photos that is done to the last one, without the start of Ray and the loading of the network. Chunks are
+  counted, because by the time a first shard is complete, much of the others is done;
 - a folder of 50 photos, for the first time on a machine and once more: `--engine auto`, as the command has it.
 """
 
@@ -25,7 +25,7 @@ from benchmarks.harness.figures import Figure, main, ratio
 from benchmarks.harness.material import make_model, make_photos
 from pipelines.library.photo import Photo
 from pipelines.project.samples import samples
-from pipelines.scoring.job import Job, shares, with_engine
+from pipelines.scoring.job import ScoringJob, shares, with_engine
 from pipelines.scoring.reader import ReadPhoto
 from pipelines.scoring.run import score_library
 from pipelines.storage.addresses import Addresses
@@ -52,7 +52,7 @@ class Sizes(NamedTuple):
     height: int
     shard: int
     repeats: int
-    of_engine: float | None = None  # of the engine's own rate, that scoring is to reach
+    of_engine: float | None = None  # share of the engine's own rate that scoring should reach
 
 
 SIZES = Sizes(600, 96, 640, 480, 64, 3, of_engine=0.85)
@@ -76,7 +76,7 @@ def measure(short: bool) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = str(make_model(folder / "model", load(), input_size=64, steps=1)) if short else "lite"
-        job = with_engine(Job.of(model, Score(), Addresses()), folder).prepared()
+        job = with_engine(ScoringJob.of(model, Score(), Addresses()), folder).prepared()
         for number, some in enumerate([sizes] if short else [sizes, LARGE]):
             make_photos((own := folder / str(number)) / "photos", some.photos, some.width, some.height)
             yield from _against_plain_ways(own, model, job, some)
@@ -84,7 +84,7 @@ def measure(short: bool) -> Iterator[Figure]:
 
 
 def _small(folder: Path, model: str, photos: int, repeats: int) -> Iterator[Figure]:
-    """A folder of a few photos: for the first time on a machine, and with a model that was used before."""
+    """Yield the times for a few photos: the first time on a machine, and with a model that was used before."""
     make_photos(folder / "photos", photos, 640, 480)
     runs: dict[str, list[Run]] = {"nothing remembered": [], "model used before": []}
     before = os.environ.get("R2MRF_CACHE")
@@ -102,7 +102,7 @@ def _small(folder: Path, model: str, photos: int, repeats: int) -> Iterator[Figu
         yield Figure(table, f"{name}: start to first rows", "s", [run.rows for run in some], at_most=soon)
 
 
-def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Iterator[Figure]:
+def _against_plain_ways(folder: Path, model: str, job: ScoringJob, sizes: Sizes) -> Iterator[Figure]:
     library = folder / "photos"
     files = sorted(library.iterdir())
     rates: dict[str, list[float]] = {name: [] for name in (*WAYS, FED, SCORE, STEADY)}
@@ -130,27 +130,27 @@ def _against_plain_ways(folder: Path, model: str, job: Job, sizes: Sizes) -> Ite
     yield ratio(table, f"{SCORE} / {FED}", rates[SCORE], rates[FED])
 
 
-def fed(job: Job, number: int) -> float:
+def fed(job: ScoringJob, number: int) -> float:
     """Return the photos per second of the engine alone, fed with photos that are already shrunk."""
     actors, threads = shares(job.options, cores())
     with processes(actors) as pool:
         return sum(pool.map(_fed, *zip(*[(job, threads, number // actors)] * actors, strict=True)))
 
 
-def _fed(job: Job, threads: int, number: int) -> float:
+def _fed(job: ScoringJob, threads: int, number: int) -> float:
     """Return the photos per second of one process among others."""
     from pipelines.scoring.scorer import Scorer
 
-    look, seen = Scorer(job, threads), list(_seen(job, 32))
-    look(seen)
+    scorer, seen = Scorer(job, threads), list(_seen(job, 32))
+    scorer(seen)
     began, done = time.perf_counter(), 0
     while done < number:
-        look(seen)
+        scorer(seen)
         done += len(seen)
     return done / (time.perf_counter() - began)
 
 
-def _seen(job: Job, number: int) -> Iterator[ReadPhoto]:
+def _seen(job: ScoringJob, number: int) -> Iterator[ReadPhoto]:
     for i, path in zip(range(number), samples() * number, strict=False):
         yield ReadPhoto(Photo(str(i), b""), record.shrink(path.read_bytes(), job.preprocess, images.MAX_PIXELS), None)
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.startup
 
-warm: files are in the system's cache, as the second time on a day. cold: the cache of Python's packages and of the
-project is dropped before each start, as after the machine's; that depends on its disk.
+warm: files are in the system's cache, as in the second run of a day. cold: the cached files of Python's packages and of
+the project are dropped before each start, as after a reboot; the time then depends on the disk.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def _times(number: int, ray: BaseProcess) -> list[float]:
     raise RuntimeError(f"Ray Train has ended, or has not done {number} steps in {PATIENCE} s")
 
 
-# The bare side: a process a worker, which goes on where it was.
+# The bare side: one process per worker, which continues where it stopped.
 
 _loop: Iterator[None]
 

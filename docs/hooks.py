@@ -73,7 +73,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 
 def links(markdown: str, base: str) -> list[tuple[str, str]]:
-    """(file of the repository, `#…` or nothing) of each relative link of a page.
+    """Yield (file of the repository, `#…` or "") for each relative link of a page.
 
     Args:
         base: file of the repository that the page is.
@@ -92,7 +92,7 @@ def _outside_code(markdown: str, change: Callable[[str], str]) -> str:
 
 
 def _resolved(target: str, base: str) -> str:
-    """The file of the repository that a link means; a folder means its README."""
+    """Return the file of the repository that a link means; a folder means its README."""
     path = os.path.normpath(Path(base).parent / target)
     return f"{path}/README.md" if (ROOT / path).is_dir() else path
 
@@ -112,7 +112,7 @@ def _page_of(file: str) -> str:
 
 
 def _listing(file: str) -> str:
-    """A page that shows a file with the numbers of its lines, each a place to link to."""
+    """Return a page that shows a file with line numbers, each of which can be linked to."""
     language = {".py": "python", ".yaml": "yaml"}.get(Path(file).suffix, "text")
     text = (ROOT / file).read_text(encoding="utf-8")
     return f'---\nsearch:\n  exclude: true\nhide: [toc]\n---\n# {file}\n\n````{language} linenums="1"\n{text}````\n'

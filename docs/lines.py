@@ -11,7 +11,7 @@ LINK = re.compile(r"\[`([\w.]+)`\]\(([\w./-]+\.py)#L(\d+)\)")
 
 
 def spans(source: Path) -> dict[str, tuple[int, int]]:
-    """First and last line of each function, class, method and constant of a file, by its qualified name."""
+    """Return first and last line of each function, class, method and constant of a file, by its qualified name."""
     found: dict[str, tuple[int, int]] = {}
 
     def visit(body: list[ast.stmt], prefix: str = "") -> None:

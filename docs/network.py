@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from examples.recurrent_steps import look
+from examples.recurrent_steps import probabilities_of
 from r2mrf import Predictor, images
 from r2mrf.imaging.resize import resize
 
@@ -25,7 +25,7 @@ SIDE = 0.82  # of a small picture
 def draw(photo: Path, path: Path) -> None:
     """Draw the network, from a photo to its map, and one refinement module below it."""
     rgb, predictor = images.load(photo), Predictor.load("lite")
-    fused, branches = look(predictor, rgb)
+    fused, branches = probabilities_of(predictor, rgb)
     figure, axis = plt.subplots(figsize=(13.6, 7.7))
     figure.subplots_adjust(0, 0, 1, 1)
     axis.set(xlim=(0, 13.6), ylim=(0, 7.7), aspect="equal")

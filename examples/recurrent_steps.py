@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"{path}: {error}")
     except UserError as error:
         sys.exit(str(error))
-    fused, branches = look(predictor, photo)
+    fused, branches = probabilities_of(predictor, photo)
 
     scale = min(SIDE / max(photo.shape[:2]), 1)
     height, width = (max(round(side * scale), 1) for side in photo.shape[:2])
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @torch.no_grad()
-def look(predictor: Predictor, photo: np.ndarray) -> tuple[list[Tensor], list[Tensor]]:
+def probabilities_of(predictor: Predictor, photo: np.ndarray) -> tuple[list[Tensor], list[Tensor]]:
     """Return the probabilities of defocus of uint8 H×W×3 after t = 0 … T steps: fused h×w, and branches 5×h×w."""
     x = predictor.preprocess.normalise(predictor.preprocess.shrink(photo)[None])
     sides = predictor.network(torch.from_numpy(x)).sides  # T + 1 tensors of logits, 1×5×h×w

@@ -18,7 +18,7 @@ import argparse
 
 from pipelines.cluster.supervised import in_a_fork
 from pipelines.evaluation import ablation_table, looks
-from pipelines.evaluation.ablation_rows import Row, rows
+from pipelines.evaluation.ablation_rows import AblationRow, rows
 from pipelines.evaluation.held_out import name_of
 from pipelines.evaluation.measured_rows import keep, key_of, measured, training_images
 from pipelines.project.folders import REPORTS, with_tuned_steps
@@ -61,7 +61,7 @@ def ablate(config: Config, named: list[str] | None = None, threads: int = 0, tes
         print(f"{given}: `dvc exp run -S ablate.minutes=240 ablate` runs more of them")
 
 
-def _chosen(every: list[Row], named: list[str]) -> list[Row]:
+def _chosen(every: list[AblationRow], named: list[str]) -> list[AblationRow]:
     """Return the named rows, in the order in which rows are run; `all` stands for those that this machine can run."""
     if unknown := set(named) - {ALL} - {row.name for row in every}:
         known = ", ".join(row.name for row in every)
@@ -69,7 +69,9 @@ def _chosen(every: list[Row], named: list[str]) -> list[Row]:
     return [row for row in every if row.name in named or (ALL in named and _can_run(row))]
 
 
-def _train(config: Config, chosen: list[Row], every: list[Row], keys: dict[str, str], threads: int) -> dict[str, str]:
+def _train(
+    config: Config, chosen: list[AblationRow], every: list[AblationRow], keys: dict[str, str], threads: int
+) -> dict[str, str]:
     """Train and measure the chosen rows, or rows within the budget; return the reason for each row that failed."""
     reasons = {}
     for row in chosen or every:
@@ -89,7 +91,7 @@ def _train(config: Config, chosen: list[Row], every: list[Row], keys: dict[str, 
     return reasons
 
 
-def _test(config: Config, chosen: list[Row], keys: dict[str, str]) -> None:
+def _test(config: Config, chosen: list[AblationRow], keys: dict[str, str]) -> None:
     """Measure, on the test pairs, trained rows that have not been measured on them yet."""
     from pipelines.evaluation.ablation_runs import measure_on_test_pairs
 
@@ -105,7 +107,7 @@ def _test(config: Config, chosen: list[Row], keys: dict[str, str]) -> None:
         )
 
 
-def _can_run(row: Row) -> bool:
+def _can_run(row: AblationRow) -> bool:
     if row.needs_gpu:
         import torch
 

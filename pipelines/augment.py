@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipelines.data.build import Job, build
+from pipelines.data.build import ShardTask, build
 from pipelines.data.card import variants_card
 from pipelines.project.folders import AUGMENTED, PREPARED, REPORTS
 from pipelines.project.stage import main
@@ -44,8 +44,8 @@ def build_variants(sources: Folder, target: Path, config: Config) -> int:
         return [row for p in pairs for row in variants(p["source_id"], p["image"], p["mask"], seed, options)]
 
     contents, rules = of_files(paths), [seed, options.model_dump(), of_code("data.variants", "data.shards")]
-    jobs = [
-        Job(
+    tasks = [
+        ShardTask(
             name=path.stem,
             arguments=path.name,
             count=pq.read_metadata(path).num_rows * options.variants,
@@ -53,7 +53,7 @@ def build_variants(sources: Folder, target: Path, config: Config) -> int:
         )
         for path in paths
     ]
-    return build(target, jobs, rows, shards.VARIANTS, config.storage)
+    return build(target, tasks, rows, shards.VARIANTS, config.storage)
 
 
 if __name__ == "__main__":

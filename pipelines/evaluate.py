@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipelines.evaluation import evaluation_files, looks
 from pipelines.evaluation.held_out import name_of
-from pipelines.evaluation.methods import compare, fitted_baselines
+from pipelines.evaluation.methods import compare_methods, fitted_baselines
 from pipelines.project.folders import MODEL, PREPARED, REPORTS
 from pipelines.project.stage import main
 from pipelines.storage.outputs import local_copy
@@ -21,7 +21,7 @@ def evaluate(config: Config) -> None:
     predictor = Predictor.load(local_copy(MODEL))
     pairs = shards.read(local_copy(PREPARED), "test-*.parquet")
     looks.note(config, predictor.checkpoint.name, name_of(pairs), "evaluate")
-    compared = compare(predictor, fitted_baselines(config, predictor.preprocess.size), pairs)
+    compared = compare_methods(predictor, fitted_baselines(config, predictor.preprocess.size), pairs)
     evaluation_files.write(compared, predictor.checkpoint, pairs, REPORTS / "evaluate")
     evaluation_files.draw(compared, pairs, config.evaluate.gallery, REPORTS / "evaluate")
     for name, value in compared.network.counts.summary().items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.data.build import Job, build
+from pipelines.data.build import ShardTask, build
 from pipelines.data.card import pairs_card
 from pipelines.data.sources import Source, open_source
 from pipelines.project.folders import PREPARED, REPORTS
@@ -37,18 +37,18 @@ def prepare(config: Config) -> None:
     def rows(items: list[dict]) -> list[dict]:
         return [source.row(item) for item in items]
 
-    count = build(PREPARED, list(_jobs(source)), rows, shards.PAIRS, config.storage)
+    count = build(PREPARED, list(_tasks(source)), rows, shards.PAIRS, config.storage)
     pairs_card(local_copy(PREPARED), REPORTS / "prepare")
     print(f"{PREPARED}: {count} pairs")
 
 
-def _jobs(source: Source) -> Iterator[Job]:
+def _tasks(source: Source) -> Iterator[ShardTask]:
     for split in ("train", "test"):
         group = [item for item in source.items if item["split"] == split]
         for start in range(0, len(group), PAIRS_PER_SHARD):
             items = group[start : start + PAIRS_PER_SHARD]
             name = f"{split}-{start // PAIRS_PER_SHARD:05d}"
-            yield Job(name, items, len(items), fingerprint(source.rules, items))
+            yield ShardTask(name, items, len(items), fingerprint(source.rules, items))
 
 
 if __name__ == "__main__":

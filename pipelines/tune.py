@@ -17,7 +17,7 @@ from pipelines.project.tables import write_csv, write_json
 from pipelines.registry import runs as tracking
 from pipelines.storage.outputs import local_copy
 from pipelines.training.run import recipe_of, run_key, with_resolved_precision
-from pipelines.training.search import SEARCHED, candidates, of_trial, run_trials, trial_states
+from pipelines.training.search import SEARCHED, candidates, run_trials, trial_config, trial_states
 from pipelines.training.states import States
 from r2mrf.config import Config
 from r2mrf.data import shards
@@ -35,12 +35,12 @@ def tune(config: Config) -> None:
     pairs = shards.read(local_copy(AUGMENTED), columns=["source_id", "variant"])
     split(pairs, config.tune.validation, config.seed)  # finds errors before Ray starts
     data = [fingerprint_of(AUGMENTED)]
-    trials = {name: (values, _key(of_trial(config, values), data)) for name, values in candidates(config).items()}
+    trials = {name: (values, _key(trial_config(config, values), data)) for name, values in candidates(config).items()}
     key = fingerprint(config.tune.model_dump(exclude={"at_once"}), trials)
     home = States(config.tracking.states, f"tune-{key[:16]}")
     parent = tracking.run_for(config, "tune", key)
     runs = {
-        name: tracking.run_for(of_trial(config, values), "trial", trial_key, parent)
+        name: tracking.run_for(trial_config(config, values), "trial", trial_key, parent)
         for name, (values, trial_key) in trials.items()
     }
     with connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers * len(trials), training=True):
@@ -71,7 +71,7 @@ def row(config: Config, name: str, values: dict, end: dict) -> dict:
         status = f"failed: {one_line(end['error'], end=True)}"
     else:
         status = "finished" if end["step"] == config.tune.budget else "stopped"
-    parameters, macs = cost_of(of_trial(config, values).model)
+    parameters, macs = cost_of(trial_config(config, values).model)
     figures = {figure: end.get(figure) for figure in FIGURES}
     trained = {"trained_steps": end.get("step", 0), "images_per_second": end.get("images_per_second")}
     cost = {"parameters": parameters, "gmacs": round(macs / 1e9, 4)}

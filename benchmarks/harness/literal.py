@@ -24,7 +24,7 @@ class LiteralRRM(RRM):
 
 
 def literal(network: R2MRF, model: Model) -> R2MRF:
-    """Copy of the network with its weights, refined by `LiteralRRM`."""
+    """Return a copy of the network with the same weights, refined by `LiteralRRM`."""
     other = R2MRF(model.model_copy(update={"weights": "random"}))
     for branch in other.branches:
         branch.refine = nn.ModuleList(LiteralRRM(model.amdf_width, model.width) for _ in branch.refine)

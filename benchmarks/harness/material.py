@@ -66,10 +66,10 @@ def make_photos(folder: Path, number: int, width: int, height: int) -> None:
     for i in range(number):
         photo = found[i % len(found)]
         y, x = (int(dice.integers(0, side // 3)) for side in photo.shape[:2])
-        cut = photo[y : y + 2 * photo.shape[0] // 3, x : x + 2 * photo.shape[1] // 3]
-        Image.fromarray(resize(cut, height, width)).save(folder / f"{i:06d}.jpg", quality=90)
+        crop = photo[y : y + 2 * photo.shape[0] // 3, x : x + 2 * photo.shape[1] // 3]
+        Image.fromarray(resize(crop, height, width)).save(folder / f"{i:06d}.jpg", quality=90)
 
 
 def make_model(folder: Path, config: Config, **changes: int) -> Path:
-    """A model folder of the profile lite with other values and random weights."""
+    """Write a model folder of the profile lite, with other values and random weights, and return it."""
     return checkpoint.save(folder, untrained(config.lite.model.model_copy(update=changes)))

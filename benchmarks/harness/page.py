@@ -30,19 +30,19 @@ class Measured:
         self.runs = {facts["benchmark"]: facts for facts in found if not facts["short"]}
 
     def tables(self, benchmark: str) -> dict[str, list[dict]]:
-        """Rows of a benchmark by table, in the order in which they were measured."""
+        """Return the rows of a benchmark by table, in the order in which they were measured."""
         tables: dict[str, list[dict]] = {}
         for row in self.runs.get(benchmark, {}).get("rows", []):
             tables.setdefault(row["table"], []).append(row)
         return tables
 
     def median(self, benchmark: str, name: str, table: str = "") -> float | None:
-        """Median of the first measured row of this name in a table whose title contains `table`, or None."""
+        """Return the median of the first measured row of this name in a table whose title contains `table`, or None."""
         rows = (row for title, rows in self.tables(benchmark).items() if table in title for row in rows)
         return next((row["median"] for row in rows if row["name"] == name and row["values"]), None)
 
     def aims(self) -> list[dict]:
-        """Rows that have a target."""
+        """Return the rows that have a target."""
         rows = ((name, row) for name in BENCHMARKS for row in self.runs.get(name, {}).get("rows", []))
         return [row | {"benchmark": name} for name, row in rows if "reached" in row]
 

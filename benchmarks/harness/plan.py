@@ -6,8 +6,8 @@ import math
 import re
 from typing import NamedTuple
 
-KEYS = 1000  # that an object store of S3's kind gives in one answer to a listing
-READS = 2  # requests for a photo: how large it is, and its content
+KEYS = 1000  # keys that an object store like S3 returns in one response to a listing
+READS = 2  # requests per photo: for its size and for its content
 PHASES = ("listed and sharded", "scores written", "run again, nothing new")  # of benchmarks.manifest
 MACHINE, HOURS = 64, 24 * 7  # cores of a machine, and the time that a library may take
 

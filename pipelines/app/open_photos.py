@@ -63,7 +63,7 @@ class OpenPhotos:
         self._one_at_a_time = threading.Lock()
 
     def open(self, data: bytes) -> tuple[str, OpenPhoto]:
-        """Decode a photo's file; returns the name under which it is open, which nobody can guess, and the photo.
+        """Decode a photo's file; return the name under which it is open, which nobody can guess, and the photo.
 
         Raises:
             images.ImageError: the photo cannot be used.
@@ -80,10 +80,10 @@ class OpenPhotos:
         """Return an open photo.
 
         Raises:
-            NotOpen: it has been closed, or never was open.
+            NotOpen: it was closed, or was never open.
         """
         if name not in self._photos:
-            raise NotOpen("this photo is not open any more: open it again")
+            raise NotOpen("this photo is no longer open: open it again")
         return self._photos[name]
 
     def map_of(self, name: str, view: View) -> np.ndarray:
@@ -122,7 +122,7 @@ class OpenPhotos:
             return [to_uint8(step) for step in self._recurrent_steps(photo.rgb)]
 
     def close(self) -> None:
-        """End the process that decodes."""
+        """End the process that decodes photos."""
         self._guard.close()
 
     def _recurrent_steps(self, rgb: np.ndarray) -> list[np.ndarray]:

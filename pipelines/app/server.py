@@ -118,7 +118,7 @@ class Answers:
         return Response(images.encode_png(self._map(request)), media_type="image/png")
 
     def mask_file(self, request: Request) -> Response:
-        """Black and white: white where the map reaches the threshold."""
+        """The mask of the photo's size: white where the map reaches the threshold, black elsewhere."""
         return Response(images.encode_png(self._mask(request)), media_type="image/png")
 
     def overlay_file(self, request: Request) -> Response:

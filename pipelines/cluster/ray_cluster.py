@@ -59,16 +59,16 @@ def connect(logical_cpus: int = LOGICAL_CPUS, training: bool = False) -> Iterato
 
 
 def ray_data() -> ModuleType:
-    """Return Ray Data, told to be quiet about each of its steps: the stages show their own progress."""
+    """Return Ray Data, silenced, because the stages show their own progress."""
     import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # not before: the import sets the level
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # after the import, which sets the level itself
     ray.data.DataContext.get_current().enable_progress_bars = False
     return ray.data
 
 
 def _free_port() -> int:
-    """Return a port of the loopback that is free now."""
+    """Return a port of the loopback interface that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -76,9 +76,10 @@ def _free_port() -> int:
 
 @contextmanager
 def _dashboard_known(port: int) -> Iterator[None]:
-    """Tell Ray's processes that are started meanwhile which dashboard is theirs.
+    """Tell the Ray processes that are started in this block which dashboard is theirs.
 
-    Ray Train asks it whether a run has ended, and does not find it by itself where several Rays run on a machine.
+    Ray Train asks the dashboard whether a run has ended, and does not find it by itself if several Rays run on one
+    machine.
     """
     before = os.environ.get(DASHBOARD)
     os.environ[DASHBOARD] = f"http://127.0.0.1:{port}"

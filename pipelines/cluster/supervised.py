@@ -71,30 +71,30 @@ def supervised(work: str, *arguments: Any, report: Callable[[Any], object]) -> A
 
 
 def in_a_fork(work: Callable[[], object]) -> NoReturn:
-    """Do the work of a program in a copy of this process, and end as that ends; with status 2 and a sentence if the
-    copy is ended before its work is done.
+    """Do a program's work in a fork of this process, and exit with the fork's status.
 
-    To be called before there are threads of Python's; unlike a new process, a copy need not import anything again.
+    If the fork is killed before its work is done, a sentence is printed, and the status is 2. Call this before Python
+    starts any thread. Unlike a new process, a fork need not import anything again.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    parent, (mouth, ear) = os.getpid(), reversed(os.pipe())
+    parent, (reading_end, writing_end) = os.getpid(), os.pipe()
     child = os.fork()
     if not child:
-        os.close(ear)
-        os.setsid()  # a Ctrl-C reaches it once, from its parent
+        os.close(reading_end)
+        os.setsid()  # in its own session, it receives a Ctrl-C once, from its parent
         _die_with(parent)
         try:
             work()
         finally:
-            os.write(mouth, b"done")  # Ray ends a process without coming here
+            os.write(writing_end, b"done")  # not reached if Ray ends the process
         sys.exit(0)
-    os.close(mouth)
+    os.close(writing_end)
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # as it is in the background of a shell
             signal.signal(number, lambda number, _: os.kill(child, number))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if not os.read(ear, 1):
+    if not os.read(reading_end, 1):
         print(f"error: {_ended(status)}", file=sys.stderr, flush=True)
         status = 2
     os._exit(status if status >= 0 else 128 - status)
@@ -107,10 +107,10 @@ def _ended(status: int) -> str:
 
 
 def _die_with(parent: int) -> None:
-    """Have this process killed when its parent has ended, on Linux; elsewhere it may outlive a killed one."""
+    """Let the kernel kill this process when its parent ends; only Linux can do that."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:  # it has ended already
+    if os.getppid() != parent:  # the parent has ended already
         os._exit(1)
 
 

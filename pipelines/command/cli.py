@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, OSError) and error.filename:  # a file or folder that cannot be created, opened or listed
             say(f"r2mrf: {error.filename}: {error.strerror}: fix that, or choose another place", sys.stderr)
             return COULD_NOT_RUN
-        say(traceback.format_exc(), sys.stderr)  # our bug; not status 1: some inputs failed
+        say(traceback.format_exc(), sys.stderr)  # our bug; not status 1, which means that some inputs failed
         print("r2mrf: this is a bug; please report it with the lines above", file=sys.stderr)
         return COULD_NOT_RUN
 
@@ -93,10 +93,10 @@ def score(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Run `r2mrf evaluate`: compare saved maps of any origin with masks."""
-    from pipelines.evaluation.saved_maps import compare
+    from pipelines.evaluation.saved_maps import compare_maps
     from pipelines.project.tables import write_json
 
-    result = compare(
+    result = compare_maps(
         options.maps,
         options.masks,
         options.mask_white,

@@ -24,10 +24,10 @@ def open_app(options: argparse.Namespace) -> int:
     with _listening(options.port) as listener:
         photos = OpenPhotos(load_analyser(options.model))
         server = uvicorn.Server(uvicorn.Config(application(photos), log_level="warning", server_header=False))
-        say(f"open http://127.0.0.1:{listener.getsockname()[1]} in a browser of this machine; Ctrl-C ends it")
+        say(f"open http://127.0.0.1:{listener.getsockname()[1]} in a browser on this machine; Ctrl-C ends the app")
         try:
             server.run(sockets=[listener])
-        except KeyboardInterrupt:  # uvicorn has closed what was open
+        except KeyboardInterrupt:  # uvicorn has closed its connections
             pass
         finally:
             photos.close()
@@ -44,5 +44,5 @@ def _listening(port: int) -> socket.socket:
         listener.listen()  # from now on requests wait until the server takes them
     except OSError as error:
         listener.close()
-        raise UserError(f"port {port}: {error.strerror}; give another --port, or 0 for any that is free") from None
+        raise UserError(f"port {port}: {error.strerror}; give another --port, or 0 for any free one") from None
     return listener

@@ -119,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
     def soft(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--soft-above", type=float, metavar="RADIUS",
-            help="soft: scored with --detail, and blurred by more than this many pixels even at the sharpest place",
+            help="soft: even the sharpest place is blurred by more than this many pixels (needs --detail in score)",
         )  # fmt: skip
 
     mapping = command("map", "defocus maps of photos, white = out of focus", MAP)
@@ -143,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
 
     opening = command("app", "a page to look at photos one by one", APP)
     opening.add_argument(
-        "--port", type=_port, default=7860, metavar="N", help="of this machine, default: 7860; 0 = any that is free"
+        "--port", type=_port, default=7860, metavar="N", help="port on this machine (default: 7860; 0 = any free port)"
     )
     model(opening)
 
@@ -180,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     scoring.add_argument(
         "--watch", nargs="?", type=float, const=5.0, default=0.0, metavar="SECONDS",
-        help="keep running, and look for new and changed photos every 5 (or so many) seconds, until Ctrl-C",
+        help="keep running, and look for new and changed photos every 5 (or SECONDS) seconds, until Ctrl-C",
     )  # fmt: skip
     scoring.add_argument(
         "--by-content", action="store_true",
@@ -199,7 +199,7 @@ def parser() -> argparse.ArgumentParser:
         "--max-pixels",
         type=_pixels,
         metavar="N",
-        help=f"refuse photos with more pixels (default, and most: {MOST_PIXELS})",
+        help=f"refuse photos with more than N pixels (default and maximum: {MOST_PIXELS})",
     )
     scoring.add_argument("--dry-run", action="store_true", help="only count the photos and estimate the time")
     model(scoring)
@@ -251,7 +251,7 @@ def parser() -> argparse.ArgumentParser:
         )  # fmt: skip
     judging.add_argument(
         "--mask-values", type=_two_values, metavar="BLACK,WHITE",
-        help="which values mean black and white in the masks, for example 0,1 (default: found out if it is certain)",
+        help="which values mean black and white in the masks, for example 0,1 (default: found out, if that is certain)",
     )  # fmt: skip
     judging.add_argument(
         "--protocol", default=PROTOCOLS[0], choices=PROTOCOLS,
@@ -259,7 +259,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     judging.add_argument(
         "--positive", choices=("defocus", "focus"),
-        help="the class whose precision and recall a published protocol takes (default: its authors' choice)",
+        help="the class that precision and recall of a published protocol refer to (default: its authors' choice)",
     )  # fmt: skip
     path(judging, "--json", required=True, metavar="FILE", help="where to write the figures")
 

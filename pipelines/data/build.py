@@ -24,8 +24,8 @@ from r2mrf.system.machine import cores
 
 
 @dataclass(frozen=True)
-class Job:
-    """One shard: its name, the arguments for its rows, their expected number, and the fingerprint of all of it."""
+class ShardTask:
+    """A shard to make: its name, the arguments for its rows, their expected number, the fingerprint of all of it."""
 
     name: str
     arguments: object
@@ -34,31 +34,31 @@ class Job:
 
 
 def build(
-    folder: Path, jobs: list[Job], rows: Callable[[Any], list[dict]], schema: pa.Schema, storage: str = ""
+    folder: Path, tasks: list[ShardTask], rows: Callable[[Any], list[dict]], schema: pa.Schema, storage: str = ""
 ) -> int:
-    """Make `folder/NAME.parquet` for every job, and remove all other files.
+    """Make `folder/NAME.parquet` for every task, and remove all other files.
 
     If `storage` is given, the shards are made there, in a folder of their own for each version, with a receipt in
     `folder`.
 
     Args:
-        rows: makes a job's rows from its arguments; runs on any machine of the cluster.
+        rows: makes a task's rows from its arguments; runs on any machine of the cluster.
         schema: schema of the shards.
 
     Returns:
         The number of rows in the folder.
 
     Raises:
-        UserError: `rows` raised one for some jobs; the other shards are still made and kept.
+        UserError: `rows` raised one for some tasks; the other shards are still made and kept.
     """
     if storage:
-        make = fingerprint([(job.name, job.fingerprint) for job in jobs])
+        make = fingerprint([(task.name, task.fingerprint) for task in tasks])
         store = Store(below(storage, folder.as_posix(), make[:16]))
     else:
         store = Store(str(folder))
-        _remove_strays(folder, {f"{job.name}.parquet" for job in jobs})
-    todo = [job for job in jobs if _rows_in(store, job) != job.count]
-    total, left = (sum(job.count for job in some) for some in (jobs, todo))
+        _remove_strays(folder, {f"{task.name}.parquet" for task in tasks})
+    todo = [task for task in tasks if _rows_in(store, task) != task.count]
+    total, left = (sum(task.count for task in some) for some in (tasks, todo))
     with progress(total=total, initial=total - left, unit=" rows", desc=folder.name) as bar:
         if todo:
             problems = []
@@ -68,7 +68,7 @@ def build(
             if problems:
                 raise UserError("\n".join(sorted(problems)))
     if storage:
-        leave_receipt(folder, store, [f"{job.name}.parquet" for job in jobs], total)
+        leave_receipt(folder, store, [f"{task.name}.parquet" for task in tasks], total)
     return total
 
 
@@ -84,12 +84,12 @@ def _remove_strays(folder: Path, names: set[str]) -> None:
         stray.unlink()
 
 
-def _rows_in(store: Store, job: Job) -> int | None:
-    """Return the number of rows in the job's shard, or None if it is missing, damaged or out of date."""
-    name = f"{job.name}.parquet"
+def _rows_in(store: Store, task: ShardTask) -> int | None:
+    """Return the number of rows in the task's shard, or None if it is missing, damaged or out of date."""
+    name = f"{task.name}.parquet"
     try:
         with store.open(name) as file:
-            found = shards.inspect(file, job.fingerprint)
+            found = shards.inspect(file, task.fingerprint)
     except OSError:
         return None
     if found.damage:
@@ -97,24 +97,24 @@ def _rows_in(store: Store, job: Job) -> int | None:
     return found.rows
 
 
-def _run(todo: list[Job], address: str, rows: Callable, schema: pa.Schema) -> Iterator[dict]:
-    """Yield the number of rows and the error, if any, of each job as it ends."""
+def _run(todo: list[ShardTask], address: str, rows: Callable, schema: pa.Schema) -> Iterator[dict]:
+    """Yield the number of rows and the error, if any, of each task as it ends."""
 
-    def write(task: dict) -> dict:
+    def write(row: dict) -> dict:
         import cv2
 
         cv2.setNumThreads(1)  # Ray distributes the cores, one per task
-        job = todo[task["index"]]
+        task = todo[row["index"]]
         try:
-            made = rows(job.arguments)
-            if len(made) != job.count:
-                raise UserError(f"{job.name}: {len(made)} rows were made instead of {job.count}")
-            with Store(address).writing(f"{job.name}.parquet") as path:
-                shards.write(path, made, schema, job.fingerprint)
+            made = rows(task.arguments)
+            if len(made) != task.count:
+                raise UserError(f"{task.name}: {len(made)} rows were made instead of {task.count}")
+            with Store(address).writing(f"{task.name}.parquet") as path:
+                shards.write(path, made, schema, task.fingerprint)
         except UserError as error:  # a message that has passed through Ray is no longer a sentence for users
             return {"count": 0, "error": str(error)}
-        return {"count": job.count, "error": ""}
+        return {"count": task.count, "error": ""}
 
     with connect(logical_cpus=cores()):
-        tasks = ray_data().from_items([{"index": i} for i in range(len(todo))], override_num_blocks=len(todo))
-        yield from tasks.map(write, num_cpus=1).iter_rows()
+        data = ray_data().from_items([{"index": i} for i in range(len(todo))], override_num_blocks=len(todo))
+        yield from data.map(write, num_cpus=1).iter_rows()

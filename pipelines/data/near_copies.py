@@ -1,7 +1,7 @@
 """Finds photographs that show a photograph of another set: all or part of it, shrunk, mirrored or recompressed.
 
     index = Index({"name": rgb, ...})
-    index.find(rgb)          # Copy(of="name", mirrored=False, inliers=41, correlation=0.97), or None
+    index.find(rgb)          # NearCopy(of="name", mirrored=False, inliers=41, correlation=0.97), or None
 
 Local features (SIFT, Lowe 2004) propose a photograph and its position in the other one. The pixels then decide whether
 it is the same picture: repeated structures (fences, windows, stripes) match by their features, but never by their
@@ -25,7 +25,7 @@ OVERLAP = 0.3  # share of the photo that must lie within the other one
 CORRELATION = 0.8  # smallest correlation of grey values at which two photos show the same picture
 
 
-class Copy(NamedTuple):
+class NearCopy(NamedTuple):
     """A photo found in another one. `correlation`: of the grey values where the two overlap, -1 … 1."""
 
     of: str
@@ -57,20 +57,20 @@ class Index:
         self._trees = cv2.flann.Index(descriptors, {"algorithm": 1, "trees": 4})
         self._descriptors = descriptors  # kept alive, because the trees do not copy them
 
-    def find(self, photo: np.ndarray) -> Copy | None:
+    def find(self, photo: np.ndarray) -> NearCopy | None:
         """Return the photograph that this photo shows, mirrored or not; None if it shows none."""
         grey = _grey(photo)
         found = [self._best(grey, False), self._best(np.ascontiguousarray(grey[:, ::-1]), True)]
         copies = [copy for copy in found if copy and copy.correlation >= CORRELATION]
         return max(copies, key=lambda copy: copy.correlation, default=None)
 
-    def candidates(self, photo: np.ndarray) -> list[Copy]:
+    def candidates(self, photo: np.ndarray) -> list[NearCopy]:
         """Return what the features propose, whether or not the pixels agree, for people to look at."""
         grey = _grey(photo)
         found = [self._best(grey, False), self._best(np.ascontiguousarray(grey[:, ::-1]), True)]
         return [copy for copy in found if copy]
 
-    def _best(self, grey: np.ndarray, mirrored: bool) -> Copy | None:
+    def _best(self, grey: np.ndarray, mirrored: bool) -> NearCopy | None:
         points, descriptors = _features(grey)
         if len(points) < VOTES:
             return None
@@ -90,7 +90,7 @@ class Index:
             inliers = len(np.unique(row[used.ravel() > 0]))
             scale = float(np.hypot(*transform[:, 0]))
             if inliers >= INLIERS and SCALES[0] <= scale <= SCALES[1]:
-                copy = Copy(self._names[owner], mirrored, inliers, _correlation(grey, self._grey[owner], transform))
+                copy = NearCopy(self._names[owner], mirrored, inliers, _correlation(grey, self._grey[owner], transform))
                 best = max(best or copy, copy, key=lambda copy: copy.correlation)
         return best
 

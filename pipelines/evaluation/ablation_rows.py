@@ -14,7 +14,7 @@ BACKBONES = {"vgg16": "vgg16.tv_in1k", "densenet161": "densenet161.tv_in1k"}
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """A network to train.
 
     Attributes:
@@ -62,43 +62,43 @@ class Row:
         return fingerprint(ours.seed, ours.model.model_dump(), recipe, data)
 
 
-def rows(config: Config) -> list[Row]:
+def rows(config: Config) -> list[AblationRow]:
     """Return all rows, the most informative ones first. If two rows describe the same network, it is trained once."""
     own = config.profile
     weight = config.train.side_weight
     first = [
-        Row("full", "the network as it is", own),
-        Row("no_rrm", "side maps refined directly, without residual learning", own, {"rrm": False}),
+        AblationRow("full", "the network as it is", own),
+        AblationRow("no_rrm", "side maps refined directly, without residual learning", own, {"rrm": False}),
         *(_of_steps(own, steps) for steps in (0, 1)),
     ]
     return [
         *first,
         *_repeated(first, 1),
         *(_of_steps(own, steps) for steps in STEPS if steps > 1),
-        Row(
+        AblationRow(
             "side_growing",
             "side outputs get heavier: each step weighs twice as much as the one before",
             own,
             {},
             {"side_growth": 2.0},
         ),
-        Row("side_small", "side outputs weigh a tenth as much", own, {}, {"side_weight": weight / 10}),
-        Row("side_last", "nearly all weight on the last step's side outputs", own, {}, {"side_growth": 100.0}),
-        Row("unshared", "every step has its own refinement module", own, {"share_steps": False}),
+        AblationRow("side_small", "side outputs weigh a tenth as much", own, {}, {"side_weight": weight / 10}),
+        AblationRow("side_last", "nearly all weight on the last step's side outputs", own, {}, {"side_growth": 100.0}),
+        AblationRow("unshared", "every step has its own refinement module", own, {"share_steps": False}),
         *_repeated(first, 2),
-        Row("lite", "backbone EfficientNet-Lite0, profile lite", "lite"),
+        AblationRow("lite", "backbone EfficientNet-Lite0, profile lite", "lite"),
         *(
-            Row(name, f"backbone {name}, profile paper", "paper", {"backbone": backbone})
+            AblationRow(name, f"backbone {name}, profile paper", "paper", {"backbone": backbone})
             for name, backbone in BACKBONES.items()
         ),
-        Row("resnext101", "backbone ResNeXt-101 32×4d, profile paper", "paper"),
+        AblationRow("resnext101", "backbone ResNeXt-101 32×4d, profile paper", "paper"),
     ]
 
 
-def _of_steps(profile: str, steps: int) -> Row:
-    return Row(f"T{steps}", f"{steps} recurrent step{'s' * (steps != 1)}", profile, {"steps": steps})
+def _of_steps(profile: str, steps: int) -> AblationRow:
+    return AblationRow(f"T{steps}", f"{steps} recurrent step{'s' * (steps != 1)}", profile, {"steps": steps})
 
 
-def _repeated(rows: list[Row], repeat: int) -> Iterator[Row]:
+def _repeated(rows: list[AblationRow], repeat: int) -> Iterator[AblationRow]:
     for row in rows:
         yield replace(row, name=f"{row.name}.{repeat}", what=f"{row.what}; run {repeat + 1}", repeat=repeat)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.evaluation.ablation_rows import Row
+from pipelines.evaluation.ablation_rows import AblationRow
 from pipelines.evaluation.held_out import branch_counts, name_of
 from pipelines.evaluation.measured_rows import measured, training_images
 from pipelines.project.folders import PREPARED
@@ -27,7 +27,7 @@ def model_of(name: str, key: str) -> Path:
     return MODELS / f"{name}-{key[:8]}"
 
 
-def train_and_measure(row: Row, config: Config, key: str, threads: int) -> dict:
+def train_and_measure(row: AblationRow, config: Config, key: str, threads: int) -> dict:
     """Train a row's network, or resume its training, and measure it on the pairs that were held back.
 
     Args:

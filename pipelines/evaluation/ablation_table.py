@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.evaluation.ablation_rows import Row
+from pipelines.evaluation.ablation_rows import AblationRow
 from pipelines.evaluation.held_out import BRANCHES
 from pipelines.project import plots
 from pipelines.project.tables import write_csv
@@ -13,7 +13,7 @@ FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")  # on the held-back pair
 FACTS = ("profile", "backbone", "steps", "learnt_from", "training_steps", "epochs", "seconds", "device", "commit")
 
 
-def tabulate(every: list[Row], measured: dict[str, dict], reasons: dict[str, str]) -> list[dict]:
+def tabulate(every: list[AblationRow], measured: dict[str, dict], reasons: dict[str, str]) -> list[dict]:
     """Return the lines of the table: one per row, and one for each branch's own output of the unchanged network.
 
     Args:
@@ -31,7 +31,7 @@ def tabulate(every: list[Row], measured: dict[str, dict], reasons: dict[str, str
     return lines
 
 
-def _line(name: str, what: str, row: Row, found: dict | None, output: str, reason: str | None) -> dict:
+def _line(name: str, what: str, row: AblationRow, found: dict | None, output: str, reason: str | None) -> dict:
     line = {"row": name, "what": what, "status": "measured" if found else "not run"}
     tested = [f"test_{figure}" for figure in FIGURES]
     if not found:
@@ -61,7 +61,7 @@ def _markdown(table: list[dict]) -> str:
     return "".join(f"| {line} |\n" for line in lines)
 
 
-def draw(every: list[Row], measured: dict[str, dict], folder: Path) -> None:
+def draw(every: list[AblationRow], measured: dict[str, dict], folder: Path) -> None:
     """Draw the losses with and without RRM, and F and MAE over T; the pictures stay empty where nothing was run."""
     compared = {"with RRM": "full", "without RRM": "no_rrm"}
     runs = {label: measured[name]["history"] for label, name in compared.items() if name in measured}

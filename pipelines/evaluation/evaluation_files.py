@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.evaluation.held_out import decoded, name_of
-from pipelines.evaluation.methods import Comparison
+from pipelines.evaluation.methods import ComparedMethods
 from pipelines.project import plots
 from pipelines.project.tables import finite, write_csv, write_json
 from r2mrf.evaluation.metrics import HALF, THRESHOLDS, Counts, f_at, f_measure
@@ -17,7 +17,7 @@ from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.cost import cost_of
 
 
-def write(compared: Comparison, trained: Checkpoint, pairs: pa.Table, folder: Path) -> None:
+def write(compared: ComparedMethods, trained: Checkpoint, pairs: pa.Table, folder: Path) -> None:
     """Write metrics.json, model.json, comparison.csv, curve.csv, and photos.csv with one line per test photo."""
     counts = compared.network.counts
     excess = excess_area(_errors(counts), np.array(compared.confidences))
@@ -31,7 +31,7 @@ def write(compared: Comparison, trained: Checkpoint, pairs: pa.Table, folder: Pa
     write_csv(folder / "photos.csv", _photos(pairs["source_id"].to_pylist(), compared))
 
 
-def draw(compared: Comparison, pairs: pa.Table, shown: int, folder: Path) -> None:
+def draw(compared: ComparedMethods, pairs: pa.Table, shown: int, folder: Path) -> None:
     """Draw curves.png of all methods, risk.png of the confidence, and gallery.png of `shown` photos."""
     errors = _errors(compared.network.counts)
     orders = {"confidence": np.array(compared.confidences), "chance": np.zeros(len(errors)), "their errors": -errors}
@@ -64,7 +64,7 @@ def _facts(trained: Checkpoint) -> dict:
     return {"model": trained.name, "sha256": trained.sha256} | size | {"training": trained.training}
 
 
-def _photos(names: list[str], compared: Comparison) -> list[dict]:
+def _photos(names: list[str], compared: ComparedMethods) -> list[dict]:
     """Return one line per photo."""
     figures = (
         {"f_05": f_at(c, HALF), "mae": c.absolute_error, "defocused": c.positive / c.pixels, "confidence": sure}

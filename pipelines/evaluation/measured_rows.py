@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipelines.evaluation.ablation_rows import Row
+from pipelines.evaluation.ablation_rows import AblationRow
 from pipelines.project.folders import AUGMENTED, REPORTS
 from pipelines.project.tables import read_json, write_json
 from pipelines.storage.outputs import local_copy
@@ -31,7 +31,7 @@ def keep(changed: dict[str, dict]) -> None:
     write_json(MEASURED, measured() | changed)
 
 
-def key_of(row: Row, config: Config, data: str, found: dict[str, dict]) -> str:
+def key_of(row: AblationRow, config: Config, data: str, found: dict[str, dict]) -> str:
     """Return the key of a row among the measured ones (`found`), or the key that it will get.
 
     A row that was measured before a parameter was introduced is still the same row: only the parameters that it stored

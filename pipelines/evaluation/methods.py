@@ -58,7 +58,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedMethods:
     """Methods that saw the same photos, and the maps (uint8 H×W) and confidences of the first one, the network."""
 
     methods: list[Method]
@@ -71,7 +71,7 @@ class Comparison:
         return self.methods[0]
 
 
-def compare(predictor: Predictor, baselines: list[Method], pairs: pa.Table) -> Comparison:
+def compare_methods(predictor: Predictor, baselines: list[Method], pairs: pa.Table) -> ComparedMethods:
     """Run every method once on each photo of a table with the columns image and mask."""
     confidences: list[float] = []
 
@@ -80,7 +80,7 @@ def compare(predictor: Predictor, baselines: list[Method], pairs: pa.Table) -> C
         confidences.append(found.confidence)
         return found.defocus
 
-    compared = Comparison([Method("R²MRF", predictor.checkpoint.name, predict), *baselines], [], confidences)
+    compared = ComparedMethods([Method("R²MRF", predictor.checkpoint.name, predict), *baselines], [], confidences)
     for rgb, mask in decoded(pairs):
         ours, *_ = (method.add(rgb, mask) for method in compared.methods)
         compared.maps.append(ours)

@@ -20,7 +20,7 @@ White = Literal["defocus", "focus"]
 
 
 @dataclass
-class Comparison:
+class ComparedMaps:
     """Maps compared with masks: their counts, a sentence for each pair that could not be compared, and remarks."""
 
     counts: Counts | Published
@@ -33,7 +33,7 @@ class Comparison:
                 self.remarks.items()]  # fmt: skip
 
 
-def compare(
+def compare_maps(
     maps: Path,
     truth: Path,
     mask_white: White,
@@ -41,7 +41,7 @@ def compare(
     values: tuple[int, int] | None = None,
     protocol: str = OWN,
     positive: Positive | None = None,
-) -> Comparison:
+) -> ComparedMaps:
     """Compare the maps of a folder with their masks, at the size of the masks.
 
     Args:
@@ -56,7 +56,7 @@ def compare(
     found, wanted = _by_stem(maps), _by_stem(truth)
     if protocol == OWN and positive == "focus":
         raise UserError("--positive focus goes with a published protocol: add --protocol")
-    result = Comparison(named(protocol, positive))
+    result = ComparedMaps(named(protocol, positive))
     result.failures += [
         f"{found[stem]}: no mask with this stem in {truth}" for stem in sorted(found.keys() - wanted.keys())
     ]
@@ -75,7 +75,7 @@ def compare(
 
 
 def _add(
-    result: Comparison, map_file: Path, mask_file: Path, mask_white: White, map_white: White,
+    result: ComparedMaps, map_file: Path, mask_file: Path, mask_white: White, map_white: White,
     values: tuple[int, int] | None,
 ) -> None:  # fmt: skip
     mask, mask_note = masks.read_mask(images.read_bytes(mask_file), values)

@@ -26,7 +26,7 @@ from r2mrf.imaging import images
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.resize import lay_in, resize
 from r2mrf.network.model_folder import amend, locate
-from r2mrf.prediction.detail import judge, take
+from r2mrf.prediction.detail import judge, make_probe
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering import lens
 from r2mrf.rendering.camera import Camera, to_linear
@@ -120,7 +120,7 @@ def check_detail(predictor: Predictor, photos: list[Path]) -> list[dict]:
         half = resize(rgb, rgb.shape[0] // 2, rgb.shape[1] // 2)
         for radius in found:
             seen = blurred(half, radius, "disc") if radius else half
-            probe = take(seen, predictor.preprocess.size)
+            probe = make_probe(seen, predictor.preprocess.size)
             (analysis,) = predictor.analyse_batch(probe.picture[None])
             told = judge(probe, analysis.defocus, predictor.blur_scale, seen.shape[:2]).sharpest_radius
             found[radius].append(np.nan if told is None else told)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.cluster.progress import progress
-from pipelines.data.near_copies import CORRELATION, Copy, Index
+from pipelines.data.near_copies import CORRELATION, Index, NearCopy
 from pipelines.data.sources import LEFT_OUT, left_out
 from pipelines.project import plots
 from r2mrf.imaging import images
@@ -26,7 +26,7 @@ SHOWN, ACROSS = 48, 4  # pairs on the sheet
 WIDTH = 240  # pixels of a photo on the sheet
 
 
-def find(sought: dict[str, Path], among: list[Path]) -> list[tuple[Path, Copy]]:
+def find(sought: dict[str, Path], among: list[Path]) -> list[tuple[Path, NearCopy]]:
     """Return what the features propose, the most likely copies first; from `CORRELATION` up they are copies."""
     index = Index(
         {name: images.load(path) for name, path in progress(list(sought.items()), unit=" photos", desc="set")}
@@ -37,7 +37,7 @@ def find(sought: dict[str, Path], among: list[Path]) -> list[tuple[Path, Copy]]:
     return sorted(found, key=lambda pair: -pair[1].correlation)
 
 
-def write(found: list[tuple[Path, Copy]]) -> int:
+def write(found: list[tuple[Path, NearCopy]]) -> int:
     """Add the copies to the photos that are left out; return the number of photos that are copies."""
     copies = {path.stem: copy for path, copy in reversed(found) if copy.correlation >= CORRELATION}
     if new := copies.keys() - left_out():
@@ -70,7 +70,7 @@ def _photos(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in images.SUFFIXES)
 
 
-def _draw(found: list[tuple[Path, Copy]], sought: dict[str, Path], sheet: Path) -> None:
+def _draw(found: list[tuple[Path, NearCopy]], sought: dict[str, Path], sheet: Path) -> None:
     tiles: list[np.ndarray] = []
     for path, copy in found:
         photo = images.load(path)

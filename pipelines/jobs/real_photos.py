@@ -1,8 +1,9 @@
-"""Measures a model on real photographs: with masks drawn by people, in pairs of shots, entirely sharp or blurred.
+"""Job real_photos: measures a model on real photographs: with drawn masks, in pairs of shots, all sharp or blurred.
 
     python -m pipelines.jobs.real_photos --photos PHOTOS [--model lite] [--params FILE] [--json FILE]
 
-PHOTOS holds the photographs (docs/training.md says which, and where to get them). The job prints:
+PHOTOS holds the photographs (docs/training.md says which, and where to get them). The job prints the names of the
+model, the commit and the machine, and:
 
     human     figures on photos with masks drawn by people: real/SET/image and gt, white = defocused
     lytro     figures on scenes shot twice with different focus: real/lytro; pixels with unsure masks are left out
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.data.sources import find_photos, sharp_sides
+from pipelines.registry.provenance import provenance
 from r2mrf import config
 from r2mrf.evaluation.metrics import Counts
 from r2mrf.imaging import images
@@ -28,12 +30,14 @@ from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering.camera import to_linear, to_srgb
 from r2mrf.rendering.lens import defocus
 from r2mrf.rendering.sharp_photos import Sharp
+from r2mrf.system.machine import machine
 
 CONFIDENT = 64  # of 255: lytro's masks are votes; pixels below this value do not count
 RADII = (0, 1, 2, 3, 4, 6, 8, 12)
 
 
 def main() -> None:
+    """Run the job from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--model", default="lite")
@@ -43,7 +47,8 @@ def main() -> None:
     if not (arguments.photos / "real").is_dir():
         parser.error(f"{arguments.photos}: it has no folder `real`; docs/training.md says where to get the photographs")
     predictor = Predictor.load(arguments.model)
-    figures: dict = {"model": predictor.checkpoint.name}
+    origin = {"commit": provenance()["git_commit"], "machine": machine()}
+    figures: dict = {"model": predictor.checkpoint.name} | origin
     figures["human"] = human(predictor, arguments.photos / "real")
     figures["lytro"] = lytro(predictor, arguments.photos / "real/lytro")
     params = config.load(arguments.params)

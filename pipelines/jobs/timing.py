@@ -4,7 +4,7 @@
 
 Writes reports/timing/table.csv. Timed is the way from decoded pixels to the map at the photo's own size, as in `r2mrf
 map`, one photo after the other; the median of several rounds counts. The weights are random, because they do not affect
-the speed. On a busy machine the figures mean nothing, so the load is recorded with them.
+the speed. On a busy machine the figures mean nothing, so the load is recorded with them, like machine and commit.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from pipelines.project.folders import REPORTS, with_tuned_steps
 from pipelines.project.stage import run
 from pipelines.project.tables import write_csv
+from pipelines.registry.provenance import provenance
 from r2mrf.config import Config, Model
 from r2mrf.engine_names import ENGINES
 from r2mrf.engines.choose import create
@@ -58,19 +59,20 @@ def measure(
     checkpoint = untrained(model)
     parameters, macs = cost_of(model)
     known = {"profile": profile, "parameters": parameters, "gmacs": round(macs / 1e9, 4)}
+    origin = {"machine": machine(), "commit": provenance()["git_commit"]}
     for engine in ENGINES:
         for count in threads:
             row = known | {"engine": engine, "precision": "", "threads": count}
             try:
                 predictor = Predictor(checkpoint, create(engine, checkpoint, count))
             except UserError as error:
-                yield row | {"size": "", "seconds": "", "load": "", "machine": machine(), "note": str(error)}
+                yield row | {"size": "", "seconds": "", "load": "", **origin, "note": str(error)}
                 continue
             row["precision"] = predictor.engine.precision
             for size, photo in photos.items():
                 seconds = f"{_median_seconds(predictor, photo, rounds):.4g}"
                 load = round(os.getloadavg()[0], 1)
-                yield row | {"size": size, "seconds": seconds, "load": load, "machine": machine(), "note": ""}
+                yield row | {"size": size, "seconds": seconds, "load": load, **origin, "note": ""}
 
 
 def _median_seconds(predictor: Predictor, photo: np.ndarray, rounds: int) -> float:

@@ -28,7 +28,7 @@ from pipelines.storage.checked_parquet import Damaged, read, read_facts, write
 from r2mrf.errors import UserError
 from r2mrf.prediction.focus import Thresholds
 
-LIMITS = b"limits"  # metadata key of a shard's scores: the thresholds of its verdicts
+THRESHOLDS = b"limits"  # metadata key of a shard's scores: the thresholds of its verdicts
 T = TypeVar("T")
 
 
@@ -118,7 +118,7 @@ class Ledger:
         table = self._read(self._scores, number, ["path", "content_sha256"])
         return dict(zip(table["path"].to_pylist(), table["content_sha256"].to_pylist(), strict=True))
 
-    def mend(self) -> int:
+    def repair(self) -> int:
         """Repair the ledger and return the number of photos that are done.
 
         Interrupted drops are completed, damaged scores are removed, so that their photos are scored again, and verdicts
@@ -142,7 +142,7 @@ class Ledger:
             if scores.num_rows != rows:
                 table, kept = self._read(self._scores, number), self._read(self._manifest, number, ["path"])["path"]
                 self._write(self._scores, number, table.filter(pc.is_in(table["path"], kept)))
-            if self.thresholds and (scores.metadata or {}).get(LIMITS) != self._limits():
+            if self.thresholds and (scores.metadata or {}).get(THRESHOLDS) != self._stored_thresholds():
                 table = completed(self._read(self._scores, number))
                 self._write_scores(number, judged(table, self.thresholds))
             done += rows
@@ -185,7 +185,7 @@ class Ledger:
         counts = {"total": ok + failed, "ok": ok, "failed": failed}
         return counts | {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(sorted(reasons.items()))}
 
-    def _limits(self) -> bytes:
+    def _stored_thresholds(self) -> bytes:
         return repr(self.thresholds).encode()
 
     def _numbers(self, folder: Path) -> list[int]:
@@ -205,7 +205,7 @@ class Ledger:
         )
 
     def _write_scores(self, number: int, table: pa.Table) -> None:
-        self._write(self._scores, number, table.replace_schema_metadata({LIMITS: self._limits()}))
+        self._write(self._scores, number, table.replace_schema_metadata({THRESHOLDS: self._stored_thresholds()}))
 
     def _write(self, folder: Path, number: int, table: pa.Table) -> None:
         with self._out.writing(folder.name, self._file(folder, number).name) as temporary:

@@ -24,11 +24,12 @@ class ListedPhotos:
             yield from ((photo, None, False) for photo in photos)
             return
         wanted = hashes(photos)
-        places = np.searchsorted(self._names, wanted[:, 0])
-        places = np.minimum(places, len(self._names) - 1)  # a hash after the last one is clamped; it will not match
-        self._seen[places[self._names[places] == wanted[:, 0]]] = True
-        listed, same = self._names[places] == wanted[:, 0], self._hashes[places] == wanted[:, 1]
-        facts = zip(photos, listed.tolist(), self._numbers[places].tolist(), same.tolist(), strict=True)
+        positions = np.searchsorted(self._names, wanted[:, 0])
+        # a hash after the last one is clamped; it will not match
+        positions = np.minimum(positions, len(self._names) - 1)
+        self._seen[positions[self._names[positions] == wanted[:, 0]]] = True
+        listed, same = self._names[positions] == wanted[:, 0], self._hashes[positions] == wanted[:, 1]
+        facts = zip(photos, listed.tolist(), self._numbers[positions].tolist(), same.tolist(), strict=True)
         for photo, is_listed, number, is_same in facts:
             yield (photo, number, is_same) if is_listed else (photo, None, False)
 

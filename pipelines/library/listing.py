@@ -130,7 +130,7 @@ class Listing:
         if photo.row is not None:
             return False
         try:
-            data = self.library.addresses.read(photo.name.place)
+            data = self.library.addresses.read(photo.name.location)
         except images.ImageError:
             return False
         return self._contents(number).get(photo.path) == hashlib.sha256(data).hexdigest()

@@ -182,5 +182,5 @@ def _resolve(path: str, named_by: str) -> str:
     path = as_local(path)
     if is_address(path):
         return path
-    folder = (Address.parse(named_by).place if is_address(named_by) else named_by).rpartition("/")[0]
+    folder = (Address.parse(named_by).bare if is_address(named_by) else named_by).rpartition("/")[0]
     return f"{folder}/{path}" if is_address(named_by) else os.path.abspath(os.path.join(folder, path))  # noqa: PTH100, PTH118

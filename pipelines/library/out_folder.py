@@ -66,10 +66,10 @@ class OutFolder:
         """Raise UserError if a file or folder of the user is where the table, or the maps, would be written."""
         known = cls.find(path)
         for name in [*_written(maps), *FILES] if known is None else set(_written(maps)) - set(known.folders):
-            place = path / name
-            if os.path.lexists(place) and not _is_empty_folder(place):
+            target = path / name
+            if os.path.lexists(target) and not _is_empty_folder(target):
                 raise UserError(
-                    f"{place} already exists and was not made by `r2mrf score`: nothing is written; move it away, or "
+                    f"{target} already exists and was not made by `r2mrf score`: nothing is written; move it away, or "
                     "choose another --out"
                 )
 

@@ -32,9 +32,9 @@ class PhotoName(NamedTuple):
     row: int | None = None
 
     @classmethod
-    def of(cls, place: str, row: int | None = None) -> PhotoName:
+    def of(cls, location: str, row: int | None = None) -> PhotoName:
         """Return the name of the file at an absolute path or an address."""
-        return cls(os.fsencode(place), row)
+        return cls(os.fsencode(location), row)
 
     @classmethod
     def parse(cls, text: str) -> PhotoName:
@@ -50,19 +50,19 @@ class PhotoName(NamedTuple):
         return cls.of(_unescaped(text))
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The path or address as a string that the system's functions accept."""
         return os.fsdecode(self.file)
 
     @property
     def address(self) -> Address | None:
         """The address, or None for a file on this machine."""
-        return Address.parse(self.place) if is_address(self.place) else None
+        return Address.parse(self.location) if is_address(self.location) else None
 
     @property
     def former_text(self) -> str:
         """The text form of version 0.1, in which two files could have the same name."""
-        text = self.place if self.address else self.file.decode("utf-8", "backslashreplace")
+        text = self.location if self.address else self.file.decode("utf-8", "backslashreplace")
         return text if self.row is None else f"{text}#{self.row}"
 
     def __str__(self) -> str:
@@ -142,7 +142,7 @@ def to_text(path: str) -> str:
 def from_text(text: str) -> str:
     """Return the local path or the address that a text stands for, followed by `#ROW` if it has a row."""
     name = PhotoName.parse(text)
-    return name.place if name.row is None else f"{name.place}#{name.row}"
+    return name.location if name.row is None else f"{name.location}#{name.row}"
 
 
 def _escaped(file: bytes) -> str:

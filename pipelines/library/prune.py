@@ -34,7 +34,7 @@ def prune(library: Library, ledger: Ledger, known: ListedPhotos, fresh: list[Pho
     kept = 0
     for number in map(int, known.unseen()):
         missing = [p for p in ledger.photos(number) if _is_gone(p, library)]
-        sure = [p for p in missing if not is_empty_or_gone(nearest_folder(p.name.place))]
+        sure = [p for p in missing if not is_empty_or_gone(nearest_folder(p.name.location))]
         kept += len(missing) - len(sure)
         if sure:
             gone[number] = sure
@@ -56,9 +56,9 @@ def prune(library: Library, ledger: Ledger, known: ListedPhotos, fresh: list[Pho
 def _is_gone(photo: Photo, library: Library) -> bool:
     """Return whether a photo's file was in a folder that is a source and no longer exists."""
     name = photo.name
-    if name.address or not any(name.place.startswith(f"{folder}/") for folder in library.folders):
+    if name.address or not any(name.location.startswith(f"{folder}/") for folder in library.folders):
         return False
-    return not os.path.lexists(name.place)
+    return not os.path.lexists(name.location)
 
 
 def _moved(fresh: list[Photo], gone: list[Photo], rows: dict[str, Row]) -> list[tuple[Photo, Row]]:
@@ -78,6 +78,6 @@ def _moved(fresh: list[Photo], gone: list[Photo], rows: dict[str, Row]) -> list[
 
 def _sha256(photo: Photo) -> str:
     try:
-        return hashlib.sha256(images.read_bytes(Path(photo.name.place))).hexdigest()
+        return hashlib.sha256(images.read_bytes(Path(photo.name.location))).hexdigest()
     except images.ImageError:
         return ""

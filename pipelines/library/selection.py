@@ -90,7 +90,7 @@ class Selection:
         if name.startswith("._") and local and not _begins_as_picture(path):
             return self._leave(MACHINE)  # an AppleDouble file, which holds metadata
         if re.match(r"\.(trashed|pending)-\d+-", name):
-            return self._leave(MACHINE)  # Android's: deleted, or not yet whole
+            return self._leave(MACHINE)  # Android's files that are deleted or not yet complete
         if self._exclude.match_file(below) or ignored.match(path):
             return self._leave(EXCLUDED)
         if not self._takes_all and not self._include.match_file(below):
@@ -111,7 +111,7 @@ class Selection:
 def raws_beside_jpegs(folder: str, names: Iterable[str]) -> dict[str, str]:
     """Return the raw files of a folder that are one photo with a JPEG there, each with the name of that JPEG.
 
-    The two have the same stem, ignoring case, and were taken at the same time. Where one of them does not say when it
+    The two have the same stem, ignoring case, and were taken at the same time. If one of them does not say when it
     was taken, the stem decides.
     """
     paths = [PurePosixPath(name) for name in sorted(names)]

@@ -167,7 +167,7 @@ class Library:
                 partners.setdefault(jpeg, to_text(raw))
                 self.selection.left_out[BESIDE] += 1
             kept = [entry for entry in kept if entry[0] not in beside]
-            waiting += sorted(kept, key=_place, reverse=True)  # the first entry is popped first
+            waiting += sorted(kept, key=_sort_key, reverse=True)  # the first entry is popped first
 
 
 def _begun(source: str, listing: Iterator[Photo], selection: Selection) -> Iterator[Photo]:
@@ -180,7 +180,7 @@ def _begun(source: str, listing: Iterator[Photo], selection: Selection) -> Itera
     return chain([first], listing)
 
 
-def _place(entry: tuple[str, bool]) -> str:
+def _sort_key(entry: tuple[str, bool]) -> str:
     """Return the sort key of a folder's entry with which all paths below the folder come out in order."""
     path, is_folder = entry
     return f"{path}/" if is_folder else path

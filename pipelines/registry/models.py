@@ -127,8 +127,8 @@ def with_credentials_apart() -> str | None:
     if found is None or found.scheme not in ("http", "https") or not found.user:
         return uri
     apart = dict(zip(("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"), found.credentials, strict=True))
-    os.environ.update(apart | {"MLFLOW_TRACKING_URI": found.place})
-    return found.place
+    os.environ.update(apart | {"MLFLOW_TRACKING_URI": found.bare})
+    return found.bare
 
 
 def database_file(registry: str) -> Path | None:
@@ -186,12 +186,12 @@ def _moved(model: Registered) -> Path | None:
     if not database:
         return None
     client = mlflow.MlflowClient()
-    place = client.get_model_version_download_uri(model.name, model.version)
-    if place.startswith("models:/m-"):
-        place = client.get_logged_model(place.removeprefix("models:/")).artifact_location
-    if not place.startswith("file:"):
+    location = client.get_model_version_download_uri(model.name, model.version)
+    if location.startswith("models:/m-"):
+        location = client.get_logged_model(location.removeprefix("models:/")).artifact_location
+    if not location.startswith("file:"):
         return None
-    then = Path(unquote(urlparse(place).path))
+    then = Path(unquote(urlparse(location).path))
     if then.exists():
         return None
     _, found, below = str(then).rpartition("/mlartifacts/")

@@ -52,15 +52,15 @@ def find(
     scored = [row for row in rows if row.status == "ok"]
     times = {row.path: time_of(row) for row in scored}
     burst_of = {row.path: [row] for row in scored}
-    looks: dict[str, int | None] = {}
+    likenesses: dict[str, int | None] = {}
     for first, second in (*_near_in_time(scored, times), *_consecutive(scored, times)):
         one, other = burst_of[first.path], burst_of[second.path]
         if one is other:
             continue
         for row in (first, second):
-            if row.path not in looks:
-                looks[row.path] = likeness_of(row)
-        bits = looks[first.path], looks[second.path]
+            if row.path not in likenesses:
+                likenesses[row.path] = likeness_of(row)
+        bits = likenesses[first.path], likenesses[second.path]
         if None not in bits and (bits[0] ^ bits[1]).bit_count() <= ALIKE:  # type: ignore[operator]
             one += other
             burst_of |= {row.path: one for row in other}

@@ -19,7 +19,7 @@ BOXES = ("sharpest", "focus")  # columns NAME_x0, NAME_y0, NAME_x1, NAME_y1, in 
 CELL = 16  # pixels: detail is compared in squares of this side
 SUFFIX = ".crops"
 
-Place = tuple[int, int]  # left and top of a crop, in pixels of the photo
+Corner = tuple[int, int]  # left and top of a crop, in pixels of the photo
 
 
 def boxes_of(row: Row) -> dict[str, tuple[int, int, int, int]]:
@@ -39,21 +39,21 @@ def key_of(row: Row) -> str | None:
     return "-".join([(row.content_sha256 or "")[:32], *boxes]) if boxes else None
 
 
-def name_of(key: str, places: list[Place]) -> str:
-    """Return the file name of crops that were cut at these places."""
-    return f"{key}@{'_'.join(f'{left}.{top}' for left, top in places)}{SUFFIX}"
+def name_of(key: str, corners: list[Corner]) -> str:
+    """Return the file name of crops that were cut at these corners."""
+    return f"{key}@{'_'.join(f'{left}.{top}' for left, top in corners)}{SUFFIX}"
 
 
-def parse(name: str) -> tuple[str, list[Place]] | None:
-    """Return key and places from a file name of crops, or None for any other name."""
+def parse(name: str) -> tuple[str, list[Corner]] | None:
+    """Return key and corners from a file name of crops, or None for any other name."""
     found = re.fullmatch(r"([0-9a-f]{32}[-sf.\d]+)@(\d+\.\d+(?:_\d+\.\d+)*)" + re.escape(SUFFIX), name)
     if not found:
         return None
-    pairs = (place.split(".") for place in found[2].split("_"))
+    pairs = (corner.split(".") for corner in found[2].split("_"))
     return found[1], [(int(left), int(top)) for left, top in pairs]
 
 
-def crops(rgb: np.ndarray, row: Row) -> tuple[np.ndarray, list[Place]]:
+def crops(rgb: np.ndarray, row: Row) -> tuple[np.ndarray, list[Corner]]:
     """Cut the crops out of a photo as displayed, uint8 H×W×3.
 
     The crop of the sharpest place shows its middle. The middle of the focus box is often not in focus itself, so that
@@ -64,7 +64,7 @@ def crops(rgb: np.ndarray, row: Row) -> tuple[np.ndarray, list[Place]]:
     """
     height, width = rgb.shape[:2]
     tall, wide = min(SIDE, height), min(SIDE, width)
-    found, places = [], []
+    found, corners = [], []
     for name, (x0, y0, x1, y1) in boxes_of(row).items():
         x, y = (x0 + x1) // 2, (y0 + y1) // 2
         if name == "focus":
@@ -72,8 +72,8 @@ def crops(rgb: np.ndarray, row: Row) -> tuple[np.ndarray, list[Place]]:
             x, y = x0 + across, y0 + down
         left, top = min(max(x - wide // 2, 0), width - wide), min(max(y - tall // 2, 0), height - tall)
         found.append(rgb[top : top + tall, left : left + wide])
-        places.append((left, top))
-    return np.concatenate(found, axis=1), places
+        corners.append((left, top))
+    return np.concatenate(found, axis=1), corners
 
 
 def _detailed(rgb: np.ndarray) -> tuple[int, int]:

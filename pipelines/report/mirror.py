@@ -34,7 +34,7 @@ class Mirror:
         self._own = os.path.abspath(folder).rstrip("/") + "/"  # noqa: PTH100
         self._shared = shared_folder(row.path for row in rows)
 
-    def place(self, path: str) -> Path:
+    def path_of(self, path: str) -> Path:
         """Return the place of a photo.
 
         Raises:

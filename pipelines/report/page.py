@@ -36,7 +36,7 @@ PAGE = Path(__file__).with_name("page_assets")
 
 # The fields of a row that the page's script receives.
 SHOWN = ("verdict", "blur_fraction", "focus_area", "center_blur", "confidence", "width", "height", "burst",
-         "burst_size", "burst_place", "sharpest", "thumbnail", "thumbnail_map", "crops", "crop_places",
+         "burst_size", "burst_rank", "sharpest", "thumbnail", "thumbnail_map", "crops", "crop_corners",
          "sharpest_radius", "sharp_view", "reason", "taken", "iso", "shutter", "aperture",
          "focal_length")  # fmt: skip
 NAMED = ("camera", "lens")  # likewise, each by its number among all that there are
@@ -56,8 +56,8 @@ def with_pictures(scored: Scored, addresses: Addresses | None = None) -> Scored:
     for row in scored.rows:
         names = thumbnails.photo_name(row), thumbnails.map_name(row)
         photo, small_map = (name if name in there else None for name in names)
-        of_row, places = crops.get(loupe.key_of(row) if names[0] else None, (None, None))
-        rows.append(replace(row, thumbnail=photo, thumbnail_map=small_map, crops=of_row, crop_places=places))
+        of_row, corners = crops.get(loupe.key_of(row) if names[0] else None, (None, None))
+        rows.append(replace(row, thumbnail=photo, thumbnail_map=small_map, crops=of_row, crop_corners=corners))
 
     def time_of(row: ReportRow) -> datetime | None:
         return thumbnails.taken(folder / row.thumbnail) if row.thumbnail else None
@@ -75,8 +75,8 @@ def with_pictures(scored: Scored, addresses: Addresses | None = None) -> Scored:
 
     members = {}
     for number, burst in enumerate(bursts.find(rows, time_of, likeness_of), 1):
-        for place, row in enumerate(bursts.sharpest_first([(row, picture_of(row)) for row in burst]), 1):
-            members[row.path] = replace(row, burst=number, burst_size=len(burst), burst_place=place)
+        for rank, row in enumerate(bursts.sharpest_first([(row, picture_of(row)) for row in burst]), 1):
+            members[row.path] = replace(row, burst=number, burst_size=len(burst), burst_rank=rank)
     return replace(scored, rows=[members.get(row.path, row) for row in rows])
 
 
@@ -142,7 +142,7 @@ def _data(scored: Scored, page: Path) -> dict:
         **{name: list(numbers[name]) for name in NAMED},
         "left_out": _left_out(scored.summary),
         "reasons": {key: text for key, text in REASONS.items() if key in reasons},
-        "limits": [scored.thresholds.sharp_below, scored.thresholds.blurred_above],
+        "thresholds": [scored.thresholds.sharp_below, scored.thresholds.blurred_above],
         "model": f"{scored.summary.get('model')}",
         "crop": loupe.SIDE,
         "thumbnails": quote(os.path.relpath(scored.folder / "thumbnails", page.parent)) + "/",
@@ -165,13 +165,13 @@ def _shown(row: ReportRow) -> list:
 
 
 def _copies(rows: list[ReportRow]) -> dict[str, tuple[int, int]]:
-    """Path -> how many photos have its content, and the how manieth it is, of photos with copies."""
+    """Return, for each photo with copies, the number of photos with its content, and its own number among them."""
     same: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         if row.status == "ok" and row.content_sha256:
             same[row.content_sha256].append(row.path)
     return {
-        path: (len(paths), place) for paths in same.values() if len(paths) > 1 for place, path in enumerate(paths, 1)
+        path: (len(paths), number) for paths in same.values() if len(paths) > 1 for number, path in enumerate(paths, 1)
     }
 
 

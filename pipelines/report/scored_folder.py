@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines.library.columns import ADDED, SCORES, Row, completed, judged, rows_of
-from pipelines.report.loupe import Place
+from pipelines.report.loupe import Corner
 from pipelines.storage import checked_parquet
 from r2mrf.config import Score
 from r2mrf.errors import UserError
@@ -28,23 +28,23 @@ class ReportRow(Row):
     Attributes:
         burst: number of the photo's burst, from 1; None: it belongs to none.
         burst_size: number of photos in the burst.
-        burst_place: rank of the photo in the burst, 1 = the sharpest.
+        burst_rank: rank of the photo in the burst, 1 = the sharpest.
         thumbnail, thumbnail_map, crops: file names in thumbnails/, or None.
-        crop_places: positions of the crops, see `loupe`.
+        crop_corners: positions of the crops, see `loupe`.
     """
 
     burst: int | None = None
     burst_size: int | None = None
-    burst_place: int | None = None
+    burst_rank: int | None = None
     thumbnail: str | None = None
     thumbnail_map: str | None = None
     crops: str | None = None
-    crop_places: list[Place] | None = None
+    crop_corners: list[Corner] | None = None
 
     @property
     def sharpest(self) -> bool | None:
         """Whether the photo is the sharpest of its burst; None if it belongs to none."""
-        return None if self.burst_place is None else self.burst_place == 1
+        return None if self.burst_rank is None else self.burst_rank == 1
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def write_sidecars(
     for row in rows:
         if row.status == "ok":
             try:
-                _write(row, _target(mirror.place(row.path), name), fields, written)
+                _write(row, _target(mirror.path_of(row.path), name), fields, written)
             except UserError as error:
                 failures.append(str(error))
     return failures
@@ -64,8 +64,8 @@ def sidecar(row: ReportRow, fields: tuple[str, ...] = ("keywords",), old: bytes 
     return merge(old, {"photo": photo} | {name: getattr(row, name) for name in FIGURES}, labels_of(row, fields))
 
 
-def _target(place: Path, name: str) -> Path:
-    return place.with_name((place.name if name == "full" else place.stem) + ".xmp")
+def _target(path: Path, name: str) -> Path:
+    return path.with_name((path.name if name == "full" else path.stem) + ".xmp")
 
 
 def _write(row: ReportRow, target: Path, fields: tuple[str, ...], written: dict[tuple[int, int], str]) -> None:

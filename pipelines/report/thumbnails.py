@@ -62,8 +62,8 @@ def make(rows: Sequence[Row], scored: Path, addresses: Addresses | None = None) 
     addresses = addresses or Addresses()
     made = there | keys
     unmade = {name: row for name, row in photos.items() if {name, loupe.key_of(row) or name} - made}
-    by_place = {name: PhotoName.parse(row.path) for name, row in unmade.items()}
-    in_order = sorted(unmade, key=lambda name: (by_place[name].file, by_place[name].row or 0))  # of tables
+    by_name = {name: PhotoName.parse(row.path) for name, row in unmade.items()}
+    in_order = sorted(unmade, key=lambda name: (by_name[name].file, by_name[name].row or 0))  # of tables
     _each(partial(_photo, folder, addresses, made), {name: unmade[name] for name in in_order})
     there, keys = _names(folder)
     maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # a map is shown only over its photo
@@ -117,19 +117,19 @@ def _photo(folder: Path, addresses: Addresses, made: set[str], name: str, row: R
         with atomic_file(folder / name) as file:
             Image.fromarray(_shrink(rgb)).save(file, "JPEG", quality=80, exif=exif)
     if needs_crops and key:
-        pixels, places = loupe.crops(rgb, row)
-        with atomic_file(folder / loupe.name_of(key, places)) as file:
+        pixels, corners = loupe.crops(rgb, row)
+        with atomic_file(folder / loupe.name_of(key, corners)) as file:
             Image.fromarray(pixels).save(file, "JPEG", quality=85)
     return True
 
 
 def _content(path: str, addresses: Addresses) -> bytes:
     name = PhotoName.parse(path)
-    if name.address and not addresses.has_credentials_for(name.place):
+    if name.address and not addresses.has_credentials_for(name.location):
         raise images.ImageError("unreadable", "not to be fetched")
     if name.row is not None:
-        return held_images.image(name.place, name.row, None, addresses)
-    return addresses.read(name.place)
+        return held_images.image(name.location, name.row, None, addresses)
+    return addresses.read(name.location)
 
 
 def _map(folder: Path, maps: Path, name: str, row: Row) -> bool:

@@ -35,11 +35,11 @@ def fill(rows: list[ReportRow], folder: Path, copy: bool = False) -> tuple[int, 
     done, failures = 0, []
     for row in photos:
         try:
-            places = {verdict: mirror.place(row.path) for verdict, mirror in mirrors.items()}
-            _put(Path(from_text(row.path)), places.pop(row.verdict or ""), copy)
-            for place in places.values():
-                if place.is_symlink() and os.readlink(place) == from_text(row.path):  # noqa: PTH115
-                    place.unlink()
+            targets = {verdict: mirror.path_of(row.path) for verdict, mirror in mirrors.items()}
+            _put(Path(from_text(row.path)), targets.pop(row.verdict or ""), copy)
+            for target in targets.values():
+                if target.is_symlink() and os.readlink(target) == from_text(row.path):  # noqa: PTH115
+                    target.unlink()
             done += 1
         except UserError as error:
             failures.append(str(error))
@@ -48,16 +48,16 @@ def fill(rows: list[ReportRow], folder: Path, copy: bool = False) -> tuple[int, 
     return done, failures
 
 
-def _put(photo: Path, place: Path, copy: bool) -> None:
-    if os.path.lexists(place):
-        same = filecmp.cmp(photo, place, shallow=False) if copy else place.is_symlink() and place.readlink() == photo
+def _put(photo: Path, target: Path, copy: bool) -> None:
+    if os.path.lexists(target):
+        same = filecmp.cmp(photo, target, shallow=False) if copy else target.is_symlink() and target.readlink() == photo
         if not same:
-            raise UserError(f"{place}: another file already exists there and is kept; {photo} was skipped")
+            raise UserError(f"{target}: another file already exists there and is kept; {photo} was skipped")
     elif not photo.is_file():
         raise UserError(f"{photo}: this photo is gone")
     elif copy:
-        with atomic_file(place) as temporary:
+        with atomic_file(target) as temporary:
             shutil.copy2(photo, temporary)
     else:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(photo)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(photo)

@@ -64,8 +64,8 @@ class _Packet:
             self._clear(description, lists, simple)
         written = figures | {name.partition(":")[2].lower(): value for name, value in simple.items()}
         about = next((a.value for d in self.descriptions for a in d.attributes if a.name.endswith("}about")), "")
-        place = with_space_before(self.data, self.rdf.closing)
-        self.edits.append((place, place, _block(about, written, simple, lists)))
+        position = with_space_before(self.data, self.rdf.closing)
+        self.edits.append((position, position, _block(about, written, simple, lists)))
         result = edited(self.data, self.edits)
         parse(result)
         return result
@@ -130,8 +130,8 @@ class _Packet:
         if container.closing == container.opened:  # <rdf:Bag/>
             slash = self.data.rindex(b"/", container.start, container.opened)
             return [*edits, (slash, container.opened, b">" + new + b"</" + container.raw_name + b">")]
-        place = with_space_before(self.data, container.closing)
-        return [*edits, (place, place, new)]
+        position = with_space_before(self.data, container.closing)
+        return [*edits, (position, position, new)]
 
 
 def _block(about: str, figures: dict[str, object], simple: dict[str, str], lists: dict[str, list[str]]) -> bytes:

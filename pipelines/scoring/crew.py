@@ -9,16 +9,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect, in_a_job
-from pipelines.scoring.chunks import Chunk, Take, photos_in
-from pipelines.scoring.job import Job
+from pipelines.scoring.chunks import Chunk, Deliver, photos_in
+from pipelines.scoring.job import ScoringJob
 from pipelines.scoring.ray_data import RayData
 from pipelines.scoring.scorer import ScoredPhoto
 from pipelines.scoring.threads import Threads
 from r2mrf.system.machine import cores, has_gpu
 
-RAY_START = 8.0  # seconds until Ray is running, 4 to 7, and its workers; shorter work is left to the threads
-# Copies of the network that the threads of one process keep busy. Of the 47 ms of a core that a photo takes, Python
-# needs about 3, for one thread at a time. With Ray a photo takes as long, and starting Ray takes 12 s of a core.
+RAY_START = 8.0  # seconds until Ray (4 to 7) and its workers are running; shorter work is left to the threads
+# Most copies of the network that the threads of one process can keep busy: of the 47 ms of processor time per photo,
+# about 3 are spent in Python, where one thread runs at a time. Ray needs as long per photo, and 12 s to start.
 MOST_COPIES = 4
 TRIED = 6  # chunks from which the rate of the threads is measured
 
@@ -30,38 +30,38 @@ class Crew:
         stack: ends the threads and Ray when it is closed.
     """
 
-    def __init__(self, job: Job, stack: ExitStack):
+    def __init__(self, job: ScoringJob, stack: ExitStack):
         self._stack = stack
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        self._prepared: Future[Job] = pool.submit(job.prepared)
+        self._prepared: Future[ScoringJob] = pool.submit(job.prepared)
         self._ray: RayData | None = None
         self._threads = None if in_a_job() or has_gpu() else Threads(job, self._prepared.result)
         if self._threads:
             stack.callback(self._threads.close)
 
-    def work(self, waiting: deque[Chunk], take: Take) -> None:
-        """Work on all waiting chunks; `take` is called with each finished chunk, by one thread at a time.
+    def work(self, waiting: deque[Chunk], deliver: Deliver) -> None:
+        """Work on all waiting chunks; `deliver` is called with each finished chunk, by one thread at a time.
 
         Raises:
             UserError: the engine or Ray does not start, or Ray has ended.
         """
         if self._threads:
-            self._in_threads(self._threads, waiting, take)
+            self._in_threads(self._threads, waiting, deliver)
         if waiting:
             self._ray = self._ray or self._connected()
-            _take_all(self._ray.run(waiting), take)
+            _deliver_all(self._ray.run(waiting), deliver)
 
-    def _in_threads(self, threads: Threads, waiting: deque[Chunk], take: Take) -> None:
+    def _in_threads(self, threads: Threads, waiting: deque[Chunk], deliver: Deliver) -> None:
         """Work in threads until all chunks are done, or until Ray is running and can do the rest."""
         results, rate = threads.run(waiting), _Rate()
         for chunk, photos in results:
-            take(chunk, photos)
+            deliver(chunk, photos)
             if pays(threads.copies, rate.seconds(chunk, photos_in(waiting))):
                 break
         else:
             return
-        with ThreadPoolExecutor(1) as pool:  # because Ray must be started by the present thread
-            going_on = pool.submit(_take_all, results, take)
+        with ThreadPoolExecutor(1) as pool:  # Ray must be started by the present thread
+            going_on = pool.submit(_deliver_all, results, deliver)
             try:
                 self._ray = self._connected()
             finally:
@@ -76,7 +76,7 @@ class Crew:
 
 
 def pays(copies: int, seconds: float) -> bool:
-    """Return whether to start Ray for work that would take threads with this many copies of the network so long."""
+    """Return whether to start Ray, given how long the threads, with this many copies of the network, would take."""
     return copies > MOST_COPIES and seconds > RAY_START
 
 
@@ -97,6 +97,6 @@ class _Rate:
         return left * (now - self._began) / self._photos if self._chunks > TRIED else 0.0
 
 
-def _take_all(results: Iterator[tuple[Chunk, list[ScoredPhoto]]], take: Take) -> None:
+def _deliver_all(results: Iterator[tuple[Chunk, list[ScoredPhoto]]], deliver: Deliver) -> None:
     for chunk, photos in results:
-        take(chunk, photos)
+        deliver(chunk, photos)

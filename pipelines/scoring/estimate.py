@@ -13,7 +13,7 @@ from pipelines.library.listing import AT_A_TIME
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
 from pipelines.scoring import summary
-from pipelines.scoring.job import Job, with_recorded_engine, without_trial
+from pipelines.scoring.job import ScoringJob, with_recorded_engine, without_trial
 from pipelines.scoring.reader import read
 from pipelines.scoring.scorer import Scorer
 from r2mrf.config import Score
@@ -29,7 +29,7 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
         UserError: there is no such model, or there are no photos.
     """
     library = Library(sources, options)
-    job = without_trial(with_recorded_engine(Job.of(model, options, library.addresses), out))
+    job = without_trial(with_recorded_engine(ScoringJob.of(model, options, library.addresses), out))
     ledger = Ledger(out, job.fingerprint)
     if said := summary.why_anew(out, job, ledger):
         print(said, file=sys.stderr)
@@ -63,10 +63,10 @@ def _counted(library: Library, ledger: Ledger, retry: bool) -> tuple[int, int, l
     return total, new, spread
 
 
-def _seconds(photos: list[Photo], job: Job) -> float:
+def _seconds(photos: list[Photo], job: ScoringJob) -> float:
     """Return the seconds that one core takes for one photo."""
-    look = Scorer(job.prepared(), threads=1)
-    look(read(photos[:1], job))  # not timed: the first photo is slower
+    scorer = Scorer(job.prepared(), threads=1)
+    scorer(read(photos[:1], job))  # not timed: the first photo is slower
     began = time.perf_counter()
-    look(read(photos, job))
+    scorer(read(photos, job))
     return (time.perf_counter() - began) / len(photos)

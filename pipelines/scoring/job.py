@@ -30,7 +30,7 @@ ENGINES = "engines.json"  # file in the output folder: model -> the engines that
 
 
 @dataclass(frozen=True)
-class Job:
+class ScoringJob:
     """Everything that a worker needs to know.
 
     Attributes:
@@ -56,7 +56,7 @@ class Job:
     int8_sha256: str = ""
 
     @classmethod
-    def of(cls, name: str, options: Score, addresses: Addresses) -> Job:
+    def of(cls, name: str, options: Score, addresses: Addresses) -> ScoringJob:
         """Load a model by name and pin a registry alias to its current version. An engine or precision of `auto` stays
         undecided; see `with_engine`.
 
@@ -70,7 +70,7 @@ class Job:
             registered = models.resolve(name)
         folder = registered.folder if registered else model_folder.locate(name)
         said = model_folder.describe(files := model_folder.read(folder), folder)
-        if not remembered.is_sound(said.sha256):  # else torch, which takes seconds to import, may not be needed
+        if not remembered.is_sound(said.sha256):  # otherwise torch, which takes seconds to import, may not be needed
             from r2mrf.engines import choose
             from r2mrf.network import checkpoint as checkpoints
 
@@ -104,7 +104,7 @@ class Job:
 
         return checkpoints.parse(self.files, self.model)
 
-    def prepared(self) -> Job:
+    def prepared(self) -> ScoringJob:
         """Return the job with the graph that workers start the engine from.
 
         Raises:
@@ -141,7 +141,7 @@ def shares(options: Score, cpus: int, gpus: int = 0) -> tuple[int, int]:
     return actors, max(cpus // actors, 1)
 
 
-def with_recorded_engine(job: Job, out: Path) -> Job:
+def with_recorded_engine(job: ScoringJob, out: Path) -> ScoringJob:
     """Return the job with the engine and precision that its model's rows in `out` were made with, if they fit."""
     for engine, precision in _record(out).get(job.sha256, []):
         if job.engine in ("auto", engine) and job.precision in ("auto", precision):
@@ -149,13 +149,13 @@ def with_recorded_engine(job: Job, out: Path) -> Job:
     return job
 
 
-def without_trial(job: Job) -> Job:
+def without_trial(job: ScoringJob) -> ScoringJob:
     """Return the job with `auto` replaced by torch and fp32, which every machine has, or by OpenVINO for int8."""
     engine = {"int8": "openvino"}.get(job.precision, "torch") if job.engine == "auto" else job.engine
     return replace(job, engine=engine, precision="fp32" if job.precision == "auto" else job.precision)
 
 
-def with_engine(job: Job, out: Path) -> Job:
+def with_engine(job: ScoringJob, out: Path) -> ScoringJob:
     """Return the job with its engine and precision decided, always the same for one folder and model, so rows compare.
 
     `auto` becomes the fastest combination in a short trial on this machine; on a cluster, whose machines may differ, it
@@ -173,14 +173,14 @@ def with_engine(job: Job, out: Path) -> Job:
     return replace(job, engine=choice[0], precision=choice[1])
 
 
-def _remembered_choice(job: Job) -> list[str] | None:
+def _remembered_choice(job: ScoringJob) -> list[str] | None:
     """Return the engine and precision that an earlier trial has chosen on this machine."""
     if choice := remembered.choice(*_asked(job)):
         print(f"engine: {' '.join(choice)}, as in an earlier trial", file=sys.stderr)
     return [*choice] if choice else None
 
 
-def _tried(job: Job) -> list[str]:
+def _tried(job: ScoringJob) -> list[str]:
     """Return the engine and precision that a trial chooses, and remember them."""
     from r2mrf.engines import choose
 
@@ -193,12 +193,12 @@ def _tried(job: Job) -> list[str]:
     return choice
 
 
-def _asked(job: Job) -> list:
+def _asked(job: ScoringJob) -> list:
     """Return all that the outcome of a trial on this machine depends on."""
     return [job.sha256, job.int8_sha256, job.engine, job.precision, _threads(job)]
 
 
-def _threads(job: Job) -> int:
+def _threads(job: ScoringJob) -> int:
     return shares(job.options, cores())[1]
 
 

@@ -16,15 +16,15 @@ from itertools import chain
 from typing import Any
 
 from pipelines.cluster import ray_cluster
-from pipelines.scoring.chunks import Chunk, photos_in, take, whole
-from pipelines.scoring.job import Job, shares
+from pipelines.scoring.chunks import Chunk, chunk_size, next_chunk, photos_in
+from pipelines.scoring.job import ScoringJob, shares
 from pipelines.scoring.reader import ReadPhoto, read
 from pipelines.scoring.scorer import ScoredPhoto, Scorer, painted
 from r2mrf.errors import UserError
 
-# A chunk whose worker dies is tried again, but not for ever: the chunk itself may be the killer.
+# A chunk whose worker dies is tried again, but not for ever, because the chunk itself may be the cause.
 RETRIES = 8
-PATIENCE = 30.0  # seconds for the copies of the network to say on which machines they are
+PATIENCE = 30.0  # seconds that the copies of the network get to say on which machines they run
 
 
 class RayData:
@@ -37,7 +37,7 @@ class RayData:
         job: a prepared job.
     """
 
-    def __init__(self, job: Job):
+    def __init__(self, job: ScoringJob):
         import ray
 
         self._job, self._copies = job, list[Any]()
@@ -48,7 +48,7 @@ class RayData:
             max_restarts=-1,
             max_task_retries=RETRIES,
             allow_out_of_order_execution=True,  # chunks are scored in the order in which they were read
-        )(Copy)
+        )(NetworkCopy)
 
     def run(self, waiting: deque[Chunk]) -> Iterator[tuple[Chunk, list[ScoredPhoto]]]:
         """Work on the waiting chunks; yield them as they finish, in any order.
@@ -60,9 +60,9 @@ class RayData:
         from ray.data import TaskPoolStrategy
 
         threads, tasks = self._ready(photos_in(waiting))
-        chunks = self._cut(waiting)
+        chunks = self._all_chunks(waiting)
         rows = [{"number": number, "photos": pickle.dumps(chunk.photos)} for number, chunk in enumerate(chunks)]
-        # only so can retries be bounded, up to Ray 2.63
+        # up to Ray 2.63, this deprecated argument is the only way to bound retries
         warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
         work = functools.partial(_work, shared=self._shared, copies=self._by_machine(), threads=threads)
         data = ray_cluster.ray_data().from_items(rows, override_num_blocks=min(len(rows), 4096))
@@ -72,9 +72,9 @@ class RayData:
                 yield chunks[row["number"]], pickle.loads(row["photos"])
 
     def _ready(self, photos: int) -> tuple[int, int]:
-        """Start the copies of the network that there is room for; return the threads of each, and how many tasks.
+        """Start as many copies of the network as there is room for; return threads per copy and number of tasks.
 
-        A task waits while its chunk is scored, and Ray then lends its CPU to another.
+        While a task waits for its chunk to be scored, Ray lends its CPU to another task.
         """
         actors, threads = shares(self._job.options, cpus := ray_cluster.cpus(), ray_cluster.gpus())
         slots = ray_cluster.task_slots()
@@ -85,7 +85,7 @@ class RayData:
         return threads, min(cpus, slots - actors) + len(self._copies)
 
     def _by_machine(self) -> dict[str, list[Any]]:
-        """Return the copies on each machine, by its id; those that do not say where they are, by an empty id.
+        """Return the copies on each machine, by its id; copies that do not say where they are get an empty id.
 
         A task prefers a copy on its own machine: its photos stay there, and a faster machine gets more chunks.
         """
@@ -98,11 +98,13 @@ class RayData:
             found[ray.get(answer) if answer in known else ""].append(copy)
         return dict(found)
 
-    def _cut(self, waiting: deque[Chunk]) -> list[Chunk]:
+    def _all_chunks(self, waiting: deque[Chunk]) -> list[Chunk]:
         """Take all chunks. The last ones are cut small, so that no copy is idle for long while others still work."""
         batch, left, chunks = self._job.options.batch, photos_in(waiting), list[Chunk]()
         while waiting:
-            chunks.append(take(waiting, whole(batch) if left > whole(batch) * len(self._copies) else batch))
+            chunks.append(
+                next_chunk(waiting, chunk_size(batch) if left > chunk_size(batch) * len(self._copies) else batch)
+            )
             left -= len(chunks[-1].photos)
         return chunks
 
@@ -120,13 +122,13 @@ def _work(row: dict, shared: list, copies: dict[str, list], threads: int) -> dic
 
 
 @functools.lru_cache(maxsize=1)  # a few megabytes that every task of a run needs
-def _job(shared: Any) -> Job:
+def _job(shared: Any) -> ScoringJob:
     import ray
 
     return ray.get(shared)
 
 
-class Copy:
+class NetworkCopy:
     """A copy of the network on one of the machines.
 
     It gets the job with each chunk, because Ray warns that an object passed to a constructor may be lost.

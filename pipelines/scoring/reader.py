@@ -11,7 +11,7 @@ from itertools import zip_longest
 
 from pipelines.library import held_images
 from pipelines.library.photo import Photo
-from pipelines.scoring.job import Job
+from pipelines.scoring.job import ScoringJob
 from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
 from r2mrf.imaging import images
@@ -33,7 +33,7 @@ class ReadPhoto:
     error: images.ImageError | None
 
 
-def read(photos: list[Photo], job: Job, guard: Guard | None = None) -> list[ReadPhoto]:
+def read(photos: list[Photo], job: ScoringJob, guard: Guard | None = None) -> list[ReadPhoto]:
     """Fetch, decode and shrink a chunk of photos; one that cannot be read is returned with its error.
 
     Args:
@@ -78,7 +78,7 @@ def guard_for(preprocess: Preprocess, options: Score) -> Guard:
     return _guard(preprocess, options)
 
 
-def new_guard(job: Job) -> Guard:
+def new_guard(job: ScoringJob) -> Guard:
     """Return a guarded child for a single thread, which must close it."""
     return _guard(job.preprocess, job.options)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.library.columns import Row
 from pipelines.library.photo import Photo
-from pipelines.scoring.job import Job
+from pipelines.scoring.job import ScoringJob
 from pipelines.scoring.reader import ReadPhoto
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import to_uint8
@@ -31,7 +31,7 @@ class ScoredPhoto:
 class Scorer:
     """Turns photos that were read into rows of the table, and maps."""
 
-    def __init__(self, job: Job, threads: int):
+    def __init__(self, job: ScoringJob, threads: int):
         self.job, self.analyser = job, Analyser(job.preprocess, job.start(threads))
 
     def __call__(self, seen: list[ReadPhoto]) -> list[ScoredPhoto]:
@@ -75,12 +75,12 @@ class Scorer:
         )
 
 
-def painted(photos: list[ScoredPhoto], job: Job) -> list[ScoredPhoto]:
+def painted(photos: list[ScoredPhoto], job: ScoringJob) -> list[ScoredPhoto]:
     """Return the photos with their maps as PNG files, if maps are asked for."""
     return [paint(photo, job) for photo in photos]
 
 
-def paint(photo: ScoredPhoto, job: Job) -> ScoredPhoto:
+def paint(photo: ScoredPhoto, job: ScoringJob) -> ScoredPhoto:
     """Paint the map of a photo at its own size, as a PNG file named by the photo's content and the fingerprint."""
     row = photo.row
     if photo.defocus is None:

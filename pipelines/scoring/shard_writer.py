@@ -17,7 +17,7 @@ class ShardWriter:
 
     Attributes:
         failed: number of failed photos in the shards written so far.
-        unfinished: incomplete shards, with the chunks that have arrived, by their place.
+        unfinished: incomplete shards, with the chunks that have arrived, by their start.
     """
 
     def __init__(self, library: Library, ledger: Ledger, folder: OutFolder):
@@ -33,17 +33,17 @@ class ShardWriter:
         self.unfinished = {number: {} for number in shards}
         return shards
 
-    def take(self, chunk: Chunk, photos: list[ScoredPhoto]) -> None:
+    def add(self, chunk: Chunk, photos: list[ScoredPhoto]) -> None:
         """Keep a chunk; if its shard is complete, write the shard in the order of its photos.
 
         Raises:
             UserError: a file cannot be written, or the library has vanished.
         """
         parts = self.unfinished[chunk.shard]
-        parts[chunk.place] = photos
+        parts[chunk.start] = photos
         if sum(map(len, parts.values())) == self._sizes[chunk.shard]:
             del self.unfinished[chunk.shard]
-            self._write(chunk.shard, [photo for place in sorted(parts) for photo in parts[place]])
+            self._write(chunk.shard, [photo for start in sorted(parts) for photo in parts[start]])
 
     def _write(self, number: int, photos: list[ScoredPhoto]) -> None:
         """Write the maps first, then the shard: a shard counts as done only when all of it is there."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.library.ledger import Ledger
 from pipelines.project.tables import write_json
-from pipelines.scoring.job import Job
+from pipelines.scoring.job import ScoringJob
 from r2mrf.prediction.record import VERSION, thresholds_of
 from r2mrf.system import strict_json
 from r2mrf.system.regular_files import read_regular
@@ -15,7 +15,7 @@ from r2mrf.system.regular_files import read_regular
 FILE = "summary.json"
 
 
-def write(out: Path, ledger: Ledger, job: Job, left_out: dict[str, int], rate: float | None) -> dict:
+def write(out: Path, ledger: Ledger, job: ScoringJob, left_out: dict[str, int], rate: float | None) -> dict:
     """Write the summary of a run and return it.
 
     Args:
@@ -44,7 +44,7 @@ def last(out: Path) -> dict:
         return {}
 
 
-def depends_on(job: Job) -> dict:
+def depends_on(job: ScoringJob) -> dict:
     """Return the facts on which the numbers in a job's rows depend, by name."""
     options = job.options
     of_options = {"max_pixels": options.max_pixels, "maps": options.maps, "detail": options.detail}
@@ -52,7 +52,7 @@ def depends_on(job: Job) -> dict:
     return model | {"record": VERSION} | of_options
 
 
-def why_anew(out: Path, job: Job, ledger: Ledger) -> str | None:
+def why_anew(out: Path, job: ScoringJob, ledger: Ledger) -> str | None:
     """Return a sentence if the rows in `out` are kept but not continued, because this job would give other numbers."""
     before = last(out)
     if ledger.listed() or not before or before.get("fingerprint") == job.fingerprint:

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 
-from pipelines.scoring.chunks import Chunk, take
-from pipelines.scoring.job import Job, shares
+from pipelines.scoring.chunks import Chunk, next_chunk
+from pipelines.scoring.job import ScoringJob, shares
 from pipelines.scoring.reader import ReadPhoto, new_guard, read
 from pipelines.scoring.scorer import ScoredPhoto, Scorer, painted
 from r2mrf.system.machine import cores
@@ -33,7 +33,7 @@ class Threads:
         copies: how many copies of the network there are.
     """
 
-    def __init__(self, job: Job, prepared: Callable[[], Job]):
+    def __init__(self, job: ScoringJob, prepared: Callable[[], ScoringJob]):
         self._job, self._prepared = job, prepared
         self.copies, self._threads_each = shares(job.options, cores())
         self._stopped, self._starting = threading.Event(), threading.Lock()
@@ -57,7 +57,7 @@ class Threads:
         begun = 0
         while True:
             while waiting and begun < AHEAD * self.copies and not self._stopped.is_set():
-                self._todo.put(take(waiting, self._job.options.batch))
+                self._todo.put(next_chunk(waiting, self._job.options.batch))
                 begun += 1
             if not begun:
                 return
@@ -97,7 +97,7 @@ class Threads:
     def _scores(self) -> None:
         with self._starting:  # engines share what they load, so they start one after the other
             job = self._prepared()
-            look = Scorer(job, self._threads_each)
+            scorer = Scorer(job, self._threads_each)
         while came := self._read.get():
             chunk, seen = came
-            self._done.put((chunk, painted(look(seen), job)))
+            self._done.put((chunk, painted(scorer(seen), job)))

@@ -19,9 +19,9 @@ from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import to_text
 from pipelines.library.walk import Library, NoPhotos
 from pipelines.scoring import summary
-from pipelines.scoring.chunks import Chunk, cut
+from pipelines.scoring.chunks import Chunk, chunks_of
 from pipelines.scoring.crew import Crew
-from pipelines.scoring.job import Job, with_engine
+from pipelines.scoring.job import ScoringJob, with_engine
 from pipelines.scoring.scorer import ScoredPhoto
 from pipelines.scoring.shard_writer import ShardWriter
 from r2mrf.config import Score
@@ -29,7 +29,7 @@ from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
 from r2mrf.system.lock import exclusive
 
-OVERLAP = 120.0  # seconds
+OVERLAP = 120.0  # seconds to wait for an earlier attempt of the same job to end
 OnChunk = Callable[[int], object]  # called with the number of photos in each finished chunk
 
 
@@ -38,10 +38,10 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
     if (name := to_text(str(out))) != str(out):
         raise UserError(f"{name}: this name is not UTF-8, so no table can be written there: choose another --out")
     library = _found(sources, options)
-    job = Job.of(model, options, library.addresses)
+    job = ScoringJob.of(model, options, library.addresses)
     OutFolder.check(out, options.maps)
     held = UserError(f"{out}: another run is writing here: wait for it to end, or choose another --out")
-    # attempts of a job on a cluster may overlap: the next one begins before the last one has ended
+    # attempts of a cluster job may overlap: the next one begins before the last one has ended
     with exclusive(out / ".lock", held, OVERLAP if in_a_job() else 0), ExitStack() as stack:
         folder = OutFolder.claim(out, options.maps)
         job = with_engine(job, out)
@@ -61,12 +61,12 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
 
 
 def pause(seconds: float) -> None:
-    """Wait until the library is looked through again."""
+    """Wait before the library is listed again."""
     time.sleep(seconds)
 
 
 def _found(sources: list[str], options: Score) -> Library:
-    """Return the library; where it is watched, wait until there is a photo in each of its sources."""
+    """Return the library; with --watch, wait until each of its sources contains a photo."""
     while True:
         try:
             return Library(sources, options)
@@ -82,27 +82,27 @@ def _work(
     """Finish shards that were begun, then score new photos; return photos per second, or None if nothing was to do.
 
     Args:
-        crew: returns the crew that works on them, and starts it when it is called for the first time.
+        crew: returns the crew that works on them; the first call starts it.
     """
-    done = ledger.mend()
+    done = ledger.repair()
     listed = done + ledger.size(ledger.waiting())
     listing, began = Listing(library, ledger, options), time.perf_counter()
     writer = ShardWriter(library, ledger, folder)
     bar: tqdm | None = None
     with ExitStack() as stack:
 
-        def take(chunk: Chunk, photos: list[ScoredPhoto]) -> None:
+        def deliver(chunk: Chunk, photos: list[ScoredPhoto]) -> None:
             assert bar is not None  # there are chunks only after it was begun
             bar.total = listed + listing.new  # size of the library, as far as it is known by now
             bar.set_postfix(failed=writer.failed, refresh=False)
             bar.update(len(photos))
-            writer.take(chunk, photos)
+            writer.add(chunk, photos)
             on_chunk(len(photos))
 
         for numbers in stack.enter_context(closing(_waves(ledger, listing))):
             if not bar:
                 bar = stack.enter_context(progress(total=done, initial=done, unit=" photos", desc="score"))
-            crew().work(cut(writer.begin(numbers), options.batch), take)
+            crew().work(chunks_of(writer.begin(numbers), options.batch), deliver)
             if writer.unfinished:
                 raise UserError("some photos never came back: run the same command again to resume")
     return (bar.n - done) / (time.perf_counter() - began) if bar else None

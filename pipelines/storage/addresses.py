@@ -1,7 +1,7 @@
 """Reads files at addresses: s3://bucket/key, gs://…, https://…, and whatever else pyarrow or fsspec supports.
 
-    places = Addresses(["s3://bucket/photos?endpoint_override=localhost:9000&scheme=http"])
-    data = places.read("s3://bucket/photos/a.jpg")
+    addresses = Addresses(["s3://bucket/photos?endpoint_override=localhost:9000&scheme=http"])
+    data = addresses.read("s3://bucket/photos/a.jpg")
 
 The part after `?` in a user's address says how to reach it and may contain keys. It is used for reading but is never
 written to a table. Only the servers and buckets of such addresses are read, and those that are allowed by name.
@@ -43,36 +43,39 @@ _IN_CHILD = BUCKETS - {"memory"}  # their clients cannot be interrupted
 T = TypeVar("T")
 
 
-def absolute(place: str) -> str:
+def absolute(location: str) -> str:
     """Return a local path in absolute form, valid wherever a worker runs; an address stays as it is."""
-    return place if is_address(place) else str(Path(place).resolve())
+    return location if is_address(location) else str(Path(location).resolve())
 
 
-def without_secrets(place: str) -> str:
+def without_secrets(location: str) -> str:
     """Return a path, or an address in a form that is safe to show."""
-    return Address.parse(place).place if is_address(place) else place
+    return Address.parse(location).bare if is_address(location) else location
 
 
-def as_local(place: str) -> str:
-    """Return the path of an address file:///PATH, in which %20 or a space may stand for a space; or `place` itself."""
-    if not is_address(place) or (address := Address.parse(place)).scheme != "file":
-        return place
+def as_local(location: str) -> str:
+    """Return the path of an address file:///PATH, where a space may be written as %20; else `location` itself."""
+    if not is_address(location) or (address := Address.parse(location)).scheme != "file":
+        return location
     if address.host not in ("", "localhost"):
-        return place
-    path = "/" + place.partition("://")[2].partition("/")[2]
+        return location
+    path = "/" + location.partition("://")[2].partition("/")[2]
     return path if Path(path).exists() else unquote(path, errors="surrogateescape")
 
 
-def file_system(place: str, key: str) -> tuple[FileSystem, str]:
+def file_system(location: str, key: str) -> tuple[FileSystem, str]:
     """Return the file system, and the path in it, of a folder or address that the parameter `key` gives.
 
     Raises:
         UserError: there is no such storage.
     """
     try:
-        return FileSystem.from_uri(absolute(place))
+        return FileSystem.from_uri(absolute(location))
     except FAILURES as error:
-        shown, why = without_secrets(place), Address.parse(place).redact(str(error)) if is_address(place) else error
+        shown, why = (
+            without_secrets(location),
+            Address.parse(location).redact(str(error)) if is_address(location) else error,
+        )
         raise UserError(f"{key} {shown}: {why}: give a folder, or an address like s3://bucket/prefix") from None
 
 
@@ -165,7 +168,7 @@ class Addresses:
             except Exception as error:
                 raise UserError(_refusal(Address.parse(source), error)) from None
             named = [(f"{address}/{f.base_name}", f) for f in found]
-            waiting += sorted(named, key=_place, reverse=True)  # the first entry is popped first
+            waiting += sorted(named, key=_sort_key, reverse=True)  # the first entry is popped first
 
     def _asked(self, source: str, ask: Callable[[FileSystem, str], T]) -> T:
         if not is_address(source):
@@ -173,7 +176,7 @@ class Addresses:
         address = Address.parse(source)
         try:
             system, path = self._find(address)
-            return ask(system, address.place.partition("://")[2] if address.scheme in BUCKETS else path)
+            return ask(system, address.bare.partition("://")[2] if address.scheme in BUCKETS else path)
         except UserError:
             raise
         except Exception as error:
@@ -265,7 +268,7 @@ def _hanging() -> int:
     return len(_LEFT_BEHIND)
 
 
-def _place(named: tuple[str, FileInfo]) -> str:
+def _sort_key(named: tuple[str, FileInfo]) -> str:
     address, entry = named
     return f"{address}/" if entry.type == FileType.Directory else address
 
@@ -335,7 +338,7 @@ def _system(address: Address) -> FileSystem:
 def _refusal(address: Address, error: Exception) -> str:
     why = _cause(address, error)
     return (
-        f"{address.place}: cannot be reached ({why}): check the address, and the keys in the environment (in an "
+        f"{address.bare}: cannot be reached ({why}): check the address, and the keys in the environment (in an "
         "address, keys and names must have / written as %2F and @ as %40)"
     )
 

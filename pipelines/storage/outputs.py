@@ -43,7 +43,7 @@ class Receipt:
 
     @classmethod
     def parse(cls, content: bytes) -> Receipt:
-        """A receipt from its file's content. Raises ValueError or TypeError if it is damaged."""
+        """Return the receipt that a file's content states. Raises ValueError or TypeError if it is damaged."""
         receipt = cls(**strict_json.parse_object(content))
         named = isinstance(receipt.files, dict) and all(isinstance(sha256, str) for sha256 in receipt.files.values())
         if not (named and isinstance(receipt.address, str) and isinstance(receipt.rows, int | None)):
@@ -151,7 +151,7 @@ def outputs_synchronised(storage: str) -> Iterator[None]:
         return
     store = Store(below(storage, "outputs"))
     if in_a_job():
-        take(store)
+        download_outputs(store)
     before = _outputs()
     yield
     for name, sha256 in _outputs().items():
@@ -160,7 +160,7 @@ def outputs_synchronised(storage: str) -> Iterator[None]:
                 shutil.copyfile(name, path)
 
 
-def take(store: Store) -> list[str]:
+def download_outputs(store: Store) -> list[str]:
     """Copy receipts and reports into the project; return their names.
 
     Raises:
@@ -206,4 +206,4 @@ def main() -> None:
 
     if not (storage := load().storage):
         raise UserError('storage is "": the stages write all outputs to the folders of this project')
-    print("\n".join(take(Store(below(storage, "outputs")))))
+    print("\n".join(download_outputs(Store(below(storage, "outputs")))))

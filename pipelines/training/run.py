@@ -32,9 +32,11 @@ from r2mrf.system.fingerprint import fingerprint, of_code, of_files, of_module
 from r2mrf.system.machine import cores
 from r2mrf.training.trainer import Trainer, starting_point
 
-# Settings of glibc's allocator, read when a worker starts: keep freed memory. Ray Train runs its function in a thread,
-# whose freed memory glibc returns at once; getting it back took a tenth of the worker's time.
-KEEP_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
+# Read when a worker starts. The settings of glibc's allocator keep freed memory: Ray Train runs its function in a
+# thread, whose freed memory glibc returns at once; getting it back took a tenth of the worker's time. The last one is
+# explained in pipelines/__init__.py, which a worker imports too late for it.
+WORKER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
+WORKER_ENVIRONMENT |= {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def with_resolved_precision(config: Config) -> Config:
@@ -124,7 +126,7 @@ def training_run(config: Config, key: str, states: States, callbacks: list[UserC
             failure_config=FailureConfig(max_failures=config.train.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
             callbacks=callbacks,
-            worker_runtime_env={"env_vars": KEEP_MEMORY},
+            worker_runtime_env={"env_vars": WORKER_ENVIRONMENT},
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )

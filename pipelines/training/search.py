@@ -36,7 +36,7 @@ def candidates(config: Config) -> dict[str, dict]:
     return found
 
 
-def of_trial(config: Config, values: dict) -> Config:
+def trial_config(config: Config, values: dict) -> Config:
     """Return a trial's parameters: its values of `model`, the small budget of `tune`, and the backbone's weights."""
     options = config.tune
     budget = {
@@ -123,7 +123,7 @@ def trial(chosen: dict, given: dict) -> None:
     states = trial_states(States(config.tracking.states, given["home"]), name)
     callbacks = [tracking.LogReports(config.tracking, given["runs"][name]), Report(tolerance)]
     print(f"trial {name}: begins or goes on", flush=True)
-    result = training_run(of_trial(config, values), key, states, callbacks).fit()
+    result = training_run(trial_config(config, values), key, states, callbacks).fit()
     if stopped := (result.return_value or {}).get("not_finite"):
         raise UserError(stopped)
     with result.checkpoint.as_directory() as folder:
@@ -134,4 +134,5 @@ def trial(chosen: dict, given: dict) -> None:
 
 
 def trial_states(home: States, name: str) -> States:
+    """Return the states of one trial."""
     return States(home.storage, f"{home.name}-{name}")

@@ -47,10 +47,9 @@ class States:
     def recover(self) -> str | None:
         """Return the path of the last complete state if Ray's list, or a state in it, is lost or damaged; else None.
 
-        The last one has done most steps: its name says when it was written, by a clock that may have been put back.
-
-        In that case the list is removed, and the run that resumes from the returned state reports it again. None also
-        means that there is nothing to resume from.
+        If a state is returned, the list is removed, and the run that resumes from the state reports it again. None
+        also means that there is nothing to resume from. The last state is the one with most steps: its name states the
+        time of a clock that may have been put back.
         """
         listed = self._listed()
         if listed and all(self._is_whole(f"{self._folder}/{name}") for name in listed):

@@ -36,7 +36,7 @@ def fingerprints(config: Config) -> list[str]:
     return [fingerprint_of(path) for path in _paths(config)]
 
 
-def read(config: Config, places: list[Folder], columns: tuple[str, ...] = COLUMNS) -> Tables:
+def read(config: Config, inputs: list[Folder], columns: tuple[str, ...] = COLUMNS) -> Tables:
     """Read the tables, and verify photos and masks if they are read.
 
     Held-back pairs are taken from the first table; pairs with the same names are left out of the others.
@@ -44,7 +44,7 @@ def read(config: Config, places: list[Folder], columns: tuple[str, ...] = COLUMN
     Raises:
         UserError: a folder has no shards or damaged ones, or nothing is left to train on.
     """
-    first, *rest = (_read(place, columns) for place in places)
+    first, *rest = (_read(given, columns) for given in inputs)
     learn, held_back = split(first, config.train.validation, config.seed)
     held = pc.unique(held_back["source_id"])
     others = [
@@ -54,10 +54,10 @@ def read(config: Config, places: list[Folder], columns: tuple[str, ...] = COLUMN
     return Tables(learn, held_back, others)
 
 
-def _read(place: Folder, columns: tuple[str, ...]) -> pa.Table:
-    table = shards.read(place.local_copy(), columns=list(columns))
+def _read(given: Folder, columns: tuple[str, ...]) -> pa.Table:
+    table = shards.read(given.local_copy(), columns=list(columns))
     if "sha256" in columns:
-        shards.check_rows(table, place.path)
+        shards.check_rows(table, given.path)
     return table
 
 

@@ -32,7 +32,7 @@ def _version(package: str) -> str:
 
 
 def is_sound(sha256: str) -> bool:
-    """Tell whether a model was found to be sound before: its weights fit its architecture, and are finite numbers."""
+    """Return whether a model was found sound before: its weights fit its architecture, and are finite numbers."""
     return user_cache.recall("sound", fingerprint("sound", sha256, _code())) is not None
 
 
@@ -59,7 +59,11 @@ def _key_of_graph(sha256: str) -> str:
 
 
 def choice(*asked: object) -> tuple[str, str] | None:
-    """Return engine and precision that a trial has chosen for this on this machine; `asked`: what JSON can hold."""
+    """Return the engine and precision that an earlier trial on this machine chose, or None.
+
+    Args:
+        asked: everything that the choice depends on besides machine and code, as values that JSON can hold.
+    """
     found = user_cache.recall("choices", _key_of_choice(asked))
     try:
         engine, precision = strict_json.parse(found or "null")
@@ -69,7 +73,7 @@ def choice(*asked: object) -> tuple[str, str] | None:
 
 
 def note_choice(engine: str, precision: str, *asked: object) -> None:
-    """Remember what a trial has chosen."""
+    """Remember the engine and precision that a trial has chosen; `asked` as in `choice`."""
     user_cache.remember("choices", _key_of_choice(asked), json.dumps([engine, precision]).encode())
 
 

@@ -176,5 +176,5 @@ def package(name: str, of: str = "") -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        mend = f'`pip install "r2mrf[{of}]"`' if of else f"`pip install {name}`, or use the engine torch"
-        raise EngineError(f"{name} cannot be loaded ({error}): {mend}") from None
+        remedy = f'`pip install "r2mrf[{of}]"`' if of else f"`pip install {name}`, or use the engine torch"
+        raise EngineError(f"{name} cannot be loaded ({error}): {remedy}") from None

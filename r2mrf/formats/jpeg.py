@@ -95,7 +95,7 @@ def is_sequential(data: bytes) -> bool:
 
 
 def header(data: bytes) -> bytes:
-    """Return a JPEG's header, up to its frame, with the size of 8×8 pixels in it: for programs that read metadata, and
+    """Return a JPEG's header up to its frame, with its size replaced by 8×8 pixels: for programs that read metadata but
     refuse large pictures.
 
     Raises:
@@ -109,7 +109,7 @@ def header(data: bytes) -> bytes:
 
 
 def _frame(data: bytes, start: int) -> int | None:
-    """Return the place of a frame's facts (bits, height, width, channels), behind the length of its segment."""
+    """Return the position of a frame's facts (bits, height, width, channels) after its segment's length, or None."""
     place = start + 2
     while data[place : place + 1] == b"\xff" and place + 1 < len(data):
         marker = data[place + 1]

@@ -20,7 +20,7 @@ class Box(NamedTuple):
     x1: int
     y1: int
 
-    def cut(self, pixels: np.ndarray) -> np.ndarray:
+    def crop(self, pixels: np.ndarray) -> np.ndarray:
         """Return the region of H×W[×C] as a view."""
         return pixels[self.y0 : self.y1, self.x0 : self.x1]
 

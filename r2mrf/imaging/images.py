@@ -1,8 +1,8 @@
 """Decodes image files to RGB as displayed. Anything that cannot be decoded, however hostile, raises an `ImageError`.
 
 Training, evaluation and scoring all decode here. A file's content decides its format, not its suffix. EXIF orientation
-is applied, transparency is laid over white, and values of more than 8 bits are scaled to 8. Of an animation the first
-frame is read, of a raw file the JPEG that the camera embedded. A damaged file is an error and never half a picture,
+is applied, transparency is laid over white, and values of more than 8 bits are scaled to 8. An animation is read as its
+first frame, a raw file as the JPEG that the camera embedded. A damaged file is an error and never half a picture,
 because its grey filling would pass for defocus.
 """
 
@@ -287,15 +287,17 @@ def _load(image: Image.Image, data: bytes) -> np.ndarray:
 
 
 def _unless_dark(rgb: np.ndarray, deep: bytes, top: float | None = None) -> np.ndarray:
-    """Return a colour picture that Pillow has decoded, or, where it used the lower fourth of the range only, its deep
-    values scaled by the smallest usual depth that holds them: 16-bit files hold 12 bits too.
+    """Return a colour picture that Pillow has decoded, unless it uses only the lowest quarter of the range.
+
+    Such a picture is decoded again, and its deep values are scaled by the smallest usual depth that holds them: some
+    16-bit files hold 12-bit values.
 
     Args:
         deep: bytes of the file, if it has 16 bits; else empty.
     """
     if not deep or rgb.max(initial=0) >= 64:
         return rgb
-    # TIFFs are turned nevertheless, as Pillow does
+    # OpenCV turns TIFFs all the same, as Pillow does
     flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     values = cv2.imdecode(np.frombuffer(deep, np.uint8), flags)
     if values is None or values.dtype != np.uint16 or values.shape != rgb.shape:

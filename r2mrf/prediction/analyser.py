@@ -49,7 +49,7 @@ class Analyser:
         """Return the radius of the circle of confusion at every pixel of a photo, uint8 H×W×3 -> float32 H×W.
 
         The radius is in pixels of the photo: 0 = in focus at 1:1; at most 5 % of the long side; NaN = cannot be
-            measured.
+        measured.
 
         Raises:
             ValueError: the photo is not such an array, or is empty.

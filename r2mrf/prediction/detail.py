@@ -1,6 +1,6 @@
 """Measures how sharp a photo is at its sharpest place, with only one more run of the network.
 
-    probe = take(rgb, size=320)                         # without the network: views of the place, in one picture
+    probe = make_probe(rgb, size=320)                         # without the network: views of the place, in one picture
     detail = judge(probe, defocus, blur_scale, (h, w))  # defocus: map of the picture; sharpest_radius, and where
 
 `blur_radius` measures every pixel and examines every window, but bulk scoring only needs the sharpest place. It is
@@ -56,7 +56,7 @@ class Detail:
     sharp_view: int | None  # the largest view in which the place is in focus: the length of its long side
 
 
-def take(rgb: np.ndarray, size: int) -> Probe:
+def make_probe(rgb: np.ndarray, size: int) -> Probe:
     """Cut out what is probably the sharpest place of a photo, uint8 H×W×3; `size` is the network's input size."""
     height, width = rgb.shape[:2]
     tall, wide = _sides(height, width)

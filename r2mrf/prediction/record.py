@@ -18,7 +18,7 @@ from r2mrf.imaging.preprocess import Preprocess, visible
 from r2mrf.imaging.resize import resize
 from r2mrf.prediction import exif
 from r2mrf.prediction.analyser import Analysis
-from r2mrf.prediction.detail import Detail, Probe, judge, take
+from r2mrf.prediction.detail import Detail, Probe, judge, make_probe
 from r2mrf.prediction.exif import Taken
 from r2mrf.prediction.focus import Focus, Thresholds, describe, local_contrast
 from r2mrf.system.sandbox import Guard, Lost
@@ -61,9 +61,9 @@ def shrink(data: bytes, preprocess: Preprocess, max_pixels: int, detail: bool = 
     rgb, (height, width) = images.decode_reduced(data, 0 if detail else least, max_pixels)
     small = _reduced(rgb, least) if detail else rgb
     found = inside_borders(small)
-    pixels = preprocess.shrink(found.cut(small))
+    pixels = preprocess.shrink(found.crop(small))
     box = found.scaled(small.shape[:2], (height, width))
-    probe = take(box.cut(rgb), preprocess.size) if detail else None
+    probe = make_probe(box.crop(rgb), preprocess.size) if detail else None
     content, taken = hashlib.sha256(data).hexdigest(), exif.read(data)
     return Shrunk(pixels, width, height, content, local_contrast(pixels), box, probe, taken)
 
@@ -138,15 +138,15 @@ def map_of(analysis: Analysis, photo: Shrunk) -> np.ndarray:
         return visible(analysis.defocus, *size)
     left, top, right, bottom = photo.box
     painted = np.zeros_like(visible(analysis.defocus, *size))
-    region = photo.box.scaled(size, painted.shape).cut(painted)
+    region = photo.box.scaled(size, painted.shape).crop(painted)
     region[:] = resize(visible(analysis.defocus, bottom - top, right - left), *region.shape).clip(0, 1)
     return painted
 
 
-def within_borders(rgb: np.ndarray, look: Callable[[np.ndarray], np.ndarray], outside: float) -> np.ndarray:
+def within_borders(rgb: np.ndarray, measure: Callable[[np.ndarray], np.ndarray], outside: float) -> np.ndarray:
     """Map a photo inside its borders, uint8 H×W×3 -> float32 H×W; the borders get the value `outside`."""
     seen, box = np.full(rgb.shape[:2], outside, np.float32), inside_borders(rgb)
-    box.cut(seen)[:] = look(box.cut(rgb))
+    box.crop(seen)[:] = measure(box.crop(rgb))
     return seen
 
 

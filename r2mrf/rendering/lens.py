@@ -168,7 +168,7 @@ class Exposure:
     Attributes:
         light: H×W×3, linear RGB.
         coc: H×W, radius of the visible surface's circle of confusion, in pixels.
-            defocus: H×W, 0 = in focus, 1 = defocused, values between = doubt.
+        defocus: H×W, 0 = in focus, 1 = defocused, values between = doubt.
     """
 
     light: np.ndarray

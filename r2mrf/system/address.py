@@ -69,7 +69,7 @@ class Address:
         return f"{self.scheme}://{self.host}"
 
     @property
-    def place(self) -> str:
+    def bare(self) -> str:
         """SCHEME://HOST/PATH, without user and query."""
         return f"{self.root}/{self.path}" if self.path else self.root
 
@@ -136,9 +136,9 @@ class Address:
         telling = [f"{name}={value}" for name, value in pairs if not SIGNING.fullmatch(name)]
         if self.scheme in BUCKETS:
             is_key = len(telling) == len(pairs) > 0 and not STORE_OPTIONS & {name for name, _ in pairs}
-            return f"{self.place}?{self._query}" if is_key else self.place
+            return f"{self.bare}?{self._query}" if is_key else self.bare
         digest = hashlib.sha256("&".join(telling).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-        return f"{self.place}?{digest}" if telling else self.place
+        return f"{self.bare}?{digest}" if telling else self.bare
 
 
 def redacted(message: str) -> str:

@@ -31,7 +31,7 @@ def machine() -> str:
 
 
 def processor() -> list[str]:
-    """Return what tells processors apart that may calculate at other speeds: model, and instructions that are used."""
+    """Return facts that distinguish processors of different speed: architecture, model, and the instructions in use."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
     named: dict[str, str] = {}
     for line in lines:

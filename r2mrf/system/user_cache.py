@@ -18,7 +18,7 @@ from r2mrf.errors import UserError
 from r2mrf.system.atomic import atomic_file
 from r2mrf.system.regular_files import open_regular
 
-MOST = 16  # entries of a kind; those that were used last are kept
+MOST = 16  # entries per kind; those used last are kept
 HASH = hashlib.sha256().digest_size  # bytes
 
 
@@ -49,7 +49,7 @@ def recall(kind: str, key: str) -> bytes | None:
 
 
 def remember(kind: str, key: str, content: bytes) -> None:
-    """Remember content under a key, a file name. Of two processes that do so at a time, the later one stays."""
+    """Remember content under a key, a file name. If two processes do so at the same time, the later one wins."""
     with suppress(OSError, RuntimeError, UserError):
         path = folder() / kind / key
         with atomic_file(path) as temporary:

@@ -7,7 +7,7 @@ from tests.support.training_run import EVERY, STEPS, Run
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory) -> str:
-    """Return the hash of the weights with which training ends that nothing disturbs."""
+    """Return the hash of the weights with which undisturbed training ends."""
     with Run(tmp_path_factory.mktemp("undisturbed"), workers=2) as run:
         run.start()
         weights = run.finish()

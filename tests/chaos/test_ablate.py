@@ -9,7 +9,7 @@ from tests.support.workspace import Workspace
 
 @pytest.fixture
 def workspace(tmp_path) -> Workspace:
-    """A workspace with training images and without a model."""
+    """Return a workspace with training images and without a model."""
     space = Workspace(tmp_path)
     for stage in ("prepare", "augment"):
         space.run("python", "-m", f"pipelines.{stage}")

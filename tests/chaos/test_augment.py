@@ -1,4 +1,4 @@
-"""`augment` that is killed while it writes ends, started again, with the bytes of one that was not."""
+"""`augment`, killed while it writes and started again, ends with the bytes of an undisturbed one."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def prepared(tmp_path_factory) -> Workspace:
 
 @pytest.mark.parametrize("after", [0, 1])
 def test_killed_amid_its_shards(prepared, after):
-    """When so many shards are there: the next ones are being made."""
+    """Kill it when so many shards are there, while the next ones are being made."""
     if not shards_of(prepared.root):
         prepared.run("python", "-m", "pipelines.augment")
     whole = shards_of(prepared.root)

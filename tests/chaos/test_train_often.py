@@ -9,16 +9,16 @@ import time
 from tests.support.training_run import EVERY, STEPS, Run
 
 KILLS = 20
-MINUTES = 20.0  # after which no more kills are made; what was killed by then must still end well
+MINUTES = 20.0  # seconds after which nothing more is killed; runs that were killed by then must still end well
 
 
 def steps_said(run: Run) -> int:
-    """The last step that was reported, in all that the run has said."""
+    """Return the last step that the run has reported."""
     return max(map(int, re.findall(rf"step (\d+)/{STEPS}:", run.said())), default=0)
 
 
 def test_twenty_kills_amid_steps(tmp_path, undisturbed):
-    """At random moments after a report: a worker, or the driver and with it all others. Runs follow each other."""
+    """Kill a worker, or the driver and with it all others, at random moments after a report; runs follow each other."""
     dice, kills, runs, until = random.Random(2026), 0, 0, time.monotonic() + 60 * MINUTES
     while kills < KILLS and time.monotonic() < until:
         (tmp_path / str(runs)).mkdir()

@@ -75,7 +75,7 @@ def test_finds_the_planted_best_and_train_takes_it(tmp_path):
 
 
 def runs(space: Workspace) -> dict[str, list[str]]:
-    """Stage -> states of its runs in MLflow; trials must be children of the one run of tune."""
+    """Return the states of the runs in MLflow, by stage; trials must be children of the one run of tune."""
     code = (
         "import json, mlflow; c = mlflow.MlflowClient('sqlite:///mlflow.db'); "
         "e = c.get_experiment_by_name('r2mrf').experiment_id; "

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from pipelines.storage.outputs import RECEIPT
-from tests.support.fleet import Fleet, Job
+from tests.support.fleet import ClusterJob, Fleet
 from tests.support.object_store import s3_server
 from tests.support.workspace import Workspace
 
@@ -38,14 +38,14 @@ def s3():
 
 @pytest.fixture(scope="module")
 def fleet(s3, tmp_path_factory):
-    """Two machines of two CPUs. A test that kills one adds another."""
+    """Start two machines of two CPUs. A test that kills one adds another."""
     with Fleet(environment={"R2MRF_CACHE": str(tmp_path_factory.mktemp("caches"))}) as fleet:
         yield fleet
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory) -> Workspace:
-    """Prepared, augmented and trained on this machine, without a cluster."""
+    """Return a workspace whose stages ran on this machine, without a cluster."""
     project = Workspace(tmp_path_factory.mktemp("here"))
     project.set(SETTINGS)
     for stage in ("prepare", "augment", "train"):
@@ -55,7 +55,7 @@ def here(tmp_path_factory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def there(fleet, s3, tmp_path_factory) -> Workspace:
-    """Workspace with the same settings and a storage, prepared and augmented by jobs; none is in the project."""
+    """Return a workspace with the same settings, prepared and augmented by jobs, with its data in a storage only."""
     project = Workspace(tmp_path_factory.mktemp("there"))
     project.set(SETTINGS)
     project.set({"storage": f"s3://team/run?{s3}"})
@@ -88,7 +88,7 @@ def test_jobs_make_the_same_data(here, there):
         shutil.rmtree(there.root / name)
 
 
-def await_worker(job: Job, step: int, of: int = STEPS, after: str = "") -> int:
+def await_worker(job: ClusterJob, step: int, of: int = STEPS, after: str = "") -> int:
     """Wait until a step is reported; return the pid of the worker that reported it."""
     reported = re.compile(rf"{after}.*pid=(\d+)[^\n]*step {step}/{of}:", re.S)
     job.await_that(lambda: reported.search(job.said()))
@@ -177,12 +177,12 @@ def table(out: Path) -> dict[str, np.ndarray]:
 
 
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
-    """Machines and threads differ from run to run, and the last bits of their numbers with them."""
+    """Compare tables up to the last bits, which differ with machines and threads from run to run."""
     close = np.allclose(one["blur_fraction"], other["blur_fraction"], atol=1e-4)
     return close and all((one[name] == other[name]).all() for name in one if name != "blur_fraction")
 
 
-def await_shard(job: Job, out: Path) -> Path:
+def await_shard(job: ClusterJob, out: Path) -> Path:
     """Wait until a part of the table is written; return it."""
     job.await_that(lambda: any(out.glob("scores/shard-*.parquet")))
     assert job.process.poll() is None, "it ended before it could be disturbed"
@@ -193,7 +193,7 @@ def test_machine_with_the_network_dies_during_score(fleet, here, library, scored
     out = library / "disturbed"
     job = fleet.submit(*command(library, out.name), cwd=here.root)
     await_shard(job, out)
-    fleet.kill(fleet.node_with("ray::Copy"))
+    fleet.kill(fleet.node_with("ray::NetworkCopy"))
     fleet.add()
     assert job.wait() == 0, job.said()[-4000:]
     assert same(table(out), scored)

@@ -27,7 +27,7 @@ JOBS = ("train", "tune", "score")
 
 
 def thing(required: str = "", **properties) -> dict:
-    """Schema of an object with these fields and no others."""
+    """Return the schema of an object with these fields and no others."""
     return {
         "type": "object",
         "properties": properties,
@@ -152,7 +152,7 @@ def patch(values: dict, op: str, path: str, value: object) -> None:
 
 
 def pods(spec: dict) -> dict[str, dict]:
-    """Specs of the pods by group; the head's is "head"."""
+    """Return the specs of the pods by group; the head's is "head"."""
     groups = {group["groupName"]: group["template"]["spec"] for group in spec["workerGroupSpecs"]}
     return {"head": spec["headGroupSpec"]["template"]["spec"]} | groups
 

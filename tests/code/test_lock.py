@@ -1,4 +1,4 @@
-"""A lock that one process has at a time."""
+"""Only one process at a time holds a lock."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ def test_one_at_a_time(tmp_path):
 
 
 def test_patience(tmp_path):
-    """Attempts of a job may overlap."""
+    """Wait for an earlier attempt of the same job, which may overlap."""
     first = exclusive(tmp_path / "lock", HELD)
     first.__enter__()
     threading.Timer(0.5, first.__exit__, (None, None, None)).start()

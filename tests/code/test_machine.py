@@ -1,4 +1,4 @@
-"""The number of cores that a process may use, in a container with a CPU quota."""
+"""Facts about the machine: the cores that a process may use, in a container with a CPU quota."""
 
 import os
 from pathlib import Path

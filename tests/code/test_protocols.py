@@ -69,7 +69,7 @@ def test_pysod(seed, positive):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_our_own_figures_are_those_of_pysod_without_its_stretching(seed):
-    """They differ in f_adaptive (factor 1.5 instead of 2) and in photos without any defocus (0 in PySODMetrics)."""
+    """Compare: f_adaptive differs (factor 1.5, not 2), and so do photos without any defocus (0 in PySODMetrics)."""
     pairs = [(defocus, mask) for defocus, mask in drawn(seed) if mask.any()]
     theirs = by_pysod(pairs, normalize=False)
     counts = Counts()
@@ -106,7 +106,7 @@ def literal_r3net(pairs) -> dict:
 
 
 def literal_d_dffnet(pairs) -> dict:
-    """Their maps are of focus; they turn both round after binarising."""
+    """Return the figures of D-DFFNet's programs, whose maps show focus and which invert both after binarising."""
     binary = [(~((255 - p) / 255 > 0.5), ~((255 - g) / 255 > 0.5)) for p, g in pairs]
     f = [f_of(*rates(p, g)) for p, g in binary]
     either = sum((p | g).sum() for p, g in binary)
@@ -161,7 +161,7 @@ def test_a_sharp_photo_found_sharp_is_right_by_our_own_protocol_alone():
 
 
 def test_a_mask_that_is_white_on_two_thirds_is_empty_for_dd():
-    """In focus are 2 of 3 pixels: 1.5 × their mean is 255, and nothing lies above."""
+    """Two of three pixels are in focus: 1.5 × their mean is 255, and nothing lies above."""
     assert one([0, 0, B], [0, 0, B], "dd")["f_adaptive"] == 0
     assert one([0, B, B], [0, B, B], "dd")["f_adaptive"] == 1
 

@@ -24,7 +24,7 @@ FIELDS |= {"focus_x1", "focus_y1", "center_blur", "confidence", "verdict"}
 
 
 def saying(defocused: bool | None) -> Predictor:
-    """A network that gives every pixel the same answer; None: random weights."""
+    """Return a predictor that gives every pixel the same answer; None: random weights."""
     torch.manual_seed(0)
     model = architecture()
     network = R2MRF(model)

@@ -30,7 +30,7 @@ LIGHT = {
 
 
 def needs(requirements: list[str] | None) -> set[str]:
-    """Names of the requirements that no extra brings."""
+    """Return the names of the requirements that no extra brings."""
     plain = [line for line in requirements or [] if "extra ==" not in line]
     return {re.split(r"[^\w.-]", line)[0].lower() for line in plain if "sys_platform" not in line}
 
@@ -41,7 +41,7 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """An empty folder, with the environment in `venv`."""
+    """Return an empty folder, with the environment in `venv`."""
     place = tmp_path_factory.mktemp("a newcomer")
     source = place / "source"
     source.mkdir()

@@ -35,7 +35,7 @@ IN_BOX, BEYOND = away(IS_BOX), away(~IS_BOX)
 
 
 def left(source: np.ndarray, photo: RenderedPhoto, where: np.ndarray) -> float:
-    """Return the share of detail that is left there."""
+    """Return the share of detail that is left in a region."""
     return detail(photo.image, where) / detail(source, where)
 
 
@@ -47,7 +47,7 @@ def write(path: Path, pixels: np.ndarray) -> Path:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sets of sharp photos, one with objects, one with segments and other sizes, and shapes."""
+    """Save two sets of sharp photos, one with objects, one with segments and other sizes, and shapes."""
     root = tmp_path_factory.mktemp("photos")
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[BOX] = 255
@@ -74,7 +74,7 @@ def found(root: Path) -> tuple[dict[str, Sharp], list[Path]]:
 
 @pytest.fixture(scope="module")
 def boxes(found) -> list[tuple[np.ndarray, RenderedPhoto]]:
-    """Many renderings of photos of a box, and the photos."""
+    """Return many renderings of photos of a box, and the photos."""
     sources, shapes = found
     chosen = [source for source in sources.values() if source.objects]
     return [
@@ -150,7 +150,7 @@ def test_sharp_and_blurred_are_so_throughout(boxes) -> None:
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A camera that adds no noise, and a sensor that does not clip."""
+    """Use a camera that adds no noise, and a sensor that does not clip."""
     camera = Camera(shot=0, read=0, contrast=0, sharpening=0, quality=100)
     monkeypatch.setattr(composite, "_camera", lambda rng, grain: camera)
     monkeypatch.setattr(composite, "_highlights", lambda rng, light: light)
@@ -178,7 +178,7 @@ def test_what_is_in_focus_stays_as_it_was(found, clean) -> None:
 
 
 def test_a_blurred_background_holds_no_light_of_the_object(found, clean) -> None:
-    """Red glows beyond a red object's outline where the whole photo is blurred, but not behind it."""
+    """Check that red glows beyond a red object's outline where the whole photo is blurred, but not behind it."""
     sources, shapes = found
     source, ring = sources["crops/2007_000001_1"], np.zeros((SIDE, SIDE), bool)
     ring[42:138, 32:128] = True

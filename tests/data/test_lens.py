@@ -33,7 +33,7 @@ def left_half(size: int = 64) -> np.ndarray:
 
 
 def moment(kernel: np.ndarray) -> float:
-    """Mean square distance from the centre."""
+    """Return the mean square distance from the centre."""
     line = np.arange(kernel.shape[0]) - kernel.shape[0] // 2
     return float((kernel * (line[:, None] ** 2 + line[None, :] ** 2)).sum())
 

@@ -21,7 +21,7 @@ TRUE = round_mask(30)
 
 @pytest.fixture
 def light() -> np.ndarray:
-    """A red disc on green, both textured."""
+    """Return a red disc on green, both textured."""
     rng = np.random.default_rng(0)
     colour = np.where(TRUE[..., None], RED, GREEN)
     texture = rng.uniform(0.7, 1.3, (SIDE // 2, SIDE // 2, 1)).repeat(2, 0).repeat(2, 1)

@@ -11,7 +11,7 @@ from tests.support.box_photos import photo_of_a_box, texture
 
 @pytest.fixture(scope="module")
 def photos() -> dict[str, np.ndarray]:
-    """Photos of boxes, twice as large as drawn."""
+    """Return photos of boxes, twice as large as drawn."""
     return {f"photo{i}": cv2.resize(photo_of_a_box(10 * i), None, fx=2, fy=2) for i in range(6)}
 
 

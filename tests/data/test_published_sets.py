@@ -26,14 +26,14 @@ def data(source: str, root: Path, white: str = "defocus") -> config.Data:
 
 
 def photo(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """Noise whose right half is out of focus."""
+    """Return noise whose right half is out of focus."""
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     picture[:, width // 2 :] = cv2.GaussianBlur(picture, (0, 0), 4)[:, width // 2 :]
     return picture
 
 
 def blurred(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """The mask of `photo`, 255 = defocused."""
+    """Return the mask of `photo`, 255 = defocused."""
     mask = np.zeros((height, width), np.uint8)
     mask[:, width // 2 :] = 255
     return mask
@@ -46,7 +46,7 @@ def write(path: Path, pixels: np.ndarray) -> None:
 
 
 def find_pairs(wanted) -> list[pairs.Pair]:
-    """Pairs of a set without problems."""
+    """Return the pairs of a set without problems."""
     found, problems = match_pairs(wanted)
     if problems:
         raise DataError(*problems)

@@ -25,7 +25,7 @@ def blurred(photo: np.ndarray, radius: float) -> np.ndarray:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two sets of photos, crops with objects and one photo with segments, one set of shapes; and what is neither."""
+    """Save two sets of photos (crops with objects, one photo with segments), one set of shapes, and other files."""
     crops = [f"{part}/{name}.png" for part in ("images", "objects") for name in ("2007_000001_1", "2007_000001_2")]
     files = [f"sharp/crops/{name}" for name in crops]
     files += ["sharp/wide/images/IMG_1.JPG", "sharp/wide/segments/IMG_1.png", "sharp/wide/images/IMG_0.png"]

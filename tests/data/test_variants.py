@@ -19,7 +19,7 @@ HEIGHT, WIDTH = 150, 201  # odd, and not square
 
 
 def blobs(height=HEIGHT, width=WIDTH) -> np.ndarray:
-    """A mask of large smooth shapes without any symmetry."""
+    """Return a mask of large smooth shapes without any symmetry."""
     noise = np.random.default_rng(0).random((height, width), np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 12)
     return np.where(smooth > np.median(smooth), 255, 0).astype(np.uint8)

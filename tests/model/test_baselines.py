@@ -13,7 +13,7 @@ SIDE = 128
 
 
 def half_blurred(seed: int, height: int = 128, width: int = 128, seam: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """A texture of many sizes, blurred right of the seam: photo, mask."""
+    """Return a texture of many sizes, blurred right of the seam, and its mask."""
     rng = np.random.default_rng(seed)
     photo = np.zeros((height, width, 3))
     for size in (2, 4, 8, 16):

@@ -7,7 +7,7 @@ from pipelines.project.samples import samples
 from r2mrf.imaging import images
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.resize import resize
-from r2mrf.prediction.detail import Detail, judge, take
+from r2mrf.prediction.detail import Detail, judge, make_probe
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.rendering import lens
 from r2mrf.rendering.camera import Camera, to_linear
@@ -27,13 +27,13 @@ def released() -> Predictor:
 
 @pytest.fixture(scope="module")
 def sharp() -> np.ndarray:
-    """A cup of coffee on a wooden table, in focus, 600×400 by mirroring."""
+    """Return a photo in focus, a cup of coffee on a wooden table, mirrored to 600×400 pixels."""
     rgb = resize(images.load(next(path for path in samples() if path.stem == "coffee")), 200, 300)
     return np.block([[[rgb], [rgb[:, ::-1]]], [[rgb[::-1]], [rgb[::-1, ::-1]]]])
 
 
 def probed(predictor: Predictor, rgb: np.ndarray) -> Detail:
-    probe = take(rgb, predictor.preprocess.size)
+    probe = make_probe(rgb, predictor.preprocess.size)
     (analysis,) = predictor.analyse_batch(probe.picture[None])
     return judge(probe, analysis.defocus, predictor.blur_scale, rgb.shape[:2])
 
@@ -41,7 +41,7 @@ def probed(predictor: Predictor, rgb: np.ndarray) -> Detail:
 @pytest.mark.parametrize("shape", [(3000, 4000), (300, 400), (64, 64), (8, 8), (9, 4000), (4000, 9)])
 def test_the_place_lies_within_the_photo(shape):
     rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    probe = take(rgb, 64)
+    probe = make_probe(rgb, 64)
     assert probe.picture.shape == (64, 64, 3)
     x0, y0, x1, y1 = probe.box
     assert 0 <= x0 < x1 <= shape[1]
@@ -54,7 +54,7 @@ def test_the_place_lies_within_the_photo(shape):
 def test_the_place_with_most_detail_is_looked_at():
     rgb = np.full((600, 800, 3), 128, np.uint8)
     rgb[400:520, 600:720] = np.random.default_rng(0).integers(0, 256, (120, 120, 3))
-    x0, y0, x1, y1 = take(rgb, 64).box
+    x0, y0, x1, y1 = make_probe(rgb, 64).box
     assert 590 <= x0 < x1 <= 730
     assert 390 <= y0 < y1 <= 530
 
@@ -64,7 +64,7 @@ def test_the_place_with_most_detail_is_looked_at():
 )
 def test_radius_and_view_follow_from_the_patches(views, radius, view):
     rgb = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
-    probe, defocus = take(rgb, 64), np.zeros((64, 64), np.float32)
+    probe, defocus = make_probe(rgb, 64), np.zeros((64, 64), np.float32)
     for inner in probe.inner[:views]:
         defocus[inner] = 1
     detail = judge(probe, defocus, SCALE, (600, 800))
@@ -74,7 +74,7 @@ def test_radius_and_view_follow_from_the_patches(views, radius, view):
 
 def test_more_blur_than_can_be_told_is_unknown():
     rgb = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
-    detail = judge(take(rgb, 64), np.ones((64, 64), np.float32), SCALE, (600, 800))
+    detail = judge(make_probe(rgb, 64), np.ones((64, 64), np.float32), SCALE, (600, 800))
     assert (detail.sharpest_radius, detail.sharp_view) == (None, None)
 
 

@@ -53,7 +53,7 @@ def _threads():
 
 @pytest.fixture(scope="module", autouse=True)
 def _written_once():
-    """Each network's graph is written once, however many engines are made of it."""
+    """Write each network's graph once, however many engines are made of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_graph, "to_onnx", cache(to_onnx))
         yield
@@ -66,7 +66,7 @@ def made() -> Checkpoint:
 
 @pytest.fixture(scope="module", params=FORMATS, ids=" ".join)
 def engine(request, made) -> Engine:
-    """Every engine in every precision that it has: bf16 is emulated on a processor that does not multiply it."""
+    """Return every engine in every precision that it has; bf16 is emulated on a processor that does not multiply it."""
     try:
         return create(request.param[0], made, threads=1, precision=request.param[1])
     except EngineError as error:
@@ -90,7 +90,7 @@ def close(got: np.ndarray, expected: np.ndarray, form: str) -> None:
 
 
 def reference(made: Checkpoint, photos: np.ndarray) -> Probabilities:
-    """Torch's probabilities in float32."""
+    """Return torch's probabilities in float32."""
     graph, x = Graph(made.network), torch.from_numpy(made.preprocess.normalise(photos))
     with torch.inference_mode():
         return Probabilities(*(output.numpy() for output in graph(x)))
@@ -197,7 +197,7 @@ os.kill(os.getpid(), signal.SIGUSR1)
 
 
 def test_a_signal_is_heard_after_engines_have_come_and_gone(made, tmp_path):
-    """OpenVINO leaves a stack for handlers behind that is no longer there, if one lets it."""
+    """Send a signal: without our care, OpenVINO leaves the thread with a freed stack for handlers."""
     (tmp_path / "model.onnx").write_bytes(to_onnx(made.network))
     command = [sys.executable, "-c", SIGNALLED, str(tmp_path / "model.onnx")]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120)

@@ -39,7 +39,7 @@ def untrained(seed: int = 0) -> Checkpoint:
 
 @pytest.fixture(scope="module", autouse=True)
 def _written_once():
-    """Each network's graph is written once, however often it is exported; `test_same_model_same_bytes` writes again."""
+    """Write each network's graph once, however often it is exported; `test_same_model_same_bytes` writes it again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_graph, "to_onnx", cache(to_onnx))
         yield

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not native_int8(), reason="this processor has no
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder of photos with edges and ramps, one of which cannot be read."""
+    """Return a folder of photos with edges and ramps, one of which cannot be read."""
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
     for number in range(8):
@@ -37,7 +37,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(photos, tmp_path_factory):
-    """A model folder with an int8 form."""
+    """Return a model folder with an int8 form."""
     made = decided()
     folder = checkpoint.save(tmp_path_factory.mktemp("models") / "model", made)
     loaded = checkpoint.load(folder)
@@ -164,7 +164,7 @@ def test_a_form_that_is_not_of_these_weights_is_refused(folder, tmp_path, change
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_processor_without_vnni_is_refused(folder, name, monkeypatch):
-    """Sums in 16 bits would overflow on such a processor."""
+    """Refuse it, because sums in 16 bits would overflow."""
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     with pytest.raises(EngineError, match="no VNNI"):
         create(name, checkpoint.load(folder), precision="int8")

@@ -124,7 +124,7 @@ def refused(name) -> str:
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch) -> Path:
-    """A folder in which nothing was trained, with a release that ships no weights."""
+    """Work in a folder in which nothing was trained, with a release that ships no weights."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(model_folder, "RELEASED", tmp_path / "weights")
     return tmp_path

@@ -62,7 +62,7 @@ def test_a_photo_that_the_model_is_unsure_of_is_left_out(tmp_path):
 
 @pytest.mark.parametrize("kind", ["objects", "segments"])
 def test_outlines_are_read(tmp_path, kind):
-    # sigmoid(1.3) = 0.79: too little for a pixel, enough for a thing
+    # sigmoid(1.3) = 0.79: too little for a pixel, enough for an object
     drawn = np.zeros((64, 64), np.uint8)
     drawn[:, :50] = 255 if kind == "objects" else 7
     path = tmp_path / "outlines.png"

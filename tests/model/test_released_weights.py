@@ -76,7 +76,7 @@ def blurred_all_over(rgb: np.ndarray, radius: float) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def ladder(predictor) -> np.ndarray:
-    """The share of each sample photograph that is found blurred, photos × RADII, at the network's own size."""
+    """Return the share of each sample photograph that is found blurred, photos × RADII, at the network's own size."""
     photos = [resize(images.load(path), 320, 320) for path in samples()]
     return np.array([[(predictor(blurred_all_over(p, r)) >= 0.5).mean() for r in RADII] for p in photos])
 
@@ -108,7 +108,7 @@ def test_without_torch_it_says_the_same(predictor):
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_bf16_says_nearly_the_same(predictor, engine):
-    """On the sample photographs a map changes by 0.008 on average and by at most 0.038.
+    """Compare maps: on the sample photographs one changes by 0.008 on average and by at most 0.038.
 
     A processor that emulates bf16 gives the same changes."""
     try:

@@ -11,7 +11,7 @@ import torch
 
 from pipelines.ablate import ablate
 from pipelines.evaluation import ablation_runs
-from pipelines.evaluation.ablation_rows import STEPS, Row, rows
+from pipelines.evaluation.ablation_rows import STEPS, AblationRow, rows
 from pipelines.evaluation.held_out import BRANCHES, branch_counts
 from pipelines.evaluation.looks import LOOKS, looks
 from pipelines.evaluation.measured_rows import MEASURED
@@ -33,7 +33,7 @@ def config(minutes: float = 0, profile: str = "lite") -> Config:
     return Config.model_validate(values | {"ablate": {"minutes": minutes, "steps": 4, "validation": 1}})
 
 
-def row(name: str, given: Config | None = None) -> Row:
+def row(name: str, given: Config | None = None) -> AblationRow:
     return next(row for row in rows(given or config()) if row.name == name)
 
 
@@ -128,7 +128,7 @@ def test_rows_begin_alike_whatever_training_starts_from():
 
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
-    """A workspace with a few tiny pairs."""
+    """Return a workspace with a few tiny pairs."""
     monkeypatch.chdir(tmp_path)
     rng, pairs, variants = np.random.default_rng(0), [], []
     for i in range(3):
@@ -175,7 +175,7 @@ def test_unknown_row():
 
 @pytest.fixture
 def trained(monkeypatch) -> list[str]:
-    """The rows that were trained, in order; the training itself, a minute each, is replaced."""
+    """Return the rows that were trained, in order; the training itself, which takes a minute each, is replaced."""
     done: list[str] = []
 
     def fit(config: Config, key: str, states, stage: str) -> Trainer:

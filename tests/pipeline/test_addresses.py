@@ -18,7 +18,7 @@ from pipelines.library.ledger import Ledger
 from pipelines.library.listing import Listing
 from pipelines.library.walk import Library
 from pipelines.scoring import reader
-from pipelines.scoring.job import Job
+from pipelines.scoring.job import ScoringJob
 from pipelines.storage import addresses, http
 from pipelines.storage.addresses import Addresses
 from pipelines.storage.fetcher import Fetcher
@@ -36,7 +36,7 @@ KEY = "0123456789abcdef"
 @pytest.mark.parametrize(("text", "secret"), PLANTED, ids=range(100))
 def test_a_planted_secret_is_not_shown(text, secret):
     address = Address.parse(text)
-    assert_nowhere(secret, address, repr(address), [address], address.place, address.root, address.key)
+    assert_nowhere(secret, address, repr(address), [address], address.bare, address.root, address.key)
     assert_nowhere(secret, redacted(f"GET {text} failed"), address.redact(f"no key {secret} at {text}"))
     assert Address.parse(address.reveal()) == pickle.loads(pickle.dumps(Address.parse(address.reveal())))
     assert address.host == "127.0.0.1"
@@ -76,7 +76,9 @@ def test_a_list_with_secrets_leaves_none_and_goes_on(tmp_path, capsys):
     photos = [photo for number in numbers for photo in ledger.photos(number)]
     assert len({photo.path for photo in photos}) == len(photos) == len(PLANTED)
     assert sum(secret in photo.file.decode() for photo in photos for _, secret in PLANTED) > 20  # they can be opened
-    job = Job({}, "model", "hash", Preprocess(64, (0.5,) * 3, (0.5,) * 3), options, "torch", "fp32", library.addresses)
+    job = ScoringJob(
+        {}, "model", "hash", Preprocess(64, (0.5,) * 3, (0.5,) * 3), options, "torch", "fp32", library.addresses
+    )
     seen = reader.read(photos[:20], job)
     assert {s.error.reason for s in seen} == {"not_allowed"}
     files = [file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file()]
@@ -84,7 +86,7 @@ def test_a_list_with_secrets_leaves_none_and_goes_on(tmp_path, capsys):
     for _, secret in PLANTED:
         assert_nowhere(secret, photos, seen, files, tables, capsys.readouterr())
     later = Ledger(tmp_path / "out", KEY)
-    later.mend()
+    later.repair()
     again = Listing(Library([str(tmp_path / "list.txt")], options), later, options)
     assert sum(len(later.photos(number)) for wave in again.waves() for number in wave) == len(PLANTED)
 

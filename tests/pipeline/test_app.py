@@ -54,7 +54,7 @@ def app():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         try:
             line = program.stdout.readline()
-            found = re.fullmatch(r"open http://127\.0\.0\.1:(\d+) in a browser of this machine; .*\n", line)
+            found = re.fullmatch(r"open http://127\.0\.0\.1:(\d+) in a browser on this machine; .*\n", line)
             assert found, line + program.stderr.read()
             yield App(int(found[1]))
         finally:
@@ -110,7 +110,7 @@ def test_steps_end_in_the_map(app, flower):
         ("POST", "/photos", bytes(server.MAX_BYTES + 1), {}, 413, "67,108,864 bytes"),
         ("POST", "/photos", b"GIF89a", {"Origin": "http://elsewhere.example"}, 403, "another page"),
         ("GET", "/", None, {"Host": "elsewhere.example"}, 400, "Invalid host"),
-        ("GET", "/photos/unknown/map", None, {}, 404, "not open"),
+        ("GET", "/photos/unknown/map", None, {}, 404, "no longer open"),
         ("GET", "/photos/../server.py", None, {}, 404, "Not Found"),
         ("GET", "/photos/FLOWER/map?view=7", None, {}, 400, "give whole, full"),
         ("GET", "/photos/FLOWER/mask.png?threshold=nan", None, {}, 400, "threshold"),
@@ -138,7 +138,7 @@ def test_a_port_that_is_taken(app, capsys):
 
 @pytest.fixture(scope="module")
 def page(app):
-    """The page with a photo in it, all of it computed."""
+    """Open the page with a photo in it, and wait until everything is computed."""
     with browser(f"http://127.0.0.1:{app.port}/") as tab:
         tab.choose("#file", FLOWER)
         tab.until("document.querySelectorAll('#steps img').length === 7 && document.querySelector('#busy').hidden")
@@ -166,7 +166,7 @@ def test_a_photo_is_shown_with_all_that_is_known_of_it(page):
 
 @needs_chromium
 def test_the_sliders(page):
-    """The threshold changes the share at once; the view asks for another map, and for other files."""
+    """Move them: the threshold changes the share at once; the view asks for another map, and for other files."""
     at_half, at_most = page.run("""
       const slider = document.querySelector("#threshold"), share = () => document.querySelector("#share b").textContent;
       const seen = [share()]; slider.value = 99; slider.dispatchEvent(new Event("input")); seen.push(share());

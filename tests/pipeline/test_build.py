@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.data import build as module
-from pipelines.data.build import Job, build
+from pipelines.data.build import ShardTask, build
 from r2mrf.data import shards
 from r2mrf.errors import UserError
 from r2mrf.imaging import images
@@ -17,13 +17,16 @@ from r2mrf.imaging import images
 NAMES = [f"part-{i:05d}" for i in range(5)]
 
 
-def jobs(fingerprint: str = "made so") -> list[Job]:
-    """Job i makes the rows 3i to 3i + 2."""
-    return [Job(name, {"name": name, "seeds": range(3 * i, 3 * i + 3)}, 3, fingerprint) for i, name in enumerate(NAMES)]
+def tasks(fingerprint: str = "made so") -> list[ShardTask]:
+    """Task i makes the rows 3i to 3i + 2."""
+    return [
+        ShardTask(name, {"name": name, "seeds": range(3 * i, 3 * i + 3)}, 3, fingerprint)
+        for i, name in enumerate(NAMES)
+    ]
 
 
 def maker(log: Path, broken: int | None = None):
-    """Makes a job's rows, and notes down that it did. Nested, so that it is sent to the workers whole."""
+    """Return a function that makes a task's rows and logs it; it is nested, so that workers get it by value."""
     note, fault = str(log), broken
 
     def make(job: dict) -> list[dict]:
@@ -47,11 +50,11 @@ def content(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
-    """All of it, made by a single worker."""
+    """Return all shards, made by a single worker."""
     folder = tmp_path_factory.mktemp("built") / "deep" / "shards"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "cores", lambda: 1)
-        assert build(folder, jobs(), maker(folder.parents[1] / "log"), shards.PAIRS) == 15
+        assert build(folder, tasks(), maker(folder.parents[1] / "log"), shards.PAIRS) == 15
     return folder
 
 
@@ -73,7 +76,7 @@ def test_two_workers_go_on_and_write_the_same_bytes(built, tmp_path, monkeypatch
     (folder / ".part-00001.parquet.77").touch()
     kept = {name: (folder / name).stat().st_mtime_ns for name in ("part-00000.parquet", "part-00004.parquet")}
     monkeypatch.setattr(module, "cores", lambda: 2)
-    assert build(folder, jobs(), maker(log), shards.PAIRS) == 15
+    assert build(folder, tasks(), maker(log), shards.PAIRS) == 15
     assert content(folder) == content(built)
     assert sorted(log.read_text().split()) == ["part-00001", "part-00002", "part-00003"]
     assert {name: (folder / name).stat().st_mtime_ns for name in kept} == kept
@@ -87,7 +90,7 @@ def test_a_shard_damaged_later_is_named_and_made_again(built, tmp_path, capsys):
     photo = sorted(shards.read_shard(path)["image"].to_pylist())[1]  # the first and last stand twice: statistics
     content_of[content_of.index(photo) + 40] ^= 1
     path.write_bytes(content_of)
-    assert build(folder, jobs(), maker(log), shards.PAIRS) == 15
+    assert build(folder, tasks(), maker(log), shards.PAIRS) == 15
     assert content(folder) == content(built)
     assert log.read_text().split() == ["part-00002"]
     assert "part-00002.parquet: damaged (" in capsys.readouterr().out
@@ -95,7 +98,7 @@ def test_a_shard_damaged_later_is_named_and_made_again(built, tmp_path, capsys):
 
 def test_finished_folder_costs_nothing(built, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in built.iterdir()}
-    assert build(built, jobs(), maker(tmp_path / "log"), shards.PAIRS) == 15
+    assert build(built, tasks(), maker(tmp_path / "log"), shards.PAIRS) == 15
     assert not (tmp_path / "log").exists()
     assert {path: path.stat().st_mtime_ns for path in built.iterdir()} == before
 
@@ -105,7 +108,7 @@ def test_other_parameters_remake_all_and_a_failing_job_is_named(built, tmp_path,
     shutil.copytree(built, folder)
     monkeypatch.setattr(module, "cores", lambda: 2)
     with pytest.raises(UserError, match=r"photo-7\.jpg: cannot be used") as caught:
-        build(folder, jobs("made otherwise"), maker(log, broken=7), shards.PAIRS)
+        build(folder, tasks("made otherwise"), maker(log, broken=7), shards.PAIRS)
     assert str(caught.value).count("\n") == 0
     assert "part-00002" in log.read_text()
     # nothing half-made; what was made of the others is kept, what was not is of the older make
@@ -119,7 +122,7 @@ def test_other_parameters_remake_all_and_a_failing_job_is_named(built, tmp_path,
 def test_jobs_no_longer_asked_for_are_removed(built, tmp_path):
     folder = tmp_path / "shards"
     shutil.copytree(built, folder)
-    fewer = [jobs()[0], jobs()[3]]
+    fewer = [tasks()[0], tasks()[3]]
     assert build(folder, fewer, maker(tmp_path / "log"), shards.PAIRS) == 6
     assert sorted(content(folder)) == ["part-00000.parquet", "part-00003.parquet"]
 
@@ -128,5 +131,5 @@ def test_folder_among_the_shards_is_left_to_its_owner(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     with pytest.raises(UserError, match="mine: a folder among the shards: move it away"):
-        build(tmp_path, jobs(), maker(tmp_path / "log"), shards.PAIRS)
+        build(tmp_path, tasks(), maker(tmp_path / "log"), shards.PAIRS)
     assert (tmp_path / "mine" / "thesis.txt").exists()

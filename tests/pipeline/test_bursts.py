@@ -17,11 +17,13 @@ from tests.support.scored_folder import failed, ok, pictured
 NOON = datetime(2026, 5, 1, 12)
 
 
-def found(rows: list[ReportRow], seconds: dict[str, float] | None = None, looks: dict | None = None) -> list[list[str]]:
-    """Names in the bursts; photos whose time is not given have none, and those whose look is not given are alike."""
+def found(
+    rows: list[ReportRow], seconds: dict[str, float] | None = None, likenesses: dict | None = None
+) -> list[list[str]]:
+    """Return the names in the bursts; photos have no time unless it is given, and are alike unless a likeness is."""
     name = lambda row: Path(row.path).name  # noqa: E731
     times = {photo: NOON + timedelta(seconds=offset) for photo, offset in (seconds or {}).items()}
-    groups = bursts.find(rows, lambda row: times.get(name(row)), lambda row: (looks or {}).get(name(row), 0))
+    groups = bursts.find(rows, lambda row: times.get(name(row)), lambda row: (likenesses or {}).get(name(row), 0))
     return [[name(row) for row in burst] for burst in groups]
 
 
@@ -36,8 +38,11 @@ def test_any_names_taken_within_seconds():
 
 def test_two_cameras_that_take_turns():
     times = {"a1.jpg": 0, "b1.jpg": 1, "a2.jpg": 2, "b2.jpg": 3}
-    looks = {"b1.jpg": 2**32 - 1, "b2.jpg": 2**32 - 1}
-    assert found([ok(f"/p/{name}") for name in times], times, looks) == [["a1.jpg", "a2.jpg"], ["b1.jpg", "b2.jpg"]]
+    likenesses = {"b1.jpg": 2**32 - 1, "b2.jpg": 2**32 - 1}
+    assert found([ok(f"/p/{name}") for name in times], times, likenesses) == [
+        ["a1.jpg", "a2.jpg"],
+        ["b1.jpg", "b2.jpg"],
+    ]
 
 
 def test_numbers_count_only_where_there_is_no_time():
@@ -55,8 +60,8 @@ def test_consecutive_names_of_one_folder():
 def test_unlike_photos_of_another_size_and_failed_ones_part_a_burst():
     rows = [ok(f"/p/{i}.jpg", i / 10) for i in range(1, 7)]
     parted = [["1.jpg", "2.jpg", "3.jpg"], ["5.jpg", "6.jpg"]]
-    assert found(rows, looks={"4.jpg": 2**32 - 1}) == parted
-    assert found(rows, looks={"4.jpg": None}) == parted
+    assert found(rows, likenesses={"4.jpg": 2**32 - 1}) == parted
+    assert found(rows, likenesses={"4.jpg": None}) == parted
     rows[3] = replace(rows[3], width=1)
     assert found(rows) == parted
     rows[3] = failed("/p/4.jpg")
@@ -115,7 +120,7 @@ SCENE = cv2.resize(np.random.default_rng(1).integers(0, 256, (20, 30), dtype=np.
 
 
 def picture(left: int, focused: tuple[int, int, int, int], share: float = 1) -> Picture:
-    """A view of the scene, 400×400, from x = `left` on; in focus where the scene lies in a box x0, y0, x1, y1."""
+    """Return a view of the scene, 400×400 from x = `left` on; in focus where the scene lies in a box x0, y0, x1, y1."""
     x0, y0, x1, y1 = focused
     defocus = np.full((400, 600), 255, np.uint8)
     defocus[y0:y1, x0:x1] = round(255 * (1 - share))

@@ -29,7 +29,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def run(tiny_model, capsys):
-    """`r2mrf` with the tiny model: exit status, lines of output, lines of errors."""
+    """Run `r2mrf` with the tiny model; return exit status, lines of output, lines of errors."""
 
     def run(*arguments: object) -> tuple[int, list[str], list[str]]:
         status = main([*map(str, arguments), "--model", str(tiny_model)])
@@ -90,7 +90,7 @@ def test_several_photos_to_a_folder(run):
 
 
 def test_same_stems_are_kept_apart(run):
-    # also where a file system would take two spellings for one
+    # even if a file system ignores case
     sizes = {"x/a.jpg": (20, 30), "y/a.jpg": (30, 20), "z/a-2.png": (25, 25), "z/A.png": (40, 10)}
     photos = [save_photo(Path(name), size) for name, size in sizes.items()]
     _, written, _ = run("map", *photos, "-o", "out")

@@ -46,7 +46,7 @@ README = [
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory, tiny_model) -> Path:
-    """A folder with the files that README.md uses (a photo, photos, maps and masks) and a tiny model."""
+    """Return a folder with the files that README.md uses (a photo, photos, maps and masks) and a tiny model."""
     folder = tmp_path_factory.mktemp("desk")
     for name in ("photos", "maps", "masks", "weights"):
         (folder / name).mkdir()
@@ -61,7 +61,7 @@ def desk(tmp_path_factory, tiny_model) -> Path:
 
 @pytest.fixture(scope="module")
 def typed() -> dict:
-    """Variables of README.md's Python, which go on from block to block."""
+    """Return the variables of README.md's Python, which each block shares with the next."""
     return {}
 
 
@@ -106,7 +106,7 @@ def same_table(ours: str, theirs: str) -> None:
 
 
 def test_readme_leaves_what_it_says(desk):
-    """After the commands above."""
+    """Check the files that the commands above have written."""
     for name in ("map.png", "overlays/map.jpg", "scores/report.html", "scores.csv", "exported/model.json"):
         assert (desk / name).stat().st_size > 100, name
     assert len(list((desk / "scores/maps").glob("*.png"))) == len(samples())
@@ -116,7 +116,7 @@ def test_readme_leaves_what_it_says(desk):
 
 @pytest.mark.parametrize("text", [block.text for block in blocks("docs/interop.md") if block.language], ids=shown)
 def test_examples_for_other_programs(desk, monkeypatch, text):
-    """After the commands above."""
+    """Run the examples on what the commands above have written."""
     monkeypatch.chdir(desk)
     exec(compile(text, "docs/interop.md", "exec"), {})
 

@@ -1,4 +1,4 @@
-"""Facts that a scoring run depends on: the model that its name now means, the chosen engine, and their fingerprint."""
+"""Facts that a scoring run depends on: the version that the model's name means, the engine, and their fingerprint."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.scoring import job as jobs
-from pipelines.scoring.job import Job, shares, with_engine, with_recorded_engine
+from pipelines.scoring.job import ScoringJob, shares, with_engine, with_recorded_engine
 from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score
 from r2mrf.engines import choose, onnx_graph, remembered
@@ -22,15 +22,15 @@ from r2mrf.network.model_folder import CheckpointError
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(tmp_path_factory, monkeypatch) -> Path:
-    """An empty folder for what is remembered between runs."""
+    """Use an empty folder for what is remembered between runs."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("R2MRF_CACHE", str(folder))
     return folder
 
 
 @pytest.fixture
-def job(tiny_model) -> Job:
-    return Job.of(str(tiny_model), Score(), Addresses())
+def job(tiny_model) -> ScoringJob:
+    return ScoringJob.of(str(tiny_model), Score(), Addresses())
 
 
 def test_a_job_carries_its_model(job, tiny_model):
@@ -41,7 +41,7 @@ def test_a_job_carries_its_model(job, tiny_model):
 
 def test_no_model():
     with pytest.raises(CheckpointError, match="nowhere"):
-        Job.of("nowhere", Score(), Addresses())
+        ScoringJob.of("nowhere", Score(), Addresses())
 
 
 def test_auto_is_decided_once_for_a_folder(job, tmp_path, monkeypatch, capsys):
@@ -111,10 +111,10 @@ def test_int8_without_its_form_is_refused_whatever_is_remembered(job):
 
 def test_a_job_whose_model_and_engine_are_known_needs_no_torch(job, tiny_model, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from pipelines.scoring.job import Job, with_engine; "
+        "import sys; from pathlib import Path; from pipelines.scoring.job import ScoringJob, with_engine; "
         "from pipelines.storage.addresses import Addresses; from r2mrf.config import Score; "
         "import pipelines.scoring.work; "
-        "job = with_engine(Job.of(sys.argv[1], Score(), Addresses()), Path(sys.argv[2])).prepared(); "
+        "job = with_engine(ScoringJob.of(sys.argv[1], Score(), Addresses()), Path(sys.argv[2])).prepared(); "
         "print('torch' in sys.modules, job.engine in ('torch', 'openvino'))"
     )
     known = replace(job, engine="openvino")
@@ -224,7 +224,7 @@ def test_tables_that_were_scored_before_are_gone_on_with(options, fingerprint):
     asked = Score(engine="onnx", **options)
     model = {"files": {}, "model": "any name", "sha256": "ab" * 32, "int8_sha256": "cd" * 32}
     preprocess, scale = Preprocess(320, (0.5,) * 3, (0.25,) * 3), BlurScale(1.0, 10.0, True)
-    job = Job(**model, preprocess=preprocess, blur_scale=scale, options=asked, engine="onnx",
+    job = ScoringJob(**model, preprocess=preprocess, blur_scale=scale, options=asked, engine="onnx",
               precision=asked.precision, addresses=Addresses())  # fmt: skip
     assert job.fingerprint == fingerprint
 

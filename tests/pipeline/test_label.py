@@ -24,7 +24,7 @@ def asked(root: Path, model: Path, **data) -> Config:
 
 @pytest.fixture
 def photos(tmp_path) -> Path:
-    """Six sharp crops, two soft ones, three whole photos with segments."""
+    """Save six sharp crops, two soft ones and three whole photos with segments; return their folder."""
     for seed in range(6):
         write(tmp_path / f"sharp/crops/images/{seed}.png", texture(seed))
     for seed in (6, 7):

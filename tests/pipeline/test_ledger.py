@@ -14,12 +14,12 @@ from pipelines.storage.checked_parquet import HASHES
 from r2mrf.config import Score
 from r2mrf.errors import UserError
 from r2mrf.prediction.record import thresholds_of
-from tests.support.ledgers import KEY, ledger, look, photo, row, rows_of, seven_photos
+from tests.support.ledgers import KEY, ledger, list_and_score, photo, row, rows_of, seven_photos
 
 
 @pytest.fixture
 def two(tmp_path) -> Ledger:
-    """Two shards that are done, of three and two photos; one photo failed."""
+    """Return a ledger with two finished shards, of three and two photos; one photo failed."""
     made = ledger(tmp_path)
     for names in ("abc", "de"):
         number = made.add([photo(name) for name in names])
@@ -63,14 +63,14 @@ def test_a_drop_that_was_cut_short_is_finished(two, tmp_path):
     before = scores.read_bytes()
     two.drop({0: {"/b"}})
     scores.write_bytes(before)  # killed between the two files
-    assert ledger(tmp_path).mend() == 4
+    assert ledger(tmp_path).repair() == 4
     assert [row["path"] for row in rows_of(tmp_path)] == ["/a", "/c", "/d", "/e"]
 
 
 def test_damaged_scores_are_made_again(two, tmp_path, capsys):
     damaged = tmp_path / f"scores/shard-00001-{KEY}.parquet"
     damaged.write_bytes(damaged.read_bytes()[:100])
-    assert two.mend() == 3
+    assert two.repair() == 3
     assert two.waiting() == [1]
     assert f"{damaged}: damaged" in capsys.readouterr().err
 
@@ -79,31 +79,31 @@ def test_scores_without_their_manifest_are_refused(two, tmp_path):
     lost = tmp_path / f"manifest/shard-00001-{KEY}.parquet"
     lost.unlink()
     with pytest.raises(UserError, match="shard-00001") as caught:
-        two.mend()
+        two.repair()
     assert str(lost) in str(caught.value)
 
 
 def test_damaged_manifest_is_named(two, tmp_path):
     (tmp_path / f"manifest/shard-00001-{KEY}.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"manifest/shard-00001.* is damaged"):
-        two.mend()
+        two.repair()
 
 
-def test_verdicts_follow_the_limits_without_the_network(tmp_path):
+def test_verdicts_follow_the_thresholds_without_the_network(tmp_path):
     made = ledger(tmp_path)
     made.add([photo(name) for name in "abcd"])
     made.commit(0, [row("/a", 0.1), row("/b", 0.5), row("/c", None), row("/d", 0.5, contrast=0.5)])
     strict = ledger(tmp_path, sharp_below=0.6, blurred_above=0.9)
-    strict.mend()
+    strict.repair()
     assert [row["verdict"] for row in rows_of(tmp_path)] == ["sharp", "sharp", None, "flat"]
     files = {file: file.stat().st_mtime_ns for file in (tmp_path / "scores").iterdir()}
-    strict.mend()  # nothing left to do
+    strict.repair()  # nothing left to do
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "scores").iterdir()} == files
 
 
 def test_other_fingerprints_are_not_touched(two, tmp_path):
     other = Ledger(tmp_path, "f" * 16, thresholds_of(Score()))
-    assert (other.listed(), other.mend(), other.counts()["total"]) == ([], 0, 0)
+    assert (other.listed(), other.repair(), other.counts()["total"]) == ([], 0, 0)
     assert other.add([photo("a")]) == 0
 
 
@@ -138,15 +138,15 @@ def as_before(out: Path) -> None:
 
 
 def test_a_table_scored_before_goes_on(library, tmp_path):
-    """Nothing is scored anew; drops, verdicts by other limits and counts work on it."""
+    """Continue the table: nothing is scored anew; drops, verdicts by other thresholds and counts work on it."""
     out = tmp_path / "out"
-    look(library, out, fails=("1.jpg",))
+    list_and_score(library, out, fails=("1.jpg",))
     as_before(out)
-    assert look(library, out) == []
-    assert look(library, out, retry=True) == [["1.jpg"]]
+    assert list_and_score(library, out) == []
+    assert list_and_score(library, out, retry=True) == [["1.jpg"]]
     as_before(out)
     strict = ledger(out, sharp_below=0.6, blurred_above=0.9)
-    assert strict.mend() == 7
+    assert strict.repair() == 7
     assert strict.counts()["verdicts"] == {"sharp": 7}
     assert [photo.row for number in strict.listed() for photo in strict.photos(number)] == [None] * 7
 
@@ -162,7 +162,7 @@ def test_columns_that_came_later_are_completed():
 
 
 def all_of(made: Ledger) -> list:
-    """Everything that a ledger tells of its two shards."""
+    """Return everything that a ledger says about its two shards."""
     known = made.known()
     return [
         *(made.photos(number) for number in (0, 1)),
@@ -183,7 +183,7 @@ def test_a_flipped_bit_is_told_or_changes_nothing(two, tmp_path, capsys, folder)
         file.write_bytes(damaged)
         made = ledger(tmp_path)
         try:
-            made.mend()
+            made.repair()
             if made.waiting() == [0]:  # it is scored again
                 assert f"{file}: damaged; its photos will be scored again" in capsys.readouterr().err
                 told += 1

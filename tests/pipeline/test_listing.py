@@ -8,7 +8,7 @@ import pytest
 from pipelines.library.listing import Listing
 from pipelines.library.walk import Library
 from r2mrf.errors import UserError
-from tests.support.ledgers import OPTIONS, ledger, look, paths_of, row, rows_of, seven_photos
+from tests.support.ledgers import OPTIONS, ledger, list_and_score, paths_of, row, rows_of, seven_photos
 from tests.support.photos import save_photo
 
 
@@ -18,54 +18,58 @@ def library(tmp_path) -> Path:
 
 
 def test_shards_are_fixed_runs_of_the_sorted_list(library, tmp_path):
-    assert look(library, tmp_path / "out") == [["0.jpg", "1.jpg", "2.jpg"], ["3.jpg", "4.jpg", "5.jpg"], ["6.jpg"]]
-    assert look(library, tmp_path / "out") == []
+    assert list_and_score(library, tmp_path / "out") == [
+        ["0.jpg", "1.jpg", "2.jpg"],
+        ["3.jpg", "4.jpg", "5.jpg"],
+        ["6.jpg"],
+    ]
+    assert list_and_score(library, tmp_path / "out") == []
 
 
 def test_only_what_is_new_is_added(library, tmp_path):
-    look(library, tmp_path / "out")
+    list_and_score(library, tmp_path / "out")
     save_photo(library / "35.jpg")
-    assert look(library, tmp_path / "out") == [["35.jpg"]]
+    assert list_and_score(library, tmp_path / "out") == [["35.jpg"]]
 
 
 def test_a_changed_photo_replaces_its_old_row(library, tmp_path):
-    look(library, tmp_path / "out")
+    list_and_score(library, tmp_path / "out")
     save_photo(library / "4.jpg", seed=77)
-    assert look(library, tmp_path / "out") == [["4.jpg"]]
+    assert list_and_score(library, tmp_path / "out") == [["4.jpg"]]
     names = [Path(row["path"]).name for row in rows_of(tmp_path / "out")]
     assert sorted(names) == [f"{i}.jpg" for i in range(7)]
 
 
 def test_by_content(library, tmp_path):
-    look(library, tmp_path / "out")
+    list_and_score(library, tmp_path / "out")
     for i in (1, 2, 5):
         (library / f"{i}.jpg").touch()
     save_photo(library / "3.jpg", seed=77)
-    assert look(library, tmp_path / "out", by_content=True) == [["3.jpg"]]
-    assert look(library, tmp_path / "out") == []  # the new times are known
+    assert list_and_score(library, tmp_path / "out", by_content=True) == [["3.jpg"]]
+    assert list_and_score(library, tmp_path / "out") == []  # the new times are known
 
 
 def test_retry_lists_failed_photos_again_and_keeps_rows_of_deleted_ones(library, tmp_path):
-    look(library, tmp_path / "out", fails=("1.jpg", "5.jpg"))
+    list_and_score(library, tmp_path / "out", fails=("1.jpg", "5.jpg"))
     (library / "5.jpg").unlink()
-    assert look(library, tmp_path / "out", retry=True) == [["1.jpg"]]
+    assert list_and_score(library, tmp_path / "out", retry=True) == [["1.jpg"]]
     rows = rows_of(tmp_path / "out")
     assert sorted(Path(row["path"]).name for row in rows) == [f"{i}.jpg" for i in range(7)]
     assert [Path(row["path"]).name for row in rows if row["status"] == "failed"] == ["5.jpg"]
-    assert look(library, tmp_path / "out", retry=True) == []
+    assert list_and_score(library, tmp_path / "out", retry=True) == []
 
 
 @pytest.mark.parametrize("clock", [4e9, 1e10, 1.0, -1e9], ids=["2096", "2286", "1970", "1938"])
 def test_a_clock_that_jumps(library, tmp_path, clock):
-    """A photo with a time in the future or the far past is known again, and scored anew when its time goes back."""
+    """List photos with times in the future or far past: they are known again, and scored anew when the time changes."""
     out = tmp_path / "out"
     os.utime(library / "1.jpg", (clock, clock))
-    look(library, out)
-    assert look(library, out) == []
+    list_and_score(library, out)
+    assert list_and_score(library, out) == []
     os.utime(library / "1.jpg", (1e9, 1e9))
-    assert look(library, out) == [["1.jpg"]]
+    assert list_and_score(library, out) == [["1.jpg"]]
     assert len(rows_of(out)) == 7
-    assert look(library, out) == []
+    assert list_and_score(library, out) == []
 
 
 def test_a_folder_out_of_reach_ends_the_listing(library, tmp_path):
@@ -89,9 +93,9 @@ def test_a_name_that_read_like_another_is_taken_over(tmp_path):
     old = photo._replace(path=f"{folder}/a\\xff.jpg")
     made.commit(made.add([old]), [row(old.path)])
     save_photo(folder / "c.jpg", seed=2)
-    assert look(folder, out) == [["c.jpg", "a\\x5cxff.jpg"]]
+    assert list_and_score(folder, out) == [["c.jpg", "a\\x5cxff.jpg"]]
     assert paths_of(out) == ["a\\x5cxff.jpg", "c.jpg"]
-    assert look(folder, out) == []
+    assert list_and_score(folder, out) == []
 
 
 # --- a raw file and its JPEG --------------------------------------------------------------------------------
@@ -100,14 +104,14 @@ def test_a_name_that_read_like_another_is_taken_over(tmp_path):
 def test_a_raw_file_that_gets_a_jpeg_is_one_photo_with_it(library, tmp_path):
     out = tmp_path / "out"
     raw = save_photo(library / "x.jpg", seed=30).rename(library / "R.NEF")
-    look(library, out)
+    list_and_score(library, out)
     assert "R.NEF" in paths_of(out)
     jpeg = save_photo(library / "R.jpg", seed=31)
-    assert look(library, out) == [["R.jpg"]]
+    assert list_and_score(library, out) == [["R.jpg"]]
     assert "R.NEF" not in paths_of(out)
     made = ledger(out)
     (pair,) = [photo for number in made.listed() for photo in made.photos(number) if photo.path == str(jpeg)]
     assert pair.partner == str(raw)
-    assert look(library, out) == []
+    assert list_and_score(library, out) == []
     raw.unlink()
-    assert look(library, out) == [["R.jpg"]]  # its row has no partner any more
+    assert list_and_score(library, out) == [["R.jpg"]]  # its row has no partner any more

@@ -24,7 +24,7 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
 def pair(seed: int, size: int = 96) -> tuple[np.ndarray, np.ndarray]:
-    """Noise, blurred right of a seam."""
+    """Return noise that is blurred right of a seam, and its mask."""
     rng = np.random.default_rng(seed)
     photo, mask = rng.integers(0, 256, (size, size, 3), dtype=np.uint8), np.zeros((size, size), np.uint8)
     seam = int(rng.integers(size // 4, 3 * size // 4))

@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.cluster import ray_cluster
 from pipelines.data import build as module
-from pipelines.data.build import Job, build
-from pipelines.storage.outputs import RECEIPT, folder, local_copy, output_folder, outputs_synchronised, take
+from pipelines.data.build import ShardTask, build
+from pipelines.storage.outputs import RECEIPT, download_outputs, folder, local_copy, output_folder, outputs_synchronised
 from pipelines.storage.store import Store, below
 from r2mrf.data import shards
 from r2mrf.errors import UserError
@@ -34,7 +34,7 @@ def storage(request, tmp_path) -> str:
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path, monkeypatch):
-    """A machine of our own: go to another with `elsewhere`."""
+    """Work on a machine of our own; `elsewhere` moves to another."""
     elsewhere(tmp_path, monkeypatch, "one")
 
 
@@ -172,9 +172,9 @@ def test_local_outputs_are_not_replaced_unasked(storage, tmp_path, monkeypatch):
     with outputs_synchronised(storage):
         assert contents(MODEL) == {"weights": "mine"}
     with pytest.raises(UserError, match="models/r2mrf was made on this machine"):
-        take(Store(below(storage, "outputs")))
+        download_outputs(Store(below(storage, "outputs")))
     shutil.rmtree(MODEL)
-    assert take(Store(below(storage, "outputs"))) == [f"{MODEL}/{RECEIPT}"]
+    assert download_outputs(Store(below(storage, "outputs"))) == [f"{MODEL}/{RECEIPT}"]
     assert contents(local_copy(MODEL)) == {"weights": "newer"}
 
 
@@ -189,7 +189,7 @@ def test_outputs_go_nowhere_else(storage, tmp_path):
     for name in ("pipelines/train.py", "models/r2mrf/receipt.json/more", "data/x/receipt.json"):
         with outputs.writing(name) as path:
             path.write_text("x")
-    assert take(outputs) == []
+    assert download_outputs(outputs) == []
     assert not list(Path.cwd().iterdir())
 
 
@@ -204,14 +204,14 @@ def test_shards_are_made_in_the_storage_once(storage, tmp_path, monkeypatch):
         digest = hashlib.sha256(b"im").hexdigest()
         return [{"source_id": f"s{seed}", "image": b"i", "mask": b"m", "sha256": digest}]
 
-    jobs = [Job(f"part-{seed}", seed, 1, "made so") for seed in range(2)]
+    tasks = [ShardTask(f"part-{seed}", seed, 1, "made so") for seed in range(2)]
     prepared = Path("data/prepared")
     prepared.mkdir(parents=True)
     (prepared / "of-a-run-without-storage.parquet").write_text("old")
-    assert build(prepared, jobs, make_rows, shards.PAIRS, storage) == 2
+    assert build(prepared, tasks, make_rows, shards.PAIRS, storage) == 2
     assert contents(prepared).keys() == {RECEIPT}
     assert shards.read(local_copy(prepared))["source_id"].to_pylist() == ["s0", "s1"]
     shutil.rmtree(prepared)
-    assert build(prepared, jobs, make_rows, shards.PAIRS, storage) == 2
+    assert build(prepared, tasks, make_rows, shards.PAIRS, storage) == 2
     assert log.read_text().split() == ["0", "1"]
     assert json.loads((prepared / RECEIPT).read_text())["rows"] == 2

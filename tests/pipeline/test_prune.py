@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ledgers import look, paths_of, seven_photos
+from tests.support.ledgers import list_and_score, paths_of, seven_photos
 from tests.support.photos import save_photo
 
 
@@ -15,33 +15,33 @@ def library(tmp_path) -> Path:
 
 def test_prune_forgets_what_is_gone_and_moves_rows(library, tmp_path):
     out = tmp_path / "out"
-    look(library, out)
+    list_and_score(library, out)
     (library / "1.jpg").unlink()
     (library / "moved").mkdir()
     (library / "2.jpg").rename(library / "moved/two.jpg")
     save_photo(library / "new.jpg", seed=99)
-    assert look(library, out, prune=True) == [["new.jpg"]]
+    assert list_and_score(library, out, prune=True) == [["new.jpg"]]
     assert paths_of(out) == ["0.jpg", "3.jpg", "4.jpg", "5.jpg", "6.jpg", "moved/two.jpg", "new.jpg"]
-    assert look(library, out, prune=True) == []
+    assert list_and_score(library, out, prune=True) == []
 
 
 def test_prune_keeps_what_may_be_on_a_missing_disk(library, tmp_path, capsys):
     out, disk = tmp_path / "out", library / "disk"
     save_photo(disk / "a.jpg", seed=50)
-    look(library, out)
+    list_and_score(library, out)
     (disk / "a.jpg").unlink()  # an empty folder is left, as where a disk was mounted
-    assert look(library, out, prune=True) == []
+    assert list_and_score(library, out, prune=True) == []
     assert "disk/a.jpg" in paths_of(out)
     assert "kept 1 rows" in capsys.readouterr().err
     disk.rmdir()
-    look(library, out, prune=True)
+    list_and_score(library, out, prune=True)
     assert "disk/a.jpg" not in paths_of(out)
 
 
 def test_prune_touches_no_other_source(library, tmp_path):
     out = tmp_path / "out"
     save_photo(library / "x/a.jpg", seed=51)
-    look(library, out)
+    list_and_score(library, out)
     (library / "6.jpg").unlink()
-    look(library / "x", out, prune=True)
+    list_and_score(library / "x", out, prune=True)
     assert "6.jpg" in paths_of(out)

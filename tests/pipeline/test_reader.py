@@ -15,7 +15,7 @@ from PIL import Image
 from pipelines.library.photo import Photo, local_photo
 from pipelines.library.walk import Library
 from pipelines.scoring import reader
-from pipelines.scoring.job import Job
+from pipelines.scoring.job import ScoringJob
 from r2mrf.config import Score
 from r2mrf.imaging import images
 from r2mrf.imaging.preprocess import Preprocess
@@ -38,9 +38,9 @@ pillow.open = open
 """
 
 
-def job_of(library: Library, **options) -> Job:
+def job_of(library: Library, **options) -> ScoringJob:
     options = Score(**options)
-    return Job({}, "model", "hash", PREPROCESS, options, "torch", "fp32", library.addresses)
+    return ScoringJob({}, "model", "hash", PREPROCESS, options, "torch", "fp32", library.addresses)
 
 
 def read(*sources: object, **options) -> dict[str, reader.ReadPhoto]:

@@ -35,7 +35,7 @@ from r2mrf.prediction.record import DETAIL, record
 from tests.support.imports import ROOT, imported_at_all
 from tests.support.model import save_tiny_model
 
-LIMITS = Registry(name="r2mrf", margin=0.01, least_f_05=0.5, most_mae=0.3)
+REGISTRY = Registry(name="r2mrf", margin=0.01, least_f_05=0.5, most_mae=0.3)
 
 
 # --- the gate --------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ LIMITS = Registry(name="r2mrf", margin=0.01, least_f_05=0.5, most_mae=0.3)
 @pytest.mark.parametrize(
     ("challenger", "champion", "passes"),
     [
-        ((0.5, 0.3), None, True),  # both limits are reached
+        ((0.5, 0.3), None, True),  # both thresholds are reached
         ((0.4999, 0.3), None, False),
         ((0.5, 0.3001), None, False),
         ((float("nan"), 0.1), None, False),
@@ -57,7 +57,7 @@ LIMITS = Registry(name="r2mrf", margin=0.01, least_f_05=0.5, most_mae=0.3)
 )
 def test_gate(challenger, champion, passes):
     figures = [dict(zip(promotion.FIGURES, pair, strict=True)) if pair else None for pair in (challenger, champion)]
-    said = promotion.reason_against(LIMITS, *figures)
+    said = promotion.reason_against(REGISTRY, *figures)
     assert (said is None) == passes
     if said:
         assert "\n" not in said
@@ -77,11 +77,11 @@ class Team:
     @property
     def config(self) -> Config:
         config = load(ROOT / "params.yaml")
-        limits = LIMITS.model_copy(update={"name": self.name})
-        return config.model_copy(update={"registry": limits})
+        registry = REGISTRY.model_copy(update={"name": self.name})
+        return config.model_copy(update={"registry": registry})
 
     def train(self, seed: int, **figures: float | str) -> str:
-        """A model in models/r2mrf, "evaluated" as is said; its hash."""
+        """Make a model in models/r2mrf with these figures; return its hash."""
         save_tiny_model(self.root / "models/r2mrf", seed)
         trained = checkpoint.load(self.root / "models/r2mrf")
         trained.training.update(fingerprint=f"{self.name}-{seed}", data="0123", source="synthetic", steps=4)
@@ -131,7 +131,7 @@ def database(tmp_path_factory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def team(database, tmp_path_factory) -> Iterator[Team]:
-    """Two models: the first is the champion, the second is not better by enough."""
+    """Register two models: the first is the champion, the second is not better by enough."""
     team = Team(tmp_path_factory.mktemp("work"), "r2mrf")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(team.root)

@@ -1,4 +1,4 @@
-"""A trained model becomes the released one: as decided as is best on pairs held back, beside the card people wrote."""
+"""A trained model becomes the released one: calibrated on held-back pairs, and stored beside the card people wrote."""
 
 import shutil
 import sys
@@ -26,9 +26,9 @@ WIDER = architecture(width=3)
 
 
 def workspace(root: Path, right: float) -> Path:
-    """A model, and pairs that its training held back, of which its maps have that share of the pixels right.
+    """Return a workspace with a model, and held-back pairs of which its maps have this share of the pixels right.
 
-    Of the pairs that it learnt from they have all wrong.
+    Its maps of the pairs that it learnt from are entirely wrong.
     """
     model = save_tiny_model(root / "models/r2mrf")
     made = checkpoint.load(model)
@@ -56,7 +56,7 @@ def released(tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.parametrize(("right", "factor"), [(1.0, FACTORS[-1]), (0.0, FACTORS[0])])
 def test_maps_are_as_decided_as_is_best(tmp_path, released, right, factor):
-    # the more decided the better where they are right, the less where they are wrong
+    # a larger factor is better where maps are right, and worse where they are wrong
     model = workspace(tmp_path / "work", right)
     assert release.release([model]) == released
     before, after = checkpoint.load(model), checkpoint.load(released)

@@ -141,7 +141,7 @@ def test_runs_of_a_row_are_judged_by_their_mean_and_spread():
 
 
 def of_workspace(name: str, mae: float, f: float, iou: float, photos: int = 100) -> None:
-    """Reports of a model that was measured on CUHK."""
+    """Write the reports of a model that was measured on CUHK."""
     folder = Path("released") / name / "reports"
     for room in ("evaluate", "train"):
         (folder / room).mkdir(parents=True)

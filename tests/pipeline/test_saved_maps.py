@@ -13,7 +13,7 @@ NAMES = ["f_05", "f_adaptive", "f_max", "images", "images_without_defocus", "iou
 
 
 def mask(share: float = 0.5, height: int = 40, width: int = 60) -> np.ndarray:
-    """White from a column on."""
+    """Return a mask that is white from a column on."""
     pixels = np.zeros((height, width), np.uint8)
     pixels[:, round(width * (1 - share)) :] = 255
     return pixels
@@ -26,7 +26,7 @@ def save(path: str, pixels: np.ndarray) -> None:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> None:
-    """A folder with masks of two photos, and perfect maps of them."""
+    """Return a folder with masks of two photos, and perfect maps of them."""
     monkeypatch.chdir(tmp_path)
     for name, share in (("a", 0.5), ("b", 0.25)):
         save(f"gt/{name}.png", mask(share))

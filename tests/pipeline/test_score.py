@@ -89,7 +89,7 @@ def lose_some(out: Path) -> None:
 
 @pytest.fixture(scope="module")
 def story(tiny_model, tmp_path_factory) -> Story:
-    """first: scored with maps; again: the same command; grown: a photo came; other: another model."""
+    """Run four times. first: scored with maps; again: the same command; grown: a new photo; other: another model."""
     library = tmp_path_factory.mktemp("library")
     out = library / "the table"  # inside the library: its maps must not be taken for photos
     save_photo(library / "a.jpg", (60, 80), seed=1)
@@ -113,7 +113,7 @@ def story(tiny_model, tmp_path_factory) -> Story:
 
 @pytest.fixture(scope="module")
 def rows(story) -> dict[str, dict]:
-    """Rows of the first run by name below the library."""
+    """Return the rows of the first run by name below the library."""
     table = table_of(story.files["first"], summary_of(story.files["first"])["fingerprint"])
     return {row["path"].removeprefix(f"{story.library}/"): row for row in table}
 
@@ -234,7 +234,7 @@ def test_the_reason_for_scoring_again_is_printed(story, tiny_model):
 
 
 def test_a_table_of_version_01_stays_and_is_read(story, tiny_model, tmp_path):
-    """It lacks columns, and treated borders, small photos and contrast differently."""
+    """Score beside a table that lacks columns, and treated borders, small photos and contrast differently."""
     out, old = tmp_path / "out", "01" * 8
     (out / "scores").mkdir(parents=True)
     table = pq.read_table(story.out / next(path for path in story.files["first"] if path.match("scores/*.parquet")))

@@ -11,11 +11,11 @@ from pipelines.report.scored_folder import read
 from tests.support.scored_folder import FINGERPRINT, failed, ok, save_table
 
 
-def verdicts(folder: Path, **limits: float) -> list[str | None]:
-    return [row.verdict for row in read(folder, **limits).rows]
+def verdicts(folder: Path, **thresholds: float) -> list[str | None]:
+    return [row.verdict for row in read(folder, **thresholds).rows]
 
 
-def test_verdicts_by_other_limits(here):
+def test_verdicts_by_other_thresholds(here):
     rows = [ok(f"/p/{i}.jpg", blur, focus_area=0) for i, blur in enumerate((0.1, 0.3, 0.8, 0.9))]
     save_table(here, [*rows, ok("/p/8.jpg", 0.1, contrast=1.0), failed("/p/9.jpg")])
     assert verdicts(here) == ["sharp", "partial", "partial", "blurred", "flat", None]
@@ -85,9 +85,9 @@ def test_no_usable_table(here, report, how, parts):
     assert not (here / "report.html").exists()
 
 
-@pytest.mark.parametrize("limits", [(0.9, 0.8), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1), ("nan", 0.5), (0.1, "nan")])
-def test_limits_that_make_no_sense(here, report, limits):
+@pytest.mark.parametrize("thresholds", [(0.9, 0.8), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1), ("nan", 0.5), (0.1, "nan")])
+def test_thresholds_that_make_no_sense(here, report, thresholds):
     save_table(here, [ok("/p/a.jpg")])
-    status, out, err = report(here, f"--sharp-below={limits[0]}", f"--blurred-above={limits[1]}")
+    status, out, err = report(here, f"--sharp-below={thresholds[0]}", f"--blurred-above={thresholds[1]}")
     assert (status, out, len(err)) == (2, [], 1)
     assert "give thresholds from 0 to 1" in err[0]

@@ -9,7 +9,7 @@ import pytest
 from pipelines.library.columns import table_of
 from pipelines.library.photo import Photo
 from pipelines.report.scored_folder import read as read_scored
-from pipelines.scoring.job import Job
+from pipelines.scoring.job import ScoringJob
 from pipelines.scoring.reader import read
 from pipelines.scoring.scorer import Scorer
 from pipelines.storage.addresses import Addresses
@@ -31,7 +31,7 @@ def photos(tmp_path_factory) -> list[Photo]:
 
 def test_rows_have_the_columns_that_one_photo_alone_has(tiny_model, photos):
     options = Score(detail=True, engine="torch", batch=4)
-    job = Job.of(str(tiny_model), options, Addresses())
+    job = ScoringJob.of(str(tiny_model), options, Addresses())
     rows = [scored.row for scored in Scorer(job, 1)(read(photos, job))]
     predictor = Predictor.load(tiny_model)
     for photo, row in zip(photos[:3], rows, strict=False):

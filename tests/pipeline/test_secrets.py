@@ -87,14 +87,14 @@ def test_sources_that_cannot_be_read(monkeypatch):
     nobody = {"s3": "endpoint_override=127.0.0.1:1&region=us-east-1&scheme=http",
               "gs": "endpoint_override=127.0.0.1:1&scheme=http&retry_limit_seconds=0.1"}  # fmt: skip
 
-    def look(text: str, secret: str) -> None:
+    def refused(text: str, secret: str) -> None:
         options = nobody.get(text[:2].lower(), "")
         with pytest.raises(UserError) as caught:
             Library([f"{text}{'&' if '?' in text else '?'}{options}" if options else text])
         assert_nowhere(secret, caught.value, repr(caught.value))
 
     with ThreadPoolExecutor(len(PLANTED)) as pool:
-        list(pool.map(look, *zip(*PLANTED, strict=True)))
+        list(pool.map(refused, *zip(*PLANTED, strict=True)))
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -126,7 +126,7 @@ def test_tables_at_an_address_that_cannot_be_used():
 
 
 def test_a_table_that_holds_addresses_as_they_are(tmp_path):
-    """Version 0.1 could store secrets from lists: the page, tables, lists and sidecars show none of them."""
+    """Read a table of version 0.1, which could store secrets: page, tables, lists and sidecars show none of them."""
     save_table(tmp_path / "scored", [ok(text, verdict="blurred", blur=0.9) for text, _ in PLANTED])
     made = tmp_path / "made"
     made.mkdir()
@@ -179,7 +179,7 @@ def everywhere(values: object, text: str) -> object:
 
 @each_address
 def test_parameters_refuse_a_secret_and_do_not_show_it(tmp_path, text, secret):
-    """DVC would write it into dvc.lock, MLflow into its database, and Ray would send it to workers."""
+    """Refuse it: DVC would write it into dvc.lock, MLflow into its database, and Ray would send it to workers."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     file = tmp_path / "params.yaml"
     for content in (
@@ -221,7 +221,7 @@ def test_what_a_stage_says(monkeypatch, capsys, text, secret):
 
 @each_address
 def test_the_address_of_a_tracking_server(monkeypatch, text, secret):
-    """MLflow prints it at the end of a run."""
+    """Check the address that MLflow prints at the end of a run."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", text)
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "")

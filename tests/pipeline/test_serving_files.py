@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / "infra/serving"
 
 
 def options_of(command: list[str]) -> dict[str, str]:
-    """Options of `mlflow models serve`, each one that it knows."""
+    """Return the options of `mlflow models serve` in a command, all of which must exist."""
     from mlflow.cli import cli
 
     assert command[0].rpartition("/")[2] == "mlflow"

@@ -47,7 +47,7 @@ def row(path: str = "/p/a.jpg", blur: float = 0.5, **others: object) -> ReportRo
 
 
 def read(packet: bytes) -> dict[str, object]:
-    """Properties of a packet by name; lists of keywords as lists. A property that stands twice is an error."""
+    """Return the properties of a packet by name, keywords as lists. A property that occurs twice is an error."""
     found: dict[str, object] = {}
     prefixes = {uri: prefix for prefix, uri in NAMES.items()}
     short = lambda name: re.sub(r"\{(.*?)\}", lambda m: prefixes.get(m[1], m[1]) + ":", name)  # noqa: E731
@@ -63,7 +63,7 @@ def read(packet: bytes) -> dict[str, object]:
     return found
 
 
-# --- where they lie ----------------------------------------------------------------------------------------
+# --- where they are ----------------------------------------------------------------------------------------
 
 
 def places(folder: Path) -> list[str]:
@@ -140,7 +140,7 @@ def test_how_sharp_it_is_where_it_is_sharpest():
 
 
 def test_every_field():
-    found = read(sidecar(row(verdict="blurred", burst=1, burst_size=2, burst_place=1), FIELDS))
+    found = read(sidecar(row(verdict="blurred", burst=1, burst_size=2, burst_rank=1), FIELDS))
     assert found["dc:subject"] == ["focus:blurred", "focus:sharpest of burst"]
     assert found["lr:hierarchicalSubject"] == ["focus|blurred", "focus|sharpest of burst"]
     assert found["digiKam:TagsList"] == ["focus/blurred", "focus/sharpest of burst"]

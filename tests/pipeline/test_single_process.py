@@ -19,7 +19,7 @@ RUN = Path("runs/of-a-test")
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch) -> Config:
-    """Training images in a folder of their own, and the parameters of a training of six steps."""
+    """Make training images in a folder of their own; return the parameters of a training of six steps."""
     monkeypatch.chdir(tmp_path)
     training_images(Path("data/augmented"))
     RUN.mkdir(parents=True)

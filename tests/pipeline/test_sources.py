@@ -105,7 +105,7 @@ def test_labelled_photos_that_are_not_there(sharp):
 
 
 def write_pairs(root: Path) -> None:
-    """Three for training and two for testing, blurred in the half that is white in their masks."""
+    """Write three pairs for training and two for testing, blurred in the half that is white in their masks."""
     for split, count in (("train", 3), ("test", 2)):
         for i in range(count):
             photo = texture(10 * len(split) + i)

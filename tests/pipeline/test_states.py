@@ -15,7 +15,7 @@ RUN = "train-1"
 
 
 class Storage:
-    """Where a test's states lie."""
+    """The place of a test's states."""
 
     def __init__(self, address: str):
         self.address = address

@@ -55,7 +55,7 @@ def test_what_the_work_raises_is_raised_here():
 
 @pytest.mark.parametrize(("how", "told"), [("killed", "SIGKILL"), ("ended", "exit status 1")])
 def test_a_child_that_is_ended_is_a_sentence(how, told):
-    """Ray ends its driver with status 1 when its raylet is gone."""
+    """End the child with status 1, as Ray ends its driver when its raylet is gone."""
     with pytest.raises(
         UserError, match=rf"the work has ended or was killed.*\({told}\): run the same command again to resume"
     ):
@@ -79,7 +79,7 @@ def test_the_child_does_not_outlive_this_process(number):
 
 
 def forked(*lines: str, number: int | None = None) -> tuple[int, str, str]:
-    """Exit status, output and errors of a program whose work is done in a fork; `number`: a signal that it gets."""
+    """Run a program whose work is done in a fork; return exit status, output and errors. `number`: a signal to send."""
     body = "".join(f"    {line}\n" for line in lines)
     imports = "import os, sys, time\nfrom pipelines.cluster.supervised import in_a_fork"
     code = f"{imports}\ndef work():\n{body}in_a_fork(work)"

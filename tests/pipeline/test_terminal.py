@@ -12,7 +12,7 @@ NAME = "/p/\x1b[31mred\x07\n\x9b.jpg"
 
 
 def on_terminal(*command: str) -> bytes:
-    """Output of a command that has a terminal for its output and its errors."""
+    """Run a command on a terminal; return its output and errors."""
     ours, theirs = pty.openpty()
     subprocess.run([sys.executable, "-m", "pipelines.command.cli", *command], stdout=theirs, stderr=theirs, check=False)
     os.close(theirs)

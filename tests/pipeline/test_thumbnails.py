@@ -40,9 +40,9 @@ def test_crops_show_the_photo_as_it_is(here):
     photo = here / "p" / "a.png"
     photo.write_bytes(images.encode_png(pixels))
     (row,) = pictured(here, [ok(photo, width=1200, height=600, **FOCUS, **SHARPEST)])
-    (_, first_top), (left, top) = row.crop_places
+    (_, first_top), (left, top) = row.crop_corners
     seen = np.asarray(Image.open(here / "thumbnails" / row.crops)).astype(int)
-    assert (row.crop_places[0], first_top, seen.shape) == ((0, 0), 0, (224, 448, 3))
+    assert (row.crop_corners[0], first_top, seen.shape) == ((0, 0), 0, (224, 448, 3))
     assert np.abs(seen[:, 224:] - pixels[top : top + 224, left : left + 224]).mean() < 20  # JPEG of noise
     assert seen[:, 224:].std() > 20 > seen[:, :224].std()
     assert left < 800 and left + 224 > 900 and top < 220 and top + 224 > 300
@@ -51,9 +51,9 @@ def test_crops_show_the_photo_as_it_is(here):
 def test_a_box_that_lies_beside_the_photo_has_no_crop(here):
     photo = save_photo(here / "p" / "a.jpg", (120, 160))
     (row,) = pictured(here, [ok(photo, **FOCUS, **SHARPEST)])
-    assert (row.thumbnail is None, row.crop_places) == (False, [(0, 0)])
+    assert (row.thumbnail is None, row.crop_corners) == (False, [(0, 0)])
     (row,) = pictured(here, [ok(photo, **FOCUS)])
-    assert (row.crops, row.crop_places) == (None, None)
+    assert (row.crops, row.crop_corners) == (None, None)
 
 
 def test_the_map_becomes_a_tint(here):

@@ -33,13 +33,15 @@ def rows() -> list[dict]:
         return list(csv.DictReader(file))
 
 
-def test_a_row_for_every_combination(config, capsys):
+def test_a_row_for_every_combination(config, capsys, monkeypatch):
+    monkeypatch.setattr(timing, "provenance", lambda: {"git_commit": "0123abc"})
     timing.timing(config, ["64x48", "100x200"], [1], rounds=1)
     found = rows()
     assert len(found) == 2 * 3 * 2
     assert len({(row["profile"], row["engine"], row["size"]) for row in found}) == len(found)
     assert all(float(row["seconds"]) > 0 for row in found)
     assert all(int(row["parameters"]) > 0 and float(row["gmacs"]) > 0 and row["machine"] for row in found)
+    assert {row["commit"] for row in found} == {"0123abc"}
     assert "engine torch" in capsys.readouterr().out
 
 

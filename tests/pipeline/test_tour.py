@@ -1,4 +1,4 @@
-"""The notebook of examples/ runs from top to bottom, in a kernel of its own, and shows what it says."""
+"""The notebook of examples/ runs from top to bottom, in a kernel of its own, and shows what its text says."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory) -> list[nbformat.NotebookNode]:
-    """Its cells of code, after they have run; on one core, since others test beside us."""
+    """Run the notebook on one core, because other tests run beside it; return its code cells."""
     notebook = nbformat.read(EXAMPLES / "tour.ipynb", nbformat.NO_CONVERT)
     nbformat.validate(notebook)
     assert not any(cell.get("outputs") for cell in notebook.cells), "it is kept without outputs: clear them"

@@ -60,7 +60,7 @@ def test_two_workers_match_a_plain_loop_after_one_is_killed(tmp_path):
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch) -> Config:
-    """Training images in a folder of their own, and the parameters of a training of two steps."""
+    """Make training images in a folder of their own; return the parameters of a training of two steps."""
     monkeypatch.chdir(tmp_path)
     training_images(Path("data/augmented"))
     model = {"weights": "random", "amdf_width": 4, "width": 2, "steps": 2, "input_size": 64}
@@ -140,7 +140,7 @@ def test_other_data_parameters_or_code_are_another_run(workspace, monkeypatch, t
 
 
 def further_images(folder: Path, sources: list[str]) -> None:
-    """Training images of these sources, all sharp."""
+    """Return training images of these sources, all sharp."""
     photo, mask = images.encode_jpeg(np.zeros((64, 64, 3), np.uint8)), images.encode_png(np.zeros((64, 64), np.uint8))
     digest = hashlib.sha256(photo + mask).hexdigest()
     row = dict.fromkeys(shards.VARIANTS.names) | {"variant": 0, "image": photo, "mask": mask, "sha256": digest}

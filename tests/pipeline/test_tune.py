@@ -10,7 +10,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from pipelines import tune
 from pipelines.project import folders
-from pipelines.training.search import candidates, coarsened, of_trial, scheduler
+from pipelines.training.search import candidates, coarsened, scheduler, trial_config
 from pipelines.tune import choose
 from r2mrf.config import Config, load
 from r2mrf.errors import UserError
@@ -65,7 +65,7 @@ def test_other_values_are_tried_beside_the_profiles_own():
 
 def test_a_trial_is_the_profile_with_its_values_and_the_budget():
     given = config(steps=[2], budget=7, crop=64, validation=3, report_every=2, grace=7)
-    trial = of_trial(given, candidates(given)["steps_2"])
+    trial = trial_config(given, candidates(given)["steps_2"])
     assert trial.model == given.model.model_copy(update={"steps": 2})
     assert (trial.train.steps, trial.train.crop, trial.train.validation, trial.train.report_every) == (7, 64, 3, 2)
     assert (trial.train.lr, trial.train.batch) == (given.train.lr, given.train.batch)

@@ -11,7 +11,7 @@ from tests.support.scored_folder import ok, save_table
 
 @pytest.fixture
 def library(here) -> Path:
-    """Two folders with photos of one name, one sharp, one blurred; out/ holds their table."""
+    """Make two folders with photos of one name, one sharp, one blurred; out/ holds their table."""
     photos = [save_photo(here / "pics" / name, seed=i) for i, name in enumerate(("a/1.jpg", "b/1.jpg"))]
     rows = [ok(photos[0], 0.1), ok(photos[1], 0.5), ok(here / "pics" / "gone.jpg", 0.9), ok("s3://bucket/far.jpg", 0.9)]
     return save_table(here / "out", rows)

@@ -221,14 +221,14 @@ BUCKET = "s3://test:secret@photos"
 
 
 def client(address: str):
-    """Address in the tests' own S3."""
+    """Return an address in the tests' own S3."""
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return boto3.client("s3", endpoint_url=f"http://{address}", region_name="us-east-1", **keys)
 
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory):
-    """A bucket `photos` with a few files; gives the end of an address that reaches it, with `BUCKET` before it."""
+    """Fill a bucket `photos` with a few files; return what follows `BUCKET` in an address that reaches it."""
     content = save_photo(tmp_path_factory.mktemp("s3") / "a.jpg").read_bytes()
     with endpoint() as address:
         s3 = client(address)
@@ -253,7 +253,7 @@ def test_photos_in_a_bucket(s3):
 
 
 def test_a_photo_in_a_bucket_takes_two_requests(s3, caplog):
-    """One asks for its size and one for its content, however large it is: docs/scale.md relies on it."""
+    """Count the requests, for size and content, of a photo however large: docs/scale.md relies on it."""
     client(s3.partition("=")[2].partition("&")[0]).put_object(Bucket="photos", Key="large", Body=bytes(3_000_000))
     addresses = Addresses([f"{BUCKET}/2024{s3}"])
     with caplog.at_level("INFO", "werkzeug"):

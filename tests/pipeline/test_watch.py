@@ -18,7 +18,7 @@ PATIENCE = 120  # seconds, on a machine where others compute
 
 
 def rows_of(out: Path) -> dict[str, str]:
-    """Name -> status."""
+    """Return the status of each photo by name."""
     rows = [row for file in (out / "scores").glob("*.parquet") for row in pq.read_table(file).to_pylist()]
     assert len(rows) == len({row["path"] for row in rows})
     return {Path(row["path"]).name: row["status"] for row in rows}

@@ -111,7 +111,7 @@ class Tracking:
 
 @pytest.fixture(scope="session")
 def tracking(database, store, tmp_path_factory) -> Iterator[Tracking]:
-    """MLflow as a team runs it: runs and registry in PostgreSQL, files in S3, which only the server has keys to."""
+    """Start MLflow as a team runs it: runs and registry in PostgreSQL, files in S3, whose keys only the server has."""
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     env = os.environ | store.keys | {"MLFLOW_S3_ENDPOINT_URL": store.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
     env |= {"MLFLOW_BACKEND_STORE_URI": database.address}  # not an argument: those of a process are seen by everyone
@@ -125,7 +125,7 @@ def tracking(database, store, tmp_path_factory) -> Iterator[Tracking]:
 
 @pytest.fixture(scope="session")
 def team(tracking, store, tmp_path_factory) -> Workspace:
-    """`dvc repro` of every stage against these servers, from a fresh clone, with nothing but addresses set."""
+    """Run `dvc repro` of every stage against these servers, from a fresh clone, with nothing but addresses set."""
     space = Workspace(tmp_path_factory.mktemp("team"))
     states = f"s3://{store.bucket}/states?scheme=http&endpoint_override={store.endpoint.removeprefix('http://')}"
     space.set({"tracking": {"uri": tracking.address, "states": f"{states}&region=us-east-1"}})

@@ -120,7 +120,7 @@ def test_view_and_radius_of_one_photo_a_request(server):
 
 
 def png(header: bytes, rows: bytes) -> bytes:
-    """A PNG file of these chunks."""
+    """Return a PNG file of these chunks."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -230,7 +230,7 @@ def test_memory_comes_back_after_large_requests(server):
 
 
 def memory_of(server: Server, field: str = "VmHWM") -> int:
-    """Bytes of the process that listens on the server's port and its children; VmHWM: the most so far."""
+    """Return the bytes held by the process that listens on the server's port and its children; VmHWM: the peak."""
     total = 0
     for status in Path("/proc").glob("[0-9]*/status"):
         with suppress(OSError):

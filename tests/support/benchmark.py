@@ -1,4 +1,4 @@
-"""A benchmark in its short form, as `python -m benchmarks.NAME --short` runs it, and what it must leave."""
+"""A benchmark in its short form, as `python -m benchmarks.NAME --short` runs it, and the file that it must write."""
 
 import contextlib
 import json

@@ -11,7 +11,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def texture(seed: int, height: int = SIDE, width: int = SIDE, colour: tuple[float, ...] = (1, 1, 1)) -> np.ndarray:
-    """A sharp surface: noise of all scales, and stripes."""
+    """Return a sharp surface: noise of all scales, and stripes."""
     rng = np.random.default_rng(seed)
     field = np.zeros((height, width), np.float32)
     for scale in (1, 2, 4, 8, 16):
@@ -22,7 +22,7 @@ def texture(seed: int, height: int = SIDE, width: int = SIDE, colour: tuple[floa
 
 
 def photo_of_a_box(seed: int) -> np.ndarray:
-    """A box before a background of another colour, both sharp; uint8 SIDE×SIDE×3."""
+    """Return a photo of a box before a background of another colour, both sharp; uint8 SIDE×SIDE×3."""
     photo = texture(seed, colour=(0.5, 0.9, 0.4))
     photo[BOX] = texture(seed + 1, colour=(1, 0.4, 0.3))[BOX]
     return photo

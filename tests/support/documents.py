@@ -23,7 +23,7 @@ def blocks(document: str) -> list[Block]:
 
 
 def commands(document: str) -> list[str]:
-    """Everything in a document that calls one of `PROGRAMS`, each once, without comments."""
+    """Return every call of one of `PROGRAMS` in a document, each once, without comments."""
     text = (ROOT / document).read_text()
     lines = [line for block in blocks(document) if not block.language for line in block.text.splitlines()]
     lines += SPAN.findall(BLOCK.sub("", text))
@@ -32,7 +32,7 @@ def commands(document: str) -> list[str]:
 
 
 def _calls(line: str) -> list[list[str]]:
-    """The commands of a line of shell, as words."""
+    """Yield the commands of a line of shell, as words."""
     reader = shlex.shlex(line, posix=True, punctuation_chars=";|&>")
     reader.whitespace_split = True
     try:

@@ -75,11 +75,11 @@ class Fleet:
 
     @property
     def address(self) -> str:
-        """Address to which jobs are submitted."""
+        """The address to which jobs are submitted."""
         return f"http://127.0.0.1:{self.dashboard}"
 
-    def submit(self, *command: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> "Job":
-        """`ray job submit -- COMMAND`, which follows the job to its end; with a project to send, if one is given."""
+    def submit(self, *command: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> "ClusterJob":
+        """Run `ray job submit -- COMMAND`, which follows the job to its end; it sends the project `cwd`, if any."""
         log = self.root / f"job-{time.monotonic_ns()}.log"
         project = ["--working-dir", "."] if cwd else []
         with log.open("w") as out:
@@ -90,7 +90,7 @@ class Fleet:
                 stdout=out,
                 stderr=out,
             )
-        return Job(submitted, log)
+        return ClusterJob(submitted, log)
 
     def add(self) -> None:
         """Add a machine."""
@@ -104,15 +104,15 @@ class Fleet:
         self.processes[number].wait()
 
     def node_of(self, pid: int) -> int:
-        """Number of the node that a process runs on."""
+        """Return the number of the node that a process runs on."""
         return next(n for n in range(len(self.processes)) if pid in {p.pid for p in self._tree(n)})
 
     def node_with(self, name: str) -> int:
-        """Number of a node that runs a process of this name."""
+        """Return the number of a node that runs a process of this name."""
         return next(n for n in self.machines() if any(name in _title(p) for p in self._tree(n)))
 
     def machines(self) -> list[int]:
-        """Numbers of the running nodes, without the head."""
+        """Return the numbers of the running nodes, without the head."""
         return [n for n in range(1, len(self.processes)) if self.processes[n].poll() is None]
 
     def stop(self) -> None:
@@ -129,7 +129,7 @@ class Fleet:
         assert not left, left
 
     def _tree(self, number: int) -> list[psutil.Process]:
-        """A node's processes; they are remembered, since an orphan is no longer in the process tree."""
+        """Return a node's processes; they are remembered, because an orphan is no longer in the process tree."""
         try:
             root = psutil.Process(self.processes[number].pid)
             tree = [root, *root.children(recursive=True)]
@@ -165,7 +165,7 @@ class Fleet:
         ]
 
 
-class Job:
+class ClusterJob:
     """A submitted job and its output."""
 
     def __init__(self, process: subprocess.Popen, log: Path):
@@ -175,7 +175,7 @@ class Job:
         return self.log.read_text(errors="replace")
 
     def wait(self, seconds: float = 2 * PATIENCE) -> int:
-        """Wait for its end; returns the exit status of the command that submitted it."""
+        """Wait for its end; return the exit status of the command that submitted it."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -188,7 +188,7 @@ class Job:
         self.process.wait()
 
     def await_text(self, text: str) -> str:
-        """Wait until the job has printed something; returns all of its output."""
+        """Wait until the job has printed a text; return all of its output."""
         self.await_that(lambda: text in self.said())
         return self.said()
 
@@ -208,7 +208,7 @@ def _title(process: psutil.Process) -> str:
 
 
 def free_port() -> int:
-    """A port below those that the system hands out itself, so that it is still free a second later."""
+    """Return a port below those that the system hands out itself, so that it is still free a second later."""
     while True:
         port = random.randrange(12_000, 30_000)
         with socket.socket() as trial, suppress(OSError):

@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def imported(path: Path) -> set[Path]:
-    """Files of this project that a file imports, anywhere in it."""
+    """Return the files of this project that a file imports, anywhere in it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -20,7 +20,7 @@ def imported(path: Path) -> set[Path]:
 
 
 def imported_at_all(path: Path) -> set[Path]:
-    """The file itself, and all files of this project that it imports, directly or through others."""
+    """Return the file itself, and all files of this project that it imports, directly or through others."""
     seen: set[Path] = set()
     todo = [path]
     while todo:

@@ -14,7 +14,7 @@ SIDE = 64  # of the input of `decided`
 
 
 def architecture(**changes) -> Model:
-    """The smallest network that has all parts; `changes` replace its values."""
+    """Return the smallest network that has all parts; `changes` replace its values."""
     values = {
         "backbone": "tf_efficientnet_lite0", "weights": "random", "grid_stride": 4, "amdf_width": 4, "width": 2,
         "steps": 2, "share_steps": True, "rrm": True, "fusion_relu": False, "input_size": 64,
@@ -23,7 +23,7 @@ def architecture(**changes) -> Model:
 
 
 def save_tiny_model(folder: Path, seed: int = 0) -> Path:
-    """An untrained network of a few weights, as a model folder."""
+    """Save an untrained network of a few weights as a model folder."""
     torch.manual_seed(seed)
     model = architecture()
     network = R2MRF(model)
@@ -32,7 +32,7 @@ def save_tiny_model(folder: Path, seed: int = 0) -> Path:
 
 
 def decided(**changes) -> Checkpoint:
-    """An untrained network whose probabilities lie all over 0 … 1, not about 0.5."""
+    """Return an untrained network whose probabilities are spread over 0 … 1 instead of near 0.5."""
     torch.manual_seed(0)
     model = architecture(**{"steps": 3} | changes)
     network = R2MRF(model).eval()

@@ -24,7 +24,7 @@ def endpoint() -> Iterator[str]:
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Query of the addresses on a server with a bucket `team`; its keys are in the environment."""
+    """Return the query of addresses on a server with a bucket `team`; its keys are in the environment."""
     with endpoint() as address, pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "of-a-test")

@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def save_photo(path: Path, size: tuple[int, int] = (60, 80), seed: int = 0, turn: int = 1) -> Path:
-    """Noise of (height, width); `turn`: EXIF orientation, 6 = shown turned by 90°."""
+    """Save noise of (height, width); `turn`: EXIF orientation, 6 = shown turned by 90°."""
     path.parent.mkdir(parents=True, exist_ok=True)
     exif = Image.Exif()
     exif[0x0112] = turn
@@ -18,7 +18,7 @@ def save_photo(path: Path, size: tuple[int, int] = (60, 80), seed: int = 0, turn
 
 
 def save_scene(path: Path, seed: int, blur: float = 0, taken: str = "", size: tuple[int, int] = (160, 120)) -> Path:
-    """A photo of soft patches, the same for the same seed; `blur`: sigma in pixels; `taken`: EXIF time."""
+    """Save a photo of soft patches, the same for the same seed; `blur`: sigma in pixels; `taken`: EXIF time."""
     patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     pixels = cv2.resize(patches, size, interpolation=cv2.INTER_CUBIC)
     if blur:

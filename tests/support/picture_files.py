@@ -15,7 +15,7 @@ def noise(height: int = H, width: int = W) -> np.ndarray:
 
 
 def gradient(height: int = H, width: int = W) -> np.ndarray:
-    """A picture in which every row, column and channel differs, smoothly."""
+    """Return a picture in which every row, column and channel differs, smoothly."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x * 255 / width, y * 255 / height, 255 - 127 * (x / width + y / height)], axis=-1).astype(np.uint8)
 
@@ -31,7 +31,7 @@ Tags = dict[int, tuple[str, tuple | bytes]]  # number -> (struct code, values); 
 
 
 def tiff_file(directories: list[Tags], below: int | None = None, pixels: bytes = b"") -> bytes:
-    """A TIFF with these directories, and pixels at byte 8.
+    """Return a TIFF with these directories, and pixels at byte 8.
 
     `below`: the number of the directory that the first one names as its sub-directory.
     """
@@ -59,7 +59,7 @@ def tiff_file(directories: list[Tags], below: int | None = None, pixels: bytes =
 
 
 def raw_file(photo: bytes | None, orientation: int = 1, dng: bool = True) -> bytes:
-    """A camera's raw file: a thumbnail of 160×120, and below it the sensor's values and perhaps a JPEG."""
+    """Return a camera's raw file: a thumbnail of 160×120, and below it the sensor's values and perhaps a JPEG."""
     thumbnail = bytes(160 * 120 * 3)
     first = {254: ("I", (1,)), 256: ("I", (160,)), 257: ("I", (120,)), 258: ("H", (8, 8, 8)), 259: ("H", (1,))}
     first |= {262: ("H", (2,)), 273: ("I", thumbnail), 274: ("H", (orientation,)), 277: ("H", (3,))}

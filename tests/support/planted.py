@@ -40,13 +40,13 @@ def training_images(folder: Path) -> None:
 
 
 def plant(space: Workspace) -> None:
-    """Put the case into a workspace."""
+    """Put the images and the search into a workspace."""
     training_images(space.root / "data/augmented")
     space.set(PLANTED)
 
 
 def plain_figures(space: Workspace) -> dict[int, float]:
-    """F at 0.5 on the photos held back by T, computed in a plain loop: no Ray, no training."""
+    """Return F at 0.5 on the held-back photos by T, computed in a plain loop: no Ray, no training."""
     config = Config.model_validate(yaml.safe_load((space.root / "params.yaml").read_text()))
     _, held_back = split(shards.read(space.root / "data/augmented"), config.tune.validation, config.seed)
     figures = {}

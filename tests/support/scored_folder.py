@@ -22,7 +22,7 @@ HOSTILE = [  # names of photos
 
 
 def ok(path: object, blur: float = 0.5, **others: object) -> ReportRow:
-    """Row of a scored photo; its content is the file at `path`, or the path itself if there is none."""
+    """Return the row of a scored photo; its content is the file at `path`, or the path itself if there is none."""
     content = Path(path).read_bytes() if Path(path).is_file() else str(path).encode()
     known = {
         **MADE_BY,
@@ -49,7 +49,7 @@ def failed(path: object, error: str = "corrupt: the image is damaged or cut shor
 
 
 def save_table(folder: Path, rows: list[ReportRow], fingerprint: str = FINGERPRINT, **others: object) -> Path:
-    """Write a table of scores as `r2mrf score` does, in two shards; `others` stand in summary.json too."""
+    """Write a table of scores as `r2mrf score` does, in two shards; `others` are added to summary.json."""
     (folder / "scores").mkdir(parents=True, exist_ok=True)
     for number, part in enumerate((rows[: len(rows) // 2], rows[len(rows) // 2 :])):
         table = table_of(part)

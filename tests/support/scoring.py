@@ -4,13 +4,13 @@ from pipelines.scoring import crew, work
 
 
 def by_ray(*arguments, report) -> dict:
-    """`work.score` as on a machine with a GPU: no thread of the driver's does any."""
+    """Run `work.score` as on a machine with a GPU: the driver's threads do nothing."""
     crew.has_gpu = lambda: True
     return work.score(*arguments, report)
 
 
 def taken_over_by_ray(*arguments, report) -> dict:
-    """`work.score` in which Ray starts after the first chunks, and the threads do no more while it does."""
+    """Run `work.score` so that Ray starts after the first chunks, and the threads wait meanwhile."""
     connected = crew.Crew._connected
 
     def stop_and_connect(workers: crew.Crew) -> crew.RayData:

@@ -8,7 +8,7 @@ SIGNED_BY = ("X-Amz-Signature", "X-Amz-Security-Token", "X-Goog-Signature", "sig
 
 
 def planted(seed: int, server: str = "", name: str = "") -> tuple[str, str]:
-    """An address with a secret in it, and the secret.
+    """Return an address with a secret in it, and the secret.
 
     Args:
         server: HOST:PORT of a web server; without one the scheme is drawn, and nothing is there.

@@ -28,7 +28,7 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def running(command: list[str], ready: Callable[[], bool], log: Path, **options: object) -> Iterator[subprocess.Popen]:
-    """A server for the time of the block, with what it says in a file."""
+    """Run a server for the time of the block; its output goes to a file."""
     with log.open("wb") as said:
         process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True, **options)
     try:

@@ -15,14 +15,14 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
 def given(source: str, root: Path, **changes) -> Config:
-    """The project's configuration with a few small pairs of a source in `root`."""
+    """Return the project's configuration with a few small pairs of a source in `root`."""
     of_the_project = config.load(PARAMS)
     data = {"source": source, "root": str(root), "size": 64, "train": 6, "test": 3} | changes
     return of_the_project.model_copy(update={"data": of_the_project.data.model_copy(update=data)})
 
 
 def texture(seed: int) -> np.ndarray:
-    """Sharp: noise of several scales, uint8 SIDE×SIDE×3."""
+    """Return a sharp texture, noise of several scales, uint8 SIDE×SIDE×3."""
     rng = np.random.default_rng(seed)
     field = np.full((SIDE, SIDE), 120, np.float32)
     for scale in (1, 2, 4):
@@ -39,5 +39,5 @@ def write(path: Path, pixels: np.ndarray) -> Path:
 
 
 def rows(source: Source) -> list[dict]:
-    """All rows that a source makes."""
+    """Return all rows that a source makes."""
     return [source.row(item) for item in source.items]

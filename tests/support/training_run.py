@@ -66,12 +66,12 @@ class Run(Workspace):
         return {path for path in (self.root / "runs").glob("train-*/checkpoint_*") if path.is_dir()}
 
     def list_of_states(self) -> Path:
-        """Ray's list of states."""
+        """Return the file of Ray's list of states."""
         (path,) = (self.root / "runs").glob(f"train-*/{LIST}")
         return path
 
     def newest_state(self) -> Path:
-        """Newest state of the list."""
+        """Return the newest state of the list."""
         listed = self.list_of_states()
         return listed.parent / json.loads(listed.read_text())["checkpoint_results"][-1]["checkpoint_dir_name"]
 

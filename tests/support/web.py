@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def web_server(files: dict[str, bytes]) -> Iterator[str]:
-    """host:port of a server with these files, by path, and with
+    """Run a server and return its host:port. It has these files, by path, and
 
     /endless: bytes without end and without a length; /drip: a byte a tenth of a second; /silent: no answer;
     /to/URL: a redirection there; /short: ends early.

@@ -1,11 +1,11 @@
-// One photo, its map at the chosen view, its overlay by the threshold, its blur radius, and the steps of its map.
+// Shows one photo, its map at the chosen view, its overlay at the threshold, its blur radius, and the steps of its map.
 
 const at = id => document.getElementById(id);
 const TINT = [255, 120, 0], STRENGTH = 0.6; // as in r2mrf/imaging/maps.py
 const UNKNOWN = 65535, UNKNOWN_COLOUR = [79, 122, 140];
 const RAMP = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]]; // as in the legend
 
-let photo = null; // what the server says of the open photo, with its pixels and numbers at the shown size
+let photo = null; // facts about the open photo from the server, with its pixels, map and radius at the size shown
 let waiting = 0;
 
 // --- the server -----------------------------------------------------------------------------------------------------
@@ -14,7 +14,7 @@ async function ask(path, options) {
   const answer = await fetch(path, options);
   if (!answer.ok) {
     const told = await answer.json().catch(() => ({}));
-    throw new Error(told.error ?? `the server answers ${answer.status}`);
+    throw new Error(told.error ?? `the server answered ${answer.status}`);
   }
   return answer;
 }
@@ -44,7 +44,7 @@ function tell(sentence) {
 async function open(file) {
   if (!file) return;
   tell("");
-  await busy("opening", async () => {
+  await busy("opening the photo", async () => {
     const answer = await ask("photos", { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
     const opened = Object.assign(await answer.json(), { file: file.name || "photo" });
     photo = opened;
@@ -65,10 +65,10 @@ async function open(file) {
     for (const id of ["map", "overlay", "radius"]) at(id).classList.add("waiting");
   });
   if (!photo?.pixels) return;
-  nameControls();
-  await look();
-  await measure();
-  await refine();
+  labelControls();
+  await showMap();
+  await showRadius();
+  await showSteps();
 }
 
 // --- the map, by view and threshold ---------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ async function open(file) {
 const view = () => photo.views[at("view").value];
 const threshold = () => at("threshold").value / 100;
 
-function nameControls() {
+function labelControls() {
   const chosen = view();
   at("view-name").textContent = chosen === "whole" ? "the whole photo in the network's square"
     : chosen === "full" ? `1:1, ${Math.max(photo.width, photo.height)} pixels` : `${chosen} pixels long`;
@@ -88,20 +88,20 @@ function nameControls() {
   }
 }
 
-async function look() {
+async function showMap() {
   const chosen = view();
   for (const id of ["map", "overlay"]) at(id).classList.add("waiting");
-  await busy("looking", async still => {
+  await busy("computing the map", async still => {
     const answer = await ask(of("map", { view: chosen }));
     const map = new Uint8Array(await answer.arrayBuffer());
     if (!still() || chosen !== view()) return; // the slider has moved on
     photo.map = map;
     paint("map", (data, j, i) => data.fill(map[i], j, j + 3));
-    lay();
+    showOverlay();
   });
 }
 
-function lay() {
+function showOverlay() {
   const least = threshold() * 255;
   let blurred = 0;
   paint("overlay", (data, j, i) => {
@@ -114,7 +114,7 @@ function lay() {
 
 // --- the radius and the steps ---------------------------------------------------------------------------------------
 
-async function measure() {
+async function showRadius() {
   await busy("measuring the blur", async still => {
     const answer = await ask(of("radius"));
     const radius = new Uint16Array(await answer.arrayBuffer());
@@ -127,12 +127,12 @@ async function measure() {
   });
 }
 
-async function refine() {
-  await busy("refining", async still => {
+async function showSteps() {
+  await busy("computing the steps", async still => {
     let pictures;
     try {
       pictures = await (await ask(of("steps"))).json();
-    } catch (error) { // without torch the rest of the page is of use all the same
+    } catch (error) { // without torch, the rest of the page still works
       if (still()) at("steps").textContent = error.message;
       return;
     }
@@ -179,11 +179,11 @@ function point(event) {
 
 let moved;
 at("view").addEventListener("input", () => {
-  nameControls();
+  labelControls();
   clearTimeout(moved);
-  moved = setTimeout(look, 250); // when the slider rests
+  moved = setTimeout(showMap, 250); // when the slider rests
 });
-at("threshold").addEventListener("input", () => { nameControls(); if (photo.map) lay(); });
+at("threshold").addEventListener("input", () => { labelControls(); if (photo.map) showOverlay(); });
 at("file").addEventListener("change", event => open(event.target.files[0]));
 at("panels").addEventListener("pointermove", point);
 document.addEventListener("paste", event => open(event.clipboardData.files[0]));

@@ -19,7 +19,7 @@ function toggle(name) {
 
 // --- one photo, large --------------------------------------------------------------------------------------
 
-const large = { rows: [], place: 0 };
+const large = { rows: [], index: 0 };
 
 function open(row) {
   large.rows = shown("applied");
@@ -27,11 +27,11 @@ function open(row) {
   by("large").showModal();
 }
 
-// The photo itself where it still lies, else its thumbnail.
-function show(place) {
-  if (place < 0 || place >= large.rows.length) return;
-  large.place = place;
-  const row = large.rows[place];
+// Shows the photo itself if it is still there, else its thumbnail.
+function show(index) {
+  if (index < 0 || index >= large.rows.length) return;
+  large.index = index;
+  const row = large.rows[index];
   const thumbnail = row[at.thumbnail] ? data.thumbnails + row[at.thumbnail] : "";
   const photo = element("img", { src: address(row) ?? thumbnail, alt: "" });
   photo.addEventListener("error", () => { if (thumbnail) photo.src = thumbnail; }, { once: true });
@@ -48,15 +48,15 @@ function show(place) {
   by("large").replaceChildren(element("div", {}, frame, ...(close.length ? [aside] : [])), caption);
 }
 
-// --- the loupe: crops at 1:1, side by side in one file, and where in the photo they lie ----------------------------
+// --- the loupe: crops at 1:1, side by side in one file, and their positions in the photo ----------------------------
 
 function loupe(row) {
   if (!row[at.crops]) return [];
   const [width, height] = [row[at.width], row[at.height]];
   const [wide, tall] = [width, height].map(length => Math.min(data.crop, length));
-  const titles = [["focus", "Middle of what is in focus", ""]];
+  const titles = [["focus", "Middle of the region in focus", ""]];
   if (row[at.detailed]) titles.unshift(["sharpest", "Sharpest place", blurOf(row)]);
-  return row[at.crop_places].map(([left, top], i) => {
+  return row[at.crop_corners].map(([left, top], i) => {
     const [name, title, text] = titles[i];
     const image = element("img", { src: data.thumbnails + row[at.crops], alt: `${title} at 1:1` });
     Object.assign(image.style, { width: `${wide}px`, height: `${tall}px`, objectPosition: `${-i * wide}px 0` });
@@ -70,17 +70,17 @@ function loupe(row) {
   });
 }
 
-// --- accept and reject: the large photo, or the one that the pointer or the focus is on --------------------------
+// --- accept and reject: the large photo, or the one under the pointer or with the focus --------------------------
 
 let pointed = null;
 by("photos").addEventListener("pointerover", event => { pointed = event.target.closest("tbody tr") ?? pointed; });
 
 function decide(choice) {
   if (by("large").open) {
-    const row = large.rows[large.place];
+    const row = large.rows[large.index];
     keep(table.row((_, other) => other === row), choice);
-    if (large.place + 1 < large.rows.length) show(large.place + 1);
-    else show(large.place);
+    if (large.index + 1 < large.rows.length) show(large.index + 1);
+    else show(large.index);
     return;
   }
   const node = document.activeElement?.closest("#photos tbody tr") ?? pointed;
@@ -107,7 +107,7 @@ const keys = {
 };
 
 function turn(step) {
-  if (by("large").open) show(large.place + step);
+  if (by("large").open) show(large.index + step);
   else table.page(step < 0 ? "previous" : "next").draw("page");
 }
 
@@ -150,6 +150,6 @@ by("copies").hidden = !data.rows.some(row => row[at.copies] > 1);
 by("maps").hidden = !data.rows.some(row => row[at.thumbnail_map]);
 by("loupe").hidden = !data.rows.some(row => row[at.crops]);
 by("bursts").hidden = !data.rows.some(row => row[at.burst]);
-const [sharp, blurred] = data.limits.map(percent);
+const [sharp, blurred] = data.thresholds.map(percent);
 by("about").append(`${count(data.rows.length)} photos in `, element("bdi", {}, data.root),
   ` · sharp: less than ${sharp} out of focus · blurred: more than ${blurred} · model ${data.model}`);

@@ -1,4 +1,4 @@
-// The report page, part 1 of 3: the rows, and what their cells show. The parts are joined to one script.
+// The report page, part 1 of 3: the rows, and what their cells show. The parts are joined into one script.
 // Names of files come from strangers: they enter the page as text nodes only, never as HTML.
 import { jQuery as $ } from "itables";
 
@@ -22,7 +22,7 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-// --- what a person decides: accepted, rejected or neither; kept in this browser --------------------------------
+// --- what a person decides: accepted, rejected or neither; stored in this browser --------------------------------
 
 const STORE = `r2mrf choices of ${data.root}`;
 const choices = storedChoices();
@@ -47,7 +47,7 @@ function choose(row, choice) {
   }
 }
 
-// Bytes of a name that are not UTF-8 stand in the table as \xNN.
+// Returns the address of a photo's file, or null. The table writes bytes that are not UTF-8 as \xNN.
 function address(row) {
   const path = pathOf(row);
   if (!path.startsWith("/")) return null;
@@ -65,8 +65,8 @@ function picture(row) {
   return frame;
 }
 
-// The largest size, in pixels of the long side, at which the sharpest place is in focus; 0 = at none that was looked
-// at; null = not looked for.
+// The largest view, in pixels of the long side, at which the sharpest place is in focus; 0 = none that was examined;
+// null = not measured.
 const sharpUpTo = row => (row[at.detailed] ? row[at.sharp_view] ?? 0 : null);
 const isSharpAtFull = row => sharpUpTo(row) >= Math.max(row[at.width], row[at.height]);
 
@@ -91,7 +91,7 @@ function photoName(row) {
   if (address(row)) link.setAttribute("href", address(row));
   const beside = [];
   if (row[at.partner]) beside.push(element("small", { title: row[at.partner] }, ` + ${row[at.partner].split(".").pop()}`));
-  if (row[at.copies] > 1) beside.push(element("small", { title: "photos of this content" }, ` × ${row[at.copies]}`));
+  if (row[at.copies] > 1) beside.push(element("small", { title: "photos with this content" }, ` × ${row[at.copies]}`));
   return element("bdi", {}, link, ...beside);
 }
 
@@ -117,8 +117,8 @@ function burst(row) {
   return element("span", { class: isSharpest(row) ? "sharpest" : "" }, text);
 }
 
-// A column: what is sorted and searched by, and what is shown. The library takes text that it searches for HTML
-// if there is an & in it, so that text is escaped.
+// Makes a column from the value by which it is sorted and searched, and from what it shows. The library treats searched
+// text as HTML if it contains an &, so that text is escaped.
 function column(title, value, show, options = {}) {
   const escaped = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
   const render = (_, type, row) => {
@@ -157,7 +157,7 @@ const columns = [
   column("Focal length", row => row[at.focal_length], spanOf(row => row[at.focal_length] ? `${row[at.focal_length]} mm` : ""),
     { visible: has("focal_length") }),
   // within a burst the sharpest comes first
-  column("Burst", row => (row[at.burst] ?? 1e9) + (row[at.burst] ? row[at.burst_place] / (row[at.burst_size] + 1) : 0), burst),
+  column("Burst", row => (row[at.burst] ?? 1e9) + (row[at.burst] ? row[at.burst_rank] / (row[at.burst_size] + 1) : 0), burst),
   column("Choice", choiceOf, row => element("span", { class: choiceOf(row) }, choiceOf(row)), { type: "string" }),
   column("Error", errorOf, row => element("bdi", {}, errorOf(row)), { ...text, visible: data.errors.some(Boolean) }),
   column("Failed", row => Number(row[at.verdict] === "failed"), () => "", { visible: false }),

@@ -1,4 +1,4 @@
-// The report page, part 2 of 3: one table of all photos, its filters and what stands above it.
+// The report page, part 2 of 3: one table of all photos, its filters, and the overview above it.
 
 const BINS = 50;
 const chosen = { verdicts: new Set(), folder: "", bursts: "all", choices: "all", copies: "once", camera: "", lens: "" };
@@ -7,13 +7,13 @@ const table = $("#photos").DataTable({
   data: data.rows,
   columns,
   order: [],
-  orderFixed: { pre: [[columns.length - 1, "asc"]] }, // what has no figures stands last, however it is sorted
+  orderFixed: { pre: [[columns.length - 1, "asc"]] }, // failed photos come last in any order
   autoWidth: false,
   deferRender: true,
   pageLength: 60,
   layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: "paging" },
   language: { info: "_START_ to _END_ of _TOTAL_", infoEmpty: "No photo", infoFiltered: "(_MAX_ in all)",
-    emptyTable: "No photo", zeroRecords: "No photo is like this" },
+    emptyTable: "No photo", zeroRecords: "No photo matches" },
   createdRow: (node, row) => mark(node, row),
 });
 
@@ -38,7 +38,7 @@ function isChosen(row) {
 
 const shown = order => table.rows({ search: "applied", order }).data().toArray(); // order: index | applied
 table.search.fixed("chosen", (_, row) => isChosen(row));
-if (data.rows.some(row => row[at.copy] > 1)) table.draw(); // until now all were shown
+if (data.rows.some(row => row[at.copy] > 1)) table.draw(); // until now, copies were shown, too
 
 function press(button, on) {
   button.setAttribute("aria-pressed", String(on));
@@ -77,7 +77,7 @@ function addFolders() {
   }
 }
 
-// Cameras or lenses, with the number of their photos.
+// Fills the choice of cameras or lenses, with the number of photos of each.
 function addNames(field, all) {
   const photos = new Map();
   for (const row of data.rows) photos.set(row[at[field]], (photos.get(row[at[field]]) ?? 0) + 1);
@@ -124,18 +124,18 @@ function drawHistogram() {
   const bins = Array(BINS).fill(0);
   for (const row of shown("index")) if (row[at.blur_fraction] !== null) bins[Math.min(Math.floor(row[at.blur_fraction] * BINS), BINS - 1)]++;
   const [width, height, top] = [500, 120, Math.max(...bins, 1)];
-  const [sharp, blurred] = data.limits;
+  const [sharp, blurred] = data.thresholds;
   const side = middle => (middle < sharp ? "sharp" : middle > blurred ? "blurred" : "partial");
   const bars = bins.map((n, i) => {
-    const tall = n && Math.max((n / top) * height, 1.5); // even a single photo shows
+    const tall = n && Math.max((n / top) * height, 1.5); // even a single photo is visible
     const bar = { x: (i * width) / BINS + 1, y: height - tall, width: width / BINS - 2, height: tall };
     const range = `${percent(i / BINS)} to ${percent((i + 1) / BINS)}: ${count(n)}`;
     return svg("rect", { ...bar, rx: 1, class: side((i + 0.5) / BINS) }, svg("title", {}, range));
   });
-  const limits = data.limits.map(x => svg("line", { x1: x * width, x2: x * width, y1: 0, y2: height }));
+  const lines = data.thresholds.map(x => svg("line", { x1: x * width, x2: x * width, y1: 0, y2: height }));
   const labels = [0, 0.25, 0.5, 0.75, 1].map((x, i) => svg("text", {
     x: x * width, y: height + 16, "text-anchor": ["start", "middle", "middle", "middle", "end"][i],
   }, percent(x)));
   by("histogram").setAttribute("viewBox", `0 0 ${width} ${height + 20}`);
-  by("histogram").replaceChildren(...bars, ...limits, ...labels);
+  by("histogram").replaceChildren(...bars, ...lines, ...labels);
 }
