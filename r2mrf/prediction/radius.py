@@ -19,8 +19,10 @@ import numpy as np
 
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.resize import resize
+from r2mrf.prediction.blend import strips, to_logits
 from r2mrf.prediction.focus import FLAT_CONTRAST
-from r2mrf.prediction.views import SURE, crop_to_window, seen_windows
+from r2mrf.prediction.views import SURE, refine
+from r2mrf.prediction.windows import crop_map
 
 if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
@@ -89,35 +91,34 @@ def _climb(
         The three updated by this view, float32 h×w.
     """
     height, width = pixels.shape[:2]
-    new = [np.zeros((height, width), np.float32) for _ in range(3)]
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    for window, found, before in seen_windows(analyser, pixels, defocus):
-        share = exceeded(found, analyser.blur_scale)
-        seen = (1 - share) * _has_texture(grey[window.rows, window.columns])
-        if before is None:
-            above = np.zeros_like(share)
-        else:
+    found, grey = refine(analyser, pixels, defocus), cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    total, seen = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+    for rows in strips(height):
+        share = exceeded(found[rows], analyser.blur_scale)
+        visible = (1 - share) * _has_texture(grey, rows)
+        if defocus is not None:
             assert steps is not None and texture is not None
-            sure = before >= SURE
-            share, found = np.where(sure, 1, share), np.where(sure, before, found)
-            above = crop_to_window(steps, window, height, width)
-            seen = np.maximum(np.where(sure, 0, seen), crop_to_window(texture, window, height, width))
-        share += above * np.minimum(2 * share, 1)  # what is in focus here also counts as in focus in all smaller views
-        for total, part in zip(new, (share, seen, found), strict=True):
-            total[window.rows, window.columns] += window.share * part
-    return new[0], new[1], new[2]
+            before, above, visible_before = (
+                crop_map(coarse, rows, slice(0, width), height, width) for coarse in (defocus, steps, texture)
+            )
+            share[before >= SURE], visible[before >= SURE] = 1, 0
+            share += above * np.minimum(2 * share, 1)  # what is in focus here counts as in focus in all smaller views
+            visible = np.maximum(visible, visible_before)
+        total[rows], seen[rows] = share, visible
+    return total, seen, found
 
 
 def exceeded(defocus: np.ndarray, scale: BlurScale) -> np.ndarray:
     """Return how far a radius exceeds a view's threshold: 0 = half an octave below or less, 1 = half an octave over."""
-    certain = defocus.clip(1e-7, 1 - 1e-7)
-    logits = np.log(certain / (1 - certain))
-    return (0.5 + 0.5 * logits / scale.logits).clip(0, 1).astype(np.float32)
+    return (0.5 + 0.5 * to_logits(defocus) / scale.logits).clip(0, 1)
 
 
-def _has_texture(grey: np.ndarray) -> np.ndarray:
-    """Return 1 where the grey levels around a pixel vary by more than noise does, else 0; float32."""
-    values = grey.astype(np.float32)
+def _has_texture(grey: np.ndarray, rows: slice) -> np.ndarray:
+    """Return 1 where the grey levels around a pixel vary by more than noise does, else 0; float32, of some rows."""
+    margin = NEIGHBOURHOOD // 2
+    above = min(rows.start, margin)
+    values = grey[rows.start - above : rows.stop + margin].astype(np.float32)
     side = (NEIGHBOURHOOD, NEIGHBOURHOOD)
     mean, square = cv2.blur(values, side), cv2.blur(values * values, side)
-    return (square - mean * mean > FLAT_CONTRAST**2).astype(np.float32)
+    textured = square - mean * mean > FLAT_CONTRAST**2
+    return textured[above : above + rows.stop - rows.start].astype(np.float32)

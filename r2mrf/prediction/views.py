@@ -15,12 +15,12 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-import cv2
 import numpy as np
 
 from r2mrf.errors import UserError
 from r2mrf.imaging.resize import lay_in, resize
-from r2mrf.prediction.windows import Window, windows
+from r2mrf.prediction.blend import Blend
+from r2mrf.prediction.windows import Window, crop_map, windows
 
 if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
@@ -29,8 +29,9 @@ View = str | int  # whole, full, or pixels along the long side
 BATCH = 4  # windows per call of the engine; eight at a time took 270 MB more
 
 # A region that a view finds out of focus with this probability stays so in all larger views; elsewhere the larger view
-# decides. Of five rules, this one was right most often on partly blurred photographs (docs/method.md).
+# decides. Of five rules that were tried on partly blurred photographs, this one was wrong least often.
 SURE = 0.95
+UNSURE = 0.9  # below this probability the larger view alone decides; in between, both do
 
 
 def parse(view: View) -> View:
@@ -91,12 +92,15 @@ def refine(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | None) ->
     Returns:
         float32 h×w in [0, 1].
     """
-    defocus = np.zeros(pixels.shape[:2], np.float32)
-    for seen in seen_windows(analyser, pixels, coarse):
-        before = seen.before
-        found = seen.found if before is None else np.where(before >= SURE, before, seen.found)
-        defocus[seen.window.rows, seen.window.columns] += seen.window.share * found
-    return defocus.clip(0, 1, out=defocus)
+    blend = Blend(pixels.shape[:2], analyser.preprocess.size)
+    for window, found, before in seen_windows(analyser, pixels, coarse):
+        blend.add(window, found if before is None else found + _kept(before) * (before - found).clip(0))
+    return blend.defocus()
+
+
+def _kept(before: np.ndarray) -> np.ndarray:
+    """Return how far a smaller view prevails where it finds more blur: 1 where it is `SURE`, 0 below `UNSURE`."""
+    return ((before - UNSURE) / (SURE - UNSURE)).clip(0, 1)
 
 
 class SeenWindow(NamedTuple):
@@ -115,7 +119,7 @@ def seen_windows(analyser: Analyser, pixels: np.ndarray, coarse: np.ndarray | No
     height, width = pixels.shape[:2]
     batch: list[tuple[Window, np.ndarray | None]] = []
     for window in windows(height, width, analyser.preprocess.size):
-        before = None if coarse is None else crop_to_window(coarse, window, height, width)
+        before = None if coarse is None else crop_map(coarse, window.rows, window.columns, height, width)
         if before is not None and before.min() >= SURE:
             yield SeenWindow(window, before, before)
             continue
@@ -133,20 +137,5 @@ def _analysed(
     """Run the network on a batch of windows."""
     crops = [lay_in(pixels[window.rows, window.columns], analyser.preprocess.size) for window, _ in batch]
     for (window, before), analysis in zip(batch, analyser.analyse_batch(np.stack(crops)), strict=True):
-        height, width = window.share.shape
+        height, width = len(window.down.share), len(window.across.share)
         yield SeenWindow(window, analysis.defocus[:height, :width], before)
-
-
-def crop_to_window(coarse: np.ndarray, window: Window, height: int, width: int) -> np.ndarray:
-    """Return the part of a smaller view's map that a window of a height×width view shows, at that view's resolution."""
-    top, down = _span(coarse.shape[0], height, window.rows)
-    left, across = _span(coarse.shape[1], width, window.columns)
-    x, y = np.meshgrid(across, down)
-    return cv2.remap(np.ascontiguousarray(coarse[top, left]), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _span(coarse: int, length: int, span: slice) -> tuple[slice, np.ndarray]:
-    """Return the pixels of the smaller map that a window needs along one axis, and its own positions among them."""
-    places = (np.arange(span.start, span.stop, dtype=np.float32) + 0.5) * (coarse / length) - 0.5
-    first, last = max(int(places[0]) - 1, 0), min(int(places[-1]) + 3, coarse)
-    return slice(first, last), (places - first).astype(np.float32)

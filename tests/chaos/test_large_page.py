@@ -2,8 +2,8 @@
 
 from pipelines.report.page import with_pictures, write_page
 from pipelines.report.scored_folder import read
-from tests.pipeline.test_page import visited
 from tests.support.browser import needs_chromium
+from tests.support.report_page import visit
 from tests.support.scored_folder import failed, ok, save_table
 
 
@@ -23,7 +23,7 @@ def test_fifty_thousand_rows(tmp_path):
         found.iso = texts("td.of-iso")[0];
         await set("#search", "IMG_00042", "input"); found.search = names();
         return found;"""
-    found = visited(tmp_path / "report.html", steps)
+    found = visit(tmp_path / "report.html", steps)
     assert (found["rows"], found["iso"], found["search"]) == (60, "700", ["IMG_00042.jpg"])
     assert found["first"].startswith("1 to 60 of 50,000")
     assert found["folder"].startswith("1 to 60 of 1,000")

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.chaos.test_score import await_that, family_of, rows_of
 from tests.support.model import save_tiny_model
 from tests.support.photos import save_photo
+from tests.support.scoring_run import await_that, family_of, rows_of
 from tests.support.training_run import EVERY, PATIENCE, STEPS, Run
 
 ROOT = Path(__file__).parents[2]

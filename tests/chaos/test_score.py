@@ -1,14 +1,12 @@
 """Scoring that is killed at any moment and run again ends with the same table as an undisturbed run."""
 
 import contextlib
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,10 +15,10 @@ import pytest
 
 from tests.support.model import save_tiny_model
 from tests.support.photos import save_photo
+from tests.support.scoring_run import PATIENCE, await_that, family_of, rows_of
 
 PHOTOS, SHARD = 96, 8
 KILLS = 20
-PATIENCE = 300  # seconds in which a run must end on a busy machine
 
 RUN = """
 import sys
@@ -93,24 +91,9 @@ class Run:
         psutil.wait_procs(family, timeout=PATIENCE)
 
 
-def family_of(driver: subprocess.Popen) -> list[psutil.Process]:
-    """Return the process and all its descendants; empty if it has ended."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(driver.pid).children(recursive=True)
-    return []
-
-
 def listed(out: Path) -> int:
     """Return the shards that are listed."""
     return len(list((out / "manifest").glob("shard-*.parquet")))
-
-
-def await_that(driver: subprocess.Popen, condition: Callable[[], bool | int]) -> None:
-    """Wait for something that a run does."""
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert driver.poll() is None and time.monotonic() < until, "it did not come to that"
-        time.sleep(0.02)
 
 
 def _title(process: psutil.Process) -> str:
@@ -118,14 +101,6 @@ def _title(process: psutil.Process) -> str:
         return " ".join(process.cmdline()[:1])
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return ""
-
-
-def rows_of(out: Path) -> dict[str, dict]:
-    rows = [row for file in (out / "scores").glob("shard-*.parquet") for row in pq.read_table(file).to_pylist()]
-    assert len(rows) == len({row["path"] for row in rows})  # each once
-    summary = json.loads((out / "summary.json").read_text())
-    assert summary["ok"] + summary["failed"] == summary["total"] == len(rows)
-    return {row["path"]: row for row in rows}
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,14 @@ def test_rooms_are_small_and_say_what_they_are_for(package, most):
         assert ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))), room
 
 
+def test_tests_share_only_what_lies_in_support():
+    for file in (ROOT / "tests").rglob("*.py"):
+        imported = [
+            node.module for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)
+        ]
+        assert all(name.startswith("tests.support") for name in imported if name and name.startswith("tests")), file
+
+
 def test_public_names_of_the_package():
     from r2mrf import Predictor, UserError, images
 

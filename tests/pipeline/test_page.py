@@ -1,4 +1,4 @@
-"""The report page as a person uses it, in headless Chromium; steps are what clicks and keys would do."""
+"""The report page as a person uses it, in headless Chromium."""
 
 import csv
 import io
@@ -9,28 +9,12 @@ import pytest
 
 from pipelines.command.cli import main
 from r2mrf.imaging import images
-from tests.support.browser import needs_chromium, photograph, visit
+from tests.support.browser import needs_chromium
 from tests.support.photos import save_scene
+from tests.support.report_page import photograph, visit
 from tests.support.scored_folder import HOSTILE, failed, ok, save_table
 
 pytestmark = needs_chromium
-
-# Short words for the steps. The table sorts after a click has returned, so steps wait.
-WORDS = """
-const all = selector => [...document.querySelectorAll(selector)];
-const texts = selector => all(selector).map(node => node.textContent);
-const wait = () => new Promise(done => setTimeout(done, 500));
-const click = async selector => { document.querySelector(selector).click(); await wait(); };
-const set = async (selector, value, event = "change") => {
-  Object.assign(document.querySelector(selector), { value }).dispatchEvent(new Event(event)); await wait(); };
-const press = async key => { document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })); await wait(); };
-const names = () => texts("td.of-name");
-const bars = () => texts("#histogram rect:not([height='0'])");
-"""  # noqa: E501
-
-
-def visited(page: Path, steps: str, policy: bool = True) -> object:
-    return visit(page, WORDS + steps, policy)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +60,7 @@ def detailed(tmp_path_factory) -> Path:
 
 
 def test_sharp_up_to(detailed):
-    seen = visited(
+    seen = visit(
         detailed,
         """
       const seen = { cells: texts("td.of-sharp-up-to") };
@@ -91,7 +75,7 @@ def test_sharp_up_to(detailed):
 
 
 def test_loupe(detailed):
-    seen = visited(
+    seen = visit(
         detailed,
         """
       const seen = [];
@@ -119,7 +103,7 @@ def test_loupe(detailed):
 
 
 def test_counts_histogram_and_failures(page):
-    seen = visited(
+    seen = visit(
         page,
         """return {
       verdicts: texts("#verdicts b").map((n, i) => `${n} ${texts("#verdicts span:not(.bar)")[i]}`),
@@ -133,7 +117,7 @@ def test_counts_histogram_and_failures(page):
 
 
 def test_every_column_sorts_both_ways_and_failed_photos_stay_last(page):
-    seen = visited(
+    seen = visit(
         page,
         """
       const seen = {};
@@ -160,7 +144,7 @@ def test_every_column_sorts_both_ways_and_failed_photos_stay_last(page):
 
 
 def test_filters(page):
-    seen = visited(
+    seen = visit(
         page,
         """
       const seen = {};
@@ -192,7 +176,7 @@ def test_filters(page):
 
 
 def test_csv_of_what_is_shown_in_its_order(page):
-    text = visited(
+    text = visit(
         page,
         """
       let text; URL.createObjectURL = blob => { text = blob.text(); return "blob:null/0"; };
@@ -205,7 +189,7 @@ def test_csv_of_what_is_shown_in_its_order(page):
 
 
 def test_accept_and_reject_by_key(page):
-    seen = visited(
+    seen = visit(
         page,
         """
       const point = async i => { all("tbody tr")[i].dispatchEvent(new Event("pointerover", { bubbles: true })); };
@@ -237,7 +221,7 @@ def test_accept_and_reject_by_key(page):
 
 
 def test_gallery_and_maps_by_button_and_key(page):
-    seen = visited(
+    seen = visit(
         page,
         """
       const state = () => [getComputedStyle(document.querySelector("tbody")).display,
@@ -251,7 +235,7 @@ def test_gallery_and_maps_by_button_and_key(page):
 
 
 def test_pictures_load_from_disk_and_nothing_else_does(page):
-    seen = visited(
+    seen = visit(
         page,
         """
       await click("#gallery"); await wait();
@@ -263,7 +247,7 @@ def test_pictures_load_from_disk_and_nothing_else_does(page):
 
 
 def test_one_photo_large_with_keys(page):
-    seen = visited(
+    seen = visit(
         page,
         """
       const state = () => [texts("#large a")[0], document.querySelector("#large img").naturalWidth];
@@ -279,7 +263,7 @@ def test_hostile_names_are_inert(tmp_path, policy):
     """Open the page without its security policy, which would stop an injected script: names are inert anyway."""
     rows = [row for name in HOSTILE for row in (ok(f"/p/{name}/{name}"), failed(f"/p/x{name}", f"corrupt: {name}"))]
     assert main(["report", str(save_table(tmp_path, rows))]) == 0
-    seen = visited(
+    seen = visit(
         tmp_path / "report.html",
         """
       const violations = []; document.addEventListener("securitypolicyviolation", e => violations.push(e.blockedURI));
@@ -300,7 +284,7 @@ def test_hostile_names_are_inert(tmp_path, policy):
 def test_fifty_thousand_photos(tmp_path):
     rows = [ok(f"/p/{i % 50:02}/IMG_{i * 7919 % 50_000:05}.jpg", i % 1000 / 1000) for i in range(50_000)]
     assert main(["report", str(save_table(tmp_path, rows))]) == 0
-    seen = visited(
+    seen = visit(
         tmp_path / "report.html",
         """
       const rows = () => [all("tbody tr").length, names()[0], texts(".dt-info")[0]];
@@ -326,7 +310,7 @@ def test_fifty_thousand_photos(tmp_path):
     ("gallery-dark", 'await click("#gallery"); await click("#maps");', ("--blink-settings=preferredColorScheme=0",)),
 ])  # fmt: skip
 def test_screenshot(page, tmp_path, name, steps, options):
-    picture = images.load(photograph(page, tmp_path / f"{name}.png", WORDS + steps, *options))
+    picture = images.load(photograph(page, tmp_path / f"{name}.png", steps, *options))
     assert picture.shape == (1250, 1400, 3)
     paper = picture[5, 5].astype(int)
     assert (paper.max() < 60) == ("dark" in name)
@@ -363,7 +347,7 @@ def test_sorted_and_filtered_by_camera_lens_and_iso(taken):
         await set("#lens", "");
         await click("th.of-iso"); await click("th.of-iso"); found.by_iso = names();
         return found;"""
-    found = visited(taken, steps)
+    found = visit(taken, steps)
     assert found["first"] == ["a.jpg × 2", "b.jpg", "c.jpg + CR2", "d.jpg"]
     assert {"Taken", "Camera", "Lens", "ISO", "Shutter", "Aperture", "Focal length"} <= set(found["head"])
     assert found["cameras"] == ["All cameras", "unknown (1)", "Canon <b> (3)", "Nikon (1)"]
@@ -380,7 +364,7 @@ def test_copies_are_shown_once_and_what_was_left_out_is_counted(taken):
         await set("#copies", "all"); found.all = names();
         await set("#copies", "copies"); found.copies = names();
         return found;"""
-    found = visited(taken, steps)
+    found = visit(taken, steps)
     assert found["left_out"] == ["3 excluded", "1 format not read: .psd"]
     assert found["all"] == ["a.jpg × 2", "b.jpg", "c.jpg + CR2", "copy.jpg × 2", "d.jpg"]
     assert found["copies"] == ["a.jpg × 2", "copy.jpg × 2"]
@@ -388,6 +372,6 @@ def test_copies_are_shown_once_and_what_was_left_out_is_counted(taken):
 
 def test_a_page_of_photos_that_say_nothing_has_no_such_columns(page):
     steps = """return [texts("thead th .dt-column-title"), all("nav select:not([hidden])").map(node => node.id)];"""
-    head, filters = visited(page, steps)
+    head, filters = visit(page, steps)
     assert not {"Taken", "Camera", "Lens", "ISO", "Shutter", "Aperture", "Focal length"} & set(head)
     assert not {"camera", "lens", "copies"} & set(filters)

@@ -1,4 +1,4 @@
-"""A page of a server on this machine in headless Chromium, driven over the DevTools protocol as a person would."""
+"""A page in headless Chromium, driven over the DevTools protocol as a person would."""
 
 import asyncio
 import base64
@@ -58,9 +58,13 @@ class Tab:
         )
         self._ask("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + x * box[2], y=box[1] + y * box[3])
 
-    def photograph(self, picture: Path) -> Path:
-        """Take a screenshot of the whole page."""
-        shot = self._ask("Page.captureScreenshot", captureBeyondViewport=True)
+    def resize(self, width: int, height: int) -> None:
+        """Give the page so many pixels."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def photograph(self, picture: Path, whole: bool = True) -> Path:
+        """Take a screenshot of the whole page, or of what is in the window."""
+        shot = self._ask("Page.captureScreenshot", captureBeyondViewport=whole)
         picture.write_bytes(base64.b64decode(shot["data"]))
         return picture
 
@@ -94,23 +98,12 @@ class Tab:
 
 
 @contextmanager
-def browser(address: str) -> Iterator[Tab]:
-    """A page of 127.0.0.1, open in a browser that reaches no other machine."""
+def browser(address: str, *options: str) -> Iterator[Tab]:
+    """A page on disk or of 127.0.0.1, open in a browser that reaches no other machine."""
     loop = asyncio.new_event_loop()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options = [option for option in OPTIONS if not option.startswith(("--host-resolver", "--virtual-time"))]
-        alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-        command = [
-            CHROMIUM,
-            *options,
-            alone,
-            "--no-proxy-server",
-            "--window-size=1300,1000",
-            "--remote-debugging-port=0",
-        ]
-        program = subprocess.Popen(
-            [*command, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.PIPE, text=True
-        )
+        command = [CHROMIUM, *OPTIONS, "--window-size=1300,1000", f"--user-data-dir={profile}", *options]
+        program = subprocess.Popen([*command, "about:blank"], stderr=subprocess.PIPE, text=True)
         try:
             port = _port(program)
             session = loop.run_until_complete(_session())
