@@ -24,7 +24,8 @@ from r2mrf.imaging import images
 from r2mrf.system.address import PATTERN, Address, is_address, redacted
 
 SUFFIXES = {".txt", ".csv", ".parquet"}
-PATHS = ("path", "file_name", "filename", "file", "uri", "url", "image")  # names of columns of paths; first match
+# names of columns of paths, in lower case without _ and spaces; the first one that a table has is taken
+PATHS = ("path", "filename", "filepath", "sourcefile", "fullpath", "imagepath", "file", "uri", "url", "image")
 FACTS = ("size", "mtime")  # optional columns; they make it unnecessary to look at each file
 
 
@@ -114,19 +115,24 @@ def _whole(table: pa.Table, column: str, name: str) -> pa.ChunkedArray:
 
 def _check_columns(columns: list[str], name: str) -> None:
     """Refuse a table in which a column that is read occurs twice."""
-    for column in {*PATHS, *FACTS, *IMAGES}:
-        if columns.count(column) > 1:
+    for column in columns:
+        if columns.count(column) > 1 and (_plain(column) in PATHS or column in {*FACTS, *IMAGES}):
             raise UserError(f"{without_secrets(name)}: it has the column {column} twice: remove or rename one")
 
 
 def _path_column(columns: list[str], name: str) -> str:
-    found = next((column for column in PATHS if column in columns), None)
+    there = {_plain(column): column for column in reversed(columns)}
+    found = next((there[name] for name in PATHS if name in there), None)
     if found is None:
         raise UserError(
             f"{without_secrets(name)}: none of its columns ({redacted(', '.join(columns))}) contains paths or images: "
             f"name a column of paths {PATHS[0]}, or, in a .parquet file, a column of image bytes {IMAGES[0]}"
         )
     return found
+
+
+def _plain(column: str) -> str:
+    return column.lower().replace("_", "").replace(" ", "")
 
 
 def _resolved(paths: pa.ChunkedArray, named_by: str) -> pa.ChunkedArray | pa.Array:

@@ -9,6 +9,7 @@ written to a table. Only the servers and buckets of such addresses are read, and
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 import time
@@ -23,6 +24,7 @@ from pyarrow import ArrowException, NativeFile
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, FSSpecHandler, LocalFileSystem, PyFileSystem
 
 from pipelines.storage import http
+from pipelines.storage.fetcher import Fetcher
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging.images import MAX_BYTES, ImageError, read_bytes
 from r2mrf.system.address import BUCKETS, Address, is_address
@@ -31,11 +33,13 @@ from r2mrf.system.regular_files import check_regular
 FAILURES = (OSError, ValueError, ArrowException)  # raised by pyarrow; clients behind fsspec raise all kinds of errors
 SECONDS = 60.0  # time limit for fetching a photo
 PIECE = 1 << 22  # bytes read at a time
+MOST_HANGING = 16  # requests of this process that were given up while their client still waits
 DEAD_AFTER, DEAD_FOR = 3, 60.0  # failures in a row after which a server is not asked again; for how many seconds
 # Messages of clients about a missing server or bucket, as opposed to a missing or forbidden file.
 _UNREACHABLE = re.compile(
     r"(?i)connect|resolve|timed? ?out|network|unreachable|no such ?bucket|does not answer|disconnected|retry|curl"
 )
+_IN_CHILD = BUCKETS - {"memory"}  # their clients cannot be interrupted
 T = TypeVar("T")
 
 
@@ -86,9 +90,10 @@ class Addresses:
 
     def __init__(self, sources: Iterable[str] = (), allowed: Iterable[str] = (), seconds: float = SECONDS):
         self.allowed, self.seconds = tuple(pattern.rstrip("/") for pattern in allowed), seconds
-        named = [Address.parse(source) for source in sources if is_address(source)]
-        self._systems = {address.root: _system(address) for address in named}
+        self._sources = tuple(Address.parse(source) for source in sources if is_address(source))
+        self._systems = {address.root: _system(address) for address in self._sources}
         self._failures: dict[str, tuple[int, float]] = {}  # by server: failures in a row, and the time of the last one
+        self._answered: set[str] = set()  # servers that have sent a file
 
     def has_credentials_for(self, address: str) -> bool:
         """Return whether one of the sources is in the bucket of this address."""
@@ -112,13 +117,16 @@ class Addresses:
         failures, when = self._failures.get(address.root, (0, 0.0))
         if failures >= DEAD_AFTER and time.monotonic() < when + DEAD_FOR:
             raise ImageError("unreachable", f"{address.root} did not answer {failures} times in a row")
+        if (failures or address.root not in self._answered) and _hanging() >= MOST_HANGING:
+            raise ImageError("unreachable", f"{MOST_HANGING} requests to servers that do not answer still hang")
         try:
-            data = _bounded(lambda: self._content(address), self.seconds)
+            data = self._fetched(address)
         except ImageError as error:
             if error.reason in ("unreachable", "timeout"):
                 self._failures[address.root] = failures + 1, time.monotonic()
             raise
         self._failures.pop(address.root, None)
+        self._answered.add(address.root)
         if not data:
             raise ImageError("empty")
         return data
@@ -174,6 +182,19 @@ class Addresses:
         except Exception as error:
             raise UserError(_refusal(address, error)) from None
 
+    def _fetched(self, address: Address) -> bytes:
+        """Return a file's content within the time limit; a client that hangs is ended, or left behind in its thread."""
+        try:
+            if address.scheme in _IN_CHILD:
+                with _ONE_AT_A_TIME:
+                    fetch = _fetcher(self._sources, self.seconds)
+                return fetch(address)
+            return _bounded(lambda: self._content(address), self.seconds + 5)  # the client's own limit comes first
+        except TimeoutError:
+            raise ImageError("timeout", f"not fetched in {self.seconds:g} seconds") from None
+        except ChildProcessError as error:
+            raise ImageError("unreachable", str(error)) from None
+
     def _content(self, address: Address) -> bytes:
         try:
             if address.scheme in ("http", "https"):
@@ -196,8 +217,31 @@ class Addresses:
         return system, address.key
 
 
+@functools.cache
+def _fetcher(sources: tuple[Address, ...], seconds: float) -> Fetcher:
+    """Return this process's child that reads buckets as these sources say."""
+    return Fetcher(functools.partial(_read_in_child, sources, seconds), seconds + 5)
+
+
+def _read_in_child(sources: tuple[Address, ...], seconds: float, address: Address) -> bytes:
+    with _ONE_AT_A_TIME:
+        places = _in_child(sources, seconds)
+    return places._content(address)
+
+
+@functools.cache
+def _in_child(sources: tuple[Address, ...], seconds: float) -> Addresses:
+    return Addresses([address.reveal() for address in sources], seconds=seconds)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def _bounded(work: Callable[[], T], seconds: float) -> T:
-    """Return the result of `work`, or raise ImageError after its time limit, leaving a hanging client in its thread."""
+    """Return the result of `work`, or raise TimeoutError.
+
+    A client that hangs stays behind in its thread, which ends with the client or with the process.
+    """
     result: Future[T] = Future()
 
     def run() -> None:
@@ -206,11 +250,22 @@ def _bounded(work: Callable[[], T], seconds: float) -> T:
         except BaseException as error:
             result.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
     try:
-        return result.result(timeout=seconds + 5)  # the client's own time limit comes first
+        return result.result(seconds)
     except TimeoutError:
-        raise ImageError("timeout", f"not fetched in {seconds:g} seconds") from None
+        _LEFT_BEHIND.append(thread)
+        raise
+
+
+_LEFT_BEHIND: list[threading.Thread] = []  # threads of requests that were given up
+
+
+def _hanging() -> int:
+    """Return how many requests of this process were given up and still hang."""
+    _LEFT_BEHIND[:] = [thread for thread in list(_LEFT_BEHIND) if thread.is_alive()]
+    return len(_LEFT_BEHIND)
 
 
 def _sort_key(named: tuple[str, FileInfo]) -> str:

@@ -1,9 +1,16 @@
 """Addresses: their secrets are never shown, and endless answers are cut off."""
 
+import contextlib
+import os
 import pickle
 import socket
+import subprocess
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,6 +21,7 @@ from pipelines.scoring import reader
 from pipelines.scoring.job import ScoringJob
 from pipelines.storage import addresses, http
 from pipelines.storage.addresses import Addresses
+from pipelines.storage.fetcher import Fetcher
 from r2mrf.config import Score
 from r2mrf.imaging.images import ImageError
 from r2mrf.imaging.preprocess import Preprocess
@@ -137,3 +145,106 @@ def test_a_server_that_is_dead_is_left_alone(web):
         places.read(f"{dead}/5.jpg")
     assert places.read(f"{web}/a.jpg")
     gate.close()
+
+
+class Sleeper(fsspec.AbstractFileSystem):
+    protocol = "sleeper"
+
+    def info(self, path: str, **_: object) -> dict:
+        time.sleep(20)
+        raise OSError(path)
+
+
+def test_requests_that_hang_are_few(web, monkeypatch):
+    """A client that hangs leaves its thread behind: of such threads there are not many."""
+    monkeypatch.setattr(addresses, "MOST_HANGING", 3)
+    monkeypatch.setattr(addresses, "_LEFT_BEHIND", [])
+    fsspec.register_implementation("sleeper", Sleeper, clobber=True)
+    places, before = Addresses(allowed=["sleeper://*", web], seconds=-4.9), threading.active_count()
+    assert [reason(places, f"sleeper://{i}/a.jpg") for i in range(8)] == ["timeout"] * 3 + ["unreachable"] * 5
+    assert threading.active_count() <= before + 3
+    places.seconds = 5
+    assert reason(places, f"{web}/a.jpg") == "unreachable"  # it has not answered yet
+    places._answered.add(web)
+    assert places.read(f"{web}/a.jpg")[:2] == b"\xff\xd8"
+
+
+DRIPPING = """
+import sys, time
+from pipelines.storage.addresses import Addresses
+from pipelines.storage.fetcher import Fetcher
+from r2mrf.imaging.images import ImageError
+places = Addresses([sys.argv[1]], seconds=-3)
+try:
+    places.read("s3://bucket/a.jpg")
+except ImageError as error:
+    print(error.reason)
+"""
+
+
+def test_a_bucket_that_drips_does_not_keep_the_process():
+    """The client would wait as long as something comes, and with it the end of the process."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=drip, args=(server,), daemon=True).start()
+        source = f"s3://K:S@bucket?endpoint_override=127.0.0.1:{server.getsockname()[1]}&scheme=http"
+        command = [sys.executable, "-c", DRIPPING, source]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=True)
+    assert done.stdout.split() == ["timeout"]
+
+
+def drip(server: socket.socket) -> None:
+    """Announce a file of 100 MB to whoever asks, and send a byte of it ten times a second."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\nLast-Modified: Sun, 29 Nov 2026 10:00:00 GMT\r\n\r\n"
+
+    def answer(client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while (asked := client.recv(1 << 16)).startswith(b"HEAD"):
+                client.sendall(head)
+            if asked:
+                client.sendall(head)
+            while True:
+                client.sendall(b"x")
+                time.sleep(0.1)
+
+    with contextlib.suppress(OSError):
+        while True:
+            threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+
+def _sleeps(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def _answers(fetch: Fetcher) -> bool:
+    with contextlib.suppress(TimeoutError):
+        return fetch(0) == 0
+    return False
+
+
+def test_a_request_that_hangs_disturbs_no_other():
+    fetch = Fetcher(_sleeps, seconds=4)
+    while not _answers(fetch):  # the child starts
+        pass
+    with ThreadPoolExecutor(3) as pool:
+        hangs, quick = pool.submit(fetch, 60), pool.submit(fetch, 0)
+        time.sleep(2)
+        late = pool.submit(fetch, 2.5)  # still waits when the child is given up
+        assert (quick.result(), late.result()) == (0, 2.5)
+        with pytest.raises(TimeoutError):
+            hangs.result()
+    assert _answers(fetch)  # by another child
+
+
+def test_a_child_that_is_killed_costs_one_request():
+    fetch = Fetcher(_dies, seconds=20)
+    assert fetch(False) > 0
+    with pytest.raises(ChildProcessError):
+        fetch(True)
+    assert fetch(False) > 0
+
+
+def _dies(now: bool) -> int:
+    if now:
+        os._exit(3)
+    return os.getpid()

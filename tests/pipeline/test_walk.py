@@ -141,7 +141,7 @@ def test_list_with_names_that_are_not_utf8(here):
     assert (photo.path, photo.file) == (f"{here}/caf\\xe9.jpg", os.fsencode(here) + b"/caf\xe9.jpg")
 
 
-@pytest.mark.parametrize("column", ["path", "file_name", "image"])
+@pytest.mark.parametrize("column", ["path", "file_name", "image", "SourceFile", "Image Path"])
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_table_of_paths(here, suffix, column):
     table = pa.table({"x": [1, 2, 3, 4], column: ["b.jpg", "/far/c.jpg", None, "b.jpg"]})
