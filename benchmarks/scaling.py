@@ -20,7 +20,7 @@ from benchmarks.harness.figures import Figure, main, ratio, timed
 from benchmarks.harness.material import make_model, make_photos
 from benchmarks.score import scored
 from pipelines.scoring.job import ScoringJob, shares, with_engine
-from pipelines.scoring.run import score_library
+from pipelines.scoring.supervised_run import score_library
 from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score, load
 from r2mrf.system.machine import cores

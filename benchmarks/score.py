@@ -27,7 +27,7 @@ from pipelines.library.photo import Photo
 from pipelines.project.samples import samples
 from pipelines.scoring.job import ScoringJob, shares, with_engine
 from pipelines.scoring.reader import ReadPhoto
-from pipelines.scoring.run import score_library
+from pipelines.scoring.supervised_run import score_library
 from pipelines.storage.addresses import Addresses
 from r2mrf.config import Score, load
 from r2mrf.imaging import images

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pipelines.project.folders import LIBRARY, MODEL
 from pipelines.project.samples import samples
 from pipelines.project.stage import main
-from pipelines.scoring.run import score_library
+from pipelines.scoring.supervised_run import score_library
 from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
 

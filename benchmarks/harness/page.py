@@ -85,7 +85,9 @@ def main() -> None:
     known = basis(rate, cores, measured.tables("manifest"))
     plans = [plan(photos, known, Score().shard_rows) for photos in LIBRARIES] if known else []
     two = measured.median("scaling", "2 over 1", "machines")
-    words: dict = {"photos": PHOTOS, "two": two, "measured": measured, "basis": known, "plans": plans}
+    detail = measured.median("view", f"{PHOTOS}, shallow focus: with / without", "--detail")
+    words: dict = {"photos": PHOTOS, "two": two, "detail": detail}
+    words |= {"measured": measured, "basis": known, "plans": plans}
     words |= {"machine_cores": MACHINE, "hours": HOURS, "number": number, "large": large, "cell": cell, "aim": aim}
     for page in (PERFORMANCE, SCALE):
         pages.write(page, pages.render(Path(__file__).with_name(f"{page.name}.j2"), **words))

@@ -1,6 +1,6 @@
 """Runs work that may need Ray in a child process, so that this process survives whatever ends the child.
 
-    result = supervised("pipelines.scoring.work:score", sources, out, report=print)
+    result = supervised("pipelines.scoring.run:score", sources, out, report=print)
 
 When Ray's raylet or control store is killed, for example because memory ran out, Ray ends the connected process without
 an exception. The parent then reports that, and how to resume.

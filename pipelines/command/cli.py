@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def score(options: argparse.Namespace) -> int:
     """Run `r2mrf score`: write the table of scores of a library."""
-    from pipelines.scoring import run
+    from pipelines.scoring import supervised_run
     from r2mrf.config import Score, score_options
 
     chosen = score_options(
@@ -78,7 +78,7 @@ def score(options: argparse.Namespace) -> int:
 
         say(estimate(options.sources, options.out, options.model, chosen))
         return DONE
-    summary = run.score_library(options.sources, options.out, options.model, chosen)
+    summary = supervised_run.score_library(options.sources, options.out, options.model, chosen)
     rate = f", {summary['images_per_second']:.3g} photos/s" if summary["images_per_second"] else ""
     say(f"{options.out}: {summary['ok']} of {summary['total']} photos scored, {summary['failed']} failed{rate}")
     say(f"table: {options.out / 'scores'}/shard-*-{summary['fingerprint']}.parquet")
@@ -88,7 +88,7 @@ def score(options: argparse.Namespace) -> int:
         from pipelines.report.scored_folder import read
 
         write_report(read(options.out), options.out / "report.html")
-    return list_failures(run.failures(options.out, summary["fingerprint"]), summary["failed"])
+    return list_failures(supervised_run.failures(options.out, summary["fingerprint"]), summary["failed"])
 
 
 def evaluate(options: argparse.Namespace) -> int:

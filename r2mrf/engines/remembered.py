@@ -16,12 +16,12 @@ from r2mrf.system import strict_json, user_cache
 from r2mrf.system.fingerprint import fingerprint, of_rooms
 from r2mrf.system.machine import processor
 
-RUNTIMES = ("torch", "onnx", "onnxruntime", "openvino", "timm")
+PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "timm")
 
 
 @cache
 def _code() -> list:
-    return [__version__, of_rooms("network", "engines"), [_version(name) for name in RUNTIMES]]
+    return [__version__, of_rooms("network", "engines"), [_version(name) for name in PACKAGES]]
 
 
 def _version(package: str) -> str:

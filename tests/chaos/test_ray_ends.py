@@ -25,9 +25,9 @@ SOON = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
 SCORE = """
 import sys
 from pipelines.command.cli import main
-from pipelines.scoring import run
-supervised = run.supervised
-run.supervised = lambda work, *arguments, **options: supervised("tests.support.scoring:by_ray", *arguments, **options)
+from pipelines.scoring import supervised_run
+supervised = supervised_run.supervised
+supervised_run.supervised = lambda work, *given, **named: supervised("tests.support.scoring:by_ray", *given, **named)
 sys.exit(main())
 """
 each_part = pytest.mark.parametrize("part", ["raylet", "gcs_server"])

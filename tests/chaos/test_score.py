@@ -41,7 +41,7 @@ os.environ["RAY_ADDRESS"] = cluster.address
 """
 
 
-BY = {"threads": "pipelines.scoring.work:score", "ray": "tests.support.scoring:by_ray",
+BY = {"threads": "pipelines.scoring.run:score", "ray": "tests.support.scoring:by_ray",
       "both": "tests.support.scoring:taken_over_by_ray"}  # fmt: skip
 
 
@@ -176,8 +176,8 @@ def test_two_runs_on_one_folder(library, tiny_model, undisturbed, tmp_path):
 def test_interrupted(library, tiny_model, tmp_path, by):
     """Interrupt the command while Ray works and before Ray has started."""
     score = ["score", str(library), "--out", str(tmp_path / "out"), "--maps", "--model", str(tiny_model)]
-    program = "import sys; from pipelines.scoring import run; from pipelines.command.cli import main; "
-    program += f"run.WORK = {BY[by]!r}; sys.exit(main({[*score, '--engine', 'torch']}))"
+    program = "import sys; from pipelines.scoring import supervised_run; from pipelines.command.cli import main; "
+    program += f"supervised_run.WORK = {BY[by]!r}; sys.exit(main({[*score, '--engine', 'torch']}))"
     driver = subprocess.Popen(
         [sys.executable, "-c", program],
         cwd=Path(__file__).parents[2],

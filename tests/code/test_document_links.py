@@ -1,14 +1,18 @@
-"""Links, files, modules and lines that the documents name exist; docs/design.md names every room."""
+"""Links, files, modules and lines that the documents name exist; the rooms and their imports are as described."""
 
 import contextlib
 import importlib
 import importlib.util
 import re
+import tomllib
 
 import pytest
 
 from docs import lines
 from tests.support.documents import DOCUMENTS, ROOT
+
+DESIGN = ROOT / "docs/design.md"
+PACKAGES = ("r2mrf", "pipelines")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -27,12 +31,33 @@ def test_links_lead_somewhere(document):
         assert not heading or heading in [re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings]
 
 
-def test_design_names_every_room_and_stage():
-    text = (ROOT / "docs/design.md").read_text()
-    for package in ("r2mrf", "pipelines"):
-        rooms = {f"{file.parent.name}/" for file in (ROOT / package).glob("*/__init__.py")}
-        modules = {file.stem for file in (ROOT / package).glob("[!_]*.py")}
-        assert rooms | modules <= set(re.findall(r"`([\w/]+)`", text))
+@pytest.mark.parametrize("package", PACKAGES)
+def test_design_and_readme_name_every_room_and_stage(package):
+    rooms = {f"{file.parent.name}/" for file in (ROOT / package).glob("*/__init__.py")}
+    modules = set(_modules(package))
+    assert rooms | modules <= set(re.findall(r"`([\w/]+)`", DESIGN.read_text()))
+    tree = (ROOT / "README.md").read_text().partition("## File structure")[2].partition("\n## ")[0]
+    assert rooms <= set(re.findall(r"\w+/", tree))
+    assert package == "r2mrf" or modules <= set(re.findall(r"\w+", tree))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_design_states_the_rule_of_imports_that_make_lint_checks(package):
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract.get("containers") == [package])
+    (line,) = re.findall(rf"^    {package} +(.+ > .+)$", DESIGN.read_text(), re.MULTILINE)
+    stated = [set(layer.split(" | ")) for layer in line.replace("stages", " | ".join(_modules(package))).split(" > ")]
+    assert stated == [set(layer.split(" | ")) for layer in layers]
+
+
+def test_what_design_says_where_to_change_is_there():
+    """Check each name of code, such as `RUNTIMES` or `Counts.summary`, against the files that its paragraph names."""
+    text = DESIGN.read_text().partition("## Where to change what")[2]
+    for paragraph in text.split("\n\n"):
+        spans = re.findall(r"`([^`]+)`", paragraph)
+        code = "".join(path.read_text() for span in spans if (path := ROOT / span).is_file())
+        for name in (part for span in spans if re.fullmatch(r"[A-Z]\w+(\.\w+)?", span) for part in span.split(".")):
+            assert re.search(rf"\b{name}\b", code), (name, paragraph)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -54,6 +79,10 @@ def test_line_links_lead_to_what_they_name():
         first, last = lines.spans(page.parent / path)[name]
         near = range(first - 25, last + 26)  # a reader still finds it; `make docs` sets the lines anew
         assert int(line) in near, f"{name} has moved: python docs/lines.py"
+
+
+def _modules(package: str) -> list[str]:
+    return [file.stem for file in (ROOT / package).glob("[!_]*.py")]
 
 
 def _is_importable(name: str) -> bool:

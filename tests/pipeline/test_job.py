@@ -113,7 +113,7 @@ def test_a_job_whose_model_and_engine_are_known_needs_no_torch(job, tiny_model, 
     code = (
         "import sys; from pathlib import Path; from pipelines.scoring.job import ScoringJob, with_engine; "
         "from pipelines.storage.addresses import Addresses; from r2mrf.config import Score; "
-        "import pipelines.scoring.work; "
+        "import pipelines.scoring.run; "
         "job = with_engine(ScoringJob.of(sys.argv[1], Score(), Addresses()), Path(sys.argv[2])).prepared(); "
         "print('torch' in sys.modules, job.engine in ('torch', 'openvino'))"
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipelines.scoring import work
+from pipelines.scoring import run
 from r2mrf.config import Score
 from r2mrf.formats import known
 from tests.support.picture_files import HEIC, encode, noise, raw_file
@@ -88,7 +88,7 @@ def test_forty_files_of_all_kinds(tiny_model, tmp_path):
         (library / name).parent.mkdir(parents=True, exist_ok=True)
         (library / name).write_bytes(data)
     options = Score(engine="torch", exclude=("private/secret.jpg",))
-    summary = work.score([str(library)], tmp_path / "out", str(tiny_model), options, lambda photos: None)
+    summary = run.score([str(library)], tmp_path / "out", str(tiny_model), options, lambda photos: None)
     rows = [row for file in (tmp_path / "out/scores").iterdir() for row in pq.read_table(file).to_pylist()]
     found = {Path(row["path"]).relative_to(library).as_posix(): row["reason"] for row in rows}
     expected = dict.fromkeys(SCORED) | {name: reason for name, (_, reason) in FAILED.items()}

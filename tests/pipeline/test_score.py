@@ -24,7 +24,7 @@ from pipelines.command.cli import main
 from pipelines.library.columns import ADDED
 from pipelines.library.out_folder import OutFolder
 from pipelines.report.scored_folder import read
-from pipelines.scoring.run import score_library
+from pipelines.scoring.supervised_run import score_library
 from r2mrf import Predictor
 from r2mrf.config import Score
 from r2mrf.errors import UserError
@@ -279,7 +279,7 @@ def test_rows_are_the_same_whoever_works(tiny_model, tmp_path, capfd):
     options = Score(engine="torch", maps=True, batch=2, shard_rows=30)
     wrote = {}
     for who, work in {
-        "threads": "pipelines.scoring.work:score",
+        "threads": "pipelines.scoring.run:score",
         "both": "tests.support.scoring:taken_over_by_ray",
     }.items():
         chunks = []

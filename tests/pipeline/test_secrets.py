@@ -157,7 +157,7 @@ def test_a_whole_run(tiny_model, photo, tmp_path, monkeypatch):
     out, page = tmp_path / "out", tmp_path / "out/report.html"
     with tempfile.TemporaryDirectory(prefix="r") as rays:  # a short name: sockets lie below it
         monkeypatch.setenv("RAY_TMPDIR", rays)
-        monkeypatch.setattr("pipelines.scoring.run.supervised", by_ray)
+        monkeypatch.setattr("pipelines.scoring.supervised_run.supervised", by_ray)
         command = ("score", tmp_path / "list.txt", "--out", out, "--model", tiny_model, "--engine", "torch")
         status, said = run(*command, "--maps", "--report", "--allow", "http://*.example.org")
         assert (status, said.count("not_allowed")) == (1, len(PLANTED))

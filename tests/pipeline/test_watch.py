@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.scoring import crew, work
+from pipelines.scoring import crew, run
 from r2mrf.config import Score
 from tests.support.photos import save_photo
 
@@ -55,11 +55,11 @@ def test_photos_are_scored_as_they_come(tiny_model, tmp_path, monkeypatch):
             super().__init__(*arguments)
             crews.append(self)
 
-    monkeypatch.setattr(work, "pause", pause)
-    monkeypatch.setattr(work, "Crew", Counted)
+    monkeypatch.setattr(run, "pause", pause)
+    monkeypatch.setattr(run, "Crew", Counted)
     options = Score(engine="torch", watch=9, prune=True)
     with pytest.raises(KeyboardInterrupt):
-        work.score([str(library)], out, str(tiny_model), options, lambda photos: None)
+        run.score([str(library)], out, str(tiny_model), options, lambda photos: None)
     after_change = {"a.jpg": "ok", "b.jpg": "ok", "c.jpg": "failed"}
     assert seen == [{"a.jpg": "ok"}, after_change, after_change, {"b.jpg": "ok", "c.jpg": "ok"}]
     assert len(crews) == 1
