@@ -43,7 +43,10 @@ def tune(config: Config) -> None:
         name: tracking.run_for(trial_config(config, values), "trial", trial_key, parent)
         for name, (values, trial_key) in trials.items()
     }
-    with connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers * len(trials), training=True):
+    with (
+        tracking.killed_if_interrupted(config.tracking, parent, *runs.values()),
+        connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers * len(trials), training=True),
+    ):
         ends = run_trials(config, trials, home, runs)
     rows = [row(config, name, values, ends[name]) for name, (values, _) in trials.items()]
     for entry in rows:

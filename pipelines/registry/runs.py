@@ -16,7 +16,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from ray.train import UserCallback
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.registry.models import address, with_credentials_apart, without_passwords
+from pipelines.registry import moved
+from pipelines.registry.models import address, database_file, with_credentials_apart, without_passwords
 from r2mrf.config import Config, Tracking
 from r2mrf.errors import UserError, one_line
 
@@ -31,6 +32,8 @@ def client(tracking: Tracking) -> MlflowClient:
     """
     uri = address(tracking.uri)
     mlflow.set_tracking_uri(uri)
+    if (database := database_file(uri)) and database.is_file():
+        moved.follow(database.resolve())
     with _as_user_error(uri):
         found = MlflowClient()
         if found.get_experiment_by_name(tracking.experiment) is None:
@@ -70,6 +73,17 @@ def finish(tracking: Tracking, run_id: str, status: str) -> None:
             mlflow_client.set_terminated(run_id, status)
     except UserError as error:
         print(f"warning: run {run_id} stays open: {error}", file=sys.stderr)
+
+
+@contextmanager
+def killed_if_interrupted(tracking: Tracking, *run_ids: str) -> Iterator[None]:
+    """Mark runs as KILLED when the work is interrupted; `run_for` finds them again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for run_id in run_ids:
+            finish(tracking, run_id, "KILLED")
+        raise
 
 
 class LogReports(UserCallback):

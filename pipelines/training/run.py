@@ -73,7 +73,11 @@ def fit(config: Config, key: str, states: States, stage: str = "train") -> Train
         stage: the stage that trains; MLflow's runs are tagged with it.
     """
     run_id = runs.run_for(config, stage, key)
-    with connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers, training=True), _own_ctrl_c():
+    with (
+        runs.killed_if_interrupted(config.tracking, run_id),
+        connect(logical_cpus=LOGICAL_CPUS + config.train.most_workers, training=True),
+        _own_ctrl_c(),
+    ):
         try:
             result = training_run(config, key, states, [runs.LogReports(config.tracking, run_id)]).fit()
         except SystemExit:  # Ray's response to Ctrl-C

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -475,3 +476,39 @@ def test_a_project_that_was_moved_finds_its_files(team, database, tmp_path, monk
         assert model_folder.content_hash(found.folder) == found.sha256
     finally:
         (tmp_path / "elsewhere").rename(files)
+
+
+@pytest.mark.parametrize("change", ["moved", "copied", "its database copied", "files elsewhere on purpose"])
+def test_new_runs_of_a_project_that_was_moved(tmp_path, monkeypatch, change):
+    """They keep their files in the project, and old runs have theirs if these came along."""
+    old, new = tmp_path / "old", tmp_path / "new name"
+    given = load(ROOT / "params.yaml").tracking
+    old.mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # so that it is as before afterwards
+    monkeypatch.chdir(old)
+    first = a_run(given)
+    if change == "moved":
+        old.rename(new)
+    elif change == "copied":
+        shutil.copytree(old, new)
+    else:
+        new.mkdir()
+        shutil.copy(old / "mlflow.db", new)
+        if change == "files elsewhere on purpose":
+            (old / "mlflow.db").unlink()
+    monkeypatch.chdir(new)
+    second = a_run(given)
+    client = MlflowClient()
+    places = {"mlartifacts"} if change == "files elsewhere on purpose" else {"mlartifacts", "new%20name"}
+    assert places <= set(client.get_run(second).info.artifact_uri.split("/"))
+    assert (new / "mlartifacts" / second).is_dir() == (change != "files elsewhere on purpose")
+    assert [file.path for file in client.list_artifacts(first)] == ["note.txt"]  # where the old project is, or here
+    assert old.exists() == (change != "moved")
+
+
+def a_run(given) -> str:
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it
+    client = runs.client(given)
+    run = client.create_run(client.get_experiment_by_name(given.experiment).experiment_id).info.run_id
+    client.log_text(run, "a", "note.txt")
+    return run
