@@ -82,7 +82,7 @@ def _train(
         try:
             from pipelines.evaluation.ablation_runs import train_and_measure
 
-            keep({key: train_and_measure(row, config, key, threads)})
+            train_and_measure(row, config, key, threads)
         except UserError as error:
             if len(chosen) == 1:
                 raise

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from r2mrf.prediction.analyser import Analyser
 
 
+LONGEST = 255  # bytes of a file's name
+
+
 def map_photos(options: argparse.Namespace) -> int:
     """Run `r2mrf map`: write one PNG per photo, at its displayed size, with its map or its blur radius."""
     from r2mrf.errors import UserError
@@ -32,6 +35,11 @@ def map_photos(options: argparse.Namespace) -> int:
     analyser = load_analyser(options.model)
     failures = []
     for i, (photo, target) in enumerate(zip(options.photos, targets, strict=True)):
+        if len(os.fsencode(target.name)) > LONGEST:
+            failures.append(
+                f"{photo}: the name of its map would be longer than {LONGEST} bytes: give -o FILE.png for it"
+            )
+            continue
         try:
             rgb = images.decode(images.read_bytes(photo))
         except images.ImageError as error:

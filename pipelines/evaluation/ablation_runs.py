@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.evaluation.ablation_rows import AblationRow
 from pipelines.evaluation.held_out import branch_counts, name_of
-from pipelines.evaluation.measured_rows import measured, training_images
+from pipelines.evaluation.measured_rows import keep, measured, training_images
 from pipelines.project.folders import PREPARED
 from pipelines.registry.provenance import provenance
 from pipelines.storage.outputs import local_copy
@@ -27,8 +27,8 @@ def model_of(name: str, key: str) -> Path:
     return MODELS / f"{name}-{key[:8]}"
 
 
-def train_and_measure(row: AblationRow, config: Config, key: str, threads: int) -> dict:
-    """Train a row's network, or resume its training, and measure it on the pairs that were held back.
+def train_and_measure(row: AblationRow, config: Config, key: str, threads: int) -> None:
+    """Train a row's network, or resume its training, measure it on the pairs that were held back, and keep the figures.
 
     Args:
         threads: number of torch threads to train with in this process; 0: train on the cluster with Ray.
@@ -49,8 +49,7 @@ def train_and_measure(row: AblationRow, config: Config, key: str, threads: int) 
     held_back = tables.read(ours, tables.folders(ours)).held_back
     figures = {name: counts.summary() for name, counts in branch_counts(model, held_back).items()}
     parameters, macs = cost_of(ours.model)
-    states.remove()
-    return {
+    found = {
         "row": row.name,
         "commit": provenance()["git_commit"],
         "data": name_of(images),
@@ -71,6 +70,8 @@ def train_and_measure(row: AblationRow, config: Config, key: str, threads: int) 
         "test": {},
         "history": trainer.history,
     }
+    keep({key: found})
+    states.remove()  # not earlier: a run that is killed here would be trained anew
 
 
 def measure_on_test_pairs(key: str, name: str) -> tuple[str, dict]:

@@ -1,5 +1,4 @@
-"""Fetches files in a child process, because the clients of buckets cannot be interrupted, and a process in which one
-hangs cannot even end.
+"""Fetches files in a child process: the clients of buckets cannot be interrupted, and can keep a process from ending.
 
     fetch = Fetcher(read, seconds=60)     # `read`, what it is given and what it returns can be pickled
     data = fetch(address)                 # from any thread; returns or raises what `read` does, or raises TimeoutError

@@ -18,7 +18,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")  # unique for every attempt
+    temporary = path.with_name(
+        f".{uuid.uuid4().hex}"
+    )  # unique for every attempt, and short: `path` may be as long as names can be
     try:
         with _as_user_error(path):
             path.parent.mkdir(parents=True, exist_ok=True)

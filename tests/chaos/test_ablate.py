@@ -1,6 +1,8 @@
 """A row of the ablation, trained for real: too slow for `make test`."""
 
 import json
+import signal
+import subprocess
 
 import pytest
 
@@ -30,3 +32,19 @@ def test_a_row_of_the_ablation_is_trained_and_measured(workspace):
     workspace.run("python", "-m", "pipelines.ablate", "--test", "all")
     rows = {row["row"]: row for row in json.loads(measured.read_text()).values()}
     assert [rows[name]["test"]["fused"]["images"] for name in ("T0", "T1")] == [3, 3]
+
+
+def test_a_row_that_is_stopped_goes_on(workspace):
+    workspace.set({"ablate": {"steps": 20}})
+    command = ["python", "-m", "pipelines.ablate", "--threads", "1", "T1"]
+    for stop, step in ((signal.SIGKILL, 6), (signal.SIGINT, 14)):
+        running = subprocess.Popen(
+            command, cwd=workspace.root, env=workspace.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        said = next(line for line in running.stdout if f"step {step}/20:" in line)
+        running.send_signal(stop)
+        rest, _ = running.communicate(timeout=120)
+        assert running.returncode == (130 if stop == signal.SIGINT else -stop), said + rest
+    assert "step 2/20:" not in (said := workspace.run(*command)), said
+    (row,) = json.loads((workspace.root / "reports/ablate/measured.json").read_text()).values()
+    assert [report["step"] for report in row["history"]] == list(range(2, 21, 2))

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.training_run import PATIENCE
+from tests.support.patience import PATIENCE
 from tests.support.workspace import Workspace
 
 

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.support.training_run import PATIENCE, Run
+from tests.support.patience import PATIENCE
+from tests.support.training_run import Run
 
 
 def test_the_disk_is_full_while_a_state_is_written(tmp_path, undisturbed):

@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from tests.support.model import save_tiny_model
+from tests.support.patience import PATIENCE
 from tests.support.photos import save_photo
 from tests.support.scoring_run import await_that, family_of, rows_of
-from tests.support.training_run import EVERY, PATIENCE, STEPS, Run
+from tests.support.training_run import EVERY, STEPS, Run
 
 ROOT = Path(__file__).parents[2]
 SENTENCE = "the work has ended or was killed"

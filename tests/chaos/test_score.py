@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.model import save_tiny_model
+from tests.support.patience import PATIENCE
 from tests.support.photos import save_photo
-from tests.support.scoring_run import PATIENCE, await_that, family_of, rows_of
+from tests.support.scoring_run import await_that, family_of, rows_of
 
 PHOTOS, SHARD = 96, 8
 KILLS = 20

@@ -13,7 +13,8 @@ import pytest
 from r2mrf import config
 from r2mrf.training.trainer import TENSORS
 from tests.support.object_store import s3_server
-from tests.support.training_run import EVERY, PATIENCE, STEPS, UNEVEN, Run, assert_learnt, plain_loop
+from tests.support.patience import PATIENCE
+from tests.support.training_run import EVERY, STEPS, UNEVEN, Run, assert_learnt, plain_loop
 
 EPOCH = 24  # steps after which all images were seen a whole number of times: 12 to learn from, 2 a step
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.support.planted import BEST, PLANTED, plain_figures, plant
-from tests.support.training_run import PATIENCE, Run
+from tests.support.training_run import Run
 from tests.support.workspace import Workspace
 
 

@@ -40,10 +40,10 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def home(tmp_path_factory) -> Path:
     """Return an empty folder, with the environment in `venv`."""
-    place = tmp_path_factory.mktemp("a newcomer")
-    source = place / "source"
+    home = tmp_path_factory.mktemp("a newcomer")
+    source = home / "source"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -53,15 +53,15 @@ def place(tmp_path_factory) -> Path:
     built = run(sys.executable, "-c", build, cwd=source)
     assert built.returncode == 0, built.stderr[-2000:]
     shutil.rmtree(source)
-    (wheel,) = place.glob("*.whl")
-    assert run(sys.executable, "-m", "venv", "--without-pip", "venv", cwd=place).returncode == 0
-    python = place / "venv/bin/python"
+    (wheel,) = home.glob("*.whl")
+    assert run(sys.executable, "-m", "venv", "--without-pip", "venv", cwd=home).returncode == 0
+    python = home / "venv/bin/python"
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "--quiet", wheel)
-    installed = run(*pip, cwd=place)
+    installed = run(*pip, cwd=home)
     assert installed.returncode == 0, installed.stderr
-    (library,) = (place / "venv/lib").glob("python*/site-packages")
+    (library,) = (home / "venv/lib").glob("python*/site-packages")
     link_what_it_needs(library)
-    return place
+    return home
 
 
 def link_what_it_needs(library: Path) -> None:
@@ -79,13 +79,13 @@ def link_what_it_needs(library: Path) -> None:
                 (library / top).symlink_to(target)
 
 
-def test_map_of_a_photo(place):
-    done = run(place / "venv/bin/r2mrf", "map", samples()[0], "-o", "map.png", cwd=place)
+def test_map_of_a_photo(home):
+    done = run(home / "venv/bin/r2mrf", "map", samples()[0], "-o", "map.png", cwd=home)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (place / "map.png").is_file()
+    assert (home / "map.png").is_file()
 
 
-def test_predictor(place):
+def test_predictor(home):
     code = (
         "import sys; from r2mrf import Predictor, UserError, images\n"
         f"rgb = images.load({str(samples()[0])!r}); defocus = Predictor.load('lite')(rgb)\n"
@@ -94,7 +94,7 @@ def test_predictor(place):
         "try: Predictor.load('lite', engine='torch')\n"
         "except UserError as error: print(error)"
     )
-    done = run(place / "venv/bin/python", "-c", code, cwd=place)
+    done = run(home / "venv/bin/python", "-c", code, cwd=home)
     asked = 'torch needs torch, which is not installed: `pip install "r2mrf[score]"`'
     assert done.stdout.splitlines() == ["[]", asked], done.stderr
 
@@ -109,8 +109,8 @@ def test_predictor(place):
     ],
     ids=["score", "report", "export", "app"],
 )
-def test_a_command_that_needs_more_says_what(place, command, missing):
-    done = run(place / "venv/bin/r2mrf", *command, cwd=place)
+def test_a_command_that_needs_more_says_what(home, command, missing):
+    done = run(home / "venv/bin/r2mrf", *command, cwd=home)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert re.fullmatch(

@@ -168,8 +168,8 @@ def test_an_export_of_the_other_form_is_kept(tmp_path, made):
 
 
 @pytest.fixture(params=["nothing before", "an older export"])
-def place(request, tmp_path) -> Path:
-    """The target of an export, for both formats."""
+def target(request, tmp_path) -> Path:
+    """Return the folder that exports of both formats go to."""
     if request.param == "an older export":
         for form in EXPORTS:
             (tmp_path / form).mkdir()
@@ -177,12 +177,12 @@ def place(request, tmp_path) -> Path:
     return tmp_path
 
 
-def refused(place: Path, made: Checkpoint, form: str) -> str:
+def refused(target: Path, made: Checkpoint, form: str) -> str:
     """Return why an export is refused, and check that nothing has changed."""
-    before = content(place)
+    before = content(target)
     with pytest.raises(UserError) as caught:
-        export(made, form, place / form)
-    assert content(place) == before
+        export(made, form, target / form)
+    assert content(target) == before
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -191,11 +191,11 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_graph_that_is_not_the_networks(place, made, form, monkeypatch):
+def test_graph_that_is_not_the_networks(target, made, form, monkeypatch):
     other = to_onnx(untrained(seed=1).network)
     monkeypatch.setattr(onnx_graph, "to_onnx", lambda _: other)
     assert "not written, because its probabilities differ from torch's by 1 in the worst pixel" in refused(
-        place, made, form
+        target, made, form
     )
 
 
@@ -214,12 +214,12 @@ def test_network_that_gives_no_numbers(tmp_path):
     assert "differ from torch's by nan in the worst pixel" in refused(tmp_path, broken, "onnx")
 
 
-def test_disk_that_is_full(place, made):
+def test_disk_that_is_full(target, made):
     with tiny_disk():
-        assert "cannot be written (File too large)" in refused(place, made, "onnx")
+        assert "cannot be written (File too large)" in refused(target, made, "onnx")
 
 
 @pytest.mark.parametrize(("form", "name"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
-def test_runtime_that_is_not_installed(place, made, form, name, monkeypatch):
+def test_runtime_that_is_not_installed(target, made, form, name, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
-    assert f"pip install {name}" in refused(place, made, form)
+    assert f"pip install {name}" in refused(target, made, form)

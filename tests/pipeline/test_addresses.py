@@ -183,7 +183,7 @@ except ImageError as error:
 
 
 def test_a_bucket_that_drips_does_not_keep_the_process():
-    """The client would wait as long as something comes, and with it the end of the process."""
+    """The client alone would wait as long as anything comes, and so keep the process from ending."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=drip, args=(server,), daemon=True).start()
         source = f"s3://K:S@bucket?endpoint_override=127.0.0.1:{server.getsockname()[1]}&scheme=http"

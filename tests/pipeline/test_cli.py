@@ -119,6 +119,15 @@ def test_overlay_lies_beside_the_map(run, tiny_model):
     assert Path("out/overlays/a.jpg").read_bytes() == images.encode_jpeg(expected)
 
 
+def test_names_as_long_as_names_can_be_cost_nobody_a_map(run):
+    save_photo(Path("a.jpg"))
+    for name in (f"{'n' * 251}.jpg", "m" * 255, "z.jpg"):
+        Path(name).write_bytes(Path("a.jpg").read_bytes())
+    status, out, err = run("map", f"{'n' * 251}.jpg", "m" * 255, "z.jpg", "-o", "out")
+    assert (status, files("out"), len(out)) == (1, [f"{'n' * 251}.png", "z.png"], 2)
+    assert err == [f"failed: {'m' * 255}: the name of its map would be longer than 255 bytes: give -o FILE.png for it"]
+
+
 def test_again_the_same_bytes(run):
     save_photo(Path("a.jpg"))
     run("map", "a.jpg", "-o", "one", "--overlay")

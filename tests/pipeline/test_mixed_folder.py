@@ -1,6 +1,7 @@
 """A folder as a phone, a camera and a NAS leave it: every file that looks like a picture has a row or is counted."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def frames(form: str) -> bytes:
     return file.getvalue()
 
 
-HEIF_READ = next(form for form in known.FORMATS if form.name == "HEIF")
+HEIF, JXL = (next(form for form in known.FORMATS if form.name == name) for name in ("HEIF", "JXL"))
 SCORED = {  # name -> content
     "DCIM/100APPLE/IMG_0001.JPG": jpeg(6),
     "DCIM/100APPLE/IMG_0002.jpg": JPEG,
@@ -53,6 +54,11 @@ SCORED = {  # name -> content
     "scans/print.jpg": encode(Image.fromarray(PICTURE).convert("CMYK"), "JPEG"),
     "scans/old.bmp": encode(PICTURE, "BMP"),
     "scans/three.mpo": frames("MPO"),
+    "phone/a sequence.avifs": frames("AVIF"),
+    "phone/Zu\u0308rich.jpg": JPEG,  # composed of two characters, as macOS writes it
+    f"phone/{'n' * 251}.jpg": JPEG,
+    "scans/plan.cmyk.TIFF": encode(Image.fromarray(PICTURE).convert("CMYK"), "TIFF"),
+    "scans/page.tif": encode(Image.fromarray(PICTURE[..., 0] > 127), "TIFF"),
 }
 FAILED = {
     "DCIM/100APPLE/cut.jpg": (JPEG[: len(JPEG) // 2], "corrupt"),
@@ -61,6 +67,9 @@ FAILED = {
     "web/page.jpg": (b"<html>not found</html>", "not_an_image"),
     "web/drawing.jpg": (b"<svg xmlns='x'/>", "unsupported"),
     "web/icon.png": (encode(noise(4, 4), "PNG"), "too_small"),
+    "phone/broken card.jpg": (BIG[:20_000] + bytes(4096) + BIG[24_096:], "corrupt"),
+    "phone/cut.avif": (encode(PICTURE, "AVIF")[:-50], "corrupt"),
+    "scans/cut.tif": (encode(PICTURE, "TIFF")[:5000], "corrupt"),
 }
 LEFT_OUT = {
     "DCIM/100CANON/_MG_0001.CR2": (raw_file(BIG, dng=False), "raw file beside its JPEG"),
@@ -77,26 +86,35 @@ NO_PICTURES = {  # what nobody would call a picture
     "DCIM/100APPLE/IMG_0001.MOV": b"\0\0\0\x14ftypqt  ", "DCIM/100APPLE/IMG_0001.AAE": b"<?xml?>",
     "DCIM/100CANON/_MG_0001.XMP": b"<x:xmpmeta/>", "Thumbs.db": b"\xd0\xcf\x11\xe0", "notes.txt": b"x",
 }  # fmt: skip
+NO_FILES = ("phone/pipe.jpg", "phone/gone.jpg")  # a FIFO, and a link to nothing
 
 
 def test_forty_files_of_all_kinds(tiny_model, tmp_path):
     library = tmp_path / "photos"
-    heic = {"DCIM/100APPLE/IMG_0005.HEIC": HEIC}
-    files = SCORED | heic | NO_PICTURES | {name: data for name, (data, _) in (FAILED | LEFT_OUT).items()}
+    optional = {"DCIM/100APPLE/IMG_0005.HEIC": (HEIC, HEIF, None), "phone/cut.heif": (HEIC[:-100], HEIF, "corrupt")}
+    if known.is_installed(JXL):
+        optional["web/photo.jxl"] = encode(PICTURE, "JXL"), JXL, None
+    more = {name: data for name, (data, _, _) in optional.items()}
+    files = SCORED | more | NO_PICTURES | {name: data for name, (data, _) in (FAILED | LEFT_OUT).items()}
     assert len(files) >= 40
     for name, data in files.items():
         (library / name).parent.mkdir(parents=True, exist_ok=True)
         (library / name).write_bytes(data)
+    os.mkfifo(library / "phone/pipe.jpg")
+    (library / "phone/gone.jpg").symlink_to("nowhere")
     options = Score(engine="torch", exclude=("private/secret.jpg",))
     summary = run.score([str(library)], tmp_path / "out", str(tiny_model), options, lambda photos: None)
     rows = [row for file in (tmp_path / "out/scores").iterdir() for row in pq.read_table(file).to_pylist()]
     found = {Path(row["path"]).relative_to(library).as_posix(): row["reason"] for row in rows}
     expected = dict.fromkeys(SCORED) | {name: reason for name, (_, reason) in FAILED.items()}
-    expected |= dict.fromkeys(heic, None if known.is_installed(HEIF_READ) else "unsupported")
+    for name, (_, form, reason) in optional.items():
+        expected[name] = reason if known.is_installed(form) else "unsupported"
+    expected |= dict.fromkeys(NO_FILES, "not_a_file")
     assert found == expected
     reasons = [reason for _, reason in LEFT_OUT.values()]
     assert summary["left_out"] == {reason: reasons.count(reason) for reason in sorted(set(reasons))}
-    assert len(rows) + sum(summary["left_out"].values()) + len(NO_PICTURES) == len(files)
+    counted = len(rows) + sum(summary["left_out"].values()) + len(NO_PICTURES)
+    assert counted == len(files) + len(NO_FILES)
     assert summary["ok"] + summary["failed"] == summary["total"] == len(rows)
     assert all(
         row["width"] >= 640 for row in rows if row["path"].endswith((".NEF", ".dng", ".CR2")) and not row["error"]

@@ -84,7 +84,7 @@ def test_a_damaged_state_and_one_of_other_code_are_not_used(workspace, monkeypat
 def test_a_run_that_another_process_trains_is_left_to_it(workspace):
     context = multiprocessing.get_context("spawn")
     with single_process.locked(RUN):
-        other = context.Process(target=take, args=(RUN.resolve(),))
+        other = context.Process(target=hold_lock, args=(RUN.resolve(),))
         other.start()
         other.join(120)
         assert other.exitcode == 7
@@ -92,7 +92,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(workspace):
         pass
 
 
-def take(folder: Path) -> None:
+def hold_lock(folder: Path) -> None:
     try:
         with single_process.locked(folder):
             raise SystemExit(0)

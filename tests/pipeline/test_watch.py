@@ -12,9 +12,8 @@ import pytest
 
 from pipelines.scoring import crew, run
 from r2mrf.config import Score
+from tests.support.patience import PATIENCE
 from tests.support.photos import save_photo
-
-PATIENCE = 120  # seconds, on a machine where others compute
 
 
 def rows_of(out: Path) -> dict[str, str]:

@@ -15,8 +15,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.support.browser import CHROMIUM, OPTIONS
-
-PATIENCE = 120  # seconds, on a busy machine
+from tests.support.patience import PATIENCE
 
 
 class Tab:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 
-PATIENCE = 300  # seconds in which a run must end on a busy machine
+from tests.support.patience import PATIENCE
 
 
 def family_of(driver: subprocess.Popen) -> list[psutil.Process]:

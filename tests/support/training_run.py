@@ -20,11 +20,11 @@ from r2mrf.data import shards
 from r2mrf.data.batches import Samples, batch_positions, split
 from r2mrf.evaluation.metrics import HALF, f_at
 from r2mrf.training.trainer import Trainer, validate
+from tests.support.patience import PATIENCE
 from tests.support.planted import training_images
 from tests.support.workspace import Workspace
 
 STEPS, EVERY = 40, 4
-PATIENCE = 180  # seconds in which something must happen on a busy machine
 
 # Three images a step: one worker takes two, the other one. SGD, since Adam divides by what may be rounding alone.
 UNEVEN = {"lite": {"train": {"batch": 3, "optimizer": "sgd", "lr": 0.02, "backbone_lr": 0.002, "precision": "fp32"}}}
