@@ -1,6 +1,6 @@
-"""Draw the pictures of README.md and docs/method.md: `make pictures`; `python docs/pictures.py view` draws one of them.
+"""Draw the pictures of README.md and docs: `make pictures`; `python docs/pictures.py view` draws one of them.
 
-Photos come with scikit-image and scikit-learn, and one of high resolution from ../shared/data/highres.
+Photos come with scikit-image and scikit-learn, and two of high resolution from ../shared/data/highres.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from r2mrf.imaging.maps import overlay, to_uint8
 from r2mrf.imaging.resize import resize
 
 DOCS = Path(__file__).parent
-OSPREY = Path("../shared/data/highres/perched-osprey.jpg")  # CC0, of BuddiesOfBudgie/budgie-backgrounds
+HIGHRES = Path("../shared/data/highres")  # these two are CC0, of BuddiesOfBudgie/budgie-backgrounds
+OSPREY, FLOWER = HIGHRES / "perched-osprey.jpg", HIGHRES / "blue-periwinkle.jpg"
 TITLES = ["photo", "map: white is out of focus", "laid over the photo"]
 
 
@@ -33,6 +34,16 @@ def view(path: Path) -> None:
     whole, full = (resize(predictor(rgb, name), height, width) for name in ("whole", "full"))
     radius = predictor.blur_radius(rgb)[::5, ::5][:height, :width]  # not averaged: parts may be unknown
     views(resize(rgb, height, width), whole, full, radius, path)
+
+
+def soft(path: Path) -> None:
+    """Draw a photo that looks sharp when it is small, and a part of it at 1:1."""
+    if not FLOWER.is_file():
+        print(f"{path} stays as it is: there is no {FLOWER}")
+        return
+    rgb = images.load(FLOWER)
+    small, part = resize(rgb, 280, 420), rgb[1180:1460, 1860:2280]
+    gallery([("", [small, part])], ["a photo of ten megapixels", "its sharpest place at 1:1"], path, inches=3.6)
 
 
 def maps(path: Path) -> None:
@@ -58,6 +69,7 @@ def steps(folder: Path) -> None:
 
 PICTURES = {
     "view": lambda: view(DOCS / "view.png"),
+    "soft": lambda: soft(DOCS / "soft.png"),
     "maps": lambda: maps(DOCS / "maps.png"),
     "steps": lambda: steps(DOCS),
     "network": lambda: network.draw(recurrent_steps.portrait(), DOCS / "network.png"),

@@ -40,9 +40,9 @@ On {figures["images"]} test pairs, of which {figures["images_without_defocus"]} 
 
 ## Limitations
 
-Not suited for motion blur, haze and noise; for blur so slight that it vanishes at the input's size; for exact edges,
-because maps are refined at 1/{model.grid_stride} of the input's side. Smooth surfaces in focus may be marked as
-defocused. Figures measured on rendered scenes say little about photographs.
+Not suited for motion blur, haze and noise; for blur so slight that it vanishes at the input's size, unless a larger
+`view` is asked for; for exact edges, because maps are refined at 1/{model.grid_stride} of the input's side. Smooth
+surfaces in focus may be marked as defocused. Figures measured on rendered scenes say little about photographs.
 """
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LARGEST = 0.05  # share of the long side up to which radii are measured
 STEP = 0.5  # octaves from one view to the next
 NEIGHBOURHOOD = 17  # pixels of a view: side of the square that needs texture for a measurement
+HALF = 128  # of 255: share of texture from which a radius is known
 UNKNOWN = 65535  # value for NaN in a 16-bit radius image, whose unit is a hundredth of a pixel
 
 log = logging.getLogger(__name__)
@@ -50,11 +51,13 @@ def blur_radius(analyser: Analyser, rgb: np.ndarray) -> np.ndarray:
     for h, w in ladder(height, width, scale.radius):
         steps, texture, defocus = _climb(analyser, resize(rgb, h, w), steps, texture, defocus)
     assert steps is not None and texture is not None  # the ladder has at least one view
-    radius = np.exp2((steps - 0.5) * STEP) * np.float32(scale.radius)
-    in_focus = radius < scale.radius
-    radius[in_focus] = 0
-    radius[(texture < 0.5) | (radius > LARGEST * max(height, width))] = np.nan
-    return radius
+    del defocus  # each map of a large photo takes more memory than the photo
+    for rows in strips(height):
+        radius = np.exp2((steps[rows] - 0.5) * STEP) * np.float32(scale.radius)
+        radius[radius < scale.radius] = 0  # in focus
+        radius[(texture[rows] < HALF) | (radius > LARGEST * max(height, width))] = np.nan
+        steps[rows] = radius
+    return steps
 
 
 def ladder(height: int, width: int, threshold: float) -> list[tuple[int, int]]:
@@ -67,8 +70,9 @@ def ladder(height: int, width: int, threshold: float) -> list[tuple[int, int]]:
 def to_hundredths(radius: np.ndarray) -> np.ndarray:
     """Return a radius map in its stored form: uint16, hundredths of a pixel, `UNKNOWN` for NaN."""
     stored = np.full(radius.shape, UNKNOWN, np.uint16)
-    known = ~np.isnan(radius)
-    stored[known] = np.rint(radius[known] * 100).clip(0, UNKNOWN - 1)
+    for rows in strips(len(radius)):
+        known = ~np.isnan(radius[rows])
+        stored[rows][known] = np.rint(radius[rows][known] * 100).clip(0, UNKNOWN - 1)
     return stored
 
 
@@ -84,18 +88,18 @@ def _climb(
     Args:
         pixels: the photo at this view, uint8 h×w×3.
         steps: sum of `exceeded` over the views so far, float32.
-        texture: 1 where a view that found focus has seen enough texture, else 0; float32.
+        texture: 255 where a view that found focus has seen enough texture, else 0; uint8.
         defocus: the map of the previous view. All three are None at the first view.
 
     Returns:
-        The three updated by this view, float32 h×w.
+        The three updated by this view, h×w.
     """
     height, width = pixels.shape[:2]
     found, grey = refine(analyser, pixels, defocus), cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    total, seen = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+    total, seen = np.empty((height, width), np.float32), np.empty((height, width), np.uint8)
     for rows in strips(height):
         share = exceeded(found[rows], analyser.blur_scale)
-        visible = (1 - share) * _has_texture(grey, rows)
+        visible = np.rint(255 * (1 - share) * _has_texture(grey, rows)).astype(np.uint8)
         if defocus is not None:
             assert steps is not None and texture is not None
             before, above, visible_before = (
