@@ -33,9 +33,11 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     ledger = Ledger(out, job.fingerprint)
     if said := summary.why_anew(out, job, ledger):
         print(said, file=sys.stderr)
-    total, new, tried = _counted(library, ledger, options.retry)
+    total, new, missing, tried = _counted(library, ledger, options.retry)
     counted = f"{total:,} photos, {new:,} of them to be scored"
-    if not new:
+    if missing:
+        counted += f" (not there: {missing:,})"
+    if not tried:
         return counted
     rate = cores() / _seconds(tried, job)
     left = timedelta(seconds=round(new / rate))
@@ -43,24 +45,29 @@ def estimate(sources: list[str], out: Path, model: str, options: Score) -> str:
     return f"{counted}: about {left} after the start, at {rate:.3g} photos/s, {trial}"
 
 
-def _counted(library: Library, ledger: Ledger, retry: bool) -> tuple[int, int, list[Photo]]:
-    """Return the number of photos, the number of those to score, and a few of these, evenly spread over all."""
+def _counted(library: Library, ledger: Ledger, retry: bool) -> tuple[int, int, int, list[Photo]]:
+    """Return the number of photos, of those to score, of those of them that are not there, and a few of the others,
+    evenly spread over all.
+    """
     known, photos = ledger.known(), library.photos()
     failed = {path for path, _ in ledger.failed()} if retry else set()
     waiting = set(ledger.waiting())  # shards that a stopped run began
-    total, new, every = 0, 0, 1
+    total, new, missing, every = 0, 0, 0, 1
     spread: list[Photo] = []
     while some := list(islice(photos, AT_A_TIME)):
         total += len(some)
         for photo, shard, same in known.find(some):
             if same and shard not in waiting and photo.path not in failed:
                 continue
-            if new % every == 0:
-                spread.append(photo)
             new += 1
+            if photo.mtime is None and not photo.name.address:  # see `local_photo`
+                missing += 1
+                continue
+            if (new - missing - 1) % every == 0:
+                spread.append(photo)
             if len(spread) > TRIED:
                 spread, every = spread[::2], 2 * every
-    return total, new, spread
+    return total, new, missing, spread
 
 
 def _seconds(photos: list[Photo], job: ScoringJob) -> float:

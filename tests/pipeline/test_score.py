@@ -327,6 +327,9 @@ def test_dry_run_counts_and_estimates_and_writes_nothing(story, tiny_model, tmp_
     score = ("score", story.library, "--out", story.out, "--maps", "--model", tiny_model, "--engine", "torch")
     assert command(*score, "--dry-run").out == ["7 photos, 0 of them to be scored"]
     assert files_of(story.out) == before
+    (tmp_path / "list.txt").write_text("gone.jpg\ngone too.jpg\n")
+    gone = command("score", tmp_path / "list.txt", "--out", tmp_path / "out", "--model", tiny_model, "--dry-run").out
+    assert gone == ["2 photos, 2 of them to be scored (not there: 2)"]
 
 
 @pytest.mark.parametrize("engine", ["auto", "onnx", "openvino"])
@@ -343,7 +346,7 @@ def test_dry_run_counts_what_a_stopped_run_has_begun(story, tiny_model, tmp_path
     for shard in (out / "scores").iterdir():  # so that only the manifests are there
         shard.unlink()
     score = ("score", story.library, "--out", out, "--maps", "--model", tiny_model, "--engine", "torch", "--dry-run")
-    assert command(*score).out[0].startswith("7 photos, 7 of them to be scored: about ")
+    assert command(*score).out[0].startswith("7 photos, 7 of them to be scored (not there: 1): about ")
 
 
 @pytest.fixture
