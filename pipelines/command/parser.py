@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     paths: list[argparse.Action] = []  # arguments for which the shell completes file names
 
     def path(command: argparse.ArgumentParser, *names: str, type: Callable[[str], object] = _file, **options) -> None:
-        paths.append(command.add_argument(*names, type=type, **options))
+        paths.append(command.add_argument(*names, type=_given(type), **options))
 
     top = _described(_Parser(prog="r2mrf"), "Where is a photograph out of focus?", EXAMPLES)
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -307,6 +307,17 @@ def _address(text: str) -> str:
     if not is_address(text):
         raise argparse.ArgumentTypeError("not an address: give one like s3://bucket/photos")
     return text
+
+
+def _given(kind: Callable[[str], object]) -> Callable[[str], object]:
+    """Return a type of arguments that refuses an empty text: `"$UNSET"` would be the current folder."""
+
+    def given(text: str) -> object:
+        if not text:
+            raise argparse.ArgumentTypeError("empty: give a path or a name")
+        return kind(text)
+
+    return given
 
 
 def _folder(text: str) -> Path:

@@ -62,6 +62,8 @@ def tidy(data: bytes) -> bytes:
             frame = marker
             sent = {part: [99] * 64 for part in body[6::3]}
         if marker in _FRAMES | _TABLES:
+            if marker == 0xDB and _has_zero(body):
+                raise ValueError("zeros in a table of quantisation: a part of the file is lost")
             kept.append(_segment(marker, body))
             symbols |= jpeg_zeros.symbols(body) if marker == 0xC4 else {}
         elif marker == 0xE0 and body[:5] == b"JFIF\0" and frame == 0:
@@ -183,6 +185,18 @@ def _samsung_trailer(data: bytes) -> int | None:
     entries = (data[start + 12 + 12 * i : start + 24 + 12 * i] for i in range(count))
     back = max((int.from_bytes(entry[4:8], "little") for entry in entries), default=0)
     return start - back if 0 <= back <= start else None
+
+
+def _has_zero(tables: bytes) -> bool:
+    """Return whether one of the divisors in a DQT segment is 0."""
+    place = 0
+    while place < len(tables):
+        width = 2 if tables[place] >> 4 else 1
+        divisors = tables[place + 1 : place + 1 + 64 * width]
+        if not all(map(any, (divisors[i : i + width] for i in range(0, len(divisors), width)))):
+            return True
+        place += 1 + 64 * width
+    return False
 
 
 def _segment(marker: int, body: bytes) -> bytes:

@@ -69,6 +69,10 @@ def test_odd_scan_parameters_pass():
     np.testing.assert_array_equal(decode(bytes(odd)), decode(data))
 
 
+def zeroed(data: bytes, place: int, count: int) -> bytes:
+    return data[:place] + bytes(count) + data[place + count :]
+
+
 TORN = {
     "cut by three bytes": lambda d: d[:-3],
     "cut by 40 bytes": lambda d: d[:-40],
@@ -77,6 +81,7 @@ TORN = {
     "its end blank": lambda d: d[:-500] + bytes(500),
     "a middle of random bytes": lambda d: d[: len(d) // 2] + noise().tobytes()[:400] + d[len(d) // 2 + 400 :],
     "a marker amid the pixels": lambda d: d[: len(d) // 2] + b"\xff\x0d" + d[len(d) // 2 + 2 :],
+    "zeros in a table of quantisation": lambda d: zeroed(d, d.index(b"\xff\xdb") + 6, 64),
     "random bytes behind a broken ICC profile": lambda d: (
         d.replace(b"ICC_PROFILE\0\1\1", b"ICC_PROFILE\0\2\1")[: len(d) // 2] + noise().tobytes()[:400] + d[-900:]
     ),

@@ -119,6 +119,17 @@ def test_overlay_lies_beside_the_map(run, tiny_model):
     assert Path("out/overlays/a.jpg").read_bytes() == images.encode_jpeg(expected)
 
 
+@pytest.mark.parametrize(
+    "command", [["score", "", "--out", "x"], ["score", "a", "--out", ""], ["map", ""], ["map", "a", "-o", ""]]
+)
+def test_an_empty_name_is_not_the_current_folder(command, capsys):
+    save_photo(Path("a.jpg"))
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 2 and "empty: give a path or a name" in capsys.readouterr().err
+    assert files(".") == ["a.jpg"]
+
+
 def test_names_as_long_as_names_can_be_cost_nobody_a_map(run):
     save_photo(Path("a.jpg"))
     for name in (f"{'n' * 251}.jpg", "m" * 255, "z.jpg"):
