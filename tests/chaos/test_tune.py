@@ -3,14 +3,14 @@
 import csv
 import json
 import re
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.patience import PATIENCE
 from tests.support.planted import BEST, PLANTED, plain_figures, plant
-from tests.support.training_run import Run
+from tests.support.training_run import PATIENCE, Run
 from tests.support.workspace import Workspace
 
 
@@ -35,12 +35,18 @@ class Search(Run):
         return json.loads((self.root / "reports/tune/steps.json").read_text())
 
 
-def test_driver_killed_amid_the_second_trial(tmp_path):
+@pytest.mark.parametrize("how", ["killed", "interrupted"])
+def test_driver_ended_amid_the_second_trial(tmp_path, how):
     with Search(tmp_path) as search:
         search.start()
         search.await_words(r"trial steps_2: F ")
         search.await_words(r"trial steps_4: begins.*step 3/8:")
-        search.kill()
+        if how == "killed":
+            search.kill()
+        else:
+            search.driver.send_signal(signal.SIGINT)
+            assert search.driver.wait(PATIENCE) == 130
+            assert runs(search) == {"tune": ["KILLED"], "trial": ["KILLED"] * 3}
         before = search.said()
         search.start()
         found = search.end()
@@ -52,6 +58,7 @@ def test_driver_killed_amid_the_second_trial(tmp_path):
         assert [trial["status"] for trial in found["trials"]] == ["finished"] * 3
         for trial in found["trials"]:
             assert abs(trial["val_f_05"] - plain_figures(search)[trial["steps"]]) < 2e-3
+        assert runs(search) == {"tune": ["FINISHED"], "trial": ["FINISHED"] * 3}
         assert not list((search.root / "runs").iterdir())
 
 
