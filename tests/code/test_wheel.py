@@ -85,11 +85,6 @@ def test_map_of_a_photo(home):
     assert (home / "map.png").is_file()
 
 
-def test_the_command_runs_as_a_module_too(home):
-    done = run(home / "venv/bin/python", "-m", "r2mrf", "map", "absent.jpg", cwd=home)
-    assert (done.returncode, done.stderr) == (1, "failed: absent.jpg: unreadable: No such file or directory\n")
-
-
 def test_predictor(home):
     code = (
         "import sys; from r2mrf import Predictor, UserError, images\n"
