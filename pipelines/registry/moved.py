@@ -39,8 +39,15 @@ def _is_left_behind(then: Path, now: Path, database: str) -> bool:
     """Return whether the database was beside the recorded folder, and is beside another one now."""
     if then.name != FILES or then.resolve() == now.resolve():
         return False
-    emptied = now.is_dir() and not then.exists()
-    return emptied or not then.parent.exists() or (then.parent / database).exists()
+    emptied = now.is_dir() and not _exists(then)
+    return emptied or not _exists(then.parent) or _exists(then.parent / database)
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is such a file or folder; one in a folder that is closed to us is as good as gone."""
+    with suppress(PermissionError):
+        return path.exists()
+    return False
 
 
 def _replace(connection: sqlite3.Connection, table: str, column: str, old: str, new: str) -> None:

@@ -100,7 +100,7 @@ class LogReports(UserCallback):
             with_credentials_apart()  # this process has an environment of its own
             mlflow.set_tracking_uri(self.uri)
             MlflowClient().log_batch(self.run_id, [Metric(name, value, now, step) for name, value in values.items()])
-        except (MlflowException, SQLAlchemyError) as error:  # an unreachable server must not end the training
+        except (MlflowException, SQLAlchemyError, OSError) as error:  # an unreachable server must not end the training
             print(without_passwords(f"step {step} is not logged: {error}"), flush=True)
 
 
@@ -109,7 +109,7 @@ def _as_user_error(uri: str) -> Iterator[None]:
     """Turn an error of the server or database into a `UserError`."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         why = one_line(error, 400)
         raise UserError(
             without_passwords(f"tracking server {uri}: {why}: start it, or correct MLFLOW_TRACKING_URI or tracking.uri")
