@@ -97,8 +97,7 @@ def test_states_damaged_twice(tmp_path, undisturbed, lost):
 def test_list_lost_after_the_last_report(tmp_path, undisturbed):
     with Run(tmp_path, workers=2) as run:
         in_the_way = tmp_path / "reports/train/history.csv"  # a folder, so that the curves cannot be written
-        in_the_way.unlink()
-        in_the_way.mkdir()
+        in_the_way.mkdir(parents=True)
         run.start()
         assert run.driver.wait(PATIENCE) != 0
         assert f"step {STEPS}/{STEPS}:" in run.said()
@@ -132,6 +131,7 @@ def test_interrupted_and_repeated_through_dvc(tmp_path, undisturbed):
     """Ctrl-C reaches DVC, the stage and its cluster alike, as at a terminal."""
     with Run(tmp_path, workers=2) as run:
         run.command = ["dvc", "repro", "--single-item", "train"]
+        shutil.copytree(run.root / "released/demo/reports/tune", run.root / "reports/tune")  # a dependency
         run.run("git", "init", "--quiet")
         run.start()
         run.await_step(2 * EVERY)

@@ -71,9 +71,10 @@ class Run(Workspace):
         return path
 
     def newest_state(self) -> Path:
-        """Return the newest state of the list."""
+        """Return the newest state of the list that is still there."""
         listed = self.list_of_states()
-        return listed.parent / json.loads(listed.read_text())["checkpoint_results"][-1]["checkpoint_dir_name"]
+        names = [result["checkpoint_dir_name"] for result in json.loads(listed.read_text())["checkpoint_results"]]
+        return next(state for name in reversed(names) if (state := listed.parent / name).is_dir())
 
     def await_step(self, step: int) -> int:
         """Wait until a step is reported; return the pid of the worker that reported it."""
