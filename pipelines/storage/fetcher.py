@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import count
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
+
+from r2mrf.system.sandbox import start_child
 
 
 class Fetcher:
@@ -58,17 +57,7 @@ class _Child:
     """A child process, and the requests that wait for it."""
 
     def __init__(self, read: Callable[[Any], Any]):
-        self._channel, theirs = Pipe()
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", f"from pipelines.storage.fetcher import serve; serve({theirs.fileno()})"],
-            pass_fds=[theirs.fileno()],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        theirs.close()
+        self._process, self._channel = start_child(__name__)
         self._numbers, self._waiting = count(), dict[int, Future]()
         self.ended = self._retired = False
         with suppress(OSError):  # it has ended already

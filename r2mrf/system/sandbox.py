@@ -98,18 +98,7 @@ class Guard:
         raise RuntimeError(f"the child process did not start (exit status {status})")
 
     def _spawn(self) -> None:
-        self._channel, theirs = Pipe()
-        # The child imports from the same paths as this process; what libraries print about damaged files is hidden.
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-        self._child = subprocess.Popen(
-            [sys.executable, "-c", f"from r2mrf.system.sandbox import serve; serve({theirs.fileno()})"],
-            pass_fds=[theirs.fileno()],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        theirs.close()
+        self._child, self._channel = start_child(__name__, OMP_NUM_THREADS="1")
         with suppress(OSError):  # it has ended already
             self._channel.send(self._terms)
 
@@ -122,6 +111,27 @@ class Guard:
             return child.wait(GRACE)
         child.kill()  # not waited for: a process that hangs in the kernel does not end
         return None
+
+
+def start_child(module: str, **variables: str) -> tuple[subprocess.Popen, Connection]:
+    """Start a process that runs `serve` of a module; return it, and the channel to it.
+
+    It imports from the same paths as this process, and what libraries print about damaged files is hidden.
+
+    Args:
+        variables: further variables of its environment.
+    """
+    channel, theirs = Pipe()
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"from {module} import serve; serve({theirs.fileno()})"],
+        pass_fds=[theirs.fileno()],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    theirs.close()
+    return child, channel
 
 
 def serve(channel_number: int) -> None:
