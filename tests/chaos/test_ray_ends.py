@@ -15,7 +15,7 @@ from tests.support.model import save_tiny_model
 from tests.support.patience import PATIENCE
 from tests.support.photos import save_photo
 from tests.support.scoring_run import await_that, family_of, rows_of
-from tests.support.training_run import EVERY, STEPS, Run
+from tests.support.training_run import EVERY, Run
 
 ROOT = Path(__file__).parents[2]
 SENTENCE = "the work has ended or was killed"
@@ -81,7 +81,7 @@ def test_score(tmp_path, environment, part):
 
 @each_part
 def test_train(tmp_path, environment, part):
-    with Run(tmp_path, workers=2) as run:
+    with Run(tmp_path, workers=2, steps=200) as run:  # long enough not to end before Ray's end is noticed
         run.env |= environment
         run.start()
         run.await_step(2 * EVERY)
@@ -93,4 +93,4 @@ def test_train(tmp_path, environment, part):
         before = run.said()
         run.start()
         run.finish()
-        assert f"step {EVERY}/{STEPS}:" not in run.said().removeprefix(before)
+        assert f"step {EVERY}/{run.steps}:" not in run.said().removeprefix(before)
