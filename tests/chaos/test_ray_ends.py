@@ -81,7 +81,7 @@ def test_score(tmp_path, environment, part):
 
 @each_part
 def test_train(tmp_path, environment, part):
-    with Run(tmp_path, workers=2, steps=200) as run:  # long enough not to end before Ray's end is noticed
+    with Run(tmp_path, workers=2, steps=100) as run:  # long enough not to end before Ray's end is noticed
         run.env |= environment
         run.start()
         run.await_step(2 * EVERY)
