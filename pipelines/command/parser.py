@@ -180,7 +180,8 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     scoring.add_argument(
         "--watch", nargs="?", type=float, const=5.0, default=0.0, metavar="SECONDS",
-        help="keep running, and look for new and changed photos every 5 (or SECONDS) seconds, until Ctrl-C",
+        help="keep running, and look for new and changed photos every 5 (or SECONDS) seconds, until Ctrl-C; without "
+        "--report",
     )  # fmt: skip
     scoring.add_argument(
         "--by-content", action="store_true",
@@ -190,11 +191,11 @@ def parser() -> argparse.ArgumentParser:
         "--allow", action="append", default=[], metavar="SERVER", type=_server,
         help="a server or bucket that lists and tables may name, like https://example.org or 's3://*'; may be repeated",
     )  # fmt: skip
-    for option, text in (("include", "score only photos in folders that match"), ("exclude", "skip photos that match")):
-        scoring.add_argument(
-            f"--{option}", action="append", default=[], metavar="PATTERN",
-            help=f"{text} a pattern (as in .gitignore); may be repeated. A file .r2mrfignore in a folder excludes, too",
-        )  # fmt: skip
+    for option, text in (
+        ("include", "in folders, score only photos that match a pattern (as in .gitignore); may be repeated"),
+        ("exclude", "skip what matches a pattern; may be repeated. A file .r2mrfignore in a folder excludes, too"),
+    ):
+        scoring.add_argument(f"--{option}", action="append", default=[], metavar="PATTERN", help=text)
     scoring.add_argument(
         "--max-pixels",
         type=_pixels,

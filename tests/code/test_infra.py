@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -244,6 +245,24 @@ def test_there_are_as_many_gpus_as_training_workers(params, name):
     assert params.profile == "paper"
     assert gpus == params.train.most_workers <= group["maxReplicas"]
     assert group["replicas"] == group["minReplicas"]
+
+
+def compose_errors(file: Path) -> str:
+    """Return what is wrong with a Compose file by the Compose specification; empty if nothing is."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "serving/compose.yaml"])
+def test_compose_files_follow_the_specification(name):
+    assert not compose_errors(INFRA / name)
+
+
+def test_a_misspelt_field_of_a_compose_file_is_found(tmp_path):
+    text = (INFRA / "compose.yaml").read_text()
+    (tmp_path / "compose.yaml").write_text(text.replace("service_healthy", "healthy"))
+    assert "healthy" in compose_errors(tmp_path / "compose.yaml")
 
 
 def test_the_ray_up_file_is_one_that_ray_takes():
