@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import psutil
@@ -49,8 +48,7 @@ def is_at_work(process: psutil.Process) -> bool:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    with tempfile.TemporaryDirectory(prefix="r") as folder:  # a short name: sockets lie below it
-        yield os.environ | SOON | {"RAY_TMPDIR": folder}
+    return os.environ | SOON
 
 
 @each_part
