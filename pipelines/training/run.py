@@ -24,7 +24,7 @@ from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect, gpus, user_erro
 from pipelines.registry import runs
 from pipelines.training import tables, worker
 from pipelines.training.recipe import NOT_IN_FINGERPRINT
-from pipelines.training.states import States
+from pipelines.training.states import States, local_state
 from r2mrf.config import Config
 from r2mrf.errors import UserError, one_line
 from r2mrf.network.precision import resolve_precision
@@ -89,8 +89,8 @@ def fit(config: Config, key: str, states: States, stage: str = "train") -> Train
     runs.finish(config.tracking, run_id, "FAILED" if stopped else "FINISHED")
     if stopped:
         raise UserError(stopped)
-    with result.checkpoint.as_directory() as state:
-        return Trainer(config, key, state=Path(state))
+    with local_state(result.checkpoint.path, result.checkpoint.filesystem) as state:
+        return Trainer(config, key, state=state)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from pipelines.registry import runs as tracking
 from pipelines.training.run import training_run
-from pipelines.training.states import States
+from pipelines.training.states import States, local_state
 from r2mrf.config import Config
 from r2mrf.errors import UserError
 from r2mrf.training.trainer import FACTS, facts_from_text
@@ -126,8 +126,8 @@ def trial(chosen: dict, given: dict) -> None:
     result = training_run(trial_config(config, values), key, states, callbacks).fit()
     if stopped := (result.return_value or {}).get("not_finite"):
         raise UserError(stopped)
-    with result.checkpoint.as_directory() as folder:
-        last = facts_from_text((Path(folder) / FACTS).read_bytes())["history"][-1]
+    with local_state(result.checkpoint.path, result.checkpoint.filesystem) as folder:
+        last = facts_from_text((folder / FACTS).read_bytes())["history"][-1]
     # reported again: a trial that was killed after its last step has nothing left to report, and Tune may not know it
     ray_tune.report(coarsened(last, tolerance))
     print(f"trial {name}: F {last['val_f_05']:.3f}, MAE {last['val_mae']:.3f}", flush=True)

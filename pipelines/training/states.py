@@ -11,8 +11,12 @@ that moment leaves half a list or half a state, and Ray then refuses to start, o
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from pyarrow.fs import FileSelector, FileType
+from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy_files
 
 from pipelines.storage.addresses import absolute, file_system
 from r2mrf.system import strict_json
@@ -93,3 +97,18 @@ class States:
     def _read(self, path: str) -> bytes:
         with self.files.open_input_stream(path) as file:
             return file.read()
+
+
+@contextmanager
+def local_state(path: str, files: FileSystem) -> Iterator[Path]:
+    """Yield a local folder with the state at a path of a file system; one in a bucket is copied.
+
+    `Checkpoint.as_directory` would do so under locks in a folder that all users of a machine share and only the first
+    one can write to.
+    """
+    if isinstance(files, LocalFileSystem):
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy_files(path, folder, source_filesystem=files)
+        yield Path(folder)

@@ -19,6 +19,7 @@ from pyarrow.fs import FileSystem
 from torch import nn
 
 from pipelines.training import tables
+from pipelines.training.states import local_state
 from r2mrf.config import Config
 from r2mrf.data.batches import Batch, Samples, batch_positions
 from r2mrf.evaluation.metrics import HALF, f_at
@@ -87,8 +88,8 @@ def _begun(config: Config, arguments: dict, rank: int) -> Trainer:
     unlisted = checkpoint is None and arguments["recovered"]
     if unlisted:
         checkpoint = ray.train.Checkpoint(unlisted, FileSystem.from_uri(arguments["storage"])[0])
-    with checkpoint.as_directory() if checkpoint else nullcontext() as state:
-        trainer = Trainer(config, arguments["key"], get_device(), state and Path(state))
+    with local_state(checkpoint.path, checkpoint.filesystem) if checkpoint else nullcontext() as state:
+        trainer = Trainer(config, arguments["key"], get_device(), state)
     # a state is loaded into the processor's memory, and nothing else would move the averaged weights to the device
     trainer.averaged.values = {name: value.to(trainer.device) for name, value in trainer.averaged.values.items()}
     if unlisted:

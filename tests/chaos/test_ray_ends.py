@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -51,19 +52,23 @@ def environment() -> dict[str, str]:
     return os.environ | SOON
 
 
+def score(root: Path, environment: dict[str, str], *options: str) -> subprocess.Popen:
+    """Score root/photos into root/out by Ray; what is said is appended to root/log."""
+    model = root / "tiny"
+    command = [sys.executable, "-c", SCORE, "score", root / "photos", "--out", root / "out", "--engine", "torch"]
+    command += ["--model", model if model.exists() else save_tiny_model(model), *options]
+    with (root / "log").open("ab") as said:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True)
+
+
 @each_part
 def test_score(tmp_path, environment, part):
     for number in range(64):
         save_photo(tmp_path / f"photos/{number}.jpg", seed=number)
-    model, log = save_tiny_model(tmp_path / "tiny"), tmp_path / "log"
-    command = [sys.executable, "-c", SCORE, "score", tmp_path / "photos", "--out", tmp_path / "out"]
-    command += ["--model", model, "--engine", "torch"]
+    log = tmp_path / "log"
 
     def start() -> subprocess.Popen:
-        with log.open("ab") as said:
-            return subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True
-            )
+        return score(tmp_path, environment)
 
     driver = start()
     await_that(driver, lambda: any(is_at_work(process) for process in family_of(driver)))
@@ -75,6 +80,32 @@ def test_score(tmp_path, environment, part):
     assert not psutil.wait_procs(family, timeout=PATIENCE)[1]
     assert start().wait(PATIENCE) == 0
     assert len(rows_of(tmp_path / "out")) == 64
+
+
+def test_watch(tmp_path, environment):
+    """One Ray serves all photos that come; if it is killed, the next photo ends the command with a sentence."""
+    save_photo(tmp_path / "photos/0.jpg")
+    shards = tmp_path / "out/scores"
+    driver, rays = score(tmp_path, environment, "--watch", "0.2"), set()
+    for number in (1, 2, 3):
+        await_that(driver, lambda number=number: len(list(shards.glob("*.parquet"))) == number)
+        family = family_of(driver)
+        rays |= {process for process in family if process.name() == "raylet"}
+        if number < 3:
+            save_photo(tmp_path / f"photos/{number}.jpg", seed=number)
+    assert len(rays) == 1
+    kill(family, "raylet")
+    save_photo(tmp_path / "photos/3.jpg", seed=3)
+    assert driver.wait(PATIENCE) == 2
+    assert GOES_ON in (tmp_path / "log").read_text().strip().splitlines()[-1]
+    assert not psutil.wait_procs(family, timeout=PATIENCE)[1]
+    driver = score(tmp_path, environment, "--watch", "0.2")
+    await_that(driver, lambda: len(list(shards.glob("*.parquet"))) == 4)
+    family = family_of(driver)
+    os.killpg(driver.pid, signal.SIGINT)
+    assert driver.wait(PATIENCE) == 130
+    assert not psutil.wait_procs(family, timeout=PATIENCE)[1]
+    assert len(rows_of(tmp_path / "out")) == 4
 
 
 @each_part

@@ -6,7 +6,7 @@ import json
 import pytest
 from pyarrow.fs import FileSystem
 
-from pipelines.training.states import LIST, States
+from pipelines.training.states import LIST, States, local_state
 from r2mrf.errors import UserError
 from r2mrf.training.trainer import FACTS, TENSORS, facts_to_text
 from tests.support.object_store import s3_server
@@ -139,3 +139,11 @@ def test_a_relative_folder_becomes_absolute(tmp_path, monkeypatch):
 def test_an_address_that_is_none():
     with pytest.raises(UserError, match=r"tracking\.states gopher://x: .*s3://bucket/prefix"):
         States("gopher://x", RUN)
+
+
+def test_a_state_can_be_read_from_a_folder(storage):
+    state = storage.write_state("checkpoint_1", b"some weights")
+    with local_state(state, storage.states().files) as folder:
+        assert (folder / TENSORS).read_bytes() == b"some weights"
+        assert (folder / FACTS).is_file()
+    assert storage.has(f"{RUN}/checkpoint_1/{TENSORS}")
