@@ -71,17 +71,19 @@ def _of_nodes(nodes: int, folder: Path, out: Path, model: str, options: Score) -
     """Return the photos per second of a cluster with so many nodes, measured in a process connected to no other Ray."""
     from ray.cluster_utils import Cluster
 
-    mine, cluster = sorted(os.sched_getaffinity(0)), Cluster()
-    try:
-        for core in (mine * nodes)[:nodes]:  # what is started from here inherits it
-            os.sched_setaffinity(0, {core})
-            cluster.add_node(num_cpus=CLAIMS)
-        os.sched_setaffinity(0, {mine[0]})
-        os.environ["RAY_ADDRESS"] = cluster.address
-        options = options.model_copy(update={"actors": (CLAIMS - 1) * nodes})
-        return scored(folder / "photos", out, model, options).steady
-    finally:
-        cluster.shutdown()
+    with tempfile.TemporaryDirectory(prefix="r") as rays:  # a short name: sockets lie below it
+        os.environ["RAY_TMPDIR"] = rays  # the usual folder may belong to another user of this machine
+        mine, cluster = sorted(os.sched_getaffinity(0)), Cluster()
+        try:
+            for core in (mine * nodes)[:nodes]:  # what is started from here inherits it
+                os.sched_setaffinity(0, {core})
+                cluster.add_node(num_cpus=CLAIMS)
+            os.sched_setaffinity(0, {mine[0]})
+            os.environ["RAY_ADDRESS"] = cluster.address
+            options = options.model_copy(update={"actors": (CLAIMS - 1) * nodes})
+            return scored(folder / "photos", out, model, options).steady
+        finally:
+            cluster.shutdown()
 
 
 def _once_more(folder: Path, model: str, options: Score, repeats: int) -> Iterator[Figure]:

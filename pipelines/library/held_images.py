@@ -36,16 +36,20 @@ def image(name: str, row: int, mtime: int | None, addresses: Addresses) -> bytes
     Raises:
         ImageError: unreadable or empty.
     """
+    data = addresses.read_by(name, functools.partial(_image, name, row, mtime))
+    if not data:
+        raise images.ImageError("empty")
+    return data
+
+
+def _image(name: str, row: int, mtime: int | None, addresses: Addresses) -> bytes | None:
     with _ONE_AT_A_TIME:
         try:
-            data = _images(name, mtime, addresses)[row]
+            return _images(name, mtime, addresses)[row]
         except Exception as error:  # the file was replaced or truncated after it was listed
             _images.cache_clear()  # so that the next row opens it again
             why = Address.parse(name).redact(one_line(error)) if is_address(name) else one_line(error)
             raise images.ImageError("unreadable", why) from None
-    if not data:
-        raise images.ImageError("empty")
-    return data
 
 
 _ONE_AT_A_TIME = Lock()  # each file has one reader, which keeps one row group in memory

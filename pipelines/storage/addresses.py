@@ -20,19 +20,19 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
-from pyarrow import ArrowException, NativeFile
-from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, FSSpecHandler, LocalFileSystem, PyFileSystem
+from pyarrow import NativeFile
+from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem, PyFileSystem
 
 from pipelines.storage import http
+from pipelines.storage.clients import FAILURES, cause, client, refusal
+from pipelines.storage.content import content
 from pipelines.storage.fetcher import Fetcher
-from r2mrf.errors import UserError, one_line
-from r2mrf.imaging.images import MAX_BYTES, ImageError, read_bytes
+from r2mrf.errors import UserError
+from r2mrf.imaging.images import ImageError, read_bytes
 from r2mrf.system.address import BUCKETS, Address, is_address
 from r2mrf.system.regular_files import check_regular
 
-FAILURES = (OSError, ValueError, ArrowException)  # raised by pyarrow; clients behind fsspec raise all kinds of errors
 SECONDS = 60.0  # time limit for fetching a photo
-PIECE = 1 << 22  # bytes read at a time
 MOST_HANGING = 16  # requests of this process that were given up while their client still waits
 DEAD_AFTER, DEAD_FOR = 3, 60.0  # failures in a row after which a server is not asked again; for how many seconds
 # Messages of clients about a missing server or bucket, as opposed to a missing or forbidden file.
@@ -91,7 +91,7 @@ class Addresses:
     def __init__(self, sources: Iterable[str] = (), allowed: Iterable[str] = (), seconds: float = SECONDS):
         self.allowed, self.seconds = tuple(pattern.rstrip("/") for pattern in allowed), seconds
         self._sources = tuple(Address.parse(source) for source in sources if is_address(source))
-        self._systems = {address.root: _system(address) for address in self._sources}
+        self._systems = {address.root: client(address) for address in self._sources}
         self._failures: dict[str, tuple[int, float]] = {}  # by server: failures in a row, and the time of the last one
         self._answered: set[str] = set()  # servers that have sent a file
 
@@ -114,22 +114,22 @@ class Addresses:
             return read_bytes(name)
         address = Address.parse(name)
         self.check(address)
-        failures, when = self._failures.get(address.root, (0, 0.0))
-        if failures >= DEAD_AFTER and time.monotonic() < when + DEAD_FOR:
-            raise ImageError("unreachable", f"{address.root} did not answer {failures} times in a row")
-        if (failures or address.root not in self._answered) and _hanging() >= MOST_HANGING:
-            raise ImageError("unreachable", f"{MOST_HANGING} requests to servers that do not answer still hang")
-        try:
-            data = self._fetched(address)
-        except ImageError as error:
-            if error.reason in ("unreachable", "timeout"):
-                self._failures[address.root] = failures + 1, time.monotonic()
-            raise
-        self._failures.pop(address.root, None)
-        self._answered.add(address.root)
+        data = self._asked_in_time(address, functools.partial(_content, address=address), self.seconds)
         if not data:
             raise ImageError("empty")
         return data
+
+    def read_by(self, name: str, work: Callable[[Addresses], T]) -> T:
+        """Return `work(addresses)`, which reads from the file at `name`; from an address within ten times `seconds`.
+
+        Args:
+            work: can be pickled, as its result and its errors can; for a bucket it runs in a child process.
+
+        Raises:
+            ImageError: unreachable or timeout.
+            Exception: what `work` raises.
+        """
+        return self._asked_in_time(Address.parse(name), work, 10 * self.seconds) if is_address(name) else work(self)
 
     def open(self, source: str) -> NativeFile:
         """Open a file for random access.
@@ -166,7 +166,7 @@ class Addresses:
             try:
                 found = system.get_file_info(FileSelector(entry.path))
             except Exception as error:
-                raise UserError(_refusal(Address.parse(source), error)) from None
+                raise UserError(refusal(Address.parse(source), error)) from None
             named = [(f"{address}/{f.base_name}", f) for f in found]
             waiting += sorted(named, key=_sort_key, reverse=True)  # the first entry is popped first
 
@@ -180,53 +180,70 @@ class Addresses:
         except UserError:
             raise
         except Exception as error:
-            raise UserError(_refusal(address, error)) from None
+            raise UserError(refusal(address, error)) from None
 
-    def _fetched(self, address: Address) -> bytes:
-        """Return a file's content within the time limit; a client that hangs is ended, or left behind in its thread."""
+    def _asked_in_time(self, address: Address, work: Callable[[Addresses], T], seconds: float) -> T:
+        """Return `work(addresses)`, or raise ImageError; a server that did not answer often is not asked again."""
+        failures, when = self._failures.get(address.root, (0, 0.0))
+        if failures >= DEAD_AFTER and time.monotonic() < when + DEAD_FOR:
+            raise ImageError("unreachable", f"{address.root} did not answer {failures} times in a row")
+        if (failures or address.root not in self._answered) and _hanging() >= MOST_HANGING:
+            raise ImageError("unreachable", f"{MOST_HANGING} requests to servers that do not answer still hang")
+        try:
+            answer = self._in_time(address, work, seconds)
+        except ImageError as error:
+            if error.reason in ("unreachable", "timeout"):
+                self._failures[address.root] = failures + 1, time.monotonic()
+            raise
+        self._failures.pop(address.root, None)
+        self._answered.add(address.root)
+        return answer
+
+    def _in_time(self, address: Address, work: Callable[[Addresses], T], seconds: float) -> T:
+        """Return `work(addresses)`; a client that hangs is ended, or left behind in its thread."""
         try:
             if address.scheme in _IN_CHILD:
                 with _ONE_AT_A_TIME:
-                    fetch = _fetcher(self._sources, self.seconds)
-                return fetch(address)
-            return _bounded(lambda: self._content(address), self.seconds + 5)  # the client's own limit comes first
+                    ask = _child(self._sources, self.seconds)
+                return ask(work, seconds + 5)
+            return _bounded(lambda: work(self), seconds + 5)  # the client's own limit comes first
         except TimeoutError:
-            raise ImageError("timeout", f"not fetched in {self.seconds:g} seconds") from None
+            raise ImageError("timeout", f"not fetched in {seconds:g} seconds") from None
         except ChildProcessError as error:
             raise ImageError("unreachable", str(error)) from None
 
-    def _content(self, address: Address) -> bytes:
-        try:
-            if address.scheme in ("http", "https"):
-                return http.fetch(address, self.seconds, self.check)
-            system, path = self._find(address)
-            return _streamed(system, path, self.seconds) if isinstance(system, PyFileSystem) else _whole(system, path)
-        except ImageError:
-            raise
-        except Exception as error:
-            said = f"{type(error).__name__} {error}"
-            reason = "unreachable" if _UNREACHABLE.search(said) else "unreadable"
-            raise ImageError(reason, _cause(address, error)) from None
-
     def _find(self, address: Address) -> tuple[FileSystem, str]:
         if address.root not in self._systems:
-            self._systems[address.root] = _system(Address(address.scheme, address.host, ""))
+            self._systems[address.root] = client(Address(address.scheme, address.host, ""))
         system = self._systems[address.root]
         if isinstance(system, PyFileSystem):
             return system, system.handler.fs._strip_protocol(address.reveal())
         return system, address.key
 
 
+def _content(places: Addresses, address: Address) -> bytes:
+    try:
+        if address.scheme in ("http", "https"):
+            return http.fetch(address, places.seconds, places.check)
+        return content(*places._find(address), places.seconds)
+    except ImageError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__} {error}"
+        reason = "unreachable" if _UNREACHABLE.search(said) else "unreadable"
+        raise ImageError(reason, cause(address, error)) from None
+
+
 @functools.cache
-def _fetcher(sources: tuple[Address, ...], seconds: float) -> Fetcher:
+def _child(sources: tuple[Address, ...], seconds: float) -> Fetcher:
     """Return this process's child that reads buckets as these sources say."""
-    return Fetcher(functools.partial(_read_in_child, sources, seconds), seconds + 5)
+    return Fetcher(functools.partial(_work_in_child, sources, seconds))
 
 
-def _read_in_child(sources: tuple[Address, ...], seconds: float, address: Address) -> bytes:
+def _work_in_child(sources: tuple[Address, ...], seconds: float, work: Callable[[Addresses], T]) -> T:
     with _ONE_AT_A_TIME:
         places = _in_child(sources, seconds)
-    return places._content(address)
+    return work(places)
 
 
 @functools.cache
@@ -271,77 +288,3 @@ def _hanging() -> int:
 def _sort_key(named: tuple[str, FileInfo]) -> str:
     address, entry = named
     return f"{address}/" if entry.type == FileType.Directory else address
-
-
-def _whole(system: FileSystem, path: str) -> bytes:
-    """Read a file with two requests, for size and content; a stream would make one for every small piece."""
-    try:
-        file = system.open_input_file(path)
-    except Exception as error:
-        kind = system.get_file_info(path).type
-        if kind == FileType.Directory:
-            raise ImageError("not_a_file") from None
-        bucket = path.partition("/")[0]
-        if isinstance(error, FileNotFoundError) and system.get_file_info(bucket).type == FileType.NotFound:
-            raise ImageError("unreachable", f"there is no bucket {bucket}") from None
-        raise
-    with file:
-        _check(file.size())
-        return file.read()
-
-
-def _streamed(system: FileSystem, path: str, seconds: float) -> bytes:
-    """Read a file piece by piece, which also works for servers that do not send parts of files."""
-    entry = system.get_file_info(path)
-    if entry.type == FileType.Directory:
-        raise ImageError("not_a_file")
-    _check(entry.size or 0)
-    pieces, until, size = [], time.monotonic() + seconds, 0
-    with system.open_input_stream(path) as file:
-        while piece := file.read(PIECE):
-            pieces.append(piece)
-            _check(size := size + len(piece))
-            if time.monotonic() > until:
-                raise ImageError("timeout", f"not fetched in {seconds:g} seconds")
-    return b"".join(pieces)
-
-
-def _check(size: int) -> None:
-    if size > MAX_BYTES:
-        raise ImageError("too_large", f"{size:,} bytes; at most {MAX_BYTES:,} are read")
-
-
-def _system(address: Address) -> FileSystem:
-    """Return the file system of a source: pyarrow's own, or else fsspec's."""
-    query = address.options
-    if address.scheme in ("gs", "gcs") and "retry_limit_seconds" not in query:
-        query = f"{query}&retry_limit_seconds=30".removeprefix("&")  # by default it retries for a quarter of an hour
-    try:
-        bucket = Address(address.scheme, address.host, "", address.user, query)
-        return FileSystem.from_uri(bucket.reveal().replace("?", "/?", 1))[0]
-    except FAILURES as error:
-        if "unrecognized filesystem type" not in str(error).lower():
-            raise UserError(_refusal(address, error)) from None
-    try:
-        import fsspec.core
-
-        options: dict = {"timeout": http.SILENCE} if address.scheme == "ftp" else {}
-        if address.scheme in ("http", "https"):
-            import aiohttp
-
-            options = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=http.SILENCE)}}
-        return PyFileSystem(FSSpecHandler(fsspec.core.url_to_fs(address.reveal(), **options)[0]))
-    except Exception as error:  # a missing package for a protocol shows up as any kind of error
-        raise UserError(_refusal(address, error)) from None
-
-
-def _refusal(address: Address, error: Exception) -> str:
-    why = _cause(address, error)
-    return (
-        f"{address.bare}: cannot be reached ({why}): check the address, and the keys in the environment (in an "
-        "address, keys and names must have / written as %2F and @ as %40)"
-    )
-
-
-def _cause(address: Address, error: Exception) -> str:
-    return address.redact(one_line(error, 2000))[:200] or type(error).__name__

@@ -1,7 +1,7 @@
 """Fetches files in a child process: the clients of buckets cannot be interrupted, and can keep a process from ending.
 
-    fetch = Fetcher(read, seconds=60)     # `read`, what it is given and what it returns can be pickled
-    data = fetch(address)                 # from any thread; returns or raises what `read` does, or raises TimeoutError
+    fetch = Fetcher(read)      # `read`, what it is given and what it returns can be pickled
+    data = fetch(wanted, 60)   # from any thread; returns or raises what `read` does, or raises TimeoutError
 
 One child serves all threads. After a request that hangs, new requests go to another child, and the old one is killed as
 soon as nobody waits for it any more.
@@ -23,15 +23,15 @@ from r2mrf.system.sandbox import start_child
 
 
 class Fetcher:
-    """Calls `read` in a child process, for at most `seconds`."""
+    """Calls `read` in a child process."""
 
-    def __init__(self, read: Callable[[Any], Any], seconds: float):
-        self._read, self._seconds = read, seconds
+    def __init__(self, read: Callable[[Any], Any]):
+        self._read = read
         self._child: _Child | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, wanted: Any) -> Any:
-        """Return what `read` returns, or raise what it raises.
+    def __call__(self, wanted: Any, seconds: float) -> Any:
+        """Return what `read` returns within so many seconds, or raise what it raises.
 
         Raises:
             TimeoutError: it took too long.
@@ -43,7 +43,7 @@ class Fetcher:
             child = self._child
             number, future = child.ask(wanted)
         try:
-            return future.result(self._seconds)
+            return future.result(seconds)
         except TimeoutError:
             if future.done():  # what `read` raised
                 raise

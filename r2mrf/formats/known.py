@@ -58,6 +58,7 @@ UNREAD = {
     ".tga": "a Targa file",
     ".exr": "an OpenEXR file",
     ".hdr": "a Radiance file",
+    ".pfm": "an image of floats (PFM)",
     ".dds": "a texture (DDS)",
     ".crw": "a raw file of a kind that is not read (CRW)",
     ".x3f": "a raw file of a kind that is not read (X3F)",

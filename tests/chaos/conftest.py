@@ -1,8 +1,20 @@
 """Fixtures that several chaos tests share."""
 
+import tempfile
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.training_run import EVERY, STEPS, Run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _folder_of_ray() -> Iterator[None]:
+    """Give Ray a folder of these tests' own: the usual one may belong to another user of this machine."""
+    short = tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True)  # sockets lie below it
+    with short as folder, pytest.MonkeyPatch.context() as here:
+        here.setenv("RAY_TMPDIR", folder)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import psutil
@@ -15,7 +14,7 @@ from tests.support.model import save_tiny_model
 from tests.support.patience import PATIENCE
 from tests.support.photos import save_photo
 from tests.support.scoring_run import await_that, family_of, rows_of
-from tests.support.training_run import EVERY, STEPS, Run
+from tests.support.training_run import EVERY, Run
 
 ROOT = Path(__file__).parents[2]
 SENTENCE = "the work has ended or was killed"
@@ -49,8 +48,7 @@ def is_at_work(process: psutil.Process) -> bool:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    with tempfile.TemporaryDirectory(prefix="r") as folder:  # a short name: sockets lie below it
-        yield os.environ | SOON | {"RAY_TMPDIR": folder}
+    return os.environ | SOON
 
 
 @each_part
@@ -81,7 +79,7 @@ def test_score(tmp_path, environment, part):
 
 @each_part
 def test_train(tmp_path, environment, part):
-    with Run(tmp_path, workers=2) as run:
+    with Run(tmp_path, workers=2, steps=100) as run:  # long enough not to end before Ray's end is noticed
         run.env |= environment
         run.start()
         run.await_step(2 * EVERY)
@@ -93,4 +91,4 @@ def test_train(tmp_path, environment, part):
         before = run.said()
         run.start()
         run.finish()
-        assert f"step {EVERY}/{STEPS}:" not in run.said().removeprefix(before)
+        assert f"step {EVERY}/{run.steps}:" not in run.said().removeprefix(before)

@@ -1,6 +1,7 @@
 """Addresses: their secrets are never shown, and endless answers are cut off."""
 
 import contextlib
+import functools
 import os
 import pickle
 import socket
@@ -19,10 +20,11 @@ from pipelines.library.listing import Listing
 from pipelines.library.walk import Library
 from pipelines.scoring import reader
 from pipelines.scoring.job import ScoringJob
-from pipelines.storage import addresses, http
+from pipelines.storage import addresses, clients, http
 from pipelines.storage.addresses import Addresses
 from pipelines.storage.fetcher import Fetcher
 from r2mrf.config import Score
+from r2mrf.errors import UserError
 from r2mrf.imaging.images import ImageError
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.system.address import Address, redacted
@@ -170,26 +172,43 @@ def test_requests_that_hang_are_few(web, monkeypatch):
 
 
 DRIPPING = """
-import sys, time
+import sys
+from pipelines.library import held_images
 from pipelines.storage.addresses import Addresses
-from pipelines.storage.fetcher import Fetcher
 from r2mrf.imaging.images import ImageError
-places = Addresses([sys.argv[1]], seconds=-3)
 try:
-    places.read("s3://bucket/a.jpg")
+    PHOTO
 except ImageError as error:
     print(error.reason)
 """
 
 
-def test_a_bucket_that_drips_does_not_keep_the_process():
+@pytest.mark.parametrize(
+    "photo",
+    [
+        'Addresses([sys.argv[1]], seconds=-3).read("s3://bucket/a.jpg")',
+        'held_images.image("s3://bucket/a.parquet", 0, None, Addresses([sys.argv[1]], seconds=-0.3))',
+    ],
+    ids=["a photo", "a row of a table"],
+)
+def test_a_bucket_that_drips_does_not_keep_the_process(photo):
     """The client alone would wait as long as anything comes, and so keep the process from ending."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=drip, args=(server,), daemon=True).start()
         source = f"s3://K:S@bucket?endpoint_override=127.0.0.1:{server.getsockname()[1]}&scheme=http"
-        command = [sys.executable, "-c", DRIPPING, source]
+        command = [sys.executable, "-c", DRIPPING.replace("PHOTO", photo), source]
         done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=True)
     assert done.stdout.split() == ["timeout"]
+
+
+def test_a_silent_bucket_is_given_up(monkeypatch):
+    monkeypatch.setattr(clients, "SILENCE", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts connections, and never answers
+        source = f"s3://K:S@bucket?endpoint_override=127.0.0.1:{server.getsockname()[1]}&scheme=http"
+        began = time.monotonic()
+        with pytest.raises(UserError, match="s3://bucket: cannot be reached"):
+            list(Addresses([source]).walk(source))
+    assert time.monotonic() - began < 30  # the client's own limits make it a hundred
 
 
 def drip(server: socket.socket) -> None:
@@ -216,14 +235,14 @@ def _sleeps(seconds: float) -> float:
     return seconds
 
 
-def _answers(fetch: Fetcher) -> bool:
+def _answers(fetch: functools.partial) -> bool:
     with contextlib.suppress(TimeoutError):
         return fetch(0) == 0
     return False
 
 
 def test_a_request_that_hangs_disturbs_no_other():
-    fetch = Fetcher(_sleeps, seconds=4)
+    fetch = functools.partial(Fetcher(_sleeps), seconds=4)
     while not _answers(fetch):  # the child starts
         pass
     with ThreadPoolExecutor(3) as pool:
@@ -237,7 +256,7 @@ def test_a_request_that_hangs_disturbs_no_other():
 
 
 def test_a_child_that_is_killed_costs_one_request():
-    fetch = Fetcher(_dies, seconds=20)
+    fetch = functools.partial(Fetcher(_dies), seconds=20)
     assert fetch(False) > 0
     with pytest.raises(ChildProcessError):
         fetch(True)
