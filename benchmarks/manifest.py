@@ -3,27 +3,21 @@
     python -m benchmarks.manifest
 
 A table of made-up addresses with sizes and times goes through the project's own Library, Listing and Ledger, as
-`r2mrf score table.parquet` takes it; each phase in a process of its own. The cost of the
-network and of reading photos is left out: rows are made up instead of scored.
+`r2mrf score table.parquet` takes it; each phase in a process of its own. The cost of the network and of reading photos
+is left out: rows are made up instead of scored.
 """
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from benchmarks.harness.apart import largest_memory
 from benchmarks.harness.figures import Figure, exponent, main, timed
-from pipelines.library.columns import Row
+from benchmarks.harness.made_up import row_of, write_table
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import Listing
-from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
 from r2mrf.config import Score
 from r2mrf.prediction.record import thresholds_of
@@ -31,7 +25,6 @@ from r2mrf.prediction.record import thresholds_of
 ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
 MOST = 100_000_000  # more than two hours, 20 GB; measured last, so that the others are known if it is cut short
 KEY = "0123456789abcdef"  # stands for the fingerprint of the shards
-GROUP = 1_000_000  # rows that are made up at a time
 CHANGED, NEW = 0.01, 0.01  # shares of the rows in the last phase
 
 
@@ -59,7 +52,7 @@ def _phases(rows: int) -> Generator[Figure, None, dict[str, tuple[float, float]]
     costs = {}
     with tempfile.TemporaryDirectory() as folder:
         here, table = Path(folder), f"{rows:,} rows"
-        write_table(here / "first.parquet", rows, changed=0)
+        write_table(here / "first.parquet", rows)
         write_table(here / "second.parquet", round(rows * (1 + NEW)), changed=round(rows * CHANGED))
         for phase, work in PHASES.items():
             seconds, memory = result = largest_memory(_timed, work, here, rows)
@@ -77,17 +70,6 @@ def _on_disk(here: Path, rows: int) -> Iterator[Figure]:
         yield Figure(f"{rows:,} rows", f"{name} on disk", "bytes a row", [size / rows], f"{len(files):,} files")
 
 
-def write_table(path: Path, rows: int, changed: int) -> None:
-    """Write a table of sorted addresses; the first `changed` ones have another time."""
-    schema = pa.schema([("path", pa.string()), ("size", pa.int64()), ("mtime", pa.int64())])
-    with pq.ParquetWriter(path, schema) as file:
-        for start in range(0, rows, GROUP):
-            numbers = np.arange(start, min(start + GROUP, rows))
-            paths = [f"s3://archive/photos/{n // 1000:09d}/IMG_{n:011d}.jpg" for n in numbers]
-            times = 1_700_000_000_000_000_000 + 1_000_000_000 * numbers + (numbers < changed)
-            file.write_table(pa.table([paths, 3_000_000 + numbers, times], schema=schema))
-
-
 def first(here: Path, rows: int) -> None:
     """First run: list all rows and put them on the ledger, shard by shard."""
     listing = _listing(here, "first.parquet")
@@ -101,7 +83,7 @@ def scored(here: Path, rows: int) -> None:
     ledger, done = _ledger(here), 0
     for number in ledger.waiting():
         photos = ledger.photos(number)
-        ledger.commit(number, [_row(photo) for photo in photos])
+        ledger.commit(number, [row_of(photo) for photo in photos])
         done += len(photos)
     _expect(done, rows)
 
@@ -131,18 +113,6 @@ PHASES = {
     "run again, nothing new": again,
     "run again, 1 % new and 1 % changed": reconciled,
 }
-MADE_UP = {"status": "ok", "width": 4000, "height": 3000, "verdict": "partial"}
-MADE_UP |= {"model": "made-up", "model_sha256": "cd" * 32}
-
-
-def _row(photo: Photo) -> Row:
-    """Return a row of arbitrary numbers that takes as much space as a real one."""
-    digest = hashlib.sha256(photo.file).digest()
-    shares = np.frombuffer(digest, np.uint32) / 2**32
-    parts = dict(zip(("blur_fraction", "focus_area", "center_blur", "confidence"), shares[2:6], strict=True))
-    parts |= dict(zip(("focus_x0", "focus_y0", "focus_x1", "focus_y1"), digest[6:10], strict=True))
-    parts |= {"contrast": 100 * shares[0]}
-    return Row(path=photo.path, content_sha256=digest.hex(), **parts, **MADE_UP)
 
 
 def _ledger(here: Path) -> Ledger:
