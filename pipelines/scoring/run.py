@@ -51,13 +51,19 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
         crew = cache(lambda: Crew(job, stack))
         rate = _work(library, ledger, options, folder, crew, report)
         written = summary.write(out, ledger, job, library.selection.left_out, rate)
+        if options.watch:
+            _say_watching(out, written)
         while options.watch:
             pause(options.watch)
             library = _found(sources, options)
             if _work(library, ledger, options.model_copy(update={"retry": False}), folder, crew, report):
                 written = summary.write(out, ledger, job, library.selection.left_out, None)
-                print(f"{out}: {written['ok']} of {written['total']} photos scored; watching", file=sys.stderr)
+                _say_watching(out, written)
         return written
+
+
+def _say_watching(out: Path, written: dict) -> None:
+    print(f"{out}: {written['ok']} of {written['total']} photos scored; watching, Ctrl-C ends", file=sys.stderr)
 
 
 def pause(seconds: float) -> None:

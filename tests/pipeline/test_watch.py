@@ -81,5 +81,6 @@ def test_the_command_is_interrupted(tiny_model, tmp_path):
     os.killpg(watching.pid, signal.SIGINT)
     said = watching.communicate(timeout=PATIENCE)[1]
     assert watching.returncode == 130
+    assert "1 of 1 photos scored; watching" in said
     assert "Traceback" not in said
     assert rows_of(out).items() >= {"a.jpg": "ok", "1.jpg": "ok"}.items()
