@@ -65,8 +65,10 @@ def _ends(box: bytes) -> Iterator[int]:
         number(2 if version < 2 else 4)  # item ID
         in_file = version == 0 or number(2) & 15 == 0
         number(2)  # data reference index, 0 for this file
-        base = number(base_size)
-        for _ in range(min(number(2), _MOST_ITEMS)):
+        base, extents = number(base_size), number(2)
+        if offset_size + length_size + (index_size if version else 0) == 0:
+            extents = min(extents, 1)  # they take no bytes, so the end of the box would not bound their number
+        for _ in range(extents):
             if version:
                 number(index_size)
             offset, length = number(offset_size), number(length_size)

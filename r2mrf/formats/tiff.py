@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -120,7 +121,8 @@ def _directory(data: bytes, start: int, place: int, order: str) -> tuple[dict[in
             continue
         size = _SIZES[kind] * number
         at = entry + 8 if size <= 4 else start + _reached(data, start, entry, order)
-        if values := _numbers(data, at, f"{order}{number}{_CODES[kind]}"):
+        values = _numbers(data, at, f"{order}{number}{_CODES[kind]}")
+        if values and all(map(math.isfinite, values)):
             tags[tag] = values
     return tags, list(_numbers(data, start + place + 2 + 12 * count, order + "I"))
 

@@ -165,8 +165,8 @@ def own_channels(data: bytes) -> dict[str, np.ndarray]:
     image = _open(_photo_in(data)[0])
     if image.mode not in ("P", "PA", "LA", "RGBA", "La", "RGBa") and "transparency" not in image.info:
         return {"grey": cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)}
-    orientation = _orientation(image)
     rgba = np.asarray(image.convert("RGBA"))
+    orientation = _orientation(image)  # not before, because Pillow turns a TIFF as it loads it
     channels = {"grey": cv2.cvtColor(rgba[..., :3], cv2.COLOR_RGB2GRAY), "alpha": rgba[..., 3]}
     if image.mode == "P":
         grey = (rgba[..., :1] == rgba[..., 1:3]).all(-1)

@@ -1,6 +1,7 @@
 """Formats: content decides, missing optional packages are named, and so are formats that are not read."""
 
 import builtins
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from r2mrf.formats import box_files, jpeg_xl, known
 from r2mrf.imaging import images
 from r2mrf.imaging.images import ImageError, decode
-from tests.support.picture_files import HEIC, encode, gradient, noise
+from tests.support.picture_files import HEIC, encode, gradient, noise, tiff_file
 
 
 def refused(data: bytes) -> ImageError:
@@ -60,6 +61,25 @@ def test_lengths_of_boxes_are_compared_whatever_the_decoder_says():
     assert open_end != HEIC  # a last box up to the end tells no length: the places of the items do
     with pytest.raises(ValueError, match="its picture ends"):
         box_files.check_boxes(open_end[:-1])
+
+
+def test_items_that_take_no_bytes_do_not_keep_anyone_waiting():
+    """Each of 3,000 items says that it has 65,535 extents, of offset and length in 0 bytes."""
+    items = b"\0" * 4 + b"\0\0" + (3000).to_bytes(2, "big") + (b"\0\1\0\0" + b"\xff\xff") * 3000
+    boxes = b"\0" * 4 + (len(items) + 8).to_bytes(4, "big") + b"iloc" + items
+    data = b"\0\0\0\x10ftypavif\0\0\0\0" + (len(boxes) + 8).to_bytes(4, "big") + b"meta" + boxes
+    began = time.monotonic()
+    assert refused(data).reason == "corrupt"
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("tag", [254, 330, 341])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_tag_that_is_no_number_costs_no_pixel(tag, value):
+    grey = gradient()[..., 0]
+    tags = {256: ("I", (40,)), 257: ("I", (24,)), 258: ("H", (8,)), 262: ("H", (1,)), 273: ("I", (8,))}
+    data = tiff_file([tags | {279: ("I", (grey.size,)), tag: ("d", (value,))}], pixels=grey.tobytes())
+    np.testing.assert_array_equal(decode(data)[..., 0], grey)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.99, 1.0])

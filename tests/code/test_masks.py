@@ -61,6 +61,14 @@ def test_a_turned_mask_is_shown_upright_and_noted():
     assert mask.note == "turned"
 
 
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_a_turned_map_is_shown_upright_whatever_its_form(form):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.fromarray(np.dstack([BLACK_AND_WHITE] * 3 + [np.full_like(BLACK_AND_WHITE, 200)]))
+    np.testing.assert_array_equal(read_map(encode(picture, form, exif=exif)).pixels, np.rot90(BLACK_AND_WHITE, -1))
+
+
 UNCERTAIN = {
     "dark": encode(SHAPE * np.uint8(100), "PNG"),
     "three classes": palette(VOC, SHAPE + np.uint8(1)),
