@@ -83,6 +83,7 @@ class Model(Section):
     rrm: bool
     fusion_relu: bool
     input_size: Annotated[int, Field(ge=32, le=4096)]
+    half_size: bool = False
 
     @property
     def recurrent_steps(self) -> int:

@@ -203,7 +203,7 @@ def starting_point(config: Config) -> Checkpoint | None:
     if not config.train.start:
         return None
     begun = checkpoints.load(model_folder.locate(config.train.start))
-    theirs, ours = (model.model_dump(exclude={"weights", "input_size"}) for model in (begun.model, config.model))
+    theirs, ours = (model.model_dump(exclude={"weights", "input_size", "half_size"}) for model in (begun.model, config.model))
     if other := [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if theirs[key] != ours[key]]:
         raise UserError(
             f"train.start {config.train.start}: the model has {', '.join(other)}; "
