@@ -8,6 +8,9 @@ AAAI 2020, section 3. Their code was never released; docs/method.md says which d
     O_l^0      = Up(W_l · F_l)                                    first side map of branch l, logits
     O_l^t      = O_l^{t-1} + RRM_l^t(Cat(O_l^{t-1}, A))           t = 1 … T
     B          = W_f · Cat(O_1^T, …, O_5^T)                       P(defocus) = sigmoid(Up B)
+
+With `half_size`, which the paper does not have, each O_l^t is the mean of two: of the photo, and of the photo at half
+its size.
 """
 
 from __future__ import annotations
@@ -125,7 +128,7 @@ class R2MRF(nn.Module):
             nn.init.constant_(parameter, value)  # fusion starts as the mean of the branches
 
     def forward(self, x: Tensor) -> Outputs:
-        """Return the `Outputs` for normalised photos B×3×H×W, with H and W at least 32, or 64 if it sees half the size."""
+        """Return the `Outputs` for normalised photos B×3×H×W, with H and W at least 32, or 64 with `half_size`."""
         sides = self._sides(x)
         if self.half_size:
             halves = self._sides(F.avg_pool2d(x, 2))
