@@ -6,10 +6,8 @@ again gives the same figures, and adds no line.
 
 from __future__ import annotations
 
-import csv
-
 from pipelines.project.folders import REPORTS
-from pipelines.project.tables import write_csv
+from pipelines.project.tables import read_csv, write_csv
 from r2mrf.config import Config
 
 LOOKS = REPORTS / "test_looks.csv"
@@ -29,7 +27,4 @@ def note(config: Config, model: str, test_set: str, by: str) -> int:
 
 def looks() -> list[dict[str, str]]:
     """Return all measurements so far."""
-    if not LOOKS.is_file():
-        return []
-    with LOOKS.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_csv(LOOKS)

@@ -13,8 +13,11 @@ from pipelines.storage.outputs import local_copy
 from pipelines.training.recipe import NOT_IN_FINGERPRINT
 from r2mrf.config import Config
 from r2mrf.data import shards
+from r2mrf.errors import UserError
+from r2mrf.system.lock import exclusive
 
 MEASURED = REPORTS / "ablate/measured.json"
+PATIENCE = 60.0  # seconds to wait for the turn of another process
 
 
 def measured() -> dict[str, dict]:
@@ -27,8 +30,14 @@ def measured() -> dict[str, dict]:
 
 
 def keep(changed: dict[str, dict]) -> None:
-    """Add rows to the stored ones, which another process may have extended in the meantime."""
-    write_json(MEASURED, measured() | changed)
+    """Add rows to the stored ones; other processes that do so at the same time take turns.
+
+    Raises:
+        UserError: the file is damaged, or another process does not end its turn.
+    """
+    busy = UserError(f"{MEASURED}: another process does not finish writing it: end that process")
+    with exclusive(MEASURED.with_name(".lock"), busy, PATIENCE):
+        write_json(MEASURED, measured() | changed)
 
 
 def key_of(row: AblationRow, config: Config, data: str, found: dict[str, dict]) -> str:

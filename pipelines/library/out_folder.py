@@ -19,6 +19,7 @@ from pathlib import Path
 from r2mrf.errors import UserError
 from r2mrf.system import strict_json
 from r2mrf.system.atomic import atomic_file
+from r2mrf.system.regular_files import read_regular
 
 MARKER = ".r2mrf.json"
 # name patterns of the pictures that score and report make, by sub-folder
@@ -47,7 +48,7 @@ class OutFolder:
     def find(cls, path: Path) -> OutFolder | None:
         """Return the folder at `path` if a run claimed it, by a marker or (version 0.1) by its shards; else None."""
         try:
-            marker = strict_json.parse_object((path / MARKER).read_bytes())
+            marker = strict_json.parse_object(read_regular(path / MARKER, strict_json.MOST_BYTES))
             if re.fullmatch(r"[0-9a-f]{32}", marker["id"]) and isinstance(marker["folders"], list):
                 return cls(path, marker["id"], tuple(name for name in marker["folders"] if name in FOLDERS))
         except (OSError, ValueError, KeyError, TypeError):

@@ -141,6 +141,8 @@ def to_text(path: str) -> str:
 
 def from_text(text: str) -> str:
     """Return the local path or the address that a text stands for, followed by `#ROW` if it has a row."""
+    if "\\x" not in text:  # nothing is escaped, and the disk need not be asked
+        return text
     name = PhotoName.parse(text)
     return name.location if name.row is None else f"{name.location}#{name.row}"
 

@@ -32,7 +32,7 @@ class Mirror:
     def __init__(self, folder: Path, rows: Sequence[Row]):
         self.folder = folder
         self._own = os.path.abspath(folder).rstrip("/") + "/"  # noqa: PTH100
-        self._shared = shared_folder(row.path for row in rows)
+        self._shared = shared_folder(from_text(row.path) for row in rows)
 
     def path_of(self, path: str) -> Path:
         """Return the place of a photo.
@@ -40,8 +40,9 @@ class Mirror:
         Raises:
             UserError: the photo's path leads out of the folder.
         """
-        top = self._own if path.startswith(self._own) else self._shared
-        parts = [part for part in from_text(path)[len(top) :].split("/") if part not in ("", ".")]
+        location = from_text(path)
+        top = self._own if location.startswith(self._own) else self._shared
+        parts = [part for part in location[len(top) :].split("/") if part not in ("", ".")]
         if ".." in parts or not parts or "\0" in path:
             raise UserError(f"{path}: this path cannot be mirrored below {self.folder}")
         return self.folder.joinpath(*parts)

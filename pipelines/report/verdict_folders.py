@@ -28,7 +28,7 @@ def fill(rows: list[ReportRow], folder: Path, copy: bool = False) -> tuple[int, 
         UserError: the folder is inside the library, so the next scoring would take the links for photos.
     """
     photos = [row for row in rows if row.status == "ok" and is_local(row.path)]
-    library = shared_folder(row.path for row in photos)
+    library = shared_folder(from_text(row.path) for row in photos)
     if library not in ("", "/") and (os.path.realpath(folder) + "/").startswith(os.path.realpath(library) + "/"):
         raise UserError(f"{folder} is inside {library}, among the photos: choose a folder outside of it")
     mirrors = {verdict: Mirror(folder / verdict, photos) for verdict in VERDICTS}

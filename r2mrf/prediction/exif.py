@@ -6,6 +6,7 @@ import io
 import math
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from PIL import Image
@@ -94,16 +95,18 @@ def _whole(value: Any, least: int, most: int) -> int | None:
 
 
 def _time(value: Any, fraction: Any, offset: Any) -> str | None:
-    found = re.fullmatch(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", _text(value) or "", re.ASCII)
-    if not found or found[1] == "0000" or not (1 <= int(found[2]) <= 12 and 1 <= int(found[3]) <= 31):
-        return None  # 0000:00:00: a clock that was never set
-    if int(found[4]) > 23 or int(found[5]) > 59 or int(found[6]) > 59:
+    text = _text(value) or ""
+    if not re.fullmatch(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", text, re.ASCII):
+        return None
+    try:
+        seconds = datetime.strptime(text, "%Y:%m:%d %H:%M:%S").isoformat()
+    except ValueError:  # 0000:00:00 of a clock that was never set, or a 31st of February
         return None
     digits = _text(fraction) or ""
     fraction = f".{digits[:6]}" if re.fullmatch(r"\d+", digits, re.ASCII) else ""
     zone = _text(offset) or ""
-    zone = zone if re.fullmatch(r"[+-]\d\d:\d\d", zone, re.ASCII) else ""
-    return f"{found[1]}-{found[2]}-{found[3]}T{found[4]}:{found[5]}:{found[6]}{fraction}{zone}"
+    zone = zone if re.fullmatch(r"[+-][01]\d:[0-5]\d", zone, re.ASCII) else ""
+    return f"{seconds}{fraction}{zone}"
 
 
 def _rating(value: Any, data: bytes) -> int | None:

@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,11 @@ import pytest
 import torch
 
 from pipelines.ablate import ablate
-from pipelines.evaluation import ablation_runs
+from pipelines.evaluation import ablation_runs, measured_rows
 from pipelines.evaluation.ablation_rows import STEPS, AblationRow, rows
 from pipelines.evaluation.held_out import BRANCHES, branch_counts
 from pipelines.evaluation.looks import LOOKS, looks
-from pipelines.evaluation.measured_rows import MEASURED
+from pipelines.evaluation.measured_rows import MEASURED, measured
 from r2mrf.config import Config, Model, load
 from r2mrf.data import shards
 from r2mrf.errors import UserError
@@ -251,6 +253,18 @@ def test_a_damaged_result_is_named(here, trained):
     MEASURED.write_text(MEASURED.read_text()[:100])
     with pytest.raises(UserError, match=rf"{MEASURED} is damaged .*: delete it"):
         ablate(config())
+
+
+def test_rows_that_are_kept_at_the_same_time_are_all_kept(here, monkeypatch):
+    def slowly() -> dict:
+        found = measured()
+        time.sleep(0.1)
+        return found
+
+    monkeypatch.setattr(measured_rows, "measured", slowly)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(measured_rows.keep, [{name: {}} for name in "abc"]))
+    assert measured().keys() == {*"abc"}
 
 
 def test_rows_are_measured_on_the_test_pairs_apart_and_once(here, trained):

@@ -118,6 +118,11 @@ def test_only_what_is_allowed_is_read(web, allowed):
     assert reason(Addresses(["memory://box"], allowed), f"{web}/a.jpg") == "not_allowed"
 
 
+@pytest.mark.parametrize("end", ["#", "?", "%23", "\\"])
+def test_a_server_is_not_allowed_by_what_follows_its_name(web, end):
+    assert reason(Addresses(allowed=["http://*.example.org"]), f"{web}{end}.example.org/a.jpg") == "not_allowed"
+
+
 def test_a_redirection_leads_to_allowed_servers_only(web):
     places = Addresses(allowed=[web])
     assert places.read(f"{web}/to/{web}/a.jpg")[:2] == b"\xff\xd8"

@@ -1,6 +1,7 @@
 """The output folder of scoring: the user's files stay, and a marker identifies our own."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,11 @@ def test_only_unfinished_files_are_swept(tmp_path):
     assert again == folder
     assert len([name for name, text in contents(tmp_path).items() if text == "mine"]) == 4 * len(HIDDEN)
     assert not list(again.scratch.iterdir())
+
+
+def test_a_pipe_in_place_of_the_marker_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / MARKER)
+    assert OutFolder.find(tmp_path) is None
 
 
 def test_writing_is_all_or_nothing(tmp_path):

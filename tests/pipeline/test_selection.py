@@ -113,4 +113,7 @@ def test_a_raw_file_of_another_time_is_another_photo(tmp_path):
     save_photo(tmp_path / "x.jpg").rename(raw)  # it does not say when it was taken
     os.utime(raw, (1e9, 1e9))
     assert selected(tmp_path)[0] == {"IMG_1.JPG"}
+    save_scene(tmp_path / "x.jpg", seed=2, taken="2019:02:31 10:00:00").rename(raw)  # there is no such day
+    os.utime(raw, (1e9, 1e9))
+    assert selected(tmp_path)[0] == {"IMG_1.JPG"}
     assert jpeg.exists()

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pipelines.library.photo import to_text
 from pipelines.report.labels import FIELDS
 from pipelines.report.scored_folder import ReportRow
 from pipelines.report.sidecars import sidecar, write_sidecars
@@ -85,6 +86,15 @@ def test_below_a_folder_of_the_photos_they_lie_beside_them(here):
     save_photo(here / "pics" / "a" / "1.jpg")
     assert write_sidecars([row(f"{here}/pics/a/1.jpg")], here / "pics") == []
     assert places(here) == ["pics/a/1.jpg.xmp"]
+
+
+def test_folders_whose_names_are_not_utf8_are_mirrored_too(here):
+    album = f"{here}/caf\udce9"
+    rows = [row(to_text(f"{album}/{name}")) for name in ("a/1.jpg", "b/2.jpg")]
+    assert write_sidecars(rows, here / "x") == []
+    assert places(here / "x") == ["a/1.jpg.xmp", "b/2.jpg.xmp"]
+    assert write_sidecars(rows, Path(album)) == []
+    assert places(Path(album)) == ["a/1.jpg.xmp", "b/2.jpg.xmp"]
 
 
 def test_photos_elsewhere_and_in_tables_have_places_too(here):

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.library.photo import to_text
+from pipelines.report.verdict_folders import fill
+from r2mrf.errors import UserError
 from tests.support.photos import save_photo
 from tests.support.scored_folder import ok, save_table
 
@@ -60,3 +63,9 @@ def test_a_folder_among_the_photos_is_refused(here, report, library):
     assert (status, len(err)) == (2, 1)
     assert "choose a folder outside" in err[0]
     assert not (here / "pics" / "sorted").exists()
+
+
+def test_a_folder_among_photos_whose_names_are_not_utf8_is_refused_too(here):
+    photo = save_photo(here / "caf\udce9" / "a.jpg")
+    with pytest.raises(UserError, match="choose a folder outside"):
+        fill([ok(to_text(str(photo)))], photo.parent / "sorted")

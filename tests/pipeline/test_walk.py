@@ -135,6 +135,12 @@ def test_list_of_paths(here):
     assert photos("p/list.txt") == [str(path) for path in expected]
 
 
+def test_one_name_that_is_too_long_costs_one_photo(here):
+    long = "x" * 300 + ".jpg"
+    Path("list.txt").write_text(f"file://{here}/p/b.jpg\nfile://{here}/{long}\n")
+    assert photos("list.txt") == [f"{here}/p/b.jpg", f"{here}/{long}"]
+
+
 def test_list_with_names_that_are_not_utf8(here):
     (here / "list.txt").write_bytes(b"caf\xe9.jpg\n")
     (photo,) = Library(["list.txt"]).photos()

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import mlflow
@@ -255,6 +256,15 @@ def memory_of(server: Server, field: str = "VmHWM") -> int:
             if group == server.session:
                 total += sum(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(field))
     return total * 1024
+
+
+def test_white_space_in_a_photo_does_not_take_hours():
+    model, began = serving.DefocusModel(), time.monotonic()
+    model.load_context(SimpleNamespace(artifacts={"checkpoint": model_folder.RELEASED / "lite"}))
+    answer = model.predict(None, pd.DataFrame({"image": [b"AAAA" + b" " * 400_000 + b"!"]}))
+    model.guard.close()
+    assert answer["status"].tolist() == ["failed"]
+    assert time.monotonic() - began < 40
 
 
 def test_a_table_of_any_length_is_taken_in_a_program(server):
