@@ -83,6 +83,13 @@ class Model(Section):
     rrm: bool
     fusion_relu: bool
     input_size: Annotated[int, Field(ge=32, le=4096)]
+    half_size: bool = False
+
+    @model_validator(mode="after")
+    def _half_is_large_enough(self) -> Model:
+        if self.half_size and self.input_size < 64:
+            raise ValueError(f"input_size {self.input_size} is too small for half_size: it must be at least 64")
+        return self
 
     @property
     def recurrent_steps(self) -> int:

@@ -8,6 +8,9 @@ AAAI 2020, section 3. Their code was never released; docs/method.md says which d
     O_l^0      = Up(W_l · F_l)                                    first side map of branch l, logits
     O_l^t      = O_l^{t-1} + RRM_l^t(Cat(O_l^{t-1}, A))           t = 1 … T
     B          = W_f · Cat(O_1^T, …, O_5^T)                       P(defocus) = sigmoid(Up B)
+
+With `half_size`, which the paper does not have, each O_l^t is the mean of two: of the photo, and of the photo at half
+its size.
 """
 
 from __future__ import annotations
@@ -120,19 +123,26 @@ class R2MRF(nn.Module):
         self.amdf.requires_grad_(model.steps != 0)  # without steps nothing uses it, so it would get no gradient
         self.branches = nn.ModuleList(Branch(channels, model) for channels in self.backbone.channels)
         self.fusion = nn.Conv2d(BRANCHES, 1, kernel_size=1)
-        self.fusion_relu = model.fusion_relu
+        self.fusion_relu, self.half_size = model.fusion_relu, model.half_size
         for parameter, value in zip(self.fusion.parameters(), (1 / BRANCHES, 0), strict=True):
             nn.init.constant_(parameter, value)  # fusion starts as the mean of the branches
 
     def forward(self, x: Tensor) -> Outputs:
-        """Return the `Outputs` for normalised photos B×3×H×W, with H and W at least 32."""
+        """Return the `Outputs` for normalised photos B×3×H×W, with H and W at least 32, or 64 with `half_size`."""
+        sides = self._sides(x)
+        if self.half_size:
+            halves = self._sides(F.avg_pool2d(x, 2))
+            sides = [(side + upsample(half, side.shape[-2:])) / 2 for side, half in zip(sides, halves, strict=True)]
+        return Outputs(upsample(self.fuse(sides[-1]), x.shape[-2:]), sides)
+
+    def _sides(self, x: Tensor) -> list[Tensor]:
+        """Return the side maps of all branches after t = 0 … T steps, each B×5×h×w, of photos seen at this size."""
         features = self.backbone(x)
         if self.pool_first_level:
             features[0] = F.max_pool2d(features[0], kernel_size=3, stride=2, padding=1)
         amdf = self.amdf(features)
         branches = [branch(f, amdf) for branch, f in zip(self.branches, features, strict=True)]
-        sides = [torch.cat(step, dim=1) for step in zip(*branches, strict=True)]
-        return Outputs(upsample(self.fuse(sides[-1]), x.shape[-2:]), sides)
+        return [torch.cat(step, dim=1) for step in zip(*branches, strict=True)]
 
     def fuse(self, sides: Tensor) -> Tensor:
         """Fuse the side maps of one step, B×5×h×w, into logits B×1×h×w."""

@@ -184,6 +184,16 @@ def test_fusion_begins_as_the_mean_of_the_last_side_maps():
 
 
 @torch.inference_mode()
+def test_a_photo_seen_at_half_its_size_too_gives_the_mean_of_both():
+    x = torch.randn(1, 3, 128, 192)
+    both, one = network(half_size=True), network()
+    both.load_state_dict(one.state_dict())
+    halves = one(F.interpolate(x, scale_factor=0.5, mode="area")).sides
+    sides = [(side + grown(half, side)) / 2 for side, half in zip(one(x).sides, halves, strict=True)]
+    assert_outputs_close(both(x), Outputs(grown(one.fusion(sides[-1]), x), sides), rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
 def test_fusion_relu_keeps_every_probability_at_one_half_or_more():
     x = torch.randn(1, 3, 64, 64)
     with_relu, without = network(fusion_relu=True), network()
