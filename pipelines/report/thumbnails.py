@@ -10,7 +10,6 @@ next run must not take them for photos.
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,12 +31,13 @@ from r2mrf.errors import UserError
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import STRENGTH, TINT
 from r2mrf.imaging.resize import resize
+from r2mrf.prediction.exif import EXIF, tags_of
 from r2mrf.system.atomic import atomic_file
 from r2mrf.system.machine import cores
 
 SIDE = 256  # longest side, in pixels
 
-EXIF, TAKEN, FRACTION = 0x8769, 0x9003, 0x9291  # the EXIF directory; its tags for the time and fraction of a second
+TAKEN, FRACTION = 0x9003, 0x9291  # tags for the time and fraction of a second, in the directory of the exposure
 
 
 def make(rows: Sequence[Row], scored: Path, addresses: Addresses | None = None) -> set[str]:
@@ -152,10 +152,7 @@ def _shrink(pixels: np.ndarray) -> np.ndarray:
 
 def _time_tags(data: bytes) -> dict[int, str]:
     """Return the EXIF tags of the time of exposure; a thumbnail keeps them, because bursts are found by them."""
-    try:
-        tags = Image.open(io.BytesIO(data), formats=images.FORMATS).getexif().get_ifd(EXIF)
-    except Exception:  # broken metadata around good pixels
-        return {}
+    tags = tags_of(data)[1]
     wanted = {TAKEN: r"\d{4}(:\d\d){2} \d\d(:\d\d){2}", FRACTION: r"\d{1,9}"}
     texts = {tag: str(tags.get(tag, "")).strip("\0 ") for tag in wanted}
     return {tag: text for tag, text in texts.items() if re.fullmatch(wanted[tag], text)}

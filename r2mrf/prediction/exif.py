@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from PIL import Image
 
+from r2mrf.formats import jpeg, known
 from r2mrf.imaging import images
 
-_EXIF = 0x8769  # tag of the directory with the exposure data
+EXIF = 0x8769  # tag of the directory with the exposure data
 _LONGEST = 100  # characters of a name
 _XMP_READ = 1 << 18  # bytes at the start of a file that are searched for XMP
 _RATING = re.compile(rb"xmp:Rating(?:=[\"']|>)\s*(-1|[0-5])(?:\.0)?\s*[\"'<]")
@@ -46,12 +48,7 @@ class Taken:
 
 def read(data: bytes) -> Taken:
     """Read the facts from an image file's bytes; a damaged value is left out and affects no other."""
-    try:
-        with Image.open(io.BytesIO(data), formats=images.FORMATS) as image:
-            main = image.getexif()
-            tags = main.get_ifd(_EXIF)
-    except Exception:  # broken metadata around good pixels, or a format that Pillow does not read
-        return Taken(rating=_rating(None, data))
+    main, tags = tags_of(data)
     return Taken(
         taken=_time(tags.get(0x9003), tags.get(0x9291), tags.get(0x9011)),
         camera=_camera(_text(main.get(0x010F)), _text(main.get(0x0110))),
@@ -63,6 +60,24 @@ def read(data: bytes) -> Taken:
         orientation=_whole(main.get(0x0112), 1, 8),
         rating=_rating(main.get(0x4746), data),
     )
+
+
+def tags_of(data: bytes) -> tuple[Mapping[int, Any], Mapping[int, Any]]:
+    """Return an image file's EXIF tags: those of the picture and those of its exposure, by number; empty if broken.
+
+    Those of a JPEG XL file are not read, because our decoder gives them only after decoding all pixels once more.
+    """
+    form = known.optional(data)
+    is_heif = form is not None and form.name == "HEIF" and known.is_installed(form)
+    size = jpeg.dimensions(data)
+    if size is not None and size[0] * size[1] > images.MAX_PIXELS:  # Pillow opens no larger picture
+        data = jpeg.header(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=("HEIF",) if is_heif else images.FORMATS) as image:
+            main = image.getexif()
+            return main, main.get_ifd(EXIF)
+    except Exception:  # broken metadata around good pixels, or a format that Pillow does not read
+        return {}, {}
 
 
 def _text(value: Any) -> str | None:

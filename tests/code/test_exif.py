@@ -32,6 +32,19 @@ def test_all_facts(kind):
     )
 
 
+def test_a_panorama_above_the_limit_of_pixels_has_them_too():
+    data = photo({0x0110: "PANO"})
+    size = data.index(b"\xff\xc0") + 5
+    assert exif.read(data[:size] + 2 * (20_000).to_bytes(2, "big") + data[size + 4 :]) == Taken(camera="PANO")
+
+
+def test_a_phones_heic_has_them_too():
+    pytest.importorskip("pi_heif")
+    data = photo({0x0110: "iPhone 15"}, {0x9003: "2023:08:13 09:26:38"}, kind="AVIF")
+    heic = data.replace(b"avif", b"heic")  # the same boxes; only their pixels are encoded otherwise
+    assert exif.read(heic) == Taken("2023-08-13T09:26:38", "iPhone 15")
+
+
 @pytest.mark.parametrize(
     ("main", "taken"),
     [
