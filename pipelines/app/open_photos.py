@@ -23,7 +23,7 @@ from r2mrf.system.sandbox import MEMORY, SECONDS, Guard
 if TYPE_CHECKING:
     from r2mrf.prediction.predictor import Predictor
 
-KEPT = 512 * 2**20  # bytes of decoded photos; the newest is kept whatever its size
+KEPT = 512 * 2**20  # bytes of photos with their maps; when another one is opened, the oldest are closed
 PIXELS = (480, 640, 960, 1280, 1920, 2560, 3840, 5120, 7680)  # views to choose from, between the whole photo and 1:1
 
 
@@ -38,6 +38,12 @@ class OpenPhoto:
     rgb: np.ndarray
     maps: dict[View, np.ndarray] = field(default_factory=dict)
     radius: np.ndarray | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the photo takes, with what has been computed of it."""
+        found = [self.rgb, *self.maps.values(), *([] if self.radius is None else [self.radius])]
+        return sum(pixels.nbytes for pixels in found)
 
     @property
     def views(self) -> list[View]:
@@ -72,7 +78,7 @@ class OpenPhotos:
             photo = OpenPhoto(read_guarded(self._guard, data))
             name = secrets.token_urlsafe(16)
             self._photos[name] = photo
-            while len(self._photos) > 1 and sum(other.rgb.nbytes for other in self._photos.values()) > KEPT:
+            while len(self._photos) > 1 and sum(other.nbytes for other in self._photos.values()) > KEPT:
                 del self._photos[next(iter(self._photos))]  # the oldest
             return name, photo
 

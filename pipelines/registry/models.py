@@ -86,7 +86,7 @@ def resolve(uri: str) -> Registered:
         there = _existing_versions(client, uri) if missing else ""
         raise CheckpointError(
             f"{uri}: "
-            + without_passwords(f"{_shortened(error)}{there}; registry {registry}: ")
+            + redacted(f"{_shortened(error)}{there}; registry {registry}: ")
             + ("check the name, or set MLFLOW_TRACKING_URI" if missing else "start it, or set MLFLOW_TRACKING_URI")
         ) from None
 
@@ -135,11 +135,6 @@ def database_file(registry: str) -> Path | None:
     """Return the file of a registry that is a local database, or None."""
     path = registry.removeprefix("sqlite:///").partition("?")[0]  # options may follow
     return Path(path) if registry.startswith("sqlite:///") else None
-
-
-def without_passwords(text: str) -> str:
-    """Return a text, for messages, in which no address shows a user, password or signature."""
-    return redacted(text)
 
 
 def _shortened(error: Exception) -> str:

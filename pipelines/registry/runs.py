@@ -17,9 +17,10 @@ from ray.train import UserCallback
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.registry import moved
-from pipelines.registry.models import address, database_file, with_credentials_apart, without_passwords
+from pipelines.registry.models import address, database_file, with_credentials_apart
 from r2mrf.config import Config, Tracking
 from r2mrf.errors import UserError, one_line
+from r2mrf.system.address import redacted
 
 
 def client(tracking: Tracking) -> MlflowClient:
@@ -101,7 +102,7 @@ class LogReports(UserCallback):
             mlflow.set_tracking_uri(self.uri)
             MlflowClient().log_batch(self.run_id, [Metric(name, value, now, step) for name, value in values.items()])
         except (MlflowException, SQLAlchemyError, OSError) as error:  # an unreachable server must not end the training
-            print(without_passwords(f"step {step} is not logged: {error}"), flush=True)
+            print(redacted(f"step {step} is not logged: {error}"), flush=True)
 
 
 @contextmanager
@@ -112,7 +113,7 @@ def _as_user_error(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         why = one_line(error, 400)
         raise UserError(
-            without_passwords(f"tracking server {uri}: {why}: start it, or correct MLFLOW_TRACKING_URI or tracking.uri")
+            redacted(f"tracking server {uri}: {why}: start it, or correct MLFLOW_TRACKING_URI or tracking.uri")
         ) from None
 
 

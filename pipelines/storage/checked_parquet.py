@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from r2mrf.errors import one_line
 from r2mrf.system import strict_json
 
 HASHES = b"column_hashes"
@@ -43,7 +44,7 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         table = pq.read_table(path, columns=None if columns is None else [*columns], page_checksum_verification=True)
         _check(table, columns)
     except (OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError, pa.ArrowException) as error:
-        raise Damaged(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise Damaged(one_line(error) or type(error).__name__) from None
     return table
 
 
@@ -56,7 +57,7 @@ def read_facts(path: Path) -> pq.FileMetaData:
     try:
         return pq.read_metadata(path)
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
-        raise Damaged(" ".join(str(error).split())[:200]) from None
+        raise Damaged(one_line(error)) from None
 
 
 def _check(table: pa.Table, columns: Sequence[str] | None) -> None:

@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 
 from r2mrf.engines.runtimes import WEIGHTS_HASH, EngineError, OnnxRuntime
+from r2mrf.errors import one_line
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network import model_folder
@@ -70,7 +71,5 @@ def load(name: str, threads: int | None = None) -> Analyser | None:
             raise ValueError(f"{folder}: its files do not belong together")
         return Analyser(Preprocess.from_dict(facts["preprocess"]), engine, BlurScale.from_facts(facts))
     except Exception as error:  # ONNX Runtime has a dozen exception classes of its own
-        log.warning(
-            "the released model runs with torch, which starts more slowly: %s", " ".join(str(error).split())[:200]
-        )
+        log.warning("the released model runs with torch, which starts more slowly: %s", one_line(error))
         return None

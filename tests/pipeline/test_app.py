@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.app import server
+from pipelines.app import open_photos, server
+from pipelines.app.open_photos import NotOpen, OpenPhotos
 from pipelines.command.cli import main
 from pipelines.project.samples import samples
 from r2mrf.imaging import images
@@ -126,6 +127,20 @@ def test_every_answer_forbids_what_is_not_the_pages_own(app):
         _, _, headers = app.ask("GET", path)
         assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
         assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_old_photos_are_closed_for_the_memory_of_maps_too(monkeypatch):
+    photos, data = OpenPhotos(lambda rgb, view: np.zeros(rgb.shape[:2], np.float32)), FLOWER.read_bytes()
+    first, photo = photos.open(data)
+    monkeypatch.setattr(open_photos, "KEPT", 3.5 * photo.rgb.nbytes)
+    second, _ = photos.open(data)
+    for view in (100, 200, 300):  # three maps take as much as a photo
+        photos.map_of(second, view)
+    photos.open(data)
+    assert photos.get(second)
+    with pytest.raises(NotOpen):
+        photos.get(first)
+    photos.close()
 
 
 def test_a_port_that_is_taken(app, capsys):

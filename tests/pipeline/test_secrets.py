@@ -22,6 +22,7 @@ from pipelines.registry import models
 from pipelines.storage import http
 from r2mrf.config import ConfigError, load
 from r2mrf.errors import UserError
+from r2mrf.system.address import redacted
 from tests.support.photos import save_photo
 from tests.support.scored_folder import ok, save_table
 from tests.support.secrets import PLANTED, assert_nowhere, planted
@@ -226,7 +227,7 @@ def test_the_address_of_a_tracking_server(monkeypatch, text, secret):
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "")
     address = models.address()
-    assert_nowhere(secret, models.without_passwords(f"tracking server {address} does not answer"))
+    assert_nowhere(secret, redacted(f"tracking server {address} does not answer"))
     if text.lower().startswith("http") and "user:" in text:
         assert_nowhere(secret, address, os.environ["MLFLOW_TRACKING_URI"])
         assert os.environ["MLFLOW_TRACKING_USERNAME"] == "user"
