@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.evaluation.ablation_rows import AblationRow
-from pipelines.evaluation.held_out import BRANCHES
+from pipelines.evaluation.held_out import BRANCHES, FIGURES
 from pipelines.project import plots
 from pipelines.project.tables import write_csv
 
-FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")  # on the held-back pairs; with `test_` on the test pairs
 FACTS = ("profile", "backbone", "steps", "learnt_from", "training_steps", "epochs", "seconds", "device", "commit")
 
 
 def tabulate(every: list[AblationRow], measured: dict[str, dict], reasons: dict[str, str]) -> list[dict]:
     """Return the lines of the table: one per row, and one for each branch's own output of the unchanged network.
+
+    Figures are those on the held-back pairs, and with `test_` those on the test pairs.
 
     Args:
         measured: the stored results by name of the row.

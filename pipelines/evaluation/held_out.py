@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # unless a row of an ablation is run, torch and Ray are not n
     from r2mrf.evaluation.metrics import Counts
     from r2mrf.network.checkpoint import Checkpoint
 
+FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")  # of a method or a row on a set of pairs, in tables
 BRANCHES = tuple(f"O{branch}" for branch in range(1, 6))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from pipelines.evaluation.held_out import decoded
+from pipelines.evaluation.held_out import FIGURES, decoded
 from pipelines.project.folders import PREPARED
 from pipelines.storage.outputs import local_copy
 from r2mrf.config import Config
@@ -20,7 +20,6 @@ from r2mrf.imaging.maps import to_uint8
 from r2mrf.prediction.predictor import Predictor
 
 NAMES = {"laplacian": "Laplacian energy", "gradient": "gradient energy", "frequency": "high frequencies"}
-FIGURES = ("mae", "f_max", "f_adaptive", "f_05", "iou")
 
 
 @dataclass

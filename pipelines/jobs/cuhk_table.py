@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipelines.evaluation.held_out import FIGURES
 from pipelines.project.tables import read_csv, read_json
 
 RELEASED = Path("released")
@@ -73,7 +74,7 @@ def _ours(name: str, best: dict[str, float]) -> dict | None:
         "parameters": model["parameters"],
         "gmacs": model["gmacs"],
         "model": model["model"],
-        **{figure: figures[figure] for figure in ("mae", "f_05", "f_max", "f_adaptive", "iou")},
+        **{figure: figures[figure] for figure in FIGURES},
         "confidence_excess": figures.get("confidence_excess"),
     }
 
@@ -85,7 +86,7 @@ def _classical() -> list[dict]:
         if lines and int(lines[0]["photos"]) == TEST_PHOTOS:
             return [
                 {"method": line["method"], "whose": "classical, measured here"}
-                | {figure: float(line[figure]) for figure in ("mae", "f_05", "f_max", "f_adaptive", "iou")}
+                | {figure: float(line[figure]) for figure in FIGURES}
                 for line in lines[1:]
             ]
     return []

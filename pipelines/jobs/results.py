@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from pipelines.evaluation.held_out import BRANCHES
 from pipelines.jobs.cuhk_table import cuhk_table
 from pipelines.project import pages
 from pipelines.project.folders import CHOSEN_STEPS, REPORTS
@@ -31,7 +32,6 @@ PICTURES = {
     "trials": CHOSEN_STEPS.with_name("trials.png"),
 }
 STABLE = 0.005  # values of F that differ by less count as equal; also the default of tune.tolerance
-BRANCHES = [f"O{branch}" for branch in range(1, 6)]
 
 
 def results(config: Config) -> None:
@@ -55,7 +55,7 @@ def page(config: Config) -> str:
         ablation=ablation,
         repeated=repeated(rows),
         refinement=against(rows, "full", ["no_rrm"]),
-        fusion=against(rows, "full", BRANCHES),
+        fusion=against(rows, "full", [*BRANCHES]),
         sharing=against(rows, "full", ["unshared"]),
         sides=against(rows, "full", ["side_growing", "side_small", "side_last"]),
         over_steps=over_steps(rows),
