@@ -83,12 +83,12 @@ class Model(Section):
     rrm: bool
     fusion_relu: bool
     input_size: Annotated[int, Field(ge=32, le=4096)]
-    half_size: bool = False
+    second_size: Literal[0] | Annotated[int, Field(ge=32, le=4096)] = 0
 
     @model_validator(mode="after")
-    def _half_is_large_enough(self) -> Model:
-        if self.half_size and self.input_size < 64:
-            raise ValueError(f"input_size {self.input_size} is too small for half_size: it must be at least 64")
+    def _second_is_smaller(self) -> Model:
+        if self.second_size >= self.input_size:
+            raise ValueError(f"second_size {self.second_size} must be smaller than input_size {self.input_size}")
         return self
 
     @property

@@ -203,7 +203,7 @@ def starting_point(config: Config) -> Checkpoint | None:
     if not config.train.start:
         return None
     begun = checkpoints.load(model_folder.locate(config.train.start))
-    free = {"weights", "input_size", "half_size"}
+    free = {"weights", "input_size", "second_size"}
     theirs, ours = (model.model_dump(exclude=free) for model in (begun.model, config.model))
     if other := [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if theirs[key] != ours[key]]:
         raise UserError(
