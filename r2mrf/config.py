@@ -83,13 +83,6 @@ class Model(Section):
     rrm: bool
     fusion_relu: bool
     input_size: Annotated[int, Field(ge=32, le=4096)]
-    second_size: Literal[0] | Annotated[int, Field(ge=32, le=4096)] = 0
-
-    @model_validator(mode="after")
-    def _second_is_smaller(self) -> Model:
-        if self.second_size >= self.input_size:
-            raise ValueError(f"second_size {self.second_size} must be smaller than input_size {self.input_size}")
-        return self
 
     @property
     def recurrent_steps(self) -> int:

@@ -1,7 +1,6 @@
 """Job release: turns trained models into the weights that ship with the package.
 
     python -m pipelines.jobs.release MODEL … [--shift LOGITS]    # -> r2mrf/weights/lite
-    python -m pipelines.jobs.release MODEL --sizes 576 224 --to FOLDER    # to compare, not to ship
     python -m pipelines.jobs.release                             # only write their graph again, after a code change
 
 If several models are given, each of which was trained further from the one before, their weights are averaged (Wortsman
@@ -11,9 +10,6 @@ The maps are calibrated in the last layer. First a shift is added to its logits,
 defocus than photographs; whoever releases chooses it on real photos (docs/training.md). Then the logits are multiplied
 by the one of `FACTORS` that gives the smallest MAE on the pairs held back by the last model's training. Test pairs are
 never used to choose.
-
-A model need not look at photos at the size at which it was trained: with --sizes, it gets another `input_size` and
-`second_size`.
 """
 
 from __future__ import annotations
@@ -21,17 +17,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
-from pydantic import ValidationError
 
 from pipelines.evaluation.held_out import decoded
 from pipelines.project.folders import AUGMENTED
-from r2mrf.config import Model
 from r2mrf.data import shards
 from r2mrf.data.batches import split
 from r2mrf.engines.onnx_graph import without_weights
@@ -40,37 +33,28 @@ from r2mrf.evaluation.metrics import count
 from r2mrf.imaging.maps import to_uint8
 from r2mrf.network import checkpoint, model_folder
 from r2mrf.network.checkpoint import Checkpoint
-from r2mrf.network.model import R2MRF
 from r2mrf.network.model_folder import FACTS, RELEASED, WEIGHTS
 from r2mrf.prediction.predictor import Predictor
 from r2mrf.prediction.without_torch import GRAPH
 from r2mrf.system.atomic import atomic_file
 
-FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
-LARGEST_SHIPPED = 2.0  # larger factors remove the maps' greys, which people want to see
+FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # larger ones would remove the maps' greys, on which PR curves depend
 LARGEST = 15 * 2**20  # bytes of weights that may be shipped
 
 
-def release(
-    models: list[Path], shift: float = 0.0, to: Path | None = None, sizes: tuple[int, int] | None = None
-) -> Path:
+def release(models: list[Path], shift: float = 0.0, to: Path | None = None) -> Path:
     """Write the mean of the models as the released weights, with `shift` added to their logits; return their folder.
 
-    Args:
-        to: write the model there, and release nothing.
-        sizes: `input_size` and `second_size` of the model that is written; None: those of the last model.
+    If `to` is given, the model is written there, as the start of a later training, and nothing is released.
 
     Raises:
         UserError: a model or the calibration pairs are missing, the architectures differ, or the weights are too large.
     """
     trained, model = _mean(models), models[-1]
-    if sizes:
-        trained = _seeing(trained, sizes)
     weight, bias = trained.network.fusion.parameters()
     with torch.no_grad():
         bias.add_(shift)
-        factors = [factor for factor in FACTORS if to or factor <= LARGEST_SHIPPED]
-        factor = _best_factor(trained, model.parents[1], factors)
+        factor = _best_factor(trained, model.parents[1])
         weight.mul_(factor)
         bias.mul_(factor)
     facts = trained.training | {"logits_shifted": shift, "logits_times": factor}
@@ -109,18 +93,6 @@ def _mean(models: list[Path]) -> Checkpoint:
     return Checkpoint(last.network, last.model, last.preprocess, facts)
 
 
-def _seeing(trained: Checkpoint, sizes: tuple[int, int]) -> Checkpoint:
-    """Return a model with the same weights that looks at photos at other sizes."""
-    first, second = sizes
-    try:
-        model = Model.model_validate(trained.model.model_dump() | {"input_size": first, "second_size": second})
-    except ValidationError as error:
-        raise UserError(f"--sizes {first} {second}: {error.errors()[0]['msg']}") from None
-    network = R2MRF(model.model_copy(update={"weights": "random"})).eval()
-    network.load_state_dict(trained.network.state_dict())
-    return Checkpoint(network, model, replace(trained.preprocess, size=first), trained.training)
-
-
 def write_graph(folder: Path) -> None:
     """Write the graph of the weights in a model folder next to them, replacing an older one.
 
@@ -132,15 +104,15 @@ def write_graph(folder: Path) -> None:
         file.write_bytes(without_weights(checkpoint.load(folder).network, weights, beside=WEIGHTS))
 
 
-def _best_factor(trained: Checkpoint, workspace: Path, factors: list[float]) -> float:
-    """Return the factor with the smallest MAE on the pairs that the training in `workspace` held back."""
+def _best_factor(trained: Checkpoint, workspace: Path) -> float:
+    """Return the factor in `FACTORS` with the smallest MAE on the pairs that the training in `workspace` held back."""
     predictor, errors = Predictor(trained), []
     for rgb, mask in decoded(_held_back(trained, workspace)):
         p = predictor(rgb)
         logits = np.log(p.clip(1e-6, 1 - 1e-6) / (1 - p).clip(1e-6, 1))
-        maps = (to_uint8(1 / (1 + np.exp(-factor * logits))) for factor in factors)
+        maps = (to_uint8(1 / (1 + np.exp(-factor * logits))) for factor in FACTORS)
         errors.append([count(defocus, mask).absolute_error for defocus in maps])
-    return factors[int(np.argmin(np.mean(errors, axis=0)))]
+    return FACTORS[int(np.argmin(np.mean(errors, axis=0)))]
 
 
 def _held_back(trained: Checkpoint, workspace: Path) -> pa.Table:
@@ -165,22 +137,13 @@ def main() -> None:
         "--shift", type=float, default=0.0, metavar="LOGITS", help="below 0: fewer pixels are defocused"
     )
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="write the model there, and release nothing")
-    parser.add_argument(
-        "--sizes",
-        type=int,
-        nargs=2,
-        metavar=("INPUT", "SECOND"),
-        help="sizes at which it looks at photos; SECOND may be 0",
-    )
     options = parser.parse_args()
-    if options.sizes and not options.to:
-        parser.error("--sizes needs --to: models of other sizes are not shipped")
     if options.to and not options.models:
         parser.error("--to needs a MODEL")
     if options.shift and not options.models:
         parser.error("--shift needs a MODEL")
     try:
-        released = options.models and release(options.models, options.shift, options.to, options.sizes)
+        released = options.models and release(options.models, options.shift, options.to)
         if not options.to:
             write_graph(folder := released or RELEASED / "lite")
     except UserError as error:

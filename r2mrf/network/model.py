@@ -8,14 +8,10 @@ AAAI 2020, section 3. Their code was never released; docs/method.md says which d
     O_l^0      = Up(W_l · F_l)                                    first side map of branch l, logits
     O_l^t      = O_l^{t-1} + RRM_l^t(Cat(O_l^{t-1}, A))           t = 1 … T
     B          = W_f · Cat(O_1^T, …, O_5^T)                       P(defocus) = sigmoid(Up B)
-
-With `second_size`, which the paper does not have, each O_l^t is the mean of two: of the photo, and of the photo reduced
-to that size.
 """
 
 from __future__ import annotations
 
-from math import log2
 from typing import NamedTuple, cast
 
 import torch
@@ -54,7 +50,7 @@ class AMDF(nn.Module):
         grid = features[0].shape[-2:]
         total = F.conv2d(features[0], weights[0], self.merge.bias)
         for feature, weight in zip(features[1:], weights[1:], strict=True):
-            total = total + resized(F.conv2d(feature, weight), grid)
+            total = total + upsample(F.conv2d(feature, weight), grid)
         return F.relu(total)
 
 
@@ -97,7 +93,7 @@ class Branch(nn.Module):
 
     def forward(self, feature: Tensor, amdf: Tensor) -> list[Tensor]:
         """Return the side maps after t = 0 … T steps, each B×1×h×w, for a level B×C_l×h_l×w_l and A on the grid."""
-        side = resized(self.side(feature), amdf.shape[-2:])
+        side = upsample(self.side(feature), amdf.shape[-2:])
         sides = [side]
         modules = cast(list[RRM], list(self.refine))
         contexts = [module.context(amdf) for module in modules]
@@ -125,33 +121,18 @@ class R2MRF(nn.Module):
         self.branches = nn.ModuleList(Branch(channels, model) for channels in self.backbone.channels)
         self.fusion = nn.Conv2d(BRANCHES, 1, kernel_size=1)
         self.fusion_relu = model.fusion_relu
-        self.size, self.second_size = model.input_size, model.second_size
         for parameter, value in zip(self.fusion.parameters(), (1 / BRANCHES, 0), strict=True):
             nn.init.constant_(parameter, value)  # fusion starts as the mean of the branches
 
     def forward(self, x: Tensor) -> Outputs:
-        """Return the `Outputs` for normalised photos B×3×H×W, with H and W at least 32, also when they are reduced."""
-        sides = self._sides(x)
-        if self.second_size:
-            seconds = self._sides(self._reduced(x))
-            sides = [(side + resized(second, side.shape[-2:])) / 2 for side, second in zip(sides, seconds, strict=True)]
-        return Outputs(resized(self.fuse(sides[-1]), x.shape[-2:]), sides)
-
-    def _reduced(self, x: Tensor) -> Tensor:
-        """Reduce photos as `second_size` says: from `input_size` to it, and others by the same factor."""
-        height, width = (side * self.second_size // self.size for side in x.shape[-2:])
-        for _ in range(int(log2(self.size / self.second_size))):  # means first, so that texture leaves no patterns
-            x = F.avg_pool2d(x, 2)
-        return resized(x, torch.Size((height, width)))
-
-    def _sides(self, x: Tensor) -> list[Tensor]:
-        """Return the side maps of all branches after t = 0 … T steps, each B×5×h×w, of photos seen at this size."""
+        """Return the `Outputs` for normalised photos B×3×H×W, with H and W at least 32."""
         features = self.backbone(x)
         if self.pool_first_level:
             features[0] = F.max_pool2d(features[0], kernel_size=3, stride=2, padding=1)
         amdf = self.amdf(features)
         branches = [branch(f, amdf) for branch, f in zip(self.branches, features, strict=True)]
-        return [torch.cat(step, dim=1) for step in zip(*branches, strict=True)]
+        sides = [torch.cat(step, dim=1) for step in zip(*branches, strict=True)]
+        return Outputs(upsample(self.fuse(sides[-1]), x.shape[-2:]), sides)
 
     def fuse(self, sides: Tensor) -> Tensor:
         """Fuse the side maps of one step, B×5×h×w, into logits B×1×h×w."""
@@ -159,7 +140,7 @@ class R2MRF(nn.Module):
         return F.relu(fused) if self.fusion_relu else fused
 
 
-def resized(x: Tensor, size: torch.Size) -> Tensor:
+def upsample(x: Tensor, size: torch.Size) -> Tensor:
     """Resize B×C×h×w to B×C×`size`, bilinear, without aligned corners."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 

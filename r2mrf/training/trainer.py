@@ -195,7 +195,7 @@ def _hash_of(facts: dict) -> str:
 def starting_point(config: Config) -> Checkpoint | None:
     """Return the model that `train.start` names, or None if training starts from the backbone's weights.
 
-    The sizes at which it sees photos may differ: the network is convolutional, so its weights fit every size.
+    Its input size may differ from the new model's: the network is convolutional, so its weights fit every size.
 
     Raises:
         UserError: there is no such model, or it has another architecture.
@@ -203,8 +203,7 @@ def starting_point(config: Config) -> Checkpoint | None:
     if not config.train.start:
         return None
     begun = checkpoints.load(model_folder.locate(config.train.start))
-    free = {"weights", "input_size", "second_size"}
-    theirs, ours = (model.model_dump(exclude=free) for model in (begun.model, config.model))
+    theirs, ours = (model.model_dump(exclude={"weights", "input_size"}) for model in (begun.model, config.model))
     if other := [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if theirs[key] != ours[key]]:
         raise UserError(
             f"train.start {config.train.start}: the model has {', '.join(other)}; "

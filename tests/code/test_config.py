@@ -164,12 +164,6 @@ def test_every_worker_has_something_to_do(load_with):
     assert load_with(lite__train__batch=3, lite__train__workers=3).train.most_workers == 3
 
 
-def test_the_second_size_is_smaller_than_the_first(load_with):
-    assert "must be smaller than input_size 320" in message(load_with, lite__model__second_size=320)
-    assert "second_size" in message(load_with, lite__model__second_size=31)
-    assert load_with(lite__model__second_size=224).model.second_size == 224
-
-
 def test_workers_that_come_and_go(load_with):
     train = load_with(lite__train__workers=[1, 4]).train
     assert (train.workers, train.most_workers) == ((1, 4), 4)

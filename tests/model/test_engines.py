@@ -147,7 +147,6 @@ ARCHITECTURES = [
     {"steps": 0, "grid_stride": 2},
     {"steps": 1, "rrm": False, "fusion_relu": True},
     {"steps": 4, "share_steps": False},
-    {"steps": 2, "second_size": 40},
 ]
 
 

@@ -184,18 +184,6 @@ def test_fusion_begins_as_the_mean_of_the_last_side_maps():
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize(("second", "reduced"), [(32, (64, 96)), (48, (96, 144)), (40, (80, 120))])
-def test_a_photo_that_is_seen_at_two_sizes_gives_the_mean_of_both(second, reduced):
-    x = torch.randn(1, 3, 128, 192)
-    both, one = network(second_size=second), network()
-    both.load_state_dict(one.state_dict())
-    smaller = x if second > 32 else F.avg_pool2d(x, 2)
-    smaller = F.interpolate(smaller, size=reduced, mode="bilinear")
-    sides = [(side + grown(other, side)) / 2 for side, other in zip(one(x).sides, one(smaller).sides, strict=True)]
-    assert_outputs_close(both(x), Outputs(grown(one.fusion(sides[-1]), x), sides), rtol=1e-4, atol=1e-5)
-
-
-@torch.inference_mode()
 def test_fusion_relu_keeps_every_probability_at_one_half_or_more():
     x = torch.randn(1, 3, 64, 64)
     with_relu, without = network(fusion_relu=True), network()

@@ -247,10 +247,10 @@ def of_architecture(base: Config, **model) -> Config:
     return base.model_copy(update={"lite": base.lite.model_copy(update={"model": model})})
 
 
-def test_starts_from_a_model_that_sees_other_sizes(tmp_path):
+def test_starts_from_a_model_of_another_input_size(tmp_path):
     first = Trainer(config(), "key")
     folder = checkpoint.save(tmp_path / "model", first.checkpoint({}))
-    trainer = Trainer(of_architecture(config(start=str(folder)), input_size=96, second_size=48), "another key")
+    trainer = Trainer(of_architecture(config(start=str(folder)), input_size=96), "another key")
     assert_same(weights(trainer), first.averaged_network().state_dict())
     assert trainer.checkpoint({}).preprocess.size == 96
 

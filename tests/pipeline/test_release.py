@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipelines.jobs import release
-from pipelines.jobs.release import FACTORS, LARGEST_SHIPPED
+from pipelines.jobs.release import FACTORS
 from r2mrf.data import shards
 from r2mrf.data.batches import split
 from r2mrf.errors import UserError
@@ -54,7 +54,7 @@ def released(tmp_path, monkeypatch) -> Path:
     return tmp_path / "weights/lite"
 
 
-@pytest.mark.parametrize(("right", "factor"), [(1.0, LARGEST_SHIPPED), (0.0, FACTORS[0])])
+@pytest.mark.parametrize(("right", "factor"), [(1.0, FACTORS[-1]), (0.0, FACTORS[0])])
 def test_maps_are_as_decided_as_is_best(tmp_path, released, right, factor):
     # a larger factor is better where maps are right, and worse where they are wrong
     model = workspace(tmp_path / "work", right)
@@ -122,23 +122,6 @@ def test_a_mean_to_start_from_releases_nothing(tmp_path, released, monkeypatch):
     release.main()
     assert checkpoint.load(tmp_path / "mean").training["logits_times"] == FACTORS[-1]
     assert {path.name for path in released.iterdir()} == {"README.md"}
-
-
-def test_a_model_that_sees_other_sizes(tmp_path, released, monkeypatch, capsys):
-    model, to = workspace(tmp_path / "work", 1.0), tmp_path / "other"
-    monkeypatch.setattr(sys, "argv", ["release", str(model), "--to", str(to), "--sizes", "96", "40"])
-    release.main()
-    before, after = checkpoint.load(model), checkpoint.load(to)
-    assert (after.model.input_size, after.model.second_size, after.preprocess.size) == (96, 40, 96)
-    for name, value in after.network.backbone.state_dict().items():
-        assert torch.equal(value, before.network.backbone.state_dict()[name])
-    monkeypatch.setattr(sys, "argv", ["release", str(model), "--to", str(to), "--sizes", "96", "96"])
-    with pytest.raises(SystemExit, match="second_size 96 must be smaller"):
-        release.main()
-    monkeypatch.setattr(sys, "argv", ["release", str(model), "--sizes", "96", "40"])
-    with pytest.raises(SystemExit, match="2"):
-        release.main()
-    assert "--sizes needs --to" in capsys.readouterr().err
 
 
 def test_a_model_too_large_to_ship(tmp_path, released, monkeypatch):
