@@ -7,17 +7,20 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.library.columns import ADDED, SCORES, Row, completed, judged, rows_of
 from pipelines.report.loupe import Corner
 from pipelines.storage import checked_parquet
 from r2mrf.config import Score
-from r2mrf.errors import UserError
+from r2mrf.errors import UserError, one_line
 from r2mrf.prediction.focus import Thresholds
 from r2mrf.system import strict_json
 from r2mrf.system.address import Address, is_address
 from r2mrf.system.regular_files import check_regular, read_regular
 
+# what every photo that was scored has
+ALWAYS = ("width", "height", "content_sha256", "blur_fraction", "focus_area", "center_blur", "confidence", "contrast")
 DEFAULT = {field.name: Score.model_fields[field.name].default for field in fields(Thresholds)}
 
 
@@ -104,4 +107,11 @@ def _shard(file: Path) -> pa.Table:
         raise UserError(f"{file}: is damaged ({error}): remove it and run `r2mrf score` again") from None
     if missing := set(SCORES.names) - ADDED - set(table.column_names):
         raise UserError(f"{file}: lacks {', '.join(sorted(missing))}, because another version wrote it: score again")
-    return completed(table)
+    try:
+        table = completed(table).cast(SCORES)
+    except pa.ArrowException as error:
+        raise UserError(f"{file}: has columns of other types ({one_line(error)}): score again") from None
+    scored = table.filter(pc.equal(table["status"], "ok"))
+    if empty := [name for name in ALWAYS if scored[name].null_count]:
+        raise UserError(f"{file}: has scored photos without {', '.join(empty)}: score again")
+    return table

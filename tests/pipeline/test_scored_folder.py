@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -57,6 +58,11 @@ def spoil(folder: Path, how: str) -> None:
         shard.write_bytes(shard.read_bytes()[:-9])
     elif how == "older table":
         pq.write_table(pq.read_table(shard).drop_columns(["contrast"]), shard)
+    elif how in ("words for numbers", "nothing measured"):
+        table = pq.read_table(shard)
+        values = ["wide"] * len(table) if how == "words for numbers" else pa.nulls(len(table), pa.int32())
+        table = table.set_column(table.column_names.index("width"), "width", [values])
+        pq.write_table(table.replace_schema_metadata(None), shard)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +79,8 @@ def spoil(folder: Path, how: str) -> None:
         ("other fingerprint", ["scores: the table of the run"]),
         ("shard cut", [f"shard-00000-{FINGERPRINT}.parquet: is damaged", "score` again"]),
         ("shard a pipe", [f"shard-00000-{FINGERPRINT}.parquet", "pipe"]),
+        ("words for numbers", [f"shard-00000-{FINGERPRINT}.parquet: has columns of other types", "score again"]),
+        ("nothing measured", [f"shard-00000-{FINGERPRINT}.parquet: has scored photos without width", "score again"]),
         ("older table", [f"shard-00000-{FINGERPRINT}.parquet: lacks contrast", "score again"]),
     ],
 )
