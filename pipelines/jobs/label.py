@@ -9,6 +9,7 @@ them. Photos on the test side of the split are left out.
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 from pipelines.cluster.progress import progress
 from pipelines.data.sources import IMAGES, MASKS, find_photos, sharp_sides
@@ -39,7 +40,7 @@ def label_photos(config: Config) -> None:
             (new / name).mkdir()
         for source in progress(sources, unit=" photos", desc="labelled"):
             if pair := label(predictor, source):
-                name = source.id.replace("/", "-")
+                name = quote(source.id, safe="")  # unlike with - for /, no two photos get one name
                 (new / IMAGES / f"{name}.jpg").write_bytes(images.encode_jpeg(pair[0]))
                 (new / MASKS / f"{name}.png").write_bytes(images.encode_png(pair[1]))
                 kept += 1

@@ -1,6 +1,7 @@
 """The job that labels real photos: which photos it takes, and that `prepare` reads its output."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -27,8 +28,8 @@ def photos(tmp_path) -> Path:
     """Save six sharp crops, two soft ones and three whole photos with segments; return their folder."""
     for seed in range(6):
         write(tmp_path / f"sharp/crops/images/{seed}.png", texture(seed))
-    for seed in (6, 7):
-        write(tmp_path / f"sharp/crops/images/soft{seed}.png", cv2.GaussianBlur(texture(seed), (0, 0), 3))
+    for seed, name in ((6, "crops/images/soft-6"), (7, "crops-soft/images/6")):  # with - for /, their names are equal
+        write(tmp_path / f"sharp/{name}.png", cv2.GaussianBlur(texture(seed), (0, 0), 3))
     for seed in (8, 9, 10):
         write(tmp_path / f"sharp/whole/images/{seed}.png", texture(seed))
         segments = np.repeat(np.arange(2, dtype=np.uint8), 48)[None].repeat(96, 0)
@@ -42,14 +43,14 @@ def test_labels_whole_photos_and_soft_crops_that_are_not_for_testing(photos, tin
     config = asked(photos, tiny_model, labelled=str(photos / "labelled"))
     label.label_photos(config)
     tests = {
-        source.id.replace("/", "-") for source in sharp_sides(find_sharp(photos)[0], config.data, config.seed)["test"]
+        quote(source.id, safe="") for source in sharp_sides(find_sharp(photos)[0], config.data, config.seed)["test"]
     }
-    wanted = {"crops-soft6", "crops-soft7", "whole-8", "whole-9", "whole-10"} - tests
+    wanted = {"crops%2Fsoft-6", "crops-soft%2F6", "whole%2F8", "whole%2F9", "whole%2F10"} - tests
     assert {path.stem for path in (photos / "labelled/image").iterdir()} == wanted
     assert f"{len(wanted)} of {len(wanted)} photos" in capsys.readouterr().out
     made = {row["source_id"]: row for row in rows(open_source(config)) if row["kind"] == "labelled"}
     assert made.keys() == wanted
-    assert images.decode(made["crops-soft6"]["image"]).shape == (64, 64, 3)  # as the network sees it
+    assert images.decode(made["crops%2Fsoft-6"]["image"]).shape == (64, 64, 3)  # as the network sees it
 
 
 def test_labelling_again_removes_the_previous_labels(photos, tiny_model):
