@@ -20,7 +20,7 @@ from r2mrf.system.address import Address, is_address
 from r2mrf.system.regular_files import check_regular, read_regular
 
 # what every photo that was scored has
-ALWAYS = ("width", "height", "content_sha256", "blur_fraction", "focus_area", "center_blur", "confidence", "contrast")
+ALWAYS = ("width", "height", "blur_fraction", "focus_area", "center_blur", "confidence", "contrast")
 DEFAULT = {field.name: Score.model_fields[field.name].default for field in fields(Thresholds)}
 
 
