@@ -77,11 +77,15 @@ class Run(Workspace):
         return next(state for name in reversed(names) if (state := listed.parent / name).is_dir())
 
     def await_step(self, step: int) -> int:
-        """Wait until a step is reported; return the pid of the worker that reported it."""
+        """Wait until a step, or a later one, is reported; return the pid of the worker that reported it.
+
+        The line of a step whose worker is killed at once may be lost.
+        """
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.driver.poll() is None:
-            if found := re.search(rf"pid=(\d+)\).*step {step}/{self.steps}:", self.said()):
-                return int(found[1])
+            for pid, reported in re.findall(rf"pid=(\d+)\).*step (\d+)/{self.steps}:", self.said()):
+                if int(reported) >= step:
+                    return int(pid)
             time.sleep(0.05)
         raise AssertionError(self.said()[-3000:])
 
