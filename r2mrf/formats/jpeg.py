@@ -28,7 +28,13 @@ def decode(data: bytes, space: str, factor: int, height: int, width: int) -> np.
         ValueError: pixels are damaged or missing, or the data is not a JPEG.
     """
     smallest = {"min_height": -(-height // factor), "min_width": -(-width // factor)} if factor > 1 else {}
-    return simplejpeg.decode_jpeg(tidy(data), space, **smallest)
+    picture = tidy(data)
+    try:
+        return simplejpeg.decode_jpeg(picture, space, **smallest)
+    except ValueError:
+        if (unpadded := _without_padding(picture)) == picture:
+            raise
+        return simplejpeg.decode_jpeg(unpadded, space, **smallest)  # fails if a pixel was among what is removed
 
 
 def tidy(data: bytes) -> bytes:
@@ -185,6 +191,12 @@ def _samsung_trailer(data: bytes) -> int | None:
     entries = (data[start + 12 + 12 * i : start + 24 + 12 * i] for i in range(count))
     back = max((int.from_bytes(entry[4:8], "little") for entry in entries), default=0)
     return start - back if 0 <= back <= start else None
+
+
+def _without_padding(picture: bytes) -> bytes:
+    """Return a JPEG without the zeros before its end marker, except one that belongs to a stuffed byte."""
+    body = picture.removesuffix(_EOI).rstrip(b"\0")
+    return body + b"\0" * body.endswith(b"\xff") + _EOI
 
 
 def _has_zero(tables: bytes) -> bool:

@@ -50,7 +50,8 @@ HARMLESS = {
     "bytes before the frame": lambda d: insert(insert(d, b"\xff\xc4", b"\0ab"), b"\xff\xdb", b"x"),
     "a broken ICC profile": lambda d: d.replace(b"ICC_PROFILE\0\1\1", b"ICC_PROFILE\0\2\1"),
     "an unknown version of JFIF": lambda d: d.replace(b"JFIF\0\1", b"JFIF\0\7"),
-    "padding before the end": lambda d: d[:-2] + b"\0\xff\xd9",
+    "a zero before the end": lambda d: d[:-2] + b"\0\xff\xd9",
+    "zeros before the end": lambda d: d[:-2] + bytes(16) + b"\xff\xd9",
 }
 
 
@@ -79,6 +80,8 @@ TORN = {
     "cut to a half": lambda d: d[: len(d) // 2],
     "torn, and a Samsung trailer": lambda d: d[:-300] + samsung_trailer(),
     "its end blank": lambda d: d[:-500] + bytes(500),
+    "its last pixels blank": lambda d: zeroed(d, len(d) - 42, 40),
+    "its last pixels blank, and padding": lambda d: d[:-12] + bytes(40) + b"\xff\xd9",
     "a middle of random bytes": lambda d: d[: len(d) // 2] + noise().tobytes()[:400] + d[len(d) // 2 + 400 :],
     "a marker amid the pixels": lambda d: d[: len(d) // 2] + b"\xff\x0d" + d[len(d) // 2 + 2 :],
     "zeros in a table of quantisation": lambda d: zeroed(d, d.index(b"\xff\xdb") + 6, 64),
