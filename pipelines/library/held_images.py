@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipelines.storage.addresses import Addresses
+from pipelines.storage.addresses import Addresses, failure
 from r2mrf.errors import one_line
 from r2mrf.imaging import images
 from r2mrf.system.address import Address, is_address
@@ -34,7 +34,7 @@ def image(name: str, row: int, mtime: int | None, addresses: Addresses) -> bytes
         mtime: time of the file; if it differs from the last call, the file is opened again.
 
     Raises:
-        ImageError: unreadable or empty.
+        ImageError: unreadable or empty; from an address also unreachable, not_allowed or timeout.
     """
     data = addresses.read_by(name, functools.partial(_image, name, row, mtime))
     if not data:
@@ -48,8 +48,9 @@ def _image(name: str, row: int, mtime: int | None, addresses: Addresses) -> byte
             return _images(name, mtime, addresses)[row]
         except Exception as error:  # the file was replaced or truncated after it was listed
             _images.cache_clear()  # so that the next row opens it again
-            why = Address.parse(name).redact(one_line(error)) if is_address(name) else one_line(error)
-            raise images.ImageError("unreadable", why) from None
+            if is_address(name):
+                raise failure(Address.parse(name), error) from None
+            raise images.ImageError("unreadable", one_line(error)) from None
 
 
 _ONE_AT_A_TIME = Lock()  # each file has one reader, which keeps one row group in memory

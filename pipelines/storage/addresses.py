@@ -118,7 +118,6 @@ class Addresses:
         if not is_address(name):
             return read_bytes(name)
         address = Address.parse(name)
-        self.check(address)
         data = self._asked_in_time(address, functools.partial(_content, address=address), self.seconds)
         if not data:
             raise ImageError("empty")
@@ -131,7 +130,7 @@ class Addresses:
             work: can be pickled, as its result and its errors can; for a bucket it runs in a child process.
 
         Raises:
-            ImageError: unreachable or timeout.
+            ImageError: unreachable, not_allowed or timeout.
             Exception: what `work` raises.
         """
         return self._asked_in_time(Address.parse(name), work, 10 * self.seconds) if is_address(name) else work(self)
@@ -189,6 +188,7 @@ class Addresses:
 
     def _asked_in_time(self, address: Address, work: Callable[[Addresses], T], seconds: float) -> T:
         """Return `work(addresses)`, or raise ImageError; a server that did not answer often is not asked again."""
+        self.check(address)
         failures, when = self._failures.get(address.root, (0, 0.0))
         if failures >= DEAD_AFTER and time.monotonic() < when + DEAD_FOR:
             raise ImageError("unreachable", f"{address.root} did not answer {failures} times in a row")
@@ -234,9 +234,13 @@ def _content(places: Addresses, address: Address) -> bytes:
     except ImageError:
         raise
     except Exception as error:
-        said = f"{type(error).__name__} {error}"
-        reason = "unreachable" if _UNREACHABLE.search(said) else "unreadable"
-        raise ImageError(reason, cause(address, error)) from None
+        raise failure(address, error) from None
+
+
+def failure(address: Address, error: Exception) -> ImageError:
+    """Return the error of a photo at an address, from what a client raised: unreachable or unreadable."""
+    said = f"{type(error).__name__} {error}"
+    return ImageError("unreachable" if _UNREACHABLE.search(said) else "unreadable", cause(address, error))
 
 
 @functools.cache

@@ -15,6 +15,7 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.library import held_images
 from pipelines.library.ledger import Ledger
 from pipelines.library.listing import Listing
 from pipelines.library.walk import Library
@@ -152,6 +153,20 @@ def test_a_server_that_is_dead_is_left_alone(web):
         places.read(f"{dead}/5.jpg")
     assert places.read(f"{web}/a.jpg")
     gate.close()
+
+
+def test_a_dead_bucket_with_a_table_of_images_is_left_alone():
+    with socket.socket() as gate:
+        gate.bind(("127.0.0.1", 0))  # and nobody listens
+        source = f"s3://K:S@bucket?endpoint_override=127.0.0.1:{gate.getsockname()[1]}&scheme=http"
+        places = Addresses([source])
+        for row in range(3):
+            with pytest.raises(ImageError, match=r"^unreachable"):
+                held_images.image("s3://bucket/a.parquet", row, None, places)
+        with pytest.raises(ImageError, match="did not answer 3 times in a row"):
+            held_images.image("s3://bucket/a.parquet", 4, None, places)
+        with pytest.raises(ImageError, match=r"^not_allowed"):
+            held_images.image("s3://other/a.parquet", 0, None, places)
 
 
 class Sleeper(fsspec.AbstractFileSystem):
