@@ -12,9 +12,9 @@ import warnings
 from pipelines.command import extras
 from pipelines.command.export_model import export_model
 from pipelines.command.failures import COULD_NOT_RUN, DONE, list_failures
+from pipelines.command.grammar.parser import parser
 from pipelines.command.map_photos import map_photos
 from pipelines.command.open_app import open_app
-from pipelines.command.parser import parser
 from pipelines.command.report_folder import report, write_report
 from pipelines.command.terminal import say
 

@@ -4,7 +4,7 @@ import numpy as np
 import py_sod_metrics as sod
 import pytest
 
-from pipelines.command import parser
+from pipelines.command.grammar.evaluate import PROTOCOLS
 from r2mrf.evaluation import protocols
 from r2mrf.evaluation.metrics import Counts
 
@@ -188,4 +188,4 @@ def test_wrong_input(name):
 
 
 def test_the_command_offers_all():
-    assert list(parser.PROTOCOLS) == [protocols.OWN, *protocols.PROTOCOLS]
+    assert list(PROTOCOLS) == [protocols.OWN, *protocols.PROTOCOLS]

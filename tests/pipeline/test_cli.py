@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.command import parser
 from pipelines.command.cli import main
+from pipelines.command.grammar.parser import COMMANDS, EXAMPLES, parser
 from r2mrf import Predictor
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import overlay, to_uint8
@@ -360,9 +360,7 @@ def test_help_names_what_there_is():
         assert part in done.stdout
 
 
-@pytest.mark.parametrize(
-    "text", [parser.EXAMPLES, parser.MAP, parser.SCORE, parser.REPORT, parser.EVALUATE, parser.EXPORT]
-)
+@pytest.mark.parametrize("text", [EXAMPLES, *(command.EXAMPLES for command in COMMANDS.values())])
 def test_examples_of_the_help_are_commands(text, capsys):
     examples = [re.split(r" {2,}", line.strip())[0].split() for line in text.splitlines() if line.startswith("  r2mrf")]
     assert examples
@@ -370,10 +368,10 @@ def test_examples_of_the_help_are_commands(text, capsys):
         options = example[1 : example.index(">")] if ">" in example else example[1:]
         if options[-1] == "--help" or options[0] == "--print-completion":
             with pytest.raises(SystemExit) as left:
-                parser.parser().parse_args(options)
+                parser().parse_args(options)
             assert left.value.code == 0
         else:
-            assert parser.parser().parse_args(options).command == options[0]
+            assert parser().parse_args(options).command == options[0]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import yaml
 
 from pipelines.app import server
 from pipelines.command.cli import main
-from pipelines.command.parser import parser
+from pipelines.command.grammar.parser import parser
 from pipelines.project.samples import samples
 from pipelines.registry import serving
 from pipelines.report import sidecars
