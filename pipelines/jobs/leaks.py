@@ -19,6 +19,7 @@ from pipelines.cluster.progress import progress
 from pipelines.data.near_copies import CORRELATION, Index, NearCopy
 from pipelines.data.sources import LEFT_OUT, left_out
 from pipelines.project import plots
+from pipelines.project.stage import as_program
 from r2mrf.imaging import images
 from r2mrf.system.atomic import atomic_file
 
@@ -58,7 +59,8 @@ def main() -> None:
     among += _photos(given.photos / "unlabelled")
     if not (sought and among):
         parser.error(f"{given.photos}: needs photos in cuhk/image, and others in sharp/SET/images or unlabelled")
-    found = find(sought, among)
+    with as_program():
+        found = find(sought, among)
     copies = write(found)
     best = f"; the largest correlation of any other is {max((c.correlation for _, c in found[copies:]), default=0):.2f}"
     print(f"{copies} of {len(among)} photos show one of the {len(sought)}, features propose {len(found)}{best}")

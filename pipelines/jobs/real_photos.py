@@ -7,6 +7,7 @@ model, the commit and the machine, and:
 
     human     figures on photos with masks drawn by people: real/SET/image and gt, white = defocused
     lytro     figures on scenes shot twice with different focus: real/lytro; pixels with unsure masks are left out
+              (lytro_full_view: with the photos seen at 1:1)
     sharp     blur_fraction of sharp photos never trained on (the test side of the split of --params)
     ladder    the same, with these photos blurred all over by discs of growing radius, in pixels of the network's input
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.data.sources import find_photos, sharp_sides
+from pipelines.project.stage import as_program
 from pipelines.registry.provenance import provenance
 from r2mrf import config
 from r2mrf.evaluation.metrics import Counts
@@ -46,18 +48,26 @@ def main() -> None:
     arguments = parser.parse_args()
     if not (arguments.photos / "real").is_dir():
         parser.error(f"{arguments.photos}: it has no folder `real`; docs/training.md says where to get the photographs")
-    predictor = Predictor.load(arguments.model)
-    origin = {"commit": provenance()["git_commit"], "machine": machine()}
-    figures: dict = {"model": predictor.checkpoint.name} | origin
-    figures["human"] = human(predictor, arguments.photos / "real")
-    figures["lytro"] = lytro(predictor, arguments.photos / "real/lytro")
-    params = config.load(arguments.params)
-    held_out = sharp_sides(find_photos(arguments.photos)[0], params.data, params.seed)["test"]
-    figures |= ladder(predictor, [source for source in held_out if source.segments])  # whole photos, not crops
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(text + "\n")
+    with as_program():
+        figures = measure(Predictor.load(arguments.model), arguments.photos, config.load(arguments.params))
+        text = json.dumps(figures, indent=2)
+        print(text)
+        if arguments.json:
+            arguments.json.write_text(text + "\n")
+
+
+def measure(predictor: Predictor, photos: Path, params: config.Config) -> dict:
+    """Return all figures, with the model's name, the commit and the machine.
+
+    Raises:
+        UserError: a photo or mask cannot be read.
+    """
+    figures: dict = {"model": predictor.checkpoint.name, "commit": provenance()["git_commit"], "machine": machine()}
+    figures["human"] = human(predictor, photos / "real")
+    figures["lytro"] = lytro(predictor, photos / "real/lytro")
+    figures["lytro_full_view"] = lytro(predictor, photos / "real/lytro", view="full")
+    held_out = sharp_sides(find_photos(photos)[0], params.data, params.seed)["test"]
+    return figures | ladder(predictor, [source for source in held_out if source.segments])  # whole photos, not crops
 
 
 def human(predictor: Predictor, root: Path) -> dict:
@@ -68,12 +78,12 @@ def human(predictor: Predictor, root: Path) -> dict:
     return counts.summary()
 
 
-def lytro(predictor: Predictor, root: Path) -> dict:
+def lytro(predictor: Predictor, root: Path, view: str = "whole") -> dict:
     """Return the figures over the pixels that are clearly sharper in one shot than in the other."""
     counts = Counts()
     for focused, path in _pairs(sorted((root / "masks").glob("*.png")), "images"):
-        sure = images.decode_mask(images.read_bytes(root / "confidence" / f"{path.stem}.png")) >= CONFIDENT
-        counts.add(to_uint8(predictor(images.load(path)))[sure][None], (255 - focused)[sure][None])
+        sure = images.load_mask(root / "confidence" / f"{path.stem}.png") >= CONFIDENT
+        counts.add(to_uint8(predictor(images.load(path), view=view))[sure][None], (255 - focused)[sure][None])
     return counts.summary()
 
 
@@ -96,7 +106,7 @@ def _pairs(masks: list[Path], folder: str) -> Iterator[tuple[np.ndarray, Path]]:
     """Yield each mask, and the photo with the same stem in the folder beside it."""
     for path in masks:
         (photo,) = path.parent.with_name(folder).glob(f"{path.stem}.*")
-        yield images.decode_mask(images.read_bytes(path)), photo
+        yield images.load_mask(path), photo
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ never used to choose.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 
@@ -25,6 +24,7 @@ import torch
 
 from pipelines.evaluation.held_out import decoded
 from pipelines.project.folders import AUGMENTED
+from pipelines.project.stage import as_program
 from r2mrf.data import shards
 from r2mrf.data.batches import split
 from r2mrf.engines.onnx_graph import without_weights
@@ -124,7 +124,7 @@ def _held_back(trained: Checkpoint, workspace: Path) -> pa.Table:
 
 
 def main() -> None:
-    """Run the job from the command line; exit with status 0, or with 1 and one line for a UserError."""
+    """Run the job from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "models",
@@ -142,12 +142,10 @@ def main() -> None:
         parser.error("--to needs a MODEL")
     if options.shift and not options.models:
         parser.error("--shift needs a MODEL")
-    try:
+    with as_program():
         released = options.models and release(options.models, options.shift, options.to)
         if not options.to:
             write_graph(folder := released or RELEASED / "lite")
-    except UserError as error:
-        sys.exit(f"error: {error}")
     if options.to:
         print(f"{options.to}: {checkpoint.load(options.to).name}")
         return

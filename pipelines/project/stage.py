@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pipelines.cluster.supervised import in_a_fork
 from pipelines.storage.outputs import outputs_synchronised
@@ -30,11 +31,18 @@ def main(stage: Callable[[Config], None], uses_ray: bool = False) -> None:
 
 
 def run(stage: Callable[[Config], None]) -> None:
-    """Run a stage as a program; exit with status 0, or with 2 and one line for an error that the user can fix."""
-    try:
+    """Run a stage as a program, with its outputs stored where params.yaml says."""
+    with as_program():
         config = load()
         with outputs_synchronised(config.storage):
             stage(config)
+
+
+@contextmanager
+def as_program() -> Iterator[None]:
+    """Exit with status 2 and one line if an error is raised that the user can fix, with 130 after Ctrl-C."""
+    try:
+        yield
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import errno
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -48,14 +50,14 @@ REASONS = {
 
 
 class ImageError(UserError):
-    """An image that cannot be used. `reason` is a key of `REASONS`; the message is a sentence."""
+    """An image that cannot be used. `reason` is a key of `REASONS`; the message names the file, if `path` is given."""
 
-    def __init__(self, reason: str, detail: str = ""):
-        super().__init__(f"{reason}: {detail or REASONS[reason]}")
-        self.reason, self.detail = reason, detail or REASONS[reason]
+    def __init__(self, reason: str, detail: str = "", path: str | Path | None = None):
+        self.reason, self.detail, self.path = reason, detail or REASONS[reason], path
+        super().__init__(f"{path}: " * (path is not None) + f"{reason}: {self.detail}")
 
     def __reduce__(self):
-        return type(self), (self.reason, self.detail)
+        return type(self), (self.reason, self.detail, self.path)
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -138,8 +140,23 @@ def is_turned(data: bytes) -> bool:
 
 
 def load(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Return `decode(read_bytes(path))`."""
-    return decode(read_bytes(path), max_pixels)
+    """Return `decode(read_bytes(path))`; an `ImageError` names the file."""
+    with _named(path):
+        return decode(read_bytes(path), max_pixels)
+
+
+def load_mask(path: str | Path) -> np.ndarray:
+    """Return `decode_mask(read_bytes(path))`; an `ImageError` names the file."""
+    with _named(path):
+        return decode_mask(read_bytes(path))
+
+
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(error.reason, error.detail, path) from None
 
 
 def decode_mask(data: bytes) -> np.ndarray:

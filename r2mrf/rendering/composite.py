@@ -82,7 +82,7 @@ def _frame(rng: np.random.Generator, source: Sharp, size: int) -> tuple[np.ndarr
     """Cut a square out of the photo and of its objects or segments; sometimes shrink it before, sometimes mirror it."""
     planes = [images.load(source.image)]
     if path := source.objects or source.segments:
-        planes.append(images.decode_mask(images.read_bytes(path)))
+        planes.append(images.load_mask(path))
         if planes[1].shape != planes[0].shape[:2]:
             raise DataError(f"{path}: differs in size from its photo {source.image}. Replace it, or remove it.")
     height, width = planes[0].shape[:2]
@@ -154,7 +154,7 @@ def _ground(rng: np.random.Generator, side: int, near: float, far: float, foot: 
 
 def _shape(rng: np.random.Generator, shapes: list[Path], light: np.ndarray) -> np.ndarray:
     """Cut a square out of a shape mask: float32 side×side, 0 = in focus, 1 = defocused; its edge is a step or ramp."""
-    mask = images.decode_mask(images.read_bytes(shapes[rng.integers(len(shapes))]))
+    mask = images.load_mask(shapes[rng.integers(len(shapes))])
     short, side = min(mask.shape), len(light)
     top, left = (rng.integers(length - short + 1) for length in mask.shape)
     mask = resize(mask[top : top + short, left : left + short], side, side)

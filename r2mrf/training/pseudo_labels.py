@@ -54,7 +54,7 @@ def _regions(source: Sharp, height: int, width: int) -> np.ndarray:
     path = source.objects or source.segments
     if path is None:
         return np.zeros((height, width), int)
-    drawn = cv2.resize(images.decode_mask(images.read_bytes(path)), (width, height), interpolation=cv2.INTER_NEAREST)
+    drawn = cv2.resize(images.load_mask(path), (width, height), interpolation=cv2.INTER_NEAREST)
     if source.objects:
         return cv2.connectedComponents((drawn > 127).astype(np.uint8))[1]
     return drawn.astype(int) + 1

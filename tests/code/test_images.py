@@ -459,7 +459,7 @@ def test_file_too_long_to_read(tmp_path):
 
 @pytest.mark.parametrize("reason", images.REASONS)
 def test_errors_travel_between_processes(reason):
-    for error in (ImageError(reason), ImageError(reason, "said otherwise")):
+    for error in (ImageError(reason), ImageError(reason, "said otherwise"), ImageError(reason, "", "a.jpg")):
         copy = pickle.loads(pickle.dumps(error))
         assert type(copy) is ImageError
         assert (copy.reason, copy.detail, str(copy)) == (error.reason, error.detail, str(error))

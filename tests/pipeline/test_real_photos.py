@@ -47,9 +47,19 @@ def test_figures_of_all_kinds_with_their_origin(photos, tmp_path, monkeypatch):
     run(monkeypatch, "--photos", photos, "--model", model, "--json", out)
     figures = json.loads(out.read_text())
     assert figures["commit"] == "0123abc" and figures["machine"] == machine()
-    assert figures["human"]["images"] == figures["lytro"]["images"] == 1
+    assert {figures[kind]["images"] for kind in ("human", "lytro", "lytro_full_view")} == {1}
     assert figures["photos"] == 1  # the test side of the split
     assert list(figures["ladder"]) == [f"{radius} px" for radius in real_photos.RADII if radius]
+
+
+@pytest.mark.parametrize("name", ["real/people/image", "real/people/gt", "real/lytro/confidence"])
+def test_a_damaged_file_is_named(photos, tmp_path, monkeypatch, capsys, name):
+    damaged = photos / name / "one.png"
+    damaged.write_bytes(damaged.read_bytes()[:-200])
+    with pytest.raises(SystemExit) as left:
+        run(monkeypatch, "--photos", photos, "--model", save_tiny_model(tmp_path / "model"))
+    assert left.value.code == 2
+    assert f"error: {damaged}: " in capsys.readouterr().err
 
 
 def test_a_folder_without_photographs_is_refused(tmp_path, monkeypatch, capsys):
