@@ -36,8 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         photo = images.load(path)
         defocus = Predictor.load("lite")(photo, "full")
-    except (images.ImageError, UserError) as error:
-        sys.exit(f"{path}: {error}")
+    except UserError as error:
+        sys.exit(str(error))
     print(f"out of focus at full view: {(defocus > 0.5).mean():.0%}")
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     sharp, soft = tiles(grey, defocus < 0.1), tiles(grey, defocus > 0.9)

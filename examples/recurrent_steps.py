@@ -32,8 +32,6 @@ def main(arguments: list[str] | None = None) -> None:
     path = options.photo or portrait()
     try:
         photo, predictor = images.load(path), Predictor.load(options.model)
-    except images.ImageError as error:
-        sys.exit(f"{path}: {error}")
     except UserError as error:
         sys.exit(str(error))
     fused, branches = probabilities_of(predictor, photo)
