@@ -1,6 +1,6 @@
 """Draw the pictures of README.md and docs: `make pictures`; `python docs/pictures.py view` draws one of them.
 
-Photos come with scikit-image and scikit-learn, and two of high resolution from ../shared/data/highres.
+Photos come with scikit-image and scikit-learn, and those of high resolution from ../shared/data/highres.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from r2mrf.imaging.maps import overlay, to_uint8
 from r2mrf.imaging.resize import resize
 
 DOCS = Path(__file__).parent
-HIGHRES = Path("../shared/data/highres")  # these two are CC0, of BuddiesOfBudgie/budgie-backgrounds
+HIGHRES = Path("../shared/data/highres")  # those used are CC0, of BuddiesOfBudgie/budgie-backgrounds
 OSPREY, FLOWER = HIGHRES / "perched-osprey.jpg", HIGHRES / "blue-periwinkle.jpg"
+CC0 = ("perched-osprey", "canyon-wren", "blue-periwinkle", "roman-colosseum")
+CUHK_ONLY = Path("released/cuhk_only/models/r2mrf")
 TITLES = ["photo", "map: white is out of focus", "laid over the photo"]
 
 
@@ -59,6 +61,21 @@ def maps(path: Path) -> None:
     gallery(rows, TITLES, path, inches=3.6)
 
 
+def trained_on(path: Path) -> None:
+    """Draw CC0 photos with the maps of a network that was trained on CUHK alone, and of the released weights."""
+    if not (CUHK_ONLY.is_dir() and OSPREY.is_file()):
+        print(f"{path} stays as it is: there is no {CUHK_ONLY} (`make cuhk`), or no {OSPREY}")
+        return
+    predictors = [Predictor.load(model, engine="openvino") for model in (CUHK_ONLY, "lite")]
+    rows = []
+    for name in CC0:
+        photo = images.load(HIGHRES / f"{name}.jpg")
+        maps = [predictor(photo) for predictor in predictors]
+        height = 400 * photo.shape[0] // photo.shape[1]
+        rows.append(("", [resize(picture, height, 400) for picture in (photo, *map(to_uint8, maps))]))
+    gallery(rows, ["photo", "trained on CUHK's 604 alone", "released weights"], path, inches=3.6)
+
+
 def steps(folder: Path) -> None:
     """Draw the pictures of examples/recurrent_steps.py for its own photo."""
     with tempfile.TemporaryDirectory() as drawn:
@@ -70,6 +87,7 @@ def steps(folder: Path) -> None:
 PICTURES = {
     "view": lambda: view(DOCS / "view.png"),
     "soft": lambda: soft(DOCS / "soft.png"),
+    "trained_on": lambda: trained_on(DOCS / "results/trained_on.png"),
     "maps": lambda: maps(DOCS / "maps.png"),
     "steps": lambda: steps(DOCS),
     "network": lambda: network.draw(recurrent_steps.portrait(), DOCS / "network.png"),

@@ -140,11 +140,12 @@ def _pictures(more: dict[str, Path]) -> dict[str, str]:
     """Copy the pictures that exist next to the page; return their paths, relative to the page, by name.
 
     Pictures are not committed where they are made, so a copy from an earlier run stays if there is no new one.
+    `trained_on` is drawn next to the page by `make pictures`.
     """
     found = {}
-    for name, path in (PICTURES | more).items():
+    for name, path in {"trained_on": None, **PICTURES, **more}.items():
         copy = PAGE.with_suffix("") / f"{name}.png"
-        if path.is_file():
+        if path and path.is_file():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
         if copy.is_file():
