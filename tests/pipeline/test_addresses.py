@@ -287,3 +287,27 @@ def _dies(now: bool) -> int:
     if now:
         os._exit(3)
     return os.getpid()
+
+
+@pytest.mark.parametrize("kind", ["cannot be pickled", "cannot be read again"])
+def test_an_error_that_cannot_travel_arrives_in_words(kind):
+    fetch = functools.partial(Fetcher(_fails), seconds=60)
+    began = time.monotonic()
+    with pytest.raises(OSError, match="_Odd: bucket: gone"):
+        fetch(kind)
+    assert time.monotonic() - began < 50
+    assert fetch("") == "well"
+
+
+class _Odd(Exception):
+    def __init__(self, what: str, why: str):
+        super().__init__(f"{what}: {why}")
+
+
+def _fails(kind: str) -> str:
+    if not kind:
+        return "well"
+    error = _Odd("bucket", "gone")
+    if kind == "cannot be pickled":
+        error.lock = threading.Lock()
+    raise error
