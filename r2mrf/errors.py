@@ -1,5 +1,7 @@
 """Errors that a user sees as one line instead of a traceback. All of them are a `UserError`."""
 
+import pickle
+
 
 class UserError(ValueError):
     """A problem that the user can fix. The message says what is wrong, with which file or key, and what to do."""
@@ -18,6 +20,16 @@ class DataError(UserError):
 
 class ConfigError(UserError):
     """Parameters that cannot be used. The message names the file or key, and the fix."""
+
+
+def picklable(error: Exception) -> Exception:
+    """Return an error that another process can read: this one, or one with its words. A `UserError` remains one."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        said = one_line(error, 1000)
+        return UserError(said) if isinstance(error, UserError) else RuntimeError(f"{type(error).__name__}: {said}")
+    return error
 
 
 def one_line(error: object, most: int = 200, end: bool = False) -> str:

@@ -20,7 +20,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-from r2mrf.errors import UserError, one_line
+from r2mrf.errors import UserError, picklable
 from r2mrf.system.address import redacted
 
 PATIENCE = 60.0  # seconds that the child gets to end after an interrupt
@@ -138,11 +138,7 @@ def _send_error(channel: Connection, error: Exception) -> None:
     if not isinstance(error, UserError | OSError | ModuleNotFoundError):  # the command explains these itself
         # a bug of ours; only this process knows where it happened
         print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
-    try:
-        channel.send(("error", error))
-    except Exception:  # the error cannot be pickled
-        kind = UserError if isinstance(error, UserError) else RuntimeError
-        channel.send(("error", kind(one_line(error, 1000))))
+    channel.send(("error", picklable(error)))
 
 
 def _end(child: subprocess.Popen) -> None:

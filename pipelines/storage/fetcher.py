@@ -10,7 +10,6 @@ soon as nobody waits for it any more.
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import threading
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any
 
+from r2mrf.errors import picklable
 from r2mrf.system.sandbox import start_child
 
 
@@ -106,7 +106,7 @@ def serve(channel_number: int) -> None:
         try:
             done = number, True, read(wanted)
         except Exception as error:
-            done = number, False, _that_travels(error)
+            done = number, False, picklable(error)
         with lock, suppress(OSError):
             channel.send(done)
 
@@ -115,12 +115,3 @@ def serve(channel_number: int) -> None:
         while True:
             threading.Thread(target=answer, args=channel.recv(), daemon=True).start()
     os._exit(0)  # a client that hangs would keep the process
-
-
-def _that_travels(error: Exception) -> Exception:
-    """Return the error, or one with the same words if it cannot be pickled and read again, as some of clients' own."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return OSError(f"{type(error).__name__}: {error}")
-    return error

@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from r2mrf.errors import picklable
+
 # Limits of decoding one photo that came over HTTP.
 SECONDS = 20
 MEMORY = 768 * 2**20
@@ -152,6 +154,6 @@ def serve(channel_number: int) -> None:
             try:
                 answer = True, work(*arguments)
             except Exception as error:
-                answer = False, error
+                answer = False, picklable(error)
             signal.setitimer(signal.ITIMER_REAL, 0)
             channel.send(answer)

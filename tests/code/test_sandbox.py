@@ -19,6 +19,13 @@ ROOT = Path(__file__).parents[2]
 MEMORY = 1 << 30
 
 
+class OddError(UserError):
+    """An error that is pickled without complaint, and then cannot be read again."""
+
+    def __init__(self, path: str, why: str):
+        super().__init__(f"{path}: {why}")
+
+
 def act(what: str, diary: str = "") -> object:
     """Do a child's work in these tests; each call writes a line with its process id."""
     if diary:
@@ -41,6 +48,8 @@ def act(what: str, diary: str = "") -> object:
         return len([np.ones(1 << 27, np.uint8) for _ in range(100)])
     if what == "refuse":
         raise UserError("no such photo")
+    if what == "refuse oddly":
+        raise OddError("a.jpg", "odd")
     return what, os.getpid()
 
 
@@ -85,6 +94,8 @@ def test_errors_come_back_as_they_are(guard):
     _, pid = guard("before")
     with pytest.raises(UserError, match="no such photo"):
         guard("refuse")
+    with pytest.raises(UserError, match=r"a\.jpg: odd"):
+        guard("refuse oddly")
     assert guard("after") == ("after", pid)
 
 

@@ -30,6 +30,17 @@ def fail(report) -> None:
     raise ZeroDivisionError("of ours")
 
 
+def fail_oddly(report) -> None:
+    raise OddError("a.jpg", "odd")
+
+
+class OddError(UserError):
+    """An error that is pickled without complaint, and then cannot be read again."""
+
+    def __init__(self, path: str, why: str):
+        super().__init__(f"{path}: {why}")
+
+
 def end(how: str, report) -> None:
     os.kill(os.getpid(), signal.SIGKILL) if how == "killed" else os._exit(1)
 
@@ -51,6 +62,8 @@ def test_what_the_work_raises_is_raised_here():
     assert caught.value.problems == ["one", "two"]
     with pytest.raises(ZeroDivisionError, match="of ours"):
         supervised(f"{HERE}fail", report=print)
+    with pytest.raises(UserError, match=r"a\.jpg: odd"):
+        supervised(f"{HERE}fail_oddly", report=print)
 
 
 @pytest.mark.parametrize(("how", "told"), [("killed", "SIGKILL"), ("ended", "exit status 1")])
