@@ -19,6 +19,8 @@ from r2mrf.config import Score
 BENCHMARKS = ("startup", "network", "training", "augment", "score", "scaling", "growth", "view", "memory", "manifest")
 LIBRARIES = (1e8, 1e10)  # photos for which docs/scale.md plans
 PHOTOS = "4000×3000"  # of which libraries of that size are made
+BEFORE = "before"  # folder in `FOLDER` of earlier measurements
+COMPARED = ("start to first shard on disk", "beside the steps", "each further photo", "r2mrf map, one photo")
 PERFORMANCE, SCALE = Path("docs/performance.md"), Path("docs/scale.md")
 
 
@@ -28,6 +30,8 @@ class Measured:
     def __init__(self, folder: Path):
         found = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")))
         self.runs = {facts["benchmark"]: facts for facts in found if not facts["short"]}
+        for facts in self.runs.values():
+            facts["rows"] = [{"unit": ""} | row for row in facts["rows"]]  # a mere number has none in the file
 
     def tables(self, benchmark: str) -> dict[str, list[dict]]:
         """Return the rows of a benchmark by table, in the order in which they were measured."""
@@ -45,6 +49,21 @@ class Measured:
         """Return the rows that have a target."""
         rows = ((name, row) for name in BENCHMARKS for row in self.runs.get(name, {}).get("rows", []))
         return [row | {"benchmark": name} for name, row in rows if "reached" in row]
+
+
+def changes(before: Measured, after: Measured) -> list[dict]:
+    """Return the rows that were measured before as well and can be compared: ratios, and those of `COMPARED`."""
+    rows = []
+    for benchmark in before.runs:
+        for table, old in before.tables(benchmark).items():
+            new = {row["name"]: row for row in after.tables(benchmark).get(table, [])}
+            both = [(row, new[row["name"]]) for row in old if row["name"] in new and _comparable(row)]
+            rows += [{"benchmark": benchmark, "before": a, "after": b} for a, b in both if a["values"] and b["values"]]
+    return rows
+
+
+def _comparable(row: dict) -> bool:
+    return row["unit"] == "×" or row["name"] in COMPARED
 
 
 def number(value: float) -> str:
@@ -87,7 +106,9 @@ def main() -> None:
     two = measured.median("scaling", "2 over 1", "machines")
     detail = measured.median("view", f"{PHOTOS}, shallow focus: with / without", "--detail")
     words: dict = {"photos": PHOTOS, "two": two, "detail": detail}
+    before = Measured(FOLDER / BEFORE)
     words |= {"measured": measured, "basis": known, "plans": plans}
+    words |= {"before": before, "changes": changes(before, measured)}
     words |= {"machine_cores": MACHINE, "hours": HOURS, "number": number, "large": large, "cell": cell, "aim": aim}
     for page in (PERFORMANCE, SCALE):
         pages.write(page, pages.render(Path(__file__).with_name(f"{page.name}.j2"), **words))

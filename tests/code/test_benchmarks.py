@@ -50,6 +50,21 @@ def test_ratios_are_taken_turn_by_turn():
     assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
 
 
+def test_what_was_measured_before_is_compared(bench):
+    (bench / page.BEFORE).mkdir()
+    for folder, value in ((bench / page.BEFORE, 26.5), (bench, 2.75)):
+        figures = [
+            Figure("t", "start to first shard on disk", "s", [value]),
+            Figure("t", "r2mrf score", "photos/s", [value]),
+            Figure("t", "windows seen", "", [value]),
+        ]
+        record("score", figures, folder, short=False)
+    text = page_of(bench)
+    assert "| windows seen | 2.75 |  |  |  |" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| score, t |")]
+    assert row == "| score, t | start to first shard on disk | 26.5 | 2.75 | s |"
+
+
 def test_exponent_of_known_growth():
     sizes = [10, 100, 1000]
     figure = exponent("t", "cost", sizes, [[3.0 * n for n in sizes], [n * n / 7 for n in sizes]], at_most=1.0)
