@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ from r2mrf.training.trainer import Trainer, starting_point
 # thread, whose freed memory glibc returns at once; getting it back took a tenth of the worker's time. The last one is
 # explained in pipelines/__init__.py, which a worker imports too late for it.
 WORKER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
-WORKER_ENVIRONMENT |= {"OMP_WAIT_POLICY": "PASSIVE"}
+WORKER_ENVIRONMENT |= {"GOMP_SPINCOUNT": os.environ["GOMP_SPINCOUNT"]}
 
 
 def with_resolved_precision(config: Config) -> Config:
