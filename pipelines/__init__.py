@@ -22,7 +22,7 @@ for _name, _value in {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # give up after 15 s instead of 4 min if the server is down
     "NO_ALBUMENTATIONS_UPDATE": "1",
-    # Threads of torch that wait for each other spin for less than a millisecond, and then sleep. If they spun on, as by
+    # Threads of torch that wait for each other spin for a moment, and then sleep. If they spun on, as by
     # default, a training step on a busy machine took seven times as much of the processor; if they slept at once
     # (OMP_WAIT_POLICY=PASSIVE), one on a quiet machine took a fifth longer [measured].
     "GOMP_SPINCOUNT": "10000",

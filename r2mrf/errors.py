@@ -26,7 +26,7 @@ def picklable(error: Exception) -> Exception:
     """Return an error that another process can read: this one, or one with its words. A `UserError` remains one."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # pickling and reading run code of the error's class, which may raise anything
         said = one_line(error, 1000)
         return UserError(said) if isinstance(error, UserError) else RuntimeError(f"{type(error).__name__}: {said}")
     return error

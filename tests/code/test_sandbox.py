@@ -14,16 +14,10 @@ import pytest
 from r2mrf.errors import UserError
 from r2mrf.system import sandbox as guards
 from r2mrf.system.sandbox import Guard, Lost
+from tests.support.errors import OddError
 
 ROOT = Path(__file__).parents[2]
 MEMORY = 1 << 30
-
-
-class OddError(UserError):
-    """An error that is pickled without complaint, and then cannot be read again."""
-
-    def __init__(self, path: str, why: str):
-        super().__init__(f"{path}: {why}")
 
 
 def act(what: str, diary: str = "") -> object:

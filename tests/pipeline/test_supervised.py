@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.cluster.supervised import supervised
 from r2mrf.errors import DataError, UserError
+from tests.support.errors import OddError
 
 HERE = "tests.pipeline.test_supervised:"
 
@@ -32,13 +33,6 @@ def fail(report) -> None:
 
 def fail_oddly(report) -> None:
     raise OddError("a.jpg", "odd")
-
-
-class OddError(UserError):
-    """An error that is pickled without complaint, and then cannot be read again."""
-
-    def __init__(self, path: str, why: str):
-        super().__init__(f"{path}: {why}")
 
 
 def end(how: str, report) -> None:
