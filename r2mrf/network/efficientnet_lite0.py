@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from r2mrf.network.depthwise import depthwise
+
 CHANNELS = (16, 24, 40, 112, 320)  # of the levels at strides 2, 4, 8, 16, 32
 STEM = 32
 
@@ -41,6 +43,8 @@ class Same(nn.Conv2d):
         if self.stride[0] == 2:
             height, width, after = *x.shape[-2:], self.kernel_size[0] // 2
             x = F.pad(x, (after - 1 + width % 2, after, after - 1 + height % 2, after))
+        if self.training and self.groups > 1:
+            return depthwise(x, self.weight, self.stride[0], self.padding[0])
         return super().forward(x)
 
 

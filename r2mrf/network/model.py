@@ -22,6 +22,7 @@ from r2mrf.config import Model
 from r2mrf.network.backbones import Backbone
 
 BRANCHES = 5
+FEW_CHANNELS = 8  # up to so many, the paths of a refinement module are trained as one convolution
 
 
 class Outputs(NamedTuple):
@@ -71,13 +72,12 @@ class RRM(nn.Module):
 
     def context(self, amdf: Tensor) -> Tensor:
         """Return the contribution of A to both first convolutions: B×C×h×w -> B×2M×h×w."""
-        return torch.cat([_part(self.s1, amdf, 1, None), _part(self.p1, amdf, 1, None)], dim=1)
+        return _both(self.s1, self.p1, amdf, 1, None)
 
     def forward(self, side: Tensor, context: Tensor) -> Tensor:
         """Return the refinement B×1×h×w of a side map B×1×h×w, given `context(A)`."""
-        first = torch.cat([_part(self.s1, side, 0, 1), _part(self.p1, side, 0, 1)], dim=1)
-        first = F.relu(first + context)
-        second = F.relu(torch.cat([self.s2(first), self.p2(first)], dim=1))
+        first = F.relu(_both(self.s1, self.p1, side, 0, 1) + context)
+        second = F.relu(_both(self.s2, self.p2, first, 0, None))
         return self.out(second)
 
 
@@ -145,7 +145,17 @@ def upsample(x: Tensor, size: torch.Size) -> Tensor:
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
-def _part(conv: nn.Conv2d, x: Tensor, start: int, stop: int | None) -> Tensor:
-    """Apply `conv` restricted to its input channels start:stop; the bias belongs to the part that reads A."""
-    bias = conv.bias if stop is None else None
-    return F.conv2d(x, conv.weight[:, start:stop], bias, padding=conv.padding)
+def _both(narrow: nn.Conv2d, wide: nn.Conv2d, x: Tensor, start: int, stop: int | None) -> Tensor:
+    """Concatenate a 3×3 and a 5×5 convolution of the input channels start:stop; the last channel brings the bias.
+
+    A narrow network is trained with both as one 5×5 convolution: it multiplies more, but takes less time, because
+    processors compute 16 output channels as fast as 8.
+    """
+    paths = narrow, wide
+    weights = [path.weight[:, start:stop] for path in paths]
+    biases = [path.bias if stop is None else None for path in paths]
+    if narrow.training and narrow.out_channels <= FEW_CHANNELS:
+        weight = torch.cat([F.pad(weights[0], [1] * 4), weights[1]])
+        return F.conv2d(x, weight, torch.cat(biases) if stop is None else None, padding=wide.padding)
+    parts = zip(weights, biases, paths, strict=True)
+    return torch.cat([F.conv2d(x, weight, bias, padding=path.padding) for weight, bias, path in parts], dim=1)

@@ -11,7 +11,7 @@ from benchmarks.harness.literal import LiteralRRM
 from r2mrf.config import Model
 from r2mrf.network.backbones import TESTED
 from r2mrf.network.loss import loss_terms
-from r2mrf.network.model import AMDF, R2MRF, RRM, Branch, Outputs
+from r2mrf.network.model import AMDF, FEW_CHANNELS, R2MRF, RRM, Branch, Outputs
 from tests.support import model as tiny
 
 
@@ -93,11 +93,15 @@ def literal_rrm(rrm: RRM, side: Tensor, amdf: Tensor) -> Tensor:
     return LiteralRRM.forward(rrm, side, amdf)
 
 
-@torch.inference_mode()
-def test_rrm_with_its_context_apart_is_the_literal_one():
-    rrm = RRM(amdf_width=6, width=4)
-    side, amdf = torch.randn(2, 1, 9, 13), torch.randn(2, 6, 9, 13)
-    torch.testing.assert_close(rrm(side, rrm.context(amdf)), literal_rrm(rrm, side, amdf))
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("width", [4, FEW_CHANNELS + 1])
+def test_rrm_with_its_context_apart_is_the_literal_one(width, training):
+    rrm = RRM(amdf_width=6, width=width).train(training)
+    side, amdf = torch.randn(2, 1, 9, 13, requires_grad=True), torch.randn(2, 6, 9, 13, requires_grad=True)
+    given = [side, amdf, *rrm.parameters()]
+    ours, literal = rrm(side, rrm.context(amdf)), literal_rrm(rrm, side, amdf)
+    torch.testing.assert_close(ours, literal)
+    torch.testing.assert_close(*(torch.autograd.grad(output.square().sum(), given) for output in (ours, literal)))
 
 
 @torch.inference_mode()
