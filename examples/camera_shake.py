@@ -17,11 +17,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from pipelines.command import extras
 from r2mrf import images
 from r2mrf.imaging.masks import read_mask
 from r2mrf.rendering.lens import defocus
@@ -37,6 +34,17 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("sharp", "photos", "masks"):
         parser.add_argument(name, type=Path)
     options = parser.parse_args(arguments)
+    with extras.needed_by("examples/camera_shake.py"):
+        recognise(options)
+
+
+def recognise(options: argparse.Namespace) -> None:
+    """Print how many of each kind a classifier recognises among photos that it has not seen."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     rng = np.random.default_rng(0)
     found = [*blurred(_some(options.sharp, rng), rng), *defocused(_some(options.masks, rng), options.photos)]
     kinds, photos, features = (np.array(column) for column in zip(*found, strict=True))

@@ -11,17 +11,19 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from pipelines.project.plots import gallery
+from pipelines.command import extras
 from r2mrf import Predictor, images
 from r2mrf.errors import UserError
 from r2mrf.imaging.maps import overlay, to_uint8
 from r2mrf.imaging.preprocess import visible
 from r2mrf.imaging.resize import resize
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIDE = 400  # longest side of a drawn photo, in pixels
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -29,6 +31,14 @@ THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
+    with extras.needed_by("examples/recurrent_steps.py"):
+        draw(options)
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Draw the three pictures and print how much the map changes at each step."""
+    from pipelines.project.plots import gallery  # first: the extra that brings what it needs brings all the rest
+
     path = options.photo or portrait()
     try:
         photo, predictor = images.load(path), Predictor.load(options.model)
@@ -69,13 +79,15 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"pictures: {options.out}/steps.png, branches.png, thresholds.png")
 
 
-@torch.no_grad()
 def probabilities_of(predictor: Predictor, photo: np.ndarray) -> tuple[list[Tensor], list[Tensor]]:
     """Return the probabilities of defocus of uint8 H×W×3 after t = 0 … T steps: fused h×w, and branches 5×h×w."""
+    import torch
+
     x = predictor.preprocess.normalise(predictor.preprocess.shrink(photo)[None])
-    sides = predictor.network(torch.from_numpy(x)).sides  # T + 1 tensors of logits, 1×5×h×w
-    fused = [predictor.network.fuse(side).sigmoid()[0, 0] for side in sides]
-    return fused, [side.sigmoid()[0] for side in sides]
+    with torch.no_grad():
+        sides = predictor.network(torch.from_numpy(x)).sides  # T + 1 tensors of logits, 1×5×h×w
+        fused = [predictor.network.fuse(side).sigmoid()[0, 0] for side in sides]
+        return fused, [side.sigmoid()[0] for side in sides]
 
 
 def portrait() -> Path:

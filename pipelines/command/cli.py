@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and (missing := extras.sentence(error, options.command)):
+        if isinstance(error, ModuleNotFoundError) and (missing := extras.sentence(error, f"r2mrf {options.command}")):
             print(f"r2mrf: {missing}", file=sys.stderr)
             return COULD_NOT_RUN
         if isinstance(error, OSError) and error.filename:  # a file or folder that cannot be created, opened or listed

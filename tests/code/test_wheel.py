@@ -116,3 +116,25 @@ def test_a_command_that_needs_more_says_what(home, command, missing):
     assert re.fullmatch(
         rf'r2mrf: `r2mrf {command[0]}` needs \w+, which is not installed: `pip install "r2mrf\[{missing}\]"`', line
     )
+
+
+@pytest.mark.parametrize(
+    ("example", "arguments", "missing"),
+    [("recurrent_steps.py", (), "pipeline"), ("camera_shake.py", ("a", "b", "c"), "train")],
+    ids=["recurrent_steps", "camera_shake"],
+)
+def test_an_example_that_needs_more_says_what(home, example, arguments, missing):
+    done = run(home / "venv/bin/python", ROOT / "examples" / example, *arguments, cwd=home)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert re.fullmatch(
+        rf'`examples/{example}` needs \w+, which is not installed: `pip install "r2mrf\[{missing}\]"`', line
+    )
+    help_ = run(home / "venv/bin/python", ROOT / "examples" / example, "--help", cwd=home)
+    assert (help_.returncode, help_.stderr) == (0, "")
+
+
+def test_the_example_of_fine_detail_needs_no_more(home):
+    done = run(home / "venv/bin/python", ROOT / "examples/fine_detail.py", samples()[0], cwd=home)
+    assert done.stdout.startswith("out of focus at full view: "), done.stderr
+    assert "Traceback" not in done.stderr
