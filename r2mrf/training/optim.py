@@ -23,7 +23,7 @@ def make_optimizer(network: R2MRF, train: Train) -> torch.optim.Optimizer:
         group["base_lr"] = group["lr"]
     if train.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=0.9)
-    return torch.optim.AdamW(groups, fused=True)
+    return torch.optim.AdamW(groups)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, step: int, train: Train) -> float:
