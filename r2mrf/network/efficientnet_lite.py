@@ -44,7 +44,8 @@ class Same(nn.Conv2d):
             height, width, after = *x.shape[-2:], self.kernel_size[0] // 2
             x = F.pad(x, (after - 1 + width % 2, after, after - 1 + height % 2, after))
         if self.training and self.groups > 1:
-            return depthwise(x, self.weight, self.stride[0], self.padding[0])
+            padding = self.kernel_size[0] // 2 if self.stride[0] == 1 else 0
+            return depthwise(x, self.weight, self.stride[0], padding)
         return super().forward(x)
 
 

@@ -151,11 +151,12 @@ def _both(narrow: nn.Conv2d, wide: nn.Conv2d, x: Tensor, start: int, stop: int |
     A narrow network is trained with both as one 5×5 convolution: it multiplies more, but takes less time, because
     processors compute 16 output channels as fast as 8.
     """
-    paths = narrow, wide
+    paths, with_bias = (narrow, wide), stop is None
     weights = [path.weight[:, start:stop] for path in paths]
-    biases = [path.bias if stop is None else None for path in paths]
     if narrow.training and narrow.out_channels <= FEW_CHANNELS:
         weight = torch.cat([F.pad(weights[0], [1] * 4), weights[1]])
-        return F.conv2d(x, weight, torch.cat(biases) if stop is None else None, padding=wide.padding)
+        bias = torch.cat([cast(Tensor, path.bias) for path in paths]) if with_bias else None
+        return F.conv2d(x, weight, bias, padding=wide.padding)
+    biases = [path.bias if with_bias else None for path in paths]
     parts = zip(weights, biases, paths, strict=True)
     return torch.cat([F.conv2d(x, weight, bias, padding=path.padding) for weight, bias, path in parts], dim=1)
