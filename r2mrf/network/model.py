@@ -72,12 +72,12 @@ class RRM(nn.Module):
 
     def context(self, amdf: Tensor) -> Tensor:
         """Return the contribution of A to both first convolutions: B×C×h×w -> B×2M×h×w."""
-        return _both(self.s1, self.p1, amdf, 1, None)
+        return _both(self.s1, self.p1, amdf, slice(1, None))
 
     def forward(self, side: Tensor, context: Tensor) -> Tensor:
         """Return the refinement B×1×h×w of a side map B×1×h×w, given `context(A)`."""
-        first = F.relu(_both(self.s1, self.p1, side, 0, 1) + context)
-        second = F.relu(_both(self.s2, self.p2, first, 0, None))
+        first = F.relu(_both(self.s1, self.p1, side, slice(1)) + context)
+        second = F.relu(_both(self.s2, self.p2, first))
         return self.out(second)
 
 
@@ -145,18 +145,25 @@ def upsample(x: Tensor, size: torch.Size) -> Tensor:
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
-def _both(narrow: nn.Conv2d, wide: nn.Conv2d, x: Tensor, start: int, stop: int | None) -> Tensor:
-    """Concatenate a 3×3 and a 5×5 convolution of the input channels start:stop; the last channel brings the bias.
+def _both(narrow: nn.Conv2d, wide: nn.Conv2d, x: Tensor, part: slice | None = None) -> Tensor:
+    """Concatenate a 3×3 and a 5×5 convolution, both restricted to this part of their input channels.
 
     A narrow network is trained with both as one 5×5 convolution: it multiplies more, but takes less time, because
     processors compute 16 output channels as fast as 8.
     """
-    paths, with_bias = (narrow, wide), stop is None
-    weights = [path.weight[:, start:stop] for path in paths]
-    if narrow.training and narrow.out_channels <= FEW_CHANNELS:
-        weight = torch.cat([F.pad(weights[0], [1] * 4), weights[1]])
-        bias = torch.cat([cast(Tensor, path.bias) for path in paths]) if with_bias else None
-        return F.conv2d(x, weight, bias, padding=wide.padding)
-    biases = [path.bias if with_bias else None for path in paths]
-    parts = zip(weights, biases, paths, strict=True)
-    return torch.cat([F.conv2d(x, weight, bias, padding=path.padding) for weight, bias, path in parts], dim=1)
+    if not narrow.training or narrow.out_channels > FEW_CHANNELS:
+        return torch.cat([_part(narrow, x, part), _part(wide, x, part)], dim=1)
+    weights, biases = zip(*(_parameters(path, part) for path in (narrow, wide)), strict=True)
+    weight = torch.cat([F.pad(weights[0], [1] * 4), weights[1]])
+    return F.conv2d(x, weight, None if biases[0] is None else torch.cat(biases), padding=wide.padding)
+
+
+def _part(conv: nn.Conv2d, x: Tensor, part: slice | None) -> Tensor:
+    return conv(x) if part is None else F.conv2d(x, *_parameters(conv, part), padding=conv.padding)
+
+
+def _parameters(conv: nn.Conv2d, part: slice | None) -> tuple[Tensor, Tensor | None]:
+    """Return weight and bias of `conv` for a part of its input channels; the bias belongs to the part that ends last."""
+    if part is None:
+        return conv.weight, conv.bias
+    return conv.weight[:, part], conv.bias if part.stop is None else None
