@@ -163,7 +163,7 @@ def _part(conv: nn.Conv2d, x: Tensor, part: slice | None) -> Tensor:
 
 
 def _parameters(conv: nn.Conv2d, part: slice | None) -> tuple[Tensor, Tensor | None]:
-    """Return weight and bias of `conv` for a part of its input channels; the bias belongs to the part that ends last."""
+    """Return weight and bias of `conv` for a part of its input channels; the bias belongs to the last part."""
     if part is None:
         return conv.weight, conv.bias
     return conv.weight[:, part], conv.bias if part.stop is None else None
