@@ -16,7 +16,19 @@ from benchmarks.score import STEADY
 from pipelines.project import pages
 from r2mrf.config import Score
 
-BENCHMARKS = ("startup", "network", "training", "augment", "score", "scaling", "growth", "view", "memory", "manifest")
+BENCHMARKS = (
+    "startup",
+    "network",
+    "training",
+    "augment",
+    "score",
+    "decoding",
+    "scaling",
+    "growth",
+    "view",
+    "memory",
+    "manifest",
+)
 LIBRARIES = (1e8, 1e10)  # photos for which docs/scale.md plans
 PHOTOS = "4000×3000"  # of which libraries of that size are made
 BEFORE = "before"  # folder in `FOLDER` of earlier measurements

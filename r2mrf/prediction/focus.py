@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -125,23 +124,34 @@ def describe(
 def local_contrast(rgb: np.ndarray) -> float:
     """Return the largest local contrast among the 8×8 tiles of a photo, uint8 H×W×3.
 
-    A tile's contrast is the standard deviation of its grey levels (0 … 255) around its own gradient of brightness.
+    A tile's contrast is the standard deviation of its grey levels (0 … 255) around its own gradient of brightness, the
+    plane that fits it best.
     """
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    rows, columns = (np.linspace(0, n, min(n, 8) + 1).astype(int) for n in grey.shape)
-    tiles = (grey[y0:y1, x0:x1] for y0, y1 in pairwise(rows) for x0, x1 in pairwise(columns))
-    return max(_detail(tile.astype(np.float64)) for tile in tiles)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float64)
+    (tops, down), (lefts, across) = (_tiles(n) for n in grey.shape)
+    rows = [
+        np.add.reduceat(values, tops, axis=0) for values in (np.ones_like(grey), grey, grey**2, grey * down[:, None])
+    ]
+    count, total, squares, slope_down = (np.add.reduceat(values, lefts, axis=1) for values in rows)
+    slope_across = np.add.reduceat(rows[1] * across, lefts, axis=1)
+    variance = squares / count - (total / count) ** 2
+    # the two slopes of a plane are independent on a rectangle
+    variance -= (slope_down / count) ** 2 / _spread(tops, down)[:, None]
+    variance -= (slope_across / count) ** 2 / _spread(lefts, across)
+    return float(np.sqrt(max(variance.max(), 0)))
 
 
-def _detail(tile: np.ndarray) -> float:
-    """Return the standard deviation around the best-fitting plane."""
-    variance = tile.var()
-    for axis, n in enumerate(tile.shape):
-        place = np.arange(n) - (n - 1) / 2
-        spread = float((place**2).mean())
-        if spread:  # the two slopes of a plane are independent on a rectangle
-            variance -= float((tile.mean(axis=1 - axis) * place).mean()) ** 2 / spread
-    return float(np.sqrt(max(variance, 0)))
+def _tiles(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where up to 8 tiles of n pixels start, and each pixel's distance from the middle of its tile."""
+    edges = np.linspace(0, n, min(n, 8) + 1).astype(int)
+    middles = (edges[:-1] + edges[1:] - 1) / 2
+    return edges[:-1], np.arange(n) - np.repeat(middles, np.diff(edges))
+
+
+def _spread(starts: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the variance of the places in each tile; infinite for tiles of one pixel, which have no slope."""
+    variance = np.add.reduceat(places**2, starts) / np.add.reduceat(np.ones_like(places), starts)
+    return np.where(variance, variance, np.inf)
 
 
 def _largest_region(focused: np.ndarray) -> tuple[float, tuple[int, int, int, int]]:

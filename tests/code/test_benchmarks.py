@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import growth, manifest, network, startup, view
+from benchmarks import decoding, growth, manifest, network, startup, view
 from benchmarks.harness import page
 from benchmarks.harness.figures import Figure, by_turns, exponent, ratio, record
 from benchmarks.harness.plan import basis, plan
@@ -30,7 +30,9 @@ def page_of(bench: Path, name: str = "performance.md") -> str:
     return (bench / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("module", [startup, network, growth, view, manifest], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [startup, network, decoding, growth, view, manifest], ids=lambda module: module.__name__
+)
 def test_runs_in_its_short_form(module, tmp_path):
     facts = run_short(module, tmp_path)
     assert facts["machine"] and facts["commit"] and facts["versions"]["torch"] == torch.__version__.partition("+")[0]
