@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def draw(options: argparse.Namespace) -> None:
     """Draw the three pictures and print how much the map changes at each step."""
-    from pipelines.project.plots import gallery  # first: the extra that brings what it needs brings all the rest
+    from pipelines.project.plots import gallery  # first: its extra contains all others that this example needs
 
     path = options.photo or portrait()
     try:

@@ -87,22 +87,27 @@ def exponent(table: str, name: str, sizes: Iterable[float], runs: Iterable[Itera
     return Figure(table, name, "exponent", slopes, **reach)
 
 
-def by_turns(ways: dict[str, Callable[[], object]], repeats: int, warm: bool = True) -> dict[str, list[float]]:
+def by_turns(
+    ways: dict[str, Callable[[], object]],
+    repeats: int,
+    warm: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Return the seconds of each way, `repeats` times in turns; `warm` adds one uncounted run of each before."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values() if warm else ():
         way()
     for _ in range(repeats):
         for name, way in ways.items():
-            seconds[name].append(timed(way)[1])
+            seconds[name].append(timed(way, clock)[1])
     return seconds
 
 
-def timed(way: Callable[[], T]) -> tuple[T, float]:
-    """Call a function; return its result and the seconds that it took."""
-    began = time.perf_counter()
+def timed(way: Callable[[], T], clock: Callable[[], float] = time.perf_counter) -> tuple[T, float]:
+    """Call a function; return its result and the seconds that it took by the clock."""
+    began = clock()
     result = way()
-    return result, time.perf_counter() - began
+    return result, clock() - began
 
 
 def main(measure: Callable[[bool], Iterator[Figure]]) -> None:

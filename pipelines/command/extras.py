@@ -19,7 +19,7 @@ EXTRAS = {
 
 @contextmanager
 def needed_by(program: str) -> Iterator[None]:
-    """End the program with that sentence and the status of `r2mrf` if an import inside finds a package missing."""
+    """End the program with status 2 and `sentence` on stderr if an import in the block finds a package missing."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -13,8 +13,8 @@ import simplejpeg
 
 from r2mrf.formats import jpeg_zeros
 
-# Ends a scan's data, which stuffed bytes and restart markers do not. Only a pattern that begins with one fixed byte is
-# searched for quickly, so the 0xff with which a marker may be filled are left out.
+# Ends a scan's data; stuffed bytes and restart markers do not. Only a pattern that begins with one fixed byte is
+# searched for quickly, so the bytes 0xff that may precede a marker are left out.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), (0xC2, 0xCA)
 _HUFFMAN = {0xC0, 0xC1, 0xC2}
@@ -168,7 +168,7 @@ def _scan(body: bytes, frame: int, sent: dict[int, list[int]]) -> bytes:
 def _end_of_scan(data: bytes, place: int) -> int:
     """Return the end of a scan's data: the next marker, or else a known trailer, or else the end of the file."""
     found = _MARKER.search(data, place)
-    end = _before_fill(data, place, found.start()) if found else len(data)
+    end = place + len(data[place : found.start()].rstrip(b"\xff")) if found else len(data)
     if found and found.group()[-1] in {0xD9, 0xDA} | _TABLES:
         return end
     trailer = _samsung_trailer(data)
@@ -177,13 +177,6 @@ def _end_of_scan(data: bytes, place: int) -> int:
     if found and found.group()[-1] < 0xE0:
         raise ValueError(f"a marker 0x{found.group()[-1]:02x} amid its pixels")
     return end
-
-
-def _before_fill(data: bytes, start: int, marker: int) -> int:
-    """Return where the bytes 0xff that fill up a marker begin, not before `start`."""
-    while marker > start and data[marker - 1] == 0xFF:
-        marker -= 1
-    return marker
 
 
 def _samsung_trailer(data: bytes) -> int | None:

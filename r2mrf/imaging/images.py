@@ -116,7 +116,7 @@ def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tup
         raise ImageError("too_small", f"{width}×{height} pixels; each side needs at least {MIN_SIDE}")
     try:
         if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB", "CMYK"):
-            pixels = _decode_jpeg(data, image.mode, _factor(least, height, width), height, width)
+            pixels = _decode_jpeg(data, image.mode, reduction(least, height, width), height, width)
         else:
             pixels = _load(image, data)
             height, width = pixels.shape[:2]  # Pillow itself applies the orientation of TIFFs
@@ -262,7 +262,7 @@ def _unknown(data: bytes, form: known.Format | None) -> ImageError:
     return ImageError("not_an_image")
 
 
-def _factor(least: int, height: int, width: int) -> int:
+def reduction(least: int, height: int, width: int) -> int:
     """Return the factor by which a JPEG may be shrunk while decoding, for a use that needs `least` pixels."""
     return max((f for f in (2, 4, 8) if least and min(width, height) >= f * least), default=1)
 
@@ -275,7 +275,7 @@ def _large_but_reduced(data: bytes, least: int, max_pixels: int) -> tuple[int, i
     size = jpeg.dimensions(data) if least and jpeg.is_sequential(data) else None
     if size is None or size[0] * size[1] <= max_pixels:
         return None
-    factor = _factor(least, *size)
+    factor = reduction(least, *size)
     return size if -(-size[0] // factor) * -(-size[1] // factor) <= max_pixels else None
 
 

@@ -1,7 +1,7 @@
-"""Backbones by name: feature extractors with levels at strides 2, 4, 8, 16 and 32, either our Lite or a timm model.
+"""Backbones by name: feature extractors with levels at strides 2, 4, 8, 16 and 32.
 
-EfficientNet-Lite0, -Lite1 and -Lite2 are our own module (`r2mrf.network.efficientnet_lite`). timm is imported only for
-its own models, because importing it takes longer than importing torch.
+EfficientNet-Lite0, -Lite1 and -Lite2 are written out in `r2mrf.network.efficientnet_lite`; all others are timm's, which
+is imported only for these, because importing it takes longer than importing torch.
 
 ResNeXt's levels are the paper's conv1, conv2_x … conv5_x. BatchNorm keeps its ImageNet statistics, because our batches
 are too small to estimate them; a batch that is split over workers therefore gives the same gradients as a whole one.

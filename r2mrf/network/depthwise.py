@@ -1,13 +1,13 @@
-"""Depthwise convolution for training on processors: torch's gradients, computed several times faster.
+"""Depthwise convolution for training on processors: torch's gradients, in bfloat16 computed several times faster.
 
-oneDNN, with which torch convolves on processors, has no fast kernels for two gradients that EfficientNet needs: that of
-weights larger than 3×3, and in bfloat16 that of the input at stride 2. With them, a third of a training step was lost.
-Here, both are composed of convolutions that are fast.
+oneDNN, with which torch convolves on processors, computes two gradients of EfficientNet slowly: those of weights larger
+than 3×3, and in bfloat16 those of the input at stride 2. They took a third of a training step. Here both are composed
+of convolutions that are fast.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,20 +18,25 @@ FAST = 3  # side of the largest kernels whose gradient is fast
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """Convolve every channel with its own kernel, as `F.conv2d` with as many groups as channels does.
+    """Return each channel convolved with its own kernel, B×C×H'×W', as `F.conv2d` with C groups returns it.
 
     Args:
         x: B×C×H×W.
-        weight: C×1×k×k, k odd.
+        weight: C×1×k×k.
         stride: 1 or 2.
-        padding: zeros on each side.
+        padding: zeros on each side, at most k − 1.
     """
     if x.device.type != "cpu":
         return F.conv2d(x, weight, None, stride, padding, groups=len(weight))
-    if torch.is_autocast_enabled("cpu"):
-        dtype = torch.get_autocast_dtype("cpu")
-        x, weight = x.to(dtype), weight.to(dtype)
-    return _Depthwise.apply(x, weight, stride, padding)
+    return _Depthwise.apply(*_autocast(x, weight), stride, padding)
+
+
+def _autocast(*tensors: Tensor) -> list[Tensor]:
+    """Convert tensors as autocast does before a convolution."""
+    if not torch.is_autocast_enabled("cpu"):
+        return list(tensors)
+    dtype = torch.get_autocast_dtype("cpu")
+    return [x if x.dtype == torch.float64 else x.to(dtype) for x in tensors]
 
 
 class _Depthwise(torch.autograd.Function):
@@ -57,6 +62,8 @@ class _Depthwise(torch.autograd.Function):
 
 def _gradient_of_input(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     """Convolve the gradient, at stride 2 with zeros between its pixels, with the mirrored kernels."""
+    if stride == 2 and x.dtype == torch.float32:  # here torch is fast, and convolving the zeros would take longer
+        return _of_torch(gradient, x, weight, stride, padding, "input")
     if stride == 2:
         gradient = _with_zeros_between(gradient)
     around = weight.shape[-1] - 1 - padding
@@ -73,10 +80,11 @@ def _with_zeros_between(x: Tensor) -> Tensor:
 
 
 def _gradient_of_weight(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """Put the gradient of a large kernel together from those of the 3×3 kernels in its corners (and between them)."""
+    """Put the gradient of a large kernel together from those of 3×3 kernels that cover it; where they overlap, all give
+    the same values."""
     size = weight.shape[-1]
     if size <= FAST:
-        return _gradient_of_kernel(gradient, x, weight, stride, padding)
+        return _of_torch(gradient, x, weight, stride, padding, "weight")
     x = F.pad(x, [padding] * 4)
     rows, columns = (stride * (n - 1) + FAST for n in gradient.shape[-2:])
     corner, whole = weight[..., :FAST, :FAST], torch.empty_like(weight)
@@ -84,12 +92,16 @@ def _gradient_of_weight(gradient: Tensor, x: Tensor, weight: Tensor, stride: int
     for top in starts:
         for left in starts:
             seen = x[..., top : top + rows, left : left + columns].contiguous(memory_format=torch.channels_last)
-            whole[..., top : top + FAST, left : left + FAST] = _gradient_of_kernel(gradient, seen, corner, stride, 0)
+            part = _of_torch(gradient, seen, corner, stride, 0, "weight")  # the values of `corner` do not matter
+            whole[..., top : top + FAST, left : left + FAST] = part
     return whole
 
 
-def _gradient_of_kernel(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """Return torch's gradient of the weight. It does not depend on the weight's values, only on its shape."""
-    both, none, mask = [1, 1], [0, 0], [False, True, False]
-    arguments = [stride] * 2, [padding] * 2, both, False, none, len(weight), mask
-    return torch.ops.aten.convolution_backward(gradient, x, weight, None, *arguments)[1]
+def _of_torch(
+    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, wanted: Literal["input", "weight"]
+) -> Tensor:
+    """Return one of torch's own gradients."""
+    dilation, transposed, output_padding = [1, 1], False, [0, 0]
+    which = [wanted == "input", wanted == "weight", False]
+    options = [stride] * 2, [padding] * 2, dilation, transposed, output_padding, len(weight), which
+    return torch.ops.aten.convolution_backward(gradient, x, weight, None, *options)[wanted == "weight"]

@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from r2mrf.network.depthwise import depthwise
 
-FACTORS = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2))  # of Lite0, Lite1, Lite2: of the channels, and of the number of blocks
+FACTORS = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2))  # of channels and blocks of Lite0, Lite1 and Lite2, over those of Lite0
 STEM = 32
 
 # of Lite0: number of blocks, kernel, stride, expansion, channels, and whether a level ends after the stage
@@ -43,9 +43,8 @@ class Same(nn.Conv2d):
         if self.stride[0] == 2:
             height, width, after = *x.shape[-2:], self.kernel_size[0] // 2
             x = F.pad(x, (after - 1 + width % 2, after, after - 1 + height % 2, after))
-        if self.training and self.groups > 1:
-            padding = self.kernel_size[0] // 2 if self.stride[0] == 1 else 0
-            return depthwise(x, self.weight, self.stride[0], padding)
+        if self.training and self.groups > 1 and self.bias is None:  # a bias means that the network is folded
+            return depthwise(x, self.weight, self.stride[0], int(self.padding[0]))
         return super().forward(x)
 
 
@@ -99,17 +98,17 @@ class Lite(nn.Module):
         channels: number of channels of each of the five levels.
     """
 
-    def __init__(self, size: int = 0):
+    def __init__(self, size: int):
         super().__init__()
         wider, deeper = FACTORS[size]
         self.conv_stem, self.bn1 = Same(3, STEM, 3, stride=2), Norm(STEM)
         self.channels = [_wider(channels, wider) for *_, channels, is_level in STAGES if is_level]
         stages, before = [], STEM
         for place, (number, kernel, stride, expansion, narrow, _) in enumerate(STAGES):
-            is_inner = 0 < place < len(STAGES) - 1  # the first and the last stage have one block in every size
+            grows = 0 < place < len(STAGES) - 1  # the first and the last stage have one block in every size
             channels = _wider(narrow, wider)
             blocks: list[nn.Module] = []
-            for i in range(math.ceil(number * deeper) if is_inner else number):
+            for i in range(math.ceil(number * deeper) if grows else number):
                 if expansion == 1:
                     blocks.append(Separable(before, channels, kernel))
                 else:

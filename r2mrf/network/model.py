@@ -22,7 +22,7 @@ from r2mrf.config import Model
 from r2mrf.network.backbones import Backbone
 
 BRANCHES = 5
-FEW_CHANNELS = 8  # up to so many, the paths of a refinement module are trained as one convolution
+FEW_CHANNELS = 8  # half of the 16 numbers that a processor's vector register holds
 
 
 class Outputs(NamedTuple):
@@ -72,13 +72,24 @@ class RRM(nn.Module):
 
     def context(self, amdf: Tensor) -> Tensor:
         """Return the contribution of A to both first convolutions: B×C×h×w -> B×2M×h×w."""
-        return _both(self.s1, self.p1, amdf, slice(1, None))
+        return self._both(self.s1, self.p1, amdf, slice(1, None))
 
     def forward(self, side: Tensor, context: Tensor) -> Tensor:
         """Return the refinement B×1×h×w of a side map B×1×h×w, given `context(A)`."""
-        first = F.relu(_both(self.s1, self.p1, side, slice(1)) + context)
-        second = F.relu(_both(self.s2, self.p2, first))
+        first = F.relu(self._both(self.s1, self.p1, side, slice(1)) + context)
+        second = F.relu(self._both(self.s2, self.p2, first))
         return self.out(second)
+
+    def _both(self, narrow: nn.Conv2d, wide: nn.Conv2d, x: Tensor, part: slice | None = None) -> Tensor:
+        """Convolve by both paths, restricted to a part of their input channels, and concatenate the results.
+
+        For inference, `r2mrf.engines.fold` replaces the module, so only training takes the faster way here.
+        """
+        if self.training and x.device.type == "cpu" and is_narrow(self):
+            return F.conv2d(x, *as_one(narrow, wide, part), padding=wide.padding)
+        return torch.cat(
+            [F.conv2d(x, *_parameters(path, part), padding=path.padding) for path in (narrow, wide)], dim=1
+        )
 
 
 class Branch(nn.Module):
@@ -145,25 +156,26 @@ def upsample(x: Tensor, size: torch.Size) -> Tensor:
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
-def _both(narrow: nn.Conv2d, wide: nn.Conv2d, x: Tensor, part: slice | None = None) -> Tensor:
-    """Concatenate a 3×3 and a 5×5 convolution, both restricted to this part of their input channels.
+def as_one(narrow: nn.Conv2d, wide: nn.Conv2d, part: slice | None = None) -> tuple[Tensor, Tensor | None]:
+    """Return weight and bias of the 5×5 convolution that computes a 3×3 and a 5×5 one, in this order.
 
-    A narrow network is trained with both as one 5×5 convolution: it multiplies more, but takes less time, because
-    processors compute 16 output channels as fast as 8.
+    Args:
+        part: the input channels to which both are restricted. The bias is added once, with the part that ends with the
+            last channel.
     """
-    if not narrow.training or narrow.out_channels > FEW_CHANNELS:
-        return torch.cat([_part(narrow, x, part), _part(wide, x, part)], dim=1)
     weights, biases = zip(*(_parameters(path, part) for path in (narrow, wide)), strict=True)
-    weight = torch.cat([F.pad(weights[0], [1] * 4), weights[1]])
-    return F.conv2d(x, weight, None if biases[0] is None else torch.cat(biases), padding=wide.padding)
+    return torch.cat([F.pad(weights[0], [1] * 4), weights[1]]), None if biases[0] is None else torch.cat(biases)
 
 
-def _part(conv: nn.Conv2d, x: Tensor, part: slice | None) -> Tensor:
-    return conv(x) if part is None else F.conv2d(x, *_parameters(conv, part), padding=conv.padding)
+def is_narrow(module: RRM) -> bool:
+    """Return whether a processor computes the two paths of a module faster as one convolution.
+
+    That multiplies half as much again, but one path alone leaves half of a processor's vector registers empty.
+    """
+    return module.s1.out_channels <= FEW_CHANNELS
 
 
 def _parameters(conv: nn.Conv2d, part: slice | None) -> tuple[Tensor, Tensor | None]:
-    """Return weight and bias of `conv` for a part of its input channels; the bias belongs to the last part."""
     if part is None:
         return conv.weight, conv.bias
     return conv.weight[:, part], conv.bias if part.stop is None else None

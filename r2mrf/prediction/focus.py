@@ -122,36 +122,33 @@ def describe(
 
 
 def local_contrast(rgb: np.ndarray) -> float:
-    """Return the largest local contrast among the 8×8 tiles of a photo, uint8 H×W×3.
+    """Return the largest local contrast among the 8×8 tiles of a shrunk photo, uint8 H×W×3.
 
     A tile's contrast is the standard deviation of its grey levels (0 … 255) around its own gradient of brightness, the
-    plane that fits it best.
+    plane that fits it best. All tiles are computed at once, which takes 30 bytes of memory a pixel.
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float64)
-    (tops, down), (lefts, across) = (_tiles(n) for n in grey.shape)
-    rows = [
-        np.add.reduceat(values, tops, axis=0) for values in (np.ones_like(grey), grey, grey**2, grey * down[:, None])
-    ]
-    count, total, squares, slope_down = (np.add.reduceat(values, lefts, axis=1) for values in rows)
-    slope_across = np.add.reduceat(rows[1] * across, lefts, axis=1)
+    (tops, heights, down), (lefts, widths, across) = (_tiles(n) for n in grey.shape)
+    rows = [np.add.reduceat(values, tops, axis=0) for values in (grey, grey**2, grey * down[:, None])]
+    total, squares, falling = (np.add.reduceat(values, lefts, axis=1) for values in rows)
+    rising = np.add.reduceat(rows[0] * across, lefts, axis=1)
+    count = np.outer(heights, widths)
     variance = squares / count - (total / count) ** 2
     # the two slopes of a plane are independent on a rectangle
-    variance -= (slope_down / count) ** 2 / _spread(tops, down)[:, None]
-    variance -= (slope_across / count) ** 2 / _spread(lefts, across)
+    variance -= (falling / count) ** 2 / _spread(heights)[:, None] + (rising / count) ** 2 / _spread(widths)
     return float(np.sqrt(max(variance.max(), 0)))
 
 
-def _tiles(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return where up to 8 tiles of n pixels start, and each pixel's distance from the middle of its tile."""
+def _tiles(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return starts and lengths of up to 8 tiles of n pixels, and each pixel's distance from the middle of its tile."""
     edges = np.linspace(0, n, min(n, 8) + 1).astype(int)
-    middles = (edges[:-1] + edges[1:] - 1) / 2
-    return edges[:-1], np.arange(n) - np.repeat(middles, np.diff(edges))
+    lengths, middles = np.diff(edges), (edges[:-1] + edges[1:] - 1) / 2
+    return edges[:-1], lengths, np.arange(n) - np.repeat(middles, lengths)
 
 
-def _spread(starts: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return the variance of the places in each tile; infinite for tiles of one pixel, which have no slope."""
-    variance = np.add.reduceat(places**2, starts) / np.add.reduceat(np.ones_like(places), starts)
-    return np.where(variance, variance, np.inf)
+def _spread(lengths: np.ndarray) -> np.ndarray:
+    """Return the variance of so many consecutive places; infinite for a single one, which has no slope."""
+    return np.where(lengths > 1, (lengths**2 - 1) / 12, np.inf)
 
 
 def _largest_region(focused: np.ndarray) -> tuple[float, tuple[int, int, int, int]]:

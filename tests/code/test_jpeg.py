@@ -48,6 +48,7 @@ HARMLESS = {
     "bytes before a table": lambda d: insert(d, b"\xff\xdb", b"\0\0\0"),
     "fill bytes before a table": lambda d: insert(d, b"\xff\xdb", b"\xff\xff"),
     "fill bytes before the end": lambda d: d[:-2] + b"\xff\xff\xff\xd9",
+    "zeros and fill bytes before the end": lambda d: d[:-2] + bytes(20) + b"\xff\xff\xff\xd9",
     "fill bytes behind each scan": lambda d: d.replace(b"\xff\xda", b"\xff\xff\xff\xda"),
     "bytes before the frame": lambda d: insert(insert(d, b"\xff\xc4", b"\0ab"), b"\xff\xdb", b"x"),
     "a broken ICC profile": lambda d: d.replace(b"ICC_PROFILE\0\1\1", b"ICC_PROFILE\0\2\1"),

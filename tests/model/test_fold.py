@@ -5,13 +5,15 @@ import torch
 from torch import nn
 
 from r2mrf.engines.fold import for_inference
-from r2mrf.network.model import R2MRF
+from r2mrf.network.model import FEW_CHANNELS, R2MRF
 from tests.support.model import architecture
 
 ARCHITECTURES = [
     {"steps": 0},
     {"steps": 3},
     {"steps": 2, "share_steps": False, "width": 3},
+    {"steps": 2, "width": FEW_CHANNELS},
+    {"steps": 2, "width": FEW_CHANNELS + 1},  # too wide to be merged
     {"steps": 2, "rrm": False, "fusion_relu": True, "grid_stride": 2},
 ]
 
