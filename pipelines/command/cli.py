@@ -106,9 +106,12 @@ def evaluate(options: argparse.Namespace) -> int:
         options.positive,
     )
     summary = result.counts.summary()
-    write_json(options.json, summary)
+    if options.json:
+        write_json(options.json, summary)
     for name, value in summary.items():
         print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
+    for line in result.warnings():
+        print(f"warning: {line}", file=sys.stderr)
     for line in result.remark_lines():
         print(f"note: {line}", file=sys.stderr)
     return list_failures(result.failures, len(result.failures))

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from r2mrf.data import polarity
 from r2mrf.errors import UserError
 from r2mrf.evaluation.metrics import Counts
 from r2mrf.evaluation.protocols import OWN, Positive, Published, named
@@ -24,13 +25,33 @@ class ComparedMaps:
     """Maps compared with masks: their counts, a sentence for each pair that could not be compared, and remarks."""
 
     counts: Counts | Published
+    mask_white: White
+    map_white: White
     failures: list[str] = field(default_factory=list)
     remarks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # sentence -> files
+    photographs: list[str] = field(default_factory=list)  # masks that look like photographs
+    ratios: list[float | None] = field(default_factory=list)  # how much more the maps find focus where the masks do
+
+    def warnings(self) -> list[str]:
+        """Return a sentence for each reason to believe that the figures mean nothing."""
+        lines = []
+        if self.photographs:
+            lines.append(
+                f"{_listed(self.photographs)}: more than {polarity.MOST_GREY:.0%} of the pixels are neither black nor "
+                "white, so these look like photographs, not masks: check --masks"
+            )
+        judged = polarity.median(self.ratios)
+        if judged and judged[0] < polarity.INVERTED:
+            masks_, maps_ = (_other(white) for white in (self.mask_white, self.map_white))
+            lines.append(
+                f"the maps agree better with the inverted masks (median of {judged[1]}): give --mask-white {masks_} if "
+                f"white means {masks_} in the masks, or --map-white {maps_} if it means {maps_} in the maps"
+            )
+        return lines
 
     def remark_lines(self) -> list[str]:
         """Return a line for each remark, with the number of files and the first few of them."""
-        return [f"{len(files)} {remark} ({', '.join(files[:3])}{', …' * (len(files) > 3)})" for remark, files in
-                self.remarks.items()]  # fmt: skip
+        return [f"{len(files)} {remark} ({_listed(files)})" for remark, files in self.remarks.items()]
 
 
 def compare_maps(
@@ -56,7 +77,7 @@ def compare_maps(
     found, wanted = _by_stem(maps), _by_stem(truth)
     if protocol == OWN and positive == "focus":
         raise UserError("--positive focus goes with a published protocol: add --protocol")
-    result = ComparedMaps(named(protocol, positive))
+    result = ComparedMaps(named(protocol, positive), mask_white, map_white)
     result.failures += [
         f"{found[stem]}: no mask with this stem in {truth}" for stem in sorted(found.keys() - wanted.keys())
     ]
@@ -65,7 +86,7 @@ def compare_maps(
     ]
     for stem in sorted(found.keys() & wanted.keys()):
         try:
-            _add(result, found[stem], wanted[stem], mask_white, map_white, values)
+            _add(result, found[stem], wanted[stem], values)
         except images.ImageError as error:
             result.failures.append(f"{found[stem]} compared with {wanted[stem]}: {error}")
     if not result.counts.images:
@@ -74,10 +95,7 @@ def compare_maps(
     return result
 
 
-def _add(
-    result: ComparedMaps, map_file: Path, mask_file: Path, mask_white: White, map_white: White,
-    values: tuple[int, int] | None,
-) -> None:  # fmt: skip
+def _add(result: ComparedMaps, map_file: Path, mask_file: Path, values: tuple[int, int] | None) -> None:
     mask, mask_note = masks.read_mask(images.read_bytes(mask_file), values)
     defocus, map_note = masks.read_map(images.read_bytes(map_file))
     (height, width), (h, w) = mask.shape, defocus.shape
@@ -90,7 +108,12 @@ def _add(
     for kind, note, file in (("masks", mask_note, mask_file), ("maps", map_note, map_file)):
         if note:
             result.remarks[f"{kind} are {masks.NOTES[note]}"].append(str(file))
-    result.counts.add(resize(_as_defocus(defocus, map_white), *mask.shape), _as_defocus(mask, mask_white))
+    defocus, mask = resize(_as_defocus(defocus, result.map_white), *mask.shape), _as_defocus(mask, result.mask_white)
+    if polarity.grey_share(mask) > polarity.MOST_GREY:
+        result.photographs.append(str(mask_file))
+    else:
+        result.ratios.append(polarity.ratio(255 - defocus, mask))
+    result.counts.add(defocus, mask)
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -105,6 +128,14 @@ def _by_stem(folder: Path) -> dict[str, Path]:
                 raise UserError(f"{files[stem]} and {path.name} have the same stem: remove one of them")
             files[stem] = path
     return files
+
+
+def _listed(files: list[str]) -> str:
+    return ", ".join(files[:3]) + ", …" * (len(files) > 3)
+
+
+def _other(white: White) -> White:
+    return "focus" if white == "defocus" else "defocus"
 
 
 def _as_defocus(pixels: np.ndarray, white: White) -> np.ndarray:

@@ -9,7 +9,6 @@ All problems are reported at once, as sentences that name the files.
 from __future__ import annotations
 
 import hashlib
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,13 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from r2mrf.data import polarity
 from r2mrf.errors import DataError
 from r2mrf.imaging import images
 from r2mrf.imaging.resize import resize
 
-INVERTED, UNSURE = 0.8, 1.25  # median focus ratio of a split: below the first, refuse it; below the second, warn
 _SUSPECT = 0.5  # focus ratio of one pair: a smooth object in focus may be this low, but so is an inverted mask
-_BLACK, _WHITE = 8, 247  # JPEG noise in a black or white mask stays outside this range; values inside are grey
 _NAMED = 8  # how many files a warning names
 
 
@@ -79,7 +77,7 @@ def examine(pair: Pair) -> tuple[bytes, bytes, Facts]:
     except images.ImageError as error:
         errors.append(f"{pair.mask}: not a usable mask: {error.detail}. Replace it, or remove the pair.")
     if not errors:
-        turned, grey = images.is_turned(file), float(((mask > _BLACK) & (mask < _WHITE)).mean())
+        turned, grey = images.is_turned(file), polarity.grey_share(mask)
         errors = list(_faults(pair, rgb, turned, mask, grey))
     if errors:
         return b"", b"", Facts(pair, tuple(errors))
@@ -98,21 +96,13 @@ def focus_ratio(rgb: np.ndarray, mask: np.ndarray) -> float | None:
         mask: uint8 H×W, 255 = defocused.
 
     Returns:
-        Usually above 1; None if either region is too small to judge. Pixels near the boundary are left out, because its
-        edge would count for both regions. Half a grey level is added to both means, so that two flat regions give about
-        1.
+        See `polarity.ratio`.
     """
     height, width = mask.shape
     scale = min(1.0, 640 / max(height, width))  # at full size, the finest detail of a large photo is noise
     height, width = max(1, round(height * scale)), max(1, round(width * scale))
     rgb, mask = resize(rgb, height, width), resize(mask, height, width)
-    energy = np.abs(cv2.Laplacian(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
-    margin = np.ones([2 * max(2, min(height, width) // 64) + 1] * 2, np.uint8)
-    sides = [cv2.erode(side.astype(np.uint8), margin) > 0 for side in (mask <= _BLACK, mask >= _WHITE)]
-    if min(side.mean() for side in sides) < 0.01:
-        return None
-    focused, defocused = (float(energy[side].mean()) + 0.5 for side in sides)
-    return focused / defocused
+    return polarity.ratio(np.abs(cv2.Laplacian(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.CV_32F)), mask)
 
 
 def check_facts(facts: Iterable[Facts]) -> tuple[list[str], list[str]]:
@@ -153,7 +143,7 @@ def _faults(pair: Pair, rgb: np.ndarray, turned: bool, mask: np.ndarray, grey: f
         )
     if 0 < mask.max() < 128:
         yield f"{pair.mask}: its brightest value is {mask.max()} of 255. Save the mask with the values 0 and 255."
-    if grey > 0.5:
+    if grey > polarity.MOST_GREY:
         yield (
             f"{pair.mask}: {grey:.0%} of its pixels are neither black nor white, so it is not a mask. Threshold it, or "
             "check whether photos and masks are swapped."
@@ -192,23 +182,19 @@ def _copies(facts: list[Facts]) -> list[list[Pair]]:
 
 
 def _judge_polarity(facts: list[Facts]) -> tuple[str, bool]:
-    """Judge whether a split's masks are inverted; return a message ("" if all is well) and whether to refuse it.
-
-    The median over the split decides. In a single photo a smooth subject may be in focus before a busy background, but
-    over a whole set the regions in focus have more detail.
-    """
-    ratios = [fact.focus_ratio for fact in facts if fact.focus_ratio is not None]
+    """Judge whether a split's masks are inverted; return a message ("" if all is well) and whether to refuse it."""
     pair = facts[0].pair
-    if not ratios:
+    judged = polarity.median([fact.focus_ratio for fact in facts])
+    if judged is None:
         return f"{pair.mask.parent}: no mask has enough of both regions to check its polarity.", False
-    ratio = statistics.median(ratios)
-    if ratio >= UNSURE:
+    ratio, number = judged
+    if ratio >= polarity.UNSURE:
         return "", False
     found = (
         f"{pair.mask.parent}: with white = {pair.white} in the {pair.split} masks, the defocused regions have "
-        f"{1 / ratio:.3g} times the detail of the rest (median of {len(ratios)})"
+        f"{1 / ratio:.3g} times the detail of the rest (median of {number})"
     )
-    if ratio >= INVERTED:
+    if ratio >= polarity.INVERTED:
         return f"{found}: too close to tell whether the masks are inverted. Look at some of them.", False
     other = "focus" if pair.white == "defocus" else "defocus"
     return f"{found}: they are inverted. If white is {other}, set data.source: pairs and data.white: {other}.", True

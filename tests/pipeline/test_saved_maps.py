@@ -84,10 +84,53 @@ def test_white_is_focus_in_both(run):
     assert_perfect()
 
 
-def test_inverted_maps_are_all_wrong(run):
-    run("--map-white", "focus")
+def test_inverted_maps_are_all_wrong_and_the_options_of_polarity_are_named(run):
+    status, _, err = run("--map-white", "focus")
     assert figures()["mae"] == 1
     assert figures()["f_05"] == figures()["iou"] == 0
+    assert (status, err) == (
+        0,
+        [
+            "warning: the maps agree better with the inverted masks (median of 2): give --mask-white focus if white "
+            "means focus in the masks, or --map-white defocus if it means defocus in the maps"
+        ],
+    )
+    assert run("--map-white", "focus", "--mask-white", "focus")[2] == []
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_maps_that_find_nothing_are_not_called_inverted(run, value):
+    for name in ("a", "b"):
+        save(f"maps/{name}.png", np.full((40, 60), value, np.uint8))
+    assert run("--protocol", "d-dffnet")[2] == []
+
+
+def test_one_wrong_map_among_right_ones_is_not_called_inverted(run):
+    save("gt/c.png", mask())
+    save("maps/c.png", 255 - mask())
+    status, _, err = run()
+    assert (status, err) == (0, [])
+
+
+def test_photographs_in_place_of_masks_are_told(run):
+    scene = np.random.default_rng(0).integers(20, 236, (40, 60), np.uint8)
+    for name in ("a", "b"):
+        save(f"photos/{name}.png", scene)
+    status, out, err = run(masks="photos")
+    assert (status, err) == (
+        0,
+        [
+            "warning: photos/a.png, photos/b.png: more than 50% of the pixels are neither black nor white, so these "
+            "look like photographs, not masks: check --masks"
+        ],
+    )
+    assert sorted(line.split()[0] for line in out) == NAMES
+
+
+def test_figures_are_printed_without_a_file(capsys):
+    assert main(["evaluate", "--maps", "maps", "--masks", "gt"]) == 0
+    assert sorted(line.split()[0] for line in capsys.readouterr().out.splitlines()) == NAMES
+    assert sorted(path.name for path in Path().iterdir()) == ["gt", "maps"]
 
 
 def test_maps_are_brought_to_the_masks_size(run):

@@ -228,8 +228,8 @@ def test_after_a_kill_the_rest_is_done_and_a_new_photo_added(story):
 def test_the_reason_for_scoring_again_is_printed(story, tiny_model):
     score = ("score", story.library / "b", "--out", story.out, "--model", tiny_model, "--engine", "torch", "--dry-run")
     (said,) = command(*score, "--detail").err
-    assert said.startswith(f"{story.out}: its 4 rows stay, and all photos are scored again: model ")
-    assert said.endswith("; detail False -> True")
+    assert said.startswith(f"{story.out}: its 4 rows stay, and all photos are scored again, because the model was ")
+    assert said.endswith(" now; `--detail` was not given before and is now")
     assert command(*score, "--maps").err == []
 
 
@@ -250,7 +250,7 @@ def test_a_table_of_version_01_stays_and_is_read(story, tiny_model, tmp_path):
     status, said, (why,) = command(*score)
     assert status == 0 and said[0].startswith("4 photos, 4 of them to be scored")
     assert why.startswith(
-        f"{out}: its {len(table)} rows stay, and all photos are scored again: version 0.1 treated borders"
+        f"{out}: its {len(table)} rows stay, and all photos are scored again, because version 0.1 treated borders"
     )
     assert files_of(out) == before
     assert len(read(out).rows) == len(table)

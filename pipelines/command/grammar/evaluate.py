@@ -8,10 +8,11 @@ from pipelines.command.grammar.options import Options
 PROTOCOLS = ("r2mrf", "r3net", "d-dffnet", "pysod", "dd")  # `evaluation.protocols` holds the same
 HELP = "compare saved maps with the masks of the same stem"
 EXAMPLES = """examples:
-  r2mrf evaluate --maps maps --masks gt --json figures.json                     matched by stem; white = defocus in both
-  r2mrf evaluate --maps maps --masks gt --mask-white focus --json figures.json  masks where white means in focus
-  r2mrf evaluate --maps maps --masks gt --mask-values 0,90 --json figures.json  masks where 90 means white
-  r2mrf evaluate --maps maps --masks gt --protocol pysod --json figures.json    as PySODMetrics computes them
+  r2mrf evaluate --maps maps --masks gt                                         matched by stem; white = defocus in both
+  r2mrf evaluate --maps maps --masks gt --json figures.json                     also writes the figures to a file
+  r2mrf evaluate --maps maps --masks gt --mask-white focus                      masks where white means in focus
+  r2mrf evaluate --maps maps --masks gt --mask-values 0,90                      masks where 90 means white
+  r2mrf evaluate --maps maps --masks gt --protocol pysod                        as PySODMetrics computes them
 
 Figures: mae; f_max, f_adaptive, f_05 (positive = defocus, β² = 0.3); iou. Published protocols have others.
 docs/evaluation.md defines them all.
@@ -39,4 +40,4 @@ def add_options(options: Options) -> None:
         "--positive", choices=("defocus", "focus"),
         help="the class that precision and recall of a published protocol refer to (default: its authors' choice)",
     )  # fmt: skip
-    options.add_path("--json", required=True, metavar="FILE", help="where to write the figures")
+    options.add_path("--json", metavar="FILE", help="also write the figures to a file")
