@@ -61,7 +61,7 @@ def why_anew(out: Path, job: ScoringJob, ledger: Ledger) -> str | None:
     if before.get("model_sha256") == job.sha256:
         del now["model"]  # one model may have several names
     names = [name for name in now if name in before and before[name] != now[name] and name != "model_sha256"]
-    reasons = [_changed(name, before[name], now[name]) for name in names]
+    reasons = [change(name, before[name], now[name]) for name in names]
     if "record" not in before:
         reasons.append("version 0.1 treated borders, small photos and contrast differently (docs/scoring.md)")
     if not reasons:
@@ -69,7 +69,7 @@ def why_anew(out: Path, job: ScoringJob, ledger: Ledger) -> str | None:
     return f"{out}: its {before.get('total')} rows stay, and all photos are scored again, because {'; '.join(reasons)}"
 
 
-def _changed(name: str, before: object, now: object) -> str:
+def change(name: str, before: object, now: object) -> str:
     """Say how an option or another fact differs from that of the last run."""
     if isinstance(now, bool):
         return f"`--{name}` was {'given before and is not now' if before else 'not given before and is now'}"

@@ -24,6 +24,7 @@ from pipelines.command.cli import main
 from pipelines.library.columns import ADDED
 from pipelines.library.out_folder import OutFolder
 from pipelines.report.scored_folder import read
+from pipelines.scoring import summary as summaries
 from pipelines.scoring.supervised_run import score_library
 from r2mrf import Predictor
 from r2mrf.config import Score
@@ -231,6 +232,21 @@ def test_the_reason_for_scoring_again_is_printed(story, tiny_model):
     assert said.startswith(f"{story.out}: its 4 rows stay, and all photos are scored again, because the model was ")
     assert said.endswith(" now; `--detail` was not given before and is now")
     assert command(*score, "--maps").err == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("maps", True, False), "`--maps` was given before and is not now"),
+        (("maps", False, True), "`--maps` was not given before and is now"),
+        (("max_pixels", 178000000, 1000), "`--max-pixels` was 178000000 before and is 1000 now"),
+        (("precision", "fp32", "int8"), "the precision was fp32 before and is int8 now"),
+        (("record", 4, 5), "the version of the record was 4 before and is 5 now"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else " ".join(map(str, value)),
+)
+def test_each_reason_is_a_sentence(change, sentence):
+    assert summaries.change(*change) == sentence
 
 
 def test_a_table_of_version_01_stays_and_is_read(story, tiny_model, tmp_path):
