@@ -175,6 +175,21 @@ def test_packages_are_named_where_the_wheel_is_gone(home):
     assert line.endswith(f"which is not installed: {hint(home, 'starlette==1.10.0', 'uvicorn==0.54.0')}")
 
 
+PROGRAMS = [
+    ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    for folder in ("pipelines", "pipelines/jobs")
+    for file in sorted((ROOT / folder).glob("[!_]*.py"))
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_that_needs_more_says_what(home, program):
+    line = refused(home, home / "venv/bin/python", "-m", program)
+    said, _, asked = line.partition(", which is not installed: ")
+    assert re.fullmatch(rf"error: `python -m {program}` needs [\w-]+", said)
+    assert asked == hint(home, "[pipeline]")
+
+
 @pytest.mark.parametrize(
     ("example", "arguments", "missing", "wanted"),
     [
