@@ -135,6 +135,14 @@ def test_predictor_says_what_is_wrong_or_missing(home):
     ]
 
 
+def test_map_of_a_folder_says_what_maps_its_photos(home):
+    (home / "my photos").mkdir(exist_ok=True)
+    done = run(home / "venv/bin/r2mrf", "map", "my photos", cwd=home)
+    assert done.returncode == 1
+    assert "`r2mrf map 'my photos'/*.jpg -o maps`" in done.stderr
+    assert "`r2mrf score 'my photos' --out scores`" in done.stderr
+
+
 @pytest.mark.parametrize("command", [("map", samples()[0]), ("app", "--port", "0")], ids=["map", "app"])
 def test_model_that_does_not_exist(home, command):
     line = refused(home, home / "venv/bin/r2mrf", *command, "--model", "models/nowhere")
