@@ -35,8 +35,9 @@ def _say_what_is_missing(kind, error, trace) -> None:
     """End a program with one sentence, instead of a traceback, if it needs a package that is not installed."""
     from r2mrf.system import missing
 
-    program = f"`python -m {getattr(sys.modules['__main__'].__spec__, 'name', 'pipelines')}`"
-    if isinstance(error, ModuleNotFoundError) and (said := missing.explain(error, program, by="[pipeline]")):
+    name = getattr(sys.modules["__main__"].__spec__, "name", __name__).removesuffix(".__main__")
+    said = isinstance(error, ModuleNotFoundError) and missing.explain(error, f"`python -m {name}`", by="[pipeline]")
+    if said:
         print(f"error: {said}", file=sys.stderr)
         sys.exit(2)  # with this status, as after any error that the user can fix
     sys.__excepthook__(kind, error, trace)
