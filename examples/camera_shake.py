@@ -31,11 +31,15 @@ PHOTOS, MARGIN, FOLDS = 240, 25, 8  # MARGIN: pixels of a defocused region that 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("sharp", "photos", "masks"):
-        parser.add_argument(name, type=Path)
+    for name, text in (
+        ("sharp", "folder of sharp photos, which are blurred here"),
+        ("photos", "folder of photos with regions out of focus, as NAME.jpg"),
+        ("masks", "folder of their masks, as NAME.png, white where the photo is out of focus"),
+    ):
+        parser.add_argument(name, type=Path, help=text)
     options = parser.parse_args(arguments)
-    with extras.needed_by("examples/camera_shake.py"):
-        recognise(options)
+    extras.demand("examples/camera_shake.py", "sklearn")
+    recognise(options)
 
 
 def recognise(options: argparse.Namespace) -> None:

@@ -31,13 +31,13 @@ THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
-    with extras.needed_by("examples/recurrent_steps.py"):
-        draw(options)
+    extras.demand("examples/recurrent_steps.py", "torch", "matplotlib", *([] if options.photo else ["skimage"]))
+    draw(options)
 
 
 def draw(options: argparse.Namespace) -> None:
     """Draw the three pictures and print how much the map changes at each step."""
-    from pipelines.project.plots import gallery  # first: its extra contains all others that this example needs
+    from pipelines.project.plots import gallery
 
     path = options.photo or portrait()
     try:
@@ -99,8 +99,8 @@ def portrait() -> Path:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photo", nargs="?", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("steps"), metavar="DIR")
+    parser.add_argument("photo", nargs="?", type=Path, help="photo (default: the portrait)")
+    parser.add_argument("--out", type=Path, default=Path("steps"), metavar="DIR", help="folder (default: steps)")
     parser.add_argument("--model", default="lite", help="model folder, models:/NAME@ALIAS, or lite (default)")
     return parser.parse_args(arguments)
 

@@ -1,6 +1,7 @@
 """The pipeline: stages and jobs that connect r2mrf to DVC, Ray and MLflow, run as `python -m pipelines.NAME`."""
 
 import os
+import sys
 
 # Settings for quiet, offline work; child processes inherit them.
 for _name, _value in {
@@ -28,3 +29,20 @@ for _name, _value in {
     "GOMP_SPINCOUNT": "10000",
 }.items():
     os.environ.setdefault(_name, _value)
+
+
+def _say_what_is_missing(kind, error, trace) -> None:
+    """End a program with one sentence, instead of a traceback, if it needs a package that is not installed."""
+    from r2mrf.system import missing
+
+    name = getattr(sys.modules["__main__"].__spec__, "name", __name__).removesuffix(".__main__")
+    said = isinstance(error, ModuleNotFoundError) and missing.explain(error, f"`python -m {name}`", by="[pipeline]")
+    if said:
+        print(f"error: {said}", file=sys.stderr)
+        sys.exit(2)  # with this status, as after any error that the user can fix
+    sys.__excepthook__(kind, error, trace)
+
+
+# Python sets this while it looks for the module of `python -m pipelines.NAME`, whose first imports may fail already.
+if sys.argv[:1] == ["-m"]:
+    sys.excepthook = _say_what_is_missing

@@ -18,6 +18,7 @@ from r2mrf.prediction.analyser import Analyser
 from r2mrf.prediction.radius import to_hundredths
 from r2mrf.prediction.record import read_guarded
 from r2mrf.prediction.views import View
+from r2mrf.system import missing
 from r2mrf.system.sandbox import MEMORY, SECONDS, Guard
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class OpenPhotos:
         try:
             import torch
         except ModuleNotFoundError:
-            raise UserError('the steps need torch, which is not installed: `pip install "r2mrf[score]"`') from None
+            raise UserError(missing.sentence("the view of the steps", "torch")) from None
 
         from r2mrf.prediction.predictor import Predictor
 

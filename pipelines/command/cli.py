@@ -9,7 +9,6 @@ import sys
 import traceback
 import warnings
 
-from pipelines.command import extras
 from pipelines.command.export_model import export_model
 from pipelines.command.failures import COULD_NOT_RUN, DONE, list_failures
 from pipelines.command.grammar.parser import parser
@@ -23,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status."""
     options = parser().parse_args(arguments)
     from r2mrf.errors import UserError
+    from r2mrf.system import missing
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # prints names that are not UTF-8 unchanged
@@ -42,8 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and (missing := extras.sentence(error, f"r2mrf {options.command}")):
-            print(f"r2mrf: {missing}", file=sys.stderr)
+        if isinstance(error, ModuleNotFoundError) and (said := missing.explain(error, f"`r2mrf {options.command}`")):
+            say(f"r2mrf: {said}", sys.stderr)
             return COULD_NOT_RUN
         if isinstance(error, OSError) and error.filename:  # a file or folder that cannot be created, opened or listed
             say(f"r2mrf: {error.filename}: {error.strerror}: fix that, or choose another place", sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def map_photos(options: argparse.Namespace) -> int:
         try:
             rgb = images.decode(images.read_bytes(photo))
         except images.ImageError as error:
-            failures.append(f"{photo}: {error}" + ("; for folders, use `r2mrf score`" if photo.is_dir() else ""))
+            failures.append(f"{photo}: {error}" + (_for_folders(photo) if photo.is_dir() else ""))
             continue
         if options.radius:
             pixels = to_hundredths(analyser.blur_radius(rgb))
@@ -68,6 +69,11 @@ def load_analyser(model: str) -> Analyser:
     from r2mrf import Predictor  # imports torch
 
     return Predictor.load(model)
+
+
+def _for_folders(folder: Path) -> str:
+    name = shlex.quote(str(folder))
+    return f"; for its photos, `r2mrf map {name}/*.jpg -o maps`; for a table, `r2mrf score {name} --out scores`"
 
 
 def _targets(photos: list[Path], output: Path) -> list[Path]:

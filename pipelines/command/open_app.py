@@ -15,14 +15,16 @@ def open_app(options: argparse.Namespace) -> int:
     Raises:
         UserError: the port is taken, or there is no such model.
     """
+    from pipelines.command.map_photos import load_analyser
+
+    analyser = load_analyser(options.model)  # first: that a model does not exist is said in every installation
     import uvicorn
 
     from pipelines.app.open_photos import OpenPhotos
     from pipelines.app.server import application
-    from pipelines.command.map_photos import load_analyser
 
     with _listening(options.port) as listener:
-        photos = OpenPhotos(load_analyser(options.model))
+        photos = OpenPhotos(analyser)
         server = uvicorn.Server(uvicorn.Config(application(photos), log_level="warning", server_header=False))
         say(f"open http://127.0.0.1:{listener.getsockname()[1]} in a browser on this machine; Ctrl-C ends the app")
         try:

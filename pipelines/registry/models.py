@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from pipelines.storage.outputs import cache
 from r2mrf.network.model_folder import FACTS, WEIGHTS, CheckpointError, content_hash
+from r2mrf.system import missing
 from r2mrf.system.address import Address, is_address, redacted
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def resolve(uri: str) -> Registered:
     from mlflow.store.artifact.utils.models import get_model_name_and_version
     from sqlalchemy.exc import SQLAlchemyError
 
+    from pipelines.storage.outputs import cache
+
     registry = address()
     database = database_file(registry)
     if database and not database.is_file():  # MLflow would create one
@@ -95,9 +97,14 @@ def fetch(uri: str) -> Path:
     """Return the folder of a registered model; `Predictor.load` finds this function through an entry point.
 
     Raises:
-        CheckpointError: see `resolve`.
+        CheckpointError: see `resolve`; or MLflow is not installed.
     """
-    return resolve(uri).folder
+    try:
+        return resolve(uri).folder
+    except ModuleNotFoundError as error:
+        if said := missing.explain(error, uri, by="[pipeline]"):
+            raise CheckpointError(said) from None
+        raise
 
 
 def address(uri: str | None = None) -> str:

@@ -22,7 +22,7 @@ import torch
 from r2mrf.engine_names import ENGINES, PRECISIONS
 from r2mrf.engines.onnx_graph import graph_for
 from r2mrf.engines.pytorch import Torch
-from r2mrf.engines.runtimes import RUNTIMES, Engine, EngineError
+from r2mrf.engines.runtimes import RUNTIMES, Engine, EngineError, check_names
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import images
 from r2mrf.network.checkpoint import Checkpoint
@@ -52,8 +52,7 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
         UserError: a weight of the model is not a finite number.
     """
     check(checkpoint)
-    if precision not in (*PRECISIONS, "auto"):
-        raise EngineError(f"no precision {precision!r}: use one of {', '.join(PRECISIONS)}, or auto")
+    check_names(name, precision)
     if "auto" in (name, precision):
         trial = fastest(checkpoint, threads, name, precision)
         log.info("engine: %s", trial)
@@ -67,10 +66,8 @@ def _start(
     """Start an engine; `graph` returns the model's graph in int8 or fp32."""
     if name == "torch":
         return Torch(checkpoint.network, threads, precision)
-    if runtime := RUNTIMES.get(name):
-        form, size = "int8" if precision == "int8" else "fp32", checkpoint.preprocess.size
-        return runtime(graph(form), threads or torch.get_num_threads(), size, precision)
-    raise EngineError(f"no engine {name!r}: use one of {', '.join(ENGINES)}, or auto")
+    form, size = "int8" if precision == "int8" else "fp32", checkpoint.preprocess.size
+    return RUNTIMES[name](graph(form), threads or torch.get_num_threads(), size, precision)
 
 
 def check(checkpoint: Checkpoint) -> None:

@@ -136,7 +136,7 @@ def fit_logits(rounded: np.ndarray, expected: np.ndarray, steps: int = 25) -> tu
 def _rounded(graph: bytes, photos: list[np.ndarray]) -> tuple[bytes, str]:
     """Quantise a graph; return it and the version of NNCF."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns where there is no CUDA
-    nncf, onnx = package("nncf", of="int8"), package("onnx")
+    nncf, onnx = package("nncf"), package("onnx")
     ranges = package("nncf.quantization.range_estimator").RangeEstimatorParametersSet
     nncf.set_log_level(logging.ERROR)
     model = onnx.load_from_string(_simplified(graph))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import warnings
 from typing import Any
@@ -16,7 +15,7 @@ from r2mrf.engines.runtimes import INPUT, OUTPUTS, WEIGHTS_HASH, EngineError
 from r2mrf.errors import UserError, one_line
 from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model import R2MRF
-from r2mrf.system import strict_json
+from r2mrf.system import missing, strict_json
 
 AGREEMENT_STEPS = 3  # number of last recurrent steps from whose agreement the confidence is computed
 OPSET = 18  # introduced by ONNX 1.13 in 2022, so that older runtimes can read it too
@@ -55,8 +54,8 @@ def to_onnx(network: R2MRF, folded: bool = True, size: int | None = None) -> byt
     Raises:
         GraphError: the package onnx is missing, or ONNX has no operator for one of the network's operations.
     """
-    if importlib.util.find_spec("onnx") is None:
-        raise GraphError("the package onnx is not installed: `pip install onnx`, or use the engine torch")
+    if missing.is_missing("onnx"):
+        raise GraphError(f"{missing.sentence('an ONNX graph', 'onnx')}, or use the engine torch")
     sizes = {
         INPUT: {0: "batch", 2: "height", 3: "width"},
         OUTPUTS[0]: {0: "batch", 1: "height", 2: "width"},

@@ -19,7 +19,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from r2mrf.engine_names import ENGINES, PRECISIONS
 from r2mrf.errors import UserError
+from r2mrf.system import missing
 
 INPUT, OUTPUTS = "photos", ("defocus", "steps")  # names in the graph
 WEIGHTS_HASH = "weights_sha256"  # metadata key: hash of the file that a graph without weights takes them from
@@ -123,6 +125,13 @@ class OpenVino:
         return Probabilities(*(np.concatenate([output[name] for output in outputs]) for name in OUTPUTS))
 
 
+def check_names(engine: str, precision: str) -> None:
+    """Raise EngineError if there is no such engine or no such precision."""
+    for kind, name, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+        if name not in (*known, "auto"):
+            raise EngineError(f"no {kind} {name!r}: use one of {', '.join(known)}, or auto")
+
+
 def _check_int8(precision: str) -> None:
     """Raise EngineError if int8 is asked for and the processor has no 8-bit dot product.
 
@@ -161,11 +170,8 @@ def openvino_core(openvino: ModuleType) -> Any:
 RUNTIMES: dict[str, Callable[..., Engine]] = {"onnx": OnnxRuntime, "openvino": OpenVino}
 
 
-def package(name: str, of: str = "") -> ModuleType:
+def package(name: str) -> ModuleType:
     """Import a package that not every installation has.
-
-    Args:
-        of: the extra of r2mrf that installs it, unless it is an engine's own package.
 
     Raises:
         EngineError: the package is not installed, or cannot be loaded on this machine.
@@ -176,5 +182,7 @@ def package(name: str, of: str = "") -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        remedy = f'`pip install "r2mrf[{of}]"`' if of else f"`pip install {name}`, or use the engine torch"
-        raise EngineError(f"{name} cannot be loaded ({error}): {remedy}") from None
+        whole = name.partition(".")[0]
+        remedy = f"`{missing.install(missing.BROUGHT_BY.get(whole, whole))}`"
+        instead = "" if whole == "nncf" else ", or use the engine torch"
+        raise EngineError(f"{name} cannot be loaded ({error}): {remedy}{instead}") from None

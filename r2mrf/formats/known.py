@@ -43,7 +43,6 @@ FORMATS = (
 )
 SUFFIXES = frozenset(suffix for form in FORMATS for suffix in form.suffixes)
 RAW_SUFFIXES = frozenset(next(form for form in FORMATS if form.name == "RAW").suffixes)
-INSTALL = "pip install 'r2mrf[formats]'"  # installs the optional packages
 
 # Suffixes of pictures that are not read, with a description by which folders count them.
 UNREAD = {

@@ -21,6 +21,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from r2mrf.errors import UserError, one_line
 from r2mrf.formats import box_files, depth, jpeg, jpeg_xl, known, raw_files, tiff
 from r2mrf.formats.known import SUFFIXES as SUFFIXES
+from r2mrf.system import missing
 from r2mrf.system.regular_files import NotRegular, read_regular
 
 MAX_PIXELS = 178_000_000  # just below Pillow's own limit, which stays in force
@@ -211,7 +212,7 @@ def _photo_in(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[bytes, int | N
     """
     form = known.optional(data)
     if form is not None and not known.is_installed(form):
-        raise ImageError("unsupported", f"{form.name} needs an optional package: {known.INSTALL}")
+        raise ImageError("unsupported", f"{form.name} needs an optional package: `{missing.install('[formats]')}`")
     try:
         if form is not None and form.name == "JXL":
             height, width = jpeg_xl.dimensions(data)

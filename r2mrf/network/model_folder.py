@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WEIGHTS, FACTS = "model.safetensors", "model.json"
 MOST_BYTES = 4 << 30  # of weights; the paper's network needs 0.2 GiB
 HASH = "facts_sha256"  # key of the hash over all other facts
+KINDS = f"a model is a folder with {WEIGHTS} and {FACTS}, or `lite`, the released one"
 INT8 = "int8.onnx"  # the network in 8 bits, if r2mrf.engines.int8 has made it
 RELEASED = Path(__file__).parents[1] / "weights"
 
@@ -78,8 +79,10 @@ def read(folder: str | Path) -> dict[str, bytes]:
     """Read the files of a model folder by name, in the form that `describe` and `checkpoint.parse` take.
 
     Raises:
-        CheckpointError: the weights or the facts are missing.
+        CheckpointError: there is no such folder, or the weights or the facts are missing.
     """
+    if not Path(folder).exists():
+        raise CheckpointError(f"{folder}: no such model; {KINDS}")
     names = [WEIGHTS, FACTS, *([INT8] if (Path(folder) / INT8).is_file() else [])]
     return {name: _read(Path(folder), name) for name in names}
 
@@ -180,9 +183,7 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         return read_regular(folder / name, MOST_BYTES)
     except OSError as error:
-        raise CheckpointError(
-            f"{folder / name}: {error.strerror}; a model is a folder with {WEIGHTS} and {FACTS}"
-        ) from None
+        raise CheckpointError(f"{folder / name}: {error.strerror}; {KINDS}") from None
 
 
 def _facts(folder: Path, content: bytes) -> dict:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from r2mrf.engines.runtimes import WEIGHTS_HASH, EngineError, OnnxRuntime
+from r2mrf.engines.runtimes import WEIGHTS_HASH, EngineError, OnnxRuntime, check_names
 from r2mrf.errors import one_line
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network import model_folder
 from r2mrf.prediction.analyser import Analyser
+from r2mrf.system import missing
 from r2mrf.system.machine import cores
 
 GRAPH = "model.onnx"
@@ -38,11 +39,18 @@ class Predictor(Analyser):
             threads: number of threads for the engine; None: one per core.
 
         Raises:
-            EngineError: another model, engine or precision was asked for; the message says what to install.
+            CheckpointError: there is no such model.
+            EngineError: there is no such engine or precision, or it or the model needs torch; the message says what to
+                install.
         """
-        for asked, had in ((str(name), ("lite",)), (engine, ("onnx", "auto")), (precision, ("fp32", "auto"))):
-            if asked not in had:
-                raise EngineError(f'{asked} needs torch, which is not installed: `pip install "r2mrf[score]"`')
+        check_names(engine, precision)
+        if str(name) != "lite":
+            model_folder.read(model_folder.locate(str(name)))
+            raise _needs_torch(f"the model {name}")
+        if engine not in ("onnx", "auto"):
+            raise _needs_torch("" if engine == "torch" else f"the engine {engine}")
+        if precision not in ("fp32", "auto"):
+            raise _needs_torch(f"the precision {precision}")
         analyser = load("lite", threads)
         if analyser is None:
             raise EngineError("the released model cannot be run by ONNX Runtime here: reinstall r2mrf")
@@ -51,7 +59,11 @@ class Predictor(Analyser):
     @property
     def network(self) -> object:
         """Raise EngineError, because the network is a torch module."""
-        raise EngineError('the network needs torch, which is not installed: `pip install "r2mrf[score]"`')
+        raise _needs_torch("the network")
+
+
+def _needs_torch(what: str) -> EngineError:
+    return EngineError(missing.sentence(what, "torch"))
 
 
 def load(name: str, threads: int | None = None) -> Analyser | None:

@@ -10,6 +10,7 @@ from PIL import Image
 from r2mrf.formats import box_files, jpeg_xl, known
 from r2mrf.imaging import images
 from r2mrf.imaging.images import ImageError, decode
+from r2mrf.system import missing
 from tests.support.picture_files import HEIC, encode, gradient, noise, tiff_file
 
 
@@ -100,7 +101,7 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch,
     error = refused(data)
     known.is_installed.cache_clear()
     assert error.reason == "unsupported"
-    assert known.INSTALL in error.detail
+    assert f"`{missing.install('[formats]')}`" in error.detail
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ import sys
 import pytest
 
 from examples import recurrent_steps
+from r2mrf.system import missing
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["absent.jpg"], "absent.jpg: unreadable: No such file"), (["--model", "no/such"], "no/such/model.safetensors")],
+    [(["absent.jpg"], "absent.jpg: unreadable: No such file"), (["--model", "no/such"], "no/such: no such model")],
 )
 def test_a_line_instead_of_a_traceback(arguments, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -24,6 +25,6 @@ def test_says_what_to_install_where_torch_alone_is_missing(tmp_path, monkeypatch
     with pytest.raises(SystemExit) as left:
         recurrent_steps.main(["--out", str(tmp_path / "steps")])
     assert left.value.code == 2
-    asked = '`examples/recurrent_steps.py` needs torch, which is not installed: `pip install "r2mrf[score]"`\n'
+    asked = f"`examples/recurrent_steps.py` needs torch, which is not installed: `{missing.install('[score]')}`\n"
     assert capsys.readouterr().err == asked
     assert list(tmp_path.iterdir()) == []

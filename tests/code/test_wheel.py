@@ -4,7 +4,9 @@ The packages are those of this environment, linked one by one as the wheel's met
 and a package that is used but not named is not found.
 """
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -36,7 +38,9 @@ def needs(requirements: list[str] | None) -> set[str]:
 
 
 def run(*command: object, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=300)
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # which may name the checkout
+    parts = [str(part) for part in command]
+    return subprocess.run(parts, cwd=cwd, env=ours, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +83,21 @@ def link_what_it_needs(library: Path) -> None:
                 (library / top).symlink_to(target)
 
 
+def hint(home: Path, *wanted: str) -> str:
+    """Return the command that installs an extra, given in brackets, or packages into the environment."""
+    (wheel,) = home.glob("*.whl")
+    arguments = [f"{wheel}{one}" if one.startswith("[") else one for one in wanted]
+    return f"`{shlex.join([str(home / 'venv/bin/python'), '-m', 'pip', 'install', *arguments])}`"
+
+
+def refused(home: Path, *command: object) -> str:
+    """Run a command that cannot run here; return its only line."""
+    done = run(*command, cwd=home)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
 def test_map_of_a_photo(home):
     done = run(home / "venv/bin/r2mrf", "map", samples()[0], "-o", "map.png", cwd=home)
     assert (done.returncode, done.stderr) == (0, "")
@@ -90,13 +109,44 @@ def test_predictor(home):
         "import sys; from r2mrf import Predictor, UserError, images\n"
         f"rgb = images.load({str(samples()[0])!r}); defocus = Predictor.load('lite')(rgb)\n"
         "assert defocus.shape == rgb.shape[:2] and 0 <= defocus.min() < defocus.max() <= 1\n"
-        "print(sorted({'torch', 'ray', 'mlflow', 'pyarrow'} & set(sys.modules)))\n"
-        "try: Predictor.load('lite', engine='torch')\n"
-        "except UserError as error: print(error)"
+        "print(sorted({'torch', 'ray', 'mlflow', 'pyarrow'} & set(sys.modules)))"
     )
     done = run(home / "venv/bin/python", "-c", code, cwd=home)
-    asked = 'torch needs torch, which is not installed: `pip install "r2mrf[score]"`'
-    assert done.stdout.splitlines() == ["[]", asked], done.stderr
+    assert done.stdout.splitlines() == ["[]"], done.stderr
+
+
+def test_predictor_says_what_is_wrong_or_missing(home):
+    calls = (
+        "'nowhere'",
+        "'models:/r2mrf@champion'",
+        "'lite', engine='foo'",
+        "'lite', engine='torch'",
+        "'lite', precision='bf16'",
+    )
+    tried = "".join(f"try: Predictor.load({call})\nexcept UserError as error: print(error)\n" for call in calls)
+    done = run(home / "venv/bin/python", "-c", f"from r2mrf import Predictor, UserError\n{tried}", cwd=home)
+    nowhere, *others = done.stdout.splitlines()
+    assert nowhere.startswith("nowhere: no such model; a model is a folder with "), done.stderr
+    assert others == [
+        f"models:/r2mrf@champion needs mlflow, which is not installed: {hint(home, '[pipeline]')}",
+        "no engine 'foo': use one of torch, openvino, onnx, or auto",
+        f"torch is not installed: {hint(home, '[score]')}",
+        f"the precision bf16 needs torch, which is not installed: {hint(home, '[score]')}",
+    ]
+
+
+def test_map_of_a_folder_says_what_maps_its_photos(home):
+    (home / "my photos").mkdir(exist_ok=True)
+    done = run(home / "venv/bin/r2mrf", "map", "my photos", cwd=home)
+    assert done.returncode == 1
+    assert "`r2mrf map 'my photos'/*.jpg -o maps`" in done.stderr
+    assert "`r2mrf score 'my photos' --out scores`" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("map", samples()[0]), ("app", "--port", "0")], ids=["map", "app"])
+def test_model_that_does_not_exist(home, command):
+    line = refused(home, home / "venv/bin/r2mrf", *command, "--model", "models/nowhere")
+    assert line.startswith("r2mrf: models/nowhere: no such model; ")
 
 
 @pytest.mark.parametrize(
@@ -110,26 +160,55 @@ def test_predictor(home):
     ids=["score", "report", "export", "app"],
 )
 def test_a_command_that_needs_more_says_what(home, command, missing):
-    done = run(home / "venv/bin/r2mrf", *command, cwd=home)
+    line = refused(home, home / "venv/bin/r2mrf", *command)
+    said, _, asked = line.partition(", which is not installed: ")
+    assert re.fullmatch(rf"r2mrf: `r2mrf {command[0]}` needs \w+", said)
+    assert asked == hint(home, f"[{missing}]")
+
+
+def test_completion_says_what_it_needs(home):
+    done = run(home / "venv/bin/r2mrf", "--print-completion", "bash", cwd=home)
     assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert re.fullmatch(
-        rf'r2mrf: `r2mrf {command[0]}` needs \w+, which is not installed: `pip install "r2mrf\[{missing}\]"`', line
-    )
+    asked = f"--print-completion needs shtab, which is not installed: {hint(home, 'shtab')}\n"
+    assert done.stderr.endswith(asked)
+
+
+def test_packages_are_named_where_the_wheel_is_gone(home):
+    (wheel,) = home.glob("*.whl")
+    gone = wheel.rename(home / "gone")
+    try:
+        line = refused(home, home / "venv/bin/r2mrf", "app", "--port", "0")
+    finally:
+        gone.rename(wheel)
+    assert line.endswith(f"which is not installed: {hint(home, 'starlette==1.10.0', 'uvicorn==0.54.0')}")
+
+
+PROGRAMS = [
+    ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    for folder in ("pipelines", "pipelines/jobs")
+    for file in sorted((ROOT / folder).glob("[!_]*.py"))
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_that_needs_more_says_what(home, program):
+    line = refused(home, home / "venv/bin/python", "-m", program)
+    said, _, asked = line.partition(", which is not installed: ")
+    assert re.fullmatch(rf"error: `python -m {program}` needs [\w-]+", said)
+    assert asked == hint(home, "[pipeline]")
 
 
 @pytest.mark.parametrize(
-    ("example", "arguments", "missing"),
-    [("recurrent_steps.py", (), "pipeline"), ("camera_shake.py", ("a", "b", "c"), "train")],
+    ("example", "arguments", "missing", "wanted"),
+    [
+        ("recurrent_steps.py", ("a.jpg",), "torch and matplotlib, which are", ("[score]", "matplotlib")),
+        ("camera_shake.py", ("a", "b", "c"), "scikit-learn, which is", ("scikit-learn",)),
+    ],
     ids=["recurrent_steps", "camera_shake"],
 )
-def test_an_example_that_needs_more_says_what(home, example, arguments, missing):
-    done = run(home / "venv/bin/python", ROOT / "examples" / example, *arguments, cwd=home)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
-    assert re.fullmatch(
-        rf'`examples/{example}` needs \w+, which is not installed: `pip install "r2mrf\[{missing}\]"`', line
-    )
+def test_an_example_that_needs_more_says_what(home, example, arguments, missing, wanted):
+    line = refused(home, home / "venv/bin/python", ROOT / "examples" / example, *arguments)
+    assert line == f"`examples/{example}` needs {missing} not installed: {hint(home, *wanted)}"
     help_ = run(home / "venv/bin/python", ROOT / "examples" / example, "--help", cwd=home)
     assert (help_.returncode, help_.stderr) == (0, "")
 

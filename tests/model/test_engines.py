@@ -1,6 +1,7 @@
 """One contract for every engine: torch's probabilities, whichever engine runs the network."""
 
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -19,6 +20,7 @@ from r2mrf.engines.runtimes import Engine, EngineError, Probabilities
 from r2mrf.errors import UserError
 from r2mrf.network import checkpoint, precision
 from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.system import missing
 from r2mrf.system.machine import cores
 from tests.support.model import SIDE, decided
 
@@ -212,13 +214,14 @@ def test_openvino_sends_no_statistics(made):
 @pytest.mark.parametrize("name", PACKAGES)
 def test_missing_package(monkeypatch, made, name):
     monkeypatch.setitem(sys.modules, PACKAGES[name], None)
-    with pytest.raises(EngineError, match=f"`pip install {PACKAGES[name]}`, or use the engine torch"):
+    wanted = {"onnx": "onnxruntime", "openvino": "[score]"}[name]
+    with pytest.raises(EngineError, match=re.escape(f"`{missing.install(wanted)}`, or use the engine torch")):
         create(name, made)
 
 
 def test_missing_package_onnx(monkeypatch, made):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(GraphError, match="`pip install onnx`, or use the engine torch"):
+    with pytest.raises(GraphError, match=re.escape(f"`{missing.install('[score]')}`, or use the engine torch")):
         to_onnx(made.network)
 
 

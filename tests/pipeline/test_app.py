@@ -16,7 +16,10 @@ from pipelines.app import open_photos, server
 from pipelines.app.open_photos import NotOpen, OpenPhotos
 from pipelines.command.cli import main
 from pipelines.project.samples import samples
+from r2mrf.errors import UserError
 from r2mrf.imaging import images
+from r2mrf.prediction import without_torch
+from r2mrf.system import missing
 from tests.support.browser import needs_chromium
 from tests.support.devtools import browser
 
@@ -101,6 +104,19 @@ def test_steps_end_in_the_map(app, flower):
     assert last.shape == (214, 320)
     shown = np.frombuffer(app.get(f"/photos/{flower['name']}/map"), np.uint8)
     assert abs((last >= 128).mean() - (shown >= 128).mean()) < 0.02
+
+
+def test_steps_without_torch_say_what_to_install(monkeypatch):
+    photos = OpenPhotos(without_torch.load("lite"))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    try:
+        name, _ = photos.open(FLOWER.read_bytes())
+        with pytest.raises(UserError) as caught:
+            photos.steps_of(name)
+    finally:
+        photos.close()
+    asked = f"the view of the steps needs torch, which is not installed: `{missing.install('[score]')}`"
+    assert str(caught.value) == asked
 
 
 @pytest.mark.parametrize(

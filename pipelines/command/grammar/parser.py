@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top.add_argument(
         "--print-completion", choices=("bash", "zsh", "tcsh"), action=_Completion, paths=paths,
-        help="print the completion script for this shell, and exit",
+        help="print the completion script for this shell, and exit (needs the package shtab)",
     )  # fmt: skip
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     for name, command in COMMANDS.items():
@@ -69,7 +69,9 @@ class _Completion(argparse.Action):
         try:
             import shtab
         except ModuleNotFoundError:
-            parser.error("completion needs shtab, which is not installed: `pip install shtab`")
+            from r2mrf.system.missing import sentence
+
+            parser.error(sentence(option_string, "shtab"))
 
         for action in self.paths:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab looks for this attribute
