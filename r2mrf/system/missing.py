@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -67,6 +66,8 @@ def _arguments(wanted: str) -> list[str]:
     """Return what pip is to be given. An extra is taken from where r2mrf was installed from: no index has r2mrf."""
     if not wanted.startswith("["):
         return [wanted]
+    from importlib import metadata  # takes 20 ms, and only a hint needs it
+
     for installed in metadata.distributions(name="r2mrf"):
         origin = strict_json.parse_object(installed.read_text("direct_url.json") or "{}")
         url = urlsplit(origin.get("url", ""))
@@ -80,6 +81,8 @@ def _arguments(wanted: str) -> list[str]:
 
 def _packages(extra: str) -> Iterator[str]:
     """Yield the requirements of an extra, and of those that it contains."""
+    from importlib import metadata
+
     for requirement in metadata.requires("r2mrf") or []:
         package, _, condition = requirement.partition(";")
         if re.fullmatch(rf"""extra == ['"]{extra[1:-1]}['"]""", condition.strip()):
