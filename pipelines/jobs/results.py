@@ -66,10 +66,10 @@ def page(config: Config) -> str:
     )
 
 
-def runs_of(rows: dict[str, dict], name: str) -> list[float]:
-    """Return F at 0.5 of a row and of its repetitions, as far as they were measured."""
+def runs_of(rows: dict[str, dict], name: str, figure: str = "f_05") -> list[float]:
+    """Return a figure, F at 0.5 by default, of a row and of its repetitions, as far as they were measured."""
     measured = (row for row in rows.values() if row["status"] == "measured")
-    return [float(row["f_05"]) for row in measured if row["row"].partition(".")[0] == name]
+    return [float(row[figure]) for row in measured if row["row"].partition(".")[0] == name]
 
 
 def repeated(rows: dict[str, dict]) -> list[dict]:
@@ -118,6 +118,7 @@ def over_steps(rows: dict[str, dict]) -> dict | None:
         "stable": stable,
         "settled": stable is not None,
         "best": best,
+        **{name: [float(np.mean(runs_of(rows, f"T{t}", name))) for t in steps] for name in ("mae", "iou")},
         "chosen": min(t for t in steps if f[t] >= best - STABLE - 1e-9),
         "training_steps": rows[f"T{steps[0]}"]["training_steps"],
         "learnt_from": rows[f"T{steps[0]}"]["learnt_from"],
