@@ -2,14 +2,15 @@
 
     python -m pipelines.tune           # data/augmented -> reports/tune/steps.json, trials.csv, trials.png
 
-It chooses the smallest T whose F on the held-back photos is within `tune.tolerance` of the best F; `train` uses this
-number if `model.steps` is `auto`. If it is killed and started again, finished trials are kept, and the others resume
-from their last checkpoints.
+It chooses the smallest T whose figures on the held-back photos are within `tune.tolerance` of the best; `train` uses
+this number if `model.steps` is `auto`. If it is killed and started again, finished trials are kept, and the others
+resume from their last checkpoints.
 """
 
 from __future__ import annotations
 
 from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
+from pipelines.evaluation.enough_steps import Reached, enough_steps
 from pipelines.project import plots
 from pipelines.project.folders import AUGMENTED, CHOSEN_STEPS, fingerprint_of
 from pipelines.project.stage import main
@@ -87,17 +88,16 @@ def _is_own(config: Config, entry: dict) -> bool:
 
 
 def choose(rows: list[dict], tolerance: float) -> dict:
-    """Choose the smallest T whose F is within the tolerance of the best, among the trials that trained to the end.
+    """Choose the trial with the smallest T that is as good as the best, among those that trained to the end.
 
     Raises:
         UserError: none trained to the end.
     """
-    finished = [entry for entry in rows if entry["status"] == "finished"]
+    finished = {entry["steps"]: entry for entry in rows if entry["status"] == "finished"}
     if not finished:
         raise UserError("no trial trained to the end: " + "; ".join(f"{e['trial']} {e['status']}" for e in rows))
-    best = max(entry["val_f_05"] for entry in finished)
-    within = [entry for entry in finished if entry["val_f_05"] >= best - tolerance - 1e-9]
-    return min(within, key=lambda entry: entry["steps"])
+    reached = {steps: Reached(entry["val_f_05"], entry["val_mae"]) for steps, entry in finished.items()}
+    return finished[enough_steps(reached, tolerance)]
 
 
 def report(rows: list[dict], chosen: dict, tolerance: float) -> None:

@@ -67,6 +67,7 @@ def draw(every: list[AblationRow], measured: dict[str, dict], folder: Path) -> N
     compared = {"with RRM": "full", "without RRM": "no_rrm"}
     runs = {label: measured[name]["history"] for label, name in compared.items() if name in measured}
     plots.losses(runs, folder / "loss.png")
-    over_t = [measured[row.name] for row in every if row.base.startswith("T") and row.name in measured]
+    of_steps = [row for row in every if row.base.startswith("T") or (row.base == "full" and row.repeat)]  # T6 is full
+    over_t = [measured[row.name] for row in of_steps if row.name in measured]
     points = [{"steps": line["steps"], **line["figures"]["fused"]} for line in over_t]
     plots.over_steps(points, "f_05", "mae", folder / "steps.png")

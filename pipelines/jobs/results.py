@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from pipelines.evaluation.enough_steps import Reached, enough_steps
 from pipelines.evaluation.held_out import BRANCHES
 from pipelines.jobs.cuhk_table import cuhk_table
 from pipelines.project import pages
@@ -31,6 +32,7 @@ PICTURES = {
     "curves": REPORTS / "evaluate/curves.png",
     "trials": CHOSEN_STEPS.with_name("trials.png"),
 }
+SPREAD = ("mae", "f_05", "iou", "test_mae", "test_f_05", "test_iou")  # figures whose spread over the seeds is shown
 STABLE = 0.005  # values of F that differ by less count as equal; also the default of tune.tolerance
 
 
@@ -68,19 +70,21 @@ def page(config: Config) -> str:
 
 def runs_of(rows: dict[str, dict], name: str, figure: str = "f_05") -> list[float]:
     """Return a figure, F at 0.5 by default, of a row and of its repetitions, as far as they were measured."""
-    measured = (row for row in rows.values() if row["status"] == "measured")
+    measured = (row for row in rows.values() if row["status"] == "measured" and row[figure] != "")
     return [float(row[figure]) for row in measured if row["row"].partition(".")[0] == name]
 
 
 def repeated(rows: dict[str, dict]) -> list[dict]:
-    """Return mean and standard deviation of F and MAE, on the held-back pairs, of rows that were run several times."""
+    """Return the rows that were run several times, with mean and standard deviation of each figure in `SPREAD`.
+
+    A figure that was measured for one run only, or for none, is None.
+    """
     found = []
     for name in rows:
-        runs = [row for row in rows.values() if row["row"].partition(".")[0] == name and row["status"] == "measured"]
-        if len(runs) > 1 and "." not in name:
-            f, mae = (np.array([float(row[figure]) for row in runs]) for figure in ("f_05", "mae"))
-            line = {"row": name, "runs": len(runs), "f_05": f.mean(), "f_05_std": f.std(ddof=1)}
-            found.append(line | {"mae": mae.mean(), "mae_std": mae.std(ddof=1)})
+        runs = {figure: runs_of(rows, name, figure) for figure in SPREAD}
+        if len(runs["f_05"]) > 1:
+            spread = {figure: (np.mean(of), np.std(of, ddof=1)) if len(of) > 1 else None for figure, of in runs.items()}
+            found.append({"row": name, "runs": len(runs["f_05"]), "tested": len(runs["test_f_05"])} | spread)
     return found
 
 
@@ -108,7 +112,9 @@ def over_steps(rows: dict[str, dict]) -> dict | None:
     steps = sorted(int(name[1:]) for name in rows if name[0] == "T" and name[1:].isdigit())
     if not steps or any(rows[f"T{t}"]["status"] != "measured" for t in steps):
         return None
-    f = {t: float(np.mean(runs_of(rows, f"T{t}"))) for t in steps}
+    f, mae, iou = (
+        {t: float(np.mean(runs_of(rows, _row_of(rows, t), figure))) for t in steps} for figure in ("f_05", "mae", "iou")
+    )
     best = max(f.values())
     low = [t for t in steps if f[t] < best - STABLE - 1e-9]
     stable = next((t for t in steps if not low or t > low[-1]), None)
@@ -118,12 +124,18 @@ def over_steps(rows: dict[str, dict]) -> dict | None:
         "stable": stable,
         "settled": stable is not None,
         "best": best,
-        **{name: [float(np.mean(runs_of(rows, f"T{t}", name))) for t in steps] for name in ("mae", "iou")},
-        "chosen": min(t for t in steps if f[t] >= best - STABLE - 1e-9),
+        "mae": [*mae.values()],
+        "iou": [*iou.values()],
+        "chosen": enough_steps({t: Reached(f[t], mae[t]) for t in steps}, STABLE),
         "training_steps": rows[f"T{steps[0]}"]["training_steps"],
         "learnt_from": rows[f"T{steps[0]}"]["learnt_from"],
         "agrees": stable is not None and stable <= 6 and f[6] > f[0] + STABLE,
     }
+
+
+def _row_of(rows: dict[str, dict], steps: int) -> str:
+    """Return the row with this many steps: `full`, which was run more often, if it is the profile's own number."""
+    return "full" if rows.get("full", {}).get("steps") == str(steps) else f"T{steps}"
 
 
 def _newest(name: str) -> Path:

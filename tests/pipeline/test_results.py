@@ -121,6 +121,12 @@ def test_the_rule_of_tune_is_applied_to_the_rows_of_steps():
     assert "7 steps each (synthetic, 9664 training images), chooses T = 3." in page()
 
 
+def test_runs_of_the_unchanged_network_count_for_its_number_of_steps():
+    table = {f"T{t}": line(f"T{t}", 0.8) for t in STEPS}
+    table |= {name: measured(name, f) | {"steps": "6"} for name, f in {"full": 0.8, "full.1": 0.9}.items()}
+    assert over_steps(table)["best"] == pytest.approx(0.85)
+
+
 def test_the_best_of_the_others_is_the_rival():
     table = {name: measured(name, f) for name, f in {"a": "0.7", "b": "0.6", "c": "0.65"}.items()}
     found = against(table, "a", ["b", "c"])
@@ -137,7 +143,7 @@ def test_runs_of_a_row_are_judged_by_their_mean_and_spread():
     ablation(**f)
     text = page()
     assert "so the difference is within what chance explains" in section(text, "### Residual refinement")
-    assert "| full | 2 | 0.8200 ± 0.0283 | 0.1000 ± 0.0000 |" in text
+    assert "| full | 2 | 0.1000 ± 0.0000 | 0.8200 ± 0.0283 | 0.8200 ± 0.0283 | 0 | – | – | – |" in text
 
 
 def of_workspace(name: str, mae: float, f: float, iou: float, photos: int = 100) -> None:

@@ -25,7 +25,7 @@ def config(**tune) -> Config:
 
 
 def row(steps: int, f: float | None, status: str = "finished") -> dict:
-    return {"trial": f"steps_{steps}", "steps": steps, "val_f_05": f, "status": status}
+    return {"trial": f"steps_{steps}", "steps": steps, "val_f_05": f, "val_mae": 0.1, "status": status}
 
 
 @pytest.mark.parametrize(
