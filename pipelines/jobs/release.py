@@ -8,8 +8,8 @@ et al. 2022, "Model soups"). The average may see more than the best of them, and
 
 The maps are calibrated in the last layer. First a shift is added to its logits, because rendered scenes contain more
 defocus than photographs; whoever releases chooses it on real photos (docs/training.md). Then the logits are multiplied
-by the one of `FACTORS` that gives the smallest MAE on the pairs held back by the last model's training. Test pairs are
-never used to choose.
+by the one of `FACTORS` that gives the smallest MAE on the pairs held back by the last model's training; if it held back
+none, `--like` names a calibrated model whose factor is used. Test pairs are never used to choose.
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0)  # larger ones would remove the maps' grey
 LARGEST = 15 * 2**20  # bytes of weights that may be shipped
 
 
-def release(models: list[Path], shift: float = 0.0, to: Path | None = None) -> Path:
+def release(models: list[Path], shift: float = 0.0, to: Path | None = None, like: Path | None = None) -> Path:
     """Write the mean of the models as the released weights, with `shift` added to their logits; return their folder.
 
-    If `to` is given, the model is written there, as the start of a later training, and nothing is released.
+    If `to` is given, the model is written there, as the start of a later training, and nothing is released. If `like`
+    is given, the logits are multiplied by the same factor as those of that calibrated model.
 
     Raises:
         UserError: a model or the calibration pairs are missing, the architectures differ, or the weights are too large.
@@ -54,7 +55,7 @@ def release(models: list[Path], shift: float = 0.0, to: Path | None = None) -> P
     weight, bias = trained.network.fusion.parameters()
     with torch.no_grad():
         bias.add_(shift)
-        factor = _best_factor(trained, model.parents[1])
+        factor = _factor_of(like) if like else _best_factor(trained, model.parents[1])
         weight.mul_(factor)
         bias.mul_(factor)
     facts = trained.training | {"logits_shifted": shift, "logits_times": factor}
@@ -115,10 +116,20 @@ def _best_factor(trained: Checkpoint, workspace: Path) -> float:
     return FACTORS[int(np.argmin(np.mean(errors, axis=0)))]
 
 
+def _factor_of(model: Path) -> float:
+    """Return the factor by which the logits of a calibrated model were multiplied."""
+    factor = checkpoint.load(model).training.get("logits_times")
+    if not isinstance(factor, float):
+        raise UserError(f"{model}: this model was not calibrated: make one with --to, and give that")
+    return factor
+
+
 def _held_back(trained: Checkpoint, workspace: Path) -> pa.Table:
     facts = trained.training
     if not (number := facts.get("recipe", {}).get("validation", 0)):
-        raise UserError(f"{workspace}: its training held back no pairs to calibrate on: set train.validation")
+        raise UserError(
+            f"{workspace}: its training held back no pairs to calibrate on: set train.validation, or use --like"
+        )
     table = shards.read(workspace / AUGMENTED, columns=["source_id", "variant", "image", "mask"])
     return split(table, number, facts["seed"])[1]
 
@@ -137,13 +148,13 @@ def main() -> None:
         "--shift", type=float, default=0.0, metavar="LOGITS", help="below 0: fewer pixels are defocused"
     )
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="write the model there, and release nothing")
+    parser.add_argument("--like", type=Path, metavar="CALIBRATED", help="use the factor of this calibrated model")
     options = parser.parse_args()
-    if options.to and not options.models:
-        parser.error("--to needs a MODEL")
-    if options.shift and not options.models:
-        parser.error("--shift needs a MODEL")
+    for name in ("to", "shift", "like"):
+        if getattr(options, name) and not options.models:
+            parser.error(f"--{name} needs a MODEL")
     with as_program():
-        released = options.models and release(options.models, options.shift, options.to)
+        released = options.models and release(options.models, options.shift, options.to, options.like)
         if not options.to:
             write_graph(folder := released or RELEASED / "lite")
     if options.to:

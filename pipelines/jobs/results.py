@@ -26,7 +26,8 @@ from r2mrf.config import Config
 PAGE = Path("docs/results.md")
 PUBLISHED = Path("docs/published.yaml")
 ABLATIONS = (Path("released/ablation/reports/ablate"), REPORTS / "ablate")  # the first that exists is used
-ON_CUHK = [Path("released") / name / "reports/evaluate" for name in ("cuhk_only", "lite")]  # the first that there is
+# the first that there is
+ON_CUHK = [Path("released") / name / "reports/evaluate" for name in ("cuhk_all", "cuhk_only", "lite")]
 DEMO = Path("released/demo/reports")  # of `make demo`, where this checkout has not run the stage itself
 PICTURES = {
     "curves": REPORTS / "evaluate/curves.png",

@@ -138,3 +138,15 @@ def test_without_pairs_to_calibrate_on(tmp_path, released):
     shutil.rmtree(tmp_path / "work/data")
     with pytest.raises(UserError, match=r"data/augmented/\*\.parquet: no such files"):
         release.release([model])
+
+
+def test_the_factor_of_another_model_where_no_pairs_were_held_back(tmp_path, released):
+    trained = workspace(tmp_path / "work", 1.0)
+    calibrated = release.release([trained], to=tmp_path / "calibrated")
+    model = save_tiny_model(tmp_path / "all/models/r2mrf", seed=3)
+    release.release([model], like=calibrated)
+    before, after = checkpoint.load(model), checkpoint.load(released)
+    assert after.training["logits_times"] == checkpoint.load(calibrated).training["logits_times"] == FACTORS[-1]
+    assert torch.equal(after.network.fusion.weight, FACTORS[-1] * before.network.fusion.weight)
+    with pytest.raises(UserError, match=r"work/models/r2mrf: this model was not calibrated"):
+        release.release([model], like=trained)
