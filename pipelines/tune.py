@@ -58,7 +58,8 @@ def tune(config: Config) -> None:
         tracking.finish(config.tracking, parent, "FAILED")
         raise
     tracking.finish(config.tracking, parent, "FINISHED")
-    report(rows, chosen, config.tune.tolerance)
+    learnt_from = f"{config.data.source}, {pairs.num_rows} training images without {config.tune.validation} pairs"
+    report(rows, chosen, {"tolerance": config.tune.tolerance, "learnt_from": learnt_from})
     for name in trials:
         trial_states(home, name).remove()
     home.remove()
@@ -100,9 +101,9 @@ def choose(rows: list[dict], tolerance: float) -> dict:
     return finished[enough_steps(reached, tolerance)]
 
 
-def report(rows: list[dict], chosen: dict, tolerance: float) -> None:
-    """Write the choice with its table, the table as CSV for `dvc plots show`, and a picture."""
-    write_json(CHOSEN_STEPS, {"steps": chosen["steps"], "tolerance": tolerance, "trials": rows})
+def report(rows: list[dict], chosen: dict, facts: dict) -> None:
+    """Write the choice with its table and facts, the table as CSV for `dvc plots show`, and a picture."""
+    write_json(CHOSEN_STEPS, {"steps": chosen["steps"], **facts, "trials": rows})
     write_csv(CHOSEN_STEPS.with_name("trials.csv"), rows)
     finished = [entry for entry in rows if entry["status"] == "finished"]
     plots.over_steps(finished, "val_f_05", "val_mae", CHOSEN_STEPS.with_name("trials.png"), chosen["steps"])

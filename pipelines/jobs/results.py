@@ -25,14 +25,11 @@ from r2mrf.config import Config
 
 PAGE = Path("docs/results.md")
 PUBLISHED = Path("docs/published.yaml")
-ABLATIONS = (Path("released/ablation/reports/ablate"), REPORTS / "ablate")  # the first that exists is used
-# the first that there is
-ON_CUHK = [Path("released") / name / "reports/evaluate" for name in ("cuhk_all", "cuhk_only", "lite")]
-DEMO = Path("released/demo/reports")  # of `make demo`, where this checkout has not run the stage itself
-PICTURES = {
-    "curves": REPORTS / "evaluate/curves.png",
-    "trials": CHOSEN_STEPS.with_name("trials.png"),
-}
+# Of each of these, the first folder that has been written is used.
+ABLATIONS = (Path("released/ablation/reports/ablate"), REPORTS / "ablate")
+SEARCHES = (Path("released/search/reports/tune"), CHOSEN_STEPS.parent)
+EVALUATIONS = (REPORTS / "evaluate", Path("released/demo/reports/evaluate"))  # here, or by our own `make demo`
+ON_CUHK = tuple(Path("released") / name / "reports/evaluate" for name in ("cuhk_all", "cuhk_only", "lite"))
 SPREAD = ("mae", "f_05", "iou", "test_mae", "test_f_05", "test_iou")  # figures whose spread over the seeds is shown
 STABLE = 0.005  # values of F that differ by less count as equal; also the default of tune.tolerance
 
@@ -44,8 +41,10 @@ def results(config: Config) -> None:
 
 def page(config: Config) -> str:
     """Return the text of docs/results.md; copies its pictures as far as they exist."""
-    folder = next((folder for folder in ABLATIONS if (folder / "table.csv").is_file()), ABLATIONS[-1])
-    ablation, comparison = read_csv(folder / "table.csv"), read_csv(_newest("evaluate/comparison.csv"))
+    folder, search = _first(ABLATIONS, "table.csv"), _first(SEARCHES, CHOSEN_STEPS.name)
+    on_cuhk = _first(ON_CUHK, "metrics.json")
+    ablation = read_csv(folder / "table.csv")
+    comparison = read_csv(_first(EVALUATIONS, "comparison.csv") / "comparison.csv")
     rows = {row["row"]: row for row in ablation}
     published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
     return pages.render(
@@ -54,7 +53,7 @@ def page(config: Config) -> str:
         comparison=comparison,
         rival=max(comparison[1:], key=lambda row: float(row["f_05"]), default=None),
         source=config.data.source,
-        tuned=read_json(_newest("tune/steps.json")),
+        tuned=read_json(search / CHOSEN_STEPS.name),
         ablation=ablation,
         repeated=repeated(rows),
         refinement=against(rows, "full", ["no_rrm"]),
@@ -65,7 +64,16 @@ def page(config: Config) -> str:
         backbones=against(rows, "resnext101", ["vgg16", "densenet161"]),
         timing=read_csv(REPORTS / "timing/table.csv"),
         published=published,
-        pictures=_pictures({"loss": folder / "loss.png", "steps": folder / "steps.png", **_on_cuhk()}),
+        pictures=_pictures(
+            {
+                "curves": REPORTS / "evaluate/curves.png",
+                "trials": search / "trials.png",
+                "loss": folder / "loss.png",
+                "steps": folder / "steps.png",
+                "cuhk": on_cuhk / "curves.png",
+                "risk": on_cuhk / "risk.png",
+            }
+        ),
     )
 
 
@@ -139,25 +147,19 @@ def _row_of(rows: dict[str, dict], steps: int) -> str:
     return "full" if rows.get("full", {}).get("steps") == str(steps) else f"T{steps}"
 
 
-def _newest(name: str) -> Path:
-    """Return a report of this checkout, or that of the demo if its stage has not run here."""
-    return REPORTS / name if (REPORTS / name).is_file() else DEMO / name
+def _first(folders: tuple[Path, ...], name: str) -> Path:
+    """Return the first folder that has a file of this name, or the last folder."""
+    return next((folder for folder in folders if (folder / name).is_file()), folders[-1])
 
 
-def _on_cuhk() -> dict[str, Path]:
-    """Return the pictures of the measurement on CUHK's test photos that the page shows."""
-    folder = next((folder for folder in ON_CUHK if (folder / "metrics.json").is_file()), ON_CUHK[-1])
-    return {"cuhk": folder / "curves.png", "risk": folder / "risk.png"}
-
-
-def _pictures(more: dict[str, Path]) -> dict[str, str]:
-    """Copy the pictures that exist next to the page; return their paths, relative to the page, by name.
+def _pictures(made: dict[str, Path]) -> dict[str, str]:
+    """Copy those of these pictures that exist next to the page; return their paths, relative to the page, by name.
 
     Pictures are not committed where they are made, so a copy from an earlier run stays if there is no new one.
     `trained_on` is drawn next to the page by `make pictures`.
     """
     found = {}
-    for name, path in {"trained_on": None, **PICTURES, **more}.items():
+    for name, path in {"trained_on": None, **made}.items():
         copy = PAGE.with_suffix("") / f"{name}.png"
         if path and path.is_file():
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -131,7 +131,7 @@ def test_interrupted_and_repeated_through_dvc(tmp_path, undisturbed):
     """Ctrl-C reaches DVC, the stage and its cluster alike, as at a terminal."""
     with Run(tmp_path, workers=2) as run:
         run.command = ["dvc", "repro", "--single-item", "train"]
-        shutil.copytree(run.root / "released/demo/reports/tune", run.root / "reports/tune")  # a dependency
+        shutil.copytree(run.root / "released/search/reports/tune", run.root / "reports/tune")  # a dependency
         run.run("git", "init", "--quiet")
         run.start()
         run.await_step(2 * EVERY)

@@ -116,7 +116,7 @@ def test_the_rule_of_tune_is_applied_to_the_rows_of_steps():
     ablation(**{f"T{t}": value for t, value in f.items()})
     Path("reports/tune").mkdir()
     trial = {"trial": "steps_1", "val_f_05": 0.5, "val_mae": 0.2, "gmacs": 1, "parameters": 9, "status": "finished"}
-    tuned = {"steps": 1, "tolerance": 0.005, "trials": [trial | {"trained_steps": 20}]}
+    tuned = {"steps": 1, "tolerance": 0.005, "learnt_from": "cuhk", "trials": [trial | {"trained_steps": 20}]}
     Path("reports/tune/steps.json").write_text(json.dumps(tuned))
     assert "7 steps each (synthetic, 9664 training images), chooses T = 3." in page()
 
@@ -193,7 +193,8 @@ def test_tables_and_pictures():
     )
     trial = {"trial": "steps_1", "val_f_05": 0.5, "val_mae": 0.2, "gmacs": 1.3, "parameters": 9, "status": "finished"}
     failed = trial | {"trial": "steps_2", "val_f_05": None, "val_mae": None, "status": "failed: loss not finite"}
-    tuned = {"steps": 1, "tolerance": 0.005, "trials": [t | {"trained_steps": 20} for t in (trial, failed)]}
+    trials = [entry | {"trained_steps": 20} for entry in (trial, failed)]
+    tuned = {"steps": 1, "tolerance": 0.005, "learnt_from": "cuhk", "trials": trials}
     Path("reports/tune").mkdir()
     Path("reports/tune/steps.json").write_text(json.dumps(tuned))
     Path("reports/tune/trials.png").write_bytes(b"a picture")

@@ -119,7 +119,7 @@ def test_what_became_of_each_trial_is_written_down(tmp_path, monkeypatch):
     rows = [tune.row(given, name, every[name], end) for name, end in ends.items()]
     assert [entry["status"] for entry in rows] == ["finished", "stopped", "failed: loss not finite at step 3"]
     assert rows[0]["gmacs"] < rows[1]["gmacs"] < rows[2]["gmacs"]
-    tune.report(rows, choose(rows, 0.01), 0.01)
+    tune.report(rows, choose(rows, 0.01), {"tolerance": 0.01})
     found = json.loads(Path("reports/tune/steps.json").read_text())
     assert (found["steps"], found["trials"]) == (1, rows)
     with Path("reports/tune/trials.csv").open(newline="") as file:
