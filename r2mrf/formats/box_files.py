@@ -1,4 +1,4 @@
-"""Files made of boxes (ISO base media: HEIF, AVIF, CR3): recognises them and checks that they are complete.
+"""Files made of boxes (ISO base media: HEIF, AVIF, CR3, JPEG XL): finds the boxes, and checks that files are complete.
 
 HEIF decoders return the tiles that a truncated file still has and leave the others grey, so the lengths are checked
 before decoding.
@@ -27,16 +27,16 @@ def check_boxes(data: bytes) -> None:
     """
     if not brands(data):
         return
-    for kind, start, end in _boxes(data, 0, len(data)):
+    for kind, start, end in boxes(data, 0, len(data)):
         if end > len(data):
             raise ValueError(f"cut short: it has {len(data):,} bytes, and its box {kind!r} ends at {end:,}")
         if kind == b"meta":
-            for inner, place, stop in _boxes(data, start + 4, end):
+            for inner, place, stop in boxes(data, start + 4, end):
                 if inner == b"iloc" and (reach := max(_ends(data[place:stop]), default=0)) > len(data):
                     raise ValueError(f"cut short: it has {len(data):,} bytes, and its picture ends at {reach:,}")
 
 
-def _boxes(data: bytes, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(data: bytes, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield (kind, start of the content, end) of each box in a range of bytes."""
     while place + 8 <= end:
         size, head = int.from_bytes(data[place : place + 4], "big"), 8

@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass
 from functools import cache
 
+from r2mrf.formats import jpeg_xl
 from r2mrf.formats.box_files import brands
 
 
@@ -91,7 +92,7 @@ def optional(data: bytes) -> Format | None:
     found = brands(data)
     if found and _HEIF & set(found) and not _AVIF & set(found):
         return _named("HEIF")
-    if data[:2] == b"\xff\x0a" or data[:12] == b"\0\0\0\x0cJXL \r\n\x87\n":
+    if data.startswith((b"\xff\x0a", jpeg_xl.CONTAINER)):
         return _named("JXL")
     return None
 

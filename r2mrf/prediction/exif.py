@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from r2mrf.formats import jpeg, known
+from r2mrf.formats import jpeg, jpeg_xl, known
 from r2mrf.imaging import images
 
 EXIF = 0x8769  # tag of the directory with the exposure data
@@ -58,21 +58,22 @@ def read(data: bytes) -> Taken:
         aperture=_number(tags.get(0x829D), 0.1, 1000),
         focal_length=_number(tags.get(0x920A), 0.1, 100_000),
         orientation=_whole(main.get(0x0112), 1, 8),
-        rating=_rating(main.get(0x4746), data),
+        rating=_rating(main.get(0x4746), jpeg_xl.metadata(data, b"xml ") or data[:_XMP_READ]),
     )
 
 
 def tags_of(data: bytes) -> tuple[Mapping[int, Any], Mapping[int, Any]]:
-    """Return an image file's EXIF tags: those of the picture and those of its exposure, by number; empty if broken.
-
-    Those of a JPEG XL file are not read, because our decoder gives them only after decoding all pixels once more.
-    """
+    """Return an image file's EXIF tags: those of the picture and those of its exposure, by number; empty if broken."""
     form = known.optional(data)
     is_heif = form is not None and form.name == "HEIF" and known.is_installed(form)
     size = jpeg.dimensions(data)
     if size is not None and size[0] * size[1] > images.MAX_PIXELS:  # Pillow opens no larger picture
         data = jpeg.header(data)
     try:
+        if form is not None and form.name == "JXL":  # Pillow's plugin would decode all pixels once more
+            main = Image.Exif()
+            main.load(b"Exif\0\0" + jpeg_xl.exif(data))
+            return main, main.get_ifd(EXIF)
         with Image.open(io.BytesIO(data), formats=("HEIF",) if is_heif else images.FORMATS) as image:
             main = image.getexif()
             return main, main.get_ifd(EXIF)
@@ -124,8 +125,8 @@ def _time(value: Any, fraction: Any, offset: Any) -> str | None:
     return f"{seconds}{fraction}{zone}"
 
 
-def _rating(value: Any, data: bytes) -> int | None:
+def _rating(value: Any, xmp: bytes) -> int | None:
     """Return the rating from XMP, which can also reject a photo, or else from EXIF."""
-    if found := _RATING.search(data[:_XMP_READ]):
+    if found := _RATING.search(xmp):
         return int(found[1])
     return _whole(value, 0, 5)

@@ -6,28 +6,40 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
+from r2mrf.formats import jpeg_xl
 from r2mrf.prediction import exif
 from r2mrf.prediction.exif import Taken
 
 
-def photo(main: dict | None = None, taken: dict | None = None, xmp: bytes = b"", kind: str = "JPEG") -> bytes:
+def photo(
+    main: dict | None = None, taken: dict | None = None, xmp: bytes = b"", kind: str = "JPEG", **options
+) -> bytes:
     tags = Image.Exif()
     tags.update(main or {})
     if taken:
         tags.get_ifd(0x8769).update(taken)
     file = io.BytesIO()
-    options = {"xmp": xmp} if xmp else {}
-    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(file, kind, exif=tags, **options)
+    options |= {"xmp": xmp} if xmp else {}
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(file, kind, exif=tags.tobytes(), **options)
     return file.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
-def test_all_facts(kind):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        *((kind, {}) for kind in ("JPEG", "PNG", "WEBP", "AVIF")),
+        ("JXL", {"use_container": True}),
+        ("JXL", {"use_container": True, "compress_metadata": True}),
+    ],
+)
+def test_all_facts(kind, options):
+    if kind == "JXL":
+        pytest.importorskip("pillow_jxl")
     ratio = TiffImagePlugin.IFDRational
     main = {0x010F: "NIKON CORPORATION", 0x0110: "NIKON Z 6", 0x0112: 6, 0x4746: 4}
     taken = {0x9003: "2023:08:13 09:26:38", 0x9291: "25", 0x9011: "+02:00", 0xA434: "50mm  f/1.8", 0x8827: 400,
              0x829A: ratio(1, 250), 0x829D: ratio(18, 10), 0x920A: ratio(50, 1)}  # fmt: skip
-    assert exif.read(photo(main, taken, kind=kind)) == Taken(
+    assert exif.read(photo(main, taken, kind=kind, **options)) == Taken(
         "2023-08-13T09:26:38.25+02:00", "NIKON Z 6", "50mm f/1.8", 400, 1 / 250, 1.8, 50.0, 6, 4
     )
 
@@ -60,9 +72,39 @@ def test_what_makes_no_sense_is_missing(main, taken):
     assert exif.read(photo(main, taken)) == Taken()
 
 
+REJECTED = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description xmp:Rating="-1"/></x:xmpmeta>'
+
+
 def test_rating_of_xmp_may_reject():
-    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description xmp:Rating="-1"/></x:xmpmeta>'
-    assert exif.read(photo({0x4746: 3}, xmp=packet)).rating == -1
+    assert exif.read(photo({0x4746: 3}, xmp=REJECTED)).rating == -1
+
+
+def test_rating_of_a_jpeg_xls_compressed_xmp():
+    pytest.importorskip("pillow_jxl")
+    options = {"use_container": True, "compress_metadata": True}
+    data = photo({0x4746: 3}, xmp=REJECTED, kind="JXL", **options)
+    assert REJECTED not in data
+    assert exif.read(data).rating == -1
+
+
+@pytest.mark.parametrize("kind", [b"Exif", b"brob"])
+def test_damaged_metadata_of_a_jpeg_xl_raise_nothing(kind):
+    pytest.importorskip("pillow_jxl")
+    data = photo({0x0110: "m"}, kind="JXL", use_container=True, compress_metadata=kind == b"brob")
+    place, dice = data.index(kind), np.random.default_rng(0)
+    for _ in range(100):
+        damaged = bytearray(data)
+        damaged[place - 4 + dice.integers(40)] = dice.integers(256)
+        exif.read(bytes(damaged))
+    for end in range(place, place + 40):
+        exif.read(data[:end])
+
+
+def test_metadata_of_a_jpeg_xl_may_say_where_they_begin():
+    tiff = b"II*\0\x08\0\0\0\1\0\x10\x01\2\0\4\0\0\0CAM\0\0\0\0\0"
+    for content in (tiff, b"\0\0\0\0" + tiff, b"\0\0\0\6Exif\0\0" + tiff):
+        box = (8 + len(content)).to_bytes(4, "big") + b"Exif" + content
+        assert exif.read(jpeg_xl.CONTAINER + box) == Taken(camera="CAM")
 
 
 def test_maker_and_model():
