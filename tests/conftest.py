@@ -30,13 +30,17 @@ RAY = {
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Distribute tests by file; one process runs all files that start Ray, since a machine has room for one Ray."""
+    """Distribute tests by file, and those that share a fixture in a folder of their own by folder.
+
+    One process runs all files that start Ray, since a machine has room for one Ray.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "ray" if file in RAY else file
+            folder = file.rpartition("/")[0]
+            return "ray" if file in RAY else folder if folder.count("/") > 1 else file
 
     return ByFile(config, log)
 
