@@ -1,5 +1,6 @@
-"""Fixtures of this folder: a tiny model, the command `r2mrf report`, row groups of Parquet files as they are read."""
+"""Fixtures of this folder: a tiny model, the command `r2mrf`, row groups of Parquet files as they are read."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.command.cli import main
+from tests.support.command import Run, command
 from tests.support.model import save_tiny_model
 
 
@@ -32,6 +34,12 @@ def groups_read(monkeypatch) -> list[int]:
 def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def run(tiny_model) -> Callable[..., Run]:
+    """Run `r2mrf` with the tiny model."""
+    return lambda *arguments: command(*arguments, "--model", tiny_model)
 
 
 @pytest.fixture
