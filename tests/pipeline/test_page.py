@@ -38,70 +38,6 @@ def page(tmp_path_factory) -> Path:
     return folder / "report.html"
 
 
-@pytest.fixture(scope="module")
-def detailed(tmp_path_factory) -> Path:
-    """Write the page of photos scored with --detail: in focus at 1:1, blurred by 2 pixels, too much; one without it."""
-    folder = tmp_path_factory.mktemp("detailed")
-    box = {f"{name}_{edge}": place for name in ("sharpest", "focus")
-           for edge, place in zip(("x0", "y0", "x1", "y1"), (100, 200, 300, 400), strict=True)}  # fmt: skip
-    none = dict.fromkeys(box)
-    rows = []
-    for name, others in {
-        "a": {**box, "sharpest_radius": 0.0, "sharp_view": 1600},
-        "b": {**box, "sharpest_radius": 2.0, "sharp_view": 900},
-        "c": {**box, "sharpest_radius": None, "sharp_view": None, "focus_x1": 0},
-        "d": none,
-    }.items():
-        photo = save_scene(folder / "photos" / f"{name}.jpg", ord(name), size=(1600, 1200))
-        rows.append(ok(photo, width=1600, height=1200, **others))
-    save_table(folder, rows)
-    assert main(["report", str(folder)]) == 0
-    return folder / "report.html"
-
-
-def test_sharp_up_to(detailed):
-    seen = visit(
-        detailed,
-        """
-      const seen = { cells: texts("td.of-sharp-up-to") };
-      await click("th.of-sharp-up-to"); seen.up = names();
-      let text; URL.createObjectURL = blob => { text = blob.text(); return "blob:null/0"; };
-      await click("#csv"); return { ...seen, csv: await text };""",
-    )
-    assert seen["cells"] == ["1,600 px 1:1", "900 px blur 2.0", "no size", ""]
-    assert [name for name in seen["up"] if name != "d.jpg"] == ["c.jpg", "b.jpg", "a.jpg"]
-    saved = {Path(row["path"]).stem: row for row in csv.DictReader(io.StringIO(seen["csv"], newline=""))}
-    assert (saved["b"]["sharpest_radius"], saved["b"]["sharp_view"], saved["d"]["sharp_view"]) == ("2", "900", "")
-
-
-def test_loupe(detailed):
-    seen = visit(
-        detailed,
-        """
-      const seen = [];
-      for (const row of all("tbody tr")) {
-        row.querySelector(".picture").click(); await wait();
-        const loaded = all("#large figure img").map(image => image.complete && image.naturalWidth);
-        const marks = all("#large .mark").map(mark => [mark.style.left, mark.style.width, mark.style.top]);
-        seen.push([texts("#large figcaption"), loaded, marks, texts("#large p")[0]]);
-        await click("#large .picture");
-      }
-      const opacity = () => getComputedStyle(document.querySelector("td .crop")).opacity;
-      const before = opacity(); await press("l"); return { seen, opacity: [before, opacity()] };""",
-    )
-    (a, b, c, d), (before, after) = seen["seen"], seen["opacity"]
-    focus = "Middle of the region in focus"
-    assert [row[0] for row in (a, b, c, d)] == [
-        ["Sharpest place in focus at 1:1", focus], ["Sharpest place blurred by 2.0 pixels", focus],
-        ["Sharpest place blurred too much to measure"], [],
-    ]  # fmt: skip
-    assert [row[1] for row in (a, b, c, d)] == [[448, 448], [448, 448], [224], []]
-    assert a[2][0] == ["5.5%", "14%", f"{100 * 188 / 1200:.4f}%"]
-    assert "sharp up to 1,600 pixels, 1:1" in a[3] and "sharp up to 900 pixels ·" in b[3]
-    assert "sharp at no size" in c[3] and "sharp" not in d[3]
-    assert (before, after) == ("0", "1")
-
-
 def test_counts_histogram_and_failures(page):
     seen = visit(
         page,
@@ -258,6 +194,13 @@ def test_one_photo_large_with_keys(page):
     assert seen == [["IMG_1.jpg", 1600], ["IMG_2.jpg", 1600], False]
 
 
+def test_a_page_of_photos_that_say_nothing_has_no_such_columns(page):
+    steps = """return [texts("thead th .dt-column-title"), all("nav select:not([hidden])").map(node => node.id)];"""
+    head, filters = visit(page, steps)
+    assert not {"Taken", "Camera", "Lens", "ISO", "Shutter", "Aperture", "Focal length"} & set(head)
+    assert not {"camera", "lens", "copies"} & set(filters)
+
+
 @pytest.mark.parametrize("policy", [True, False])
 def test_hostile_names_are_inert(tmp_path, policy):
     """Open the page without its security policy, which would stop an injected script: names are inert anyway."""
@@ -315,63 +258,3 @@ def test_screenshot(page, tmp_path, name, steps, options):
     paper = picture[5, 5].astype(int)
     assert (paper.max() < 60) == ("dark" in name)
     assert (abs(picture.astype(int) - paper).max(axis=2) > 40).mean() > 0.03  # there is something on it
-
-
-# --- how photos were taken, copies, what was left out ------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def taken(tmp_path_factory) -> Path:
-    """Photos of two cameras; a.jpg and copy.jpg have one content; a raw file lies beside c.jpg."""
-    folder = tmp_path_factory.mktemp("taken")
-    one = {"camera": "Canon <b>", "lens": "EF 50", "iso": 100, "shutter": 0.004, "aperture": 1.8, "focal_length": 50.0}
-    two = {"camera": "Nikon", "lens": None, "iso": 6400, "shutter": 2.0, "taken": "2026-11-29T10:00:05.25+02:00"}
-    same = {"content_sha256": "ab" * 32}
-    rows = [
-        *(ok("/p/a.jpg", 0.1, **one, **same), ok("/p/b.jpg", 0.9, **two), failed("/p/d.jpg")),
-        *(ok("/p/c.jpg", 0.5, **one, partner="/p/c.CR2"), ok("/p/copy.jpg", 0.1, **one, **same)),
-    ]
-    save_table(folder, rows, left_out={"excluded": 3, "format not read: .psd": 1})
-    assert main(["report", str(folder)]) == 0
-    return folder / "report.html"
-
-
-def test_sorted_and_filtered_by_camera_lens_and_iso(taken):
-    steps = """
-        const found = { first: names(), head: texts("thead th .dt-column-title") };
-        found.cameras = texts("#camera option"); found.lenses = texts("#lens option");
-        await set("#camera", 2); found.nikon = names();
-        found.row = texts("td.of-iso, td.of-shutter, td.of-taken");
-        await set("#camera", ""); await set("#lens", 1); found.fifty = names();
-        found.canon = texts("td.of-camera, td.of-shutter, td.of-aperture, td.of-focal-length").slice(0, 4);
-        await set("#lens", "");
-        await click("th.of-iso"); await click("th.of-iso"); found.by_iso = names();
-        return found;"""
-    found = visit(taken, steps)
-    assert found["first"] == ["a.jpg × 2", "b.jpg", "c.jpg + CR2", "d.jpg"]
-    assert {"Taken", "Camera", "Lens", "ISO", "Shutter", "Aperture", "Focal length"} <= set(found["head"])
-    assert found["cameras"] == ["All cameras", "unknown (1)", "Canon <b> (3)", "Nikon (1)"]
-    assert found["lenses"] == ["All lenses", "unknown (2)", "EF 50 (3)"]
-    assert (found["nikon"], found["row"]) == (["b.jpg"], ["2026-11-29 10:00:05", "6400", "2 s"])
-    assert found["fifty"] == ["a.jpg × 2", "c.jpg + CR2"]
-    assert found["canon"] == ["Canon <b>", "1/250", "f/1.8", "50 mm"]
-    assert found["by_iso"][0] == "b.jpg"
-
-
-def test_copies_are_shown_once_and_what_was_left_out_is_counted(taken):
-    steps = """
-        const found = { left_out: texts("#left-out li") };
-        await set("#copies", "all"); found.all = names();
-        await set("#copies", "copies"); found.copies = names();
-        return found;"""
-    found = visit(taken, steps)
-    assert found["left_out"] == ["3 excluded", "1 format not read: .psd"]
-    assert found["all"] == ["a.jpg × 2", "b.jpg", "c.jpg + CR2", "copy.jpg × 2", "d.jpg"]
-    assert found["copies"] == ["a.jpg × 2", "copy.jpg × 2"]
-
-
-def test_a_page_of_photos_that_say_nothing_has_no_such_columns(page):
-    steps = """return [texts("thead th .dt-column-title"), all("nav select:not([hidden])").map(node => node.id)];"""
-    head, filters = visit(page, steps)
-    assert not {"Taken", "Camera", "Lens", "ISO", "Shutter", "Aperture", "Focal length"} & set(head)
-    assert not {"camera", "lens", "copies"} & set(filters)
