@@ -11,13 +11,8 @@ from r2mrf.formats import box_files, jpeg_xl, known
 from r2mrf.imaging import images
 from r2mrf.imaging.images import ImageError, decode
 from r2mrf.system import missing
+from tests.support.decoded import refused
 from tests.support.picture_files import HEIC, encode, gradient, noise, tiff_file
-
-
-def refused(data: bytes) -> ImageError:
-    with pytest.raises(ImageError) as caught:
-        decode(data)
-    return caught.value
 
 
 def test_every_suffix_is_of_one_format():

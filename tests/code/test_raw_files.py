@@ -5,17 +5,12 @@ import pytest
 from PIL import Image
 
 from r2mrf.formats import raw_files
-from r2mrf.imaging.images import ImageError, decode, decode_reduced, is_turned
+from r2mrf.imaging.images import decode, decode_reduced, is_turned
+from tests.support.decoded import refused
 from tests.support.picture_files import encode, gradient, raw_file, tiff_file
 
 PHOTO = gradient(600, 800)
 JPEG = encode(PHOTO, "JPEG", quality=90)
-
-
-def refused(data: bytes) -> ImageError:
-    with pytest.raises(ImageError) as caught:
-        decode(data)
-    return caught.value
 
 
 def box(kind: bytes, content: bytes) -> bytes:

@@ -27,6 +27,23 @@ def encode(image: Image.Image | np.ndarray, form: str, **options) -> bytes:
     return file.getvalue()
 
 
+# names of formats -> Pillow's name and options
+LOSSLESS = {
+    "png": ("PNG", {}),
+    "bmp": ("BMP", {}),
+    "tiff": ("TIFF", {}),
+    "tiff deflate": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    "webp": ("WEBP", {"lossless": True}),
+    "ppm": ("PPM", {}),
+    "jpeg2000": ("JPEG2000", {}),
+}
+LOSSY = {
+    "jpeg": ("JPEG", {"quality": 95}),
+    "jpeg progressive": ("JPEG", {"quality": 95, "progressive": True}),
+    "webp lossy": ("WEBP", {"quality": 95}),
+    "avif": ("AVIF", {"quality": 95}),
+}
+
 Tags = dict[int, tuple[str, tuple | bytes]]  # number -> (struct code, values); of `bytes` the tag holds the place
 
 
