@@ -19,8 +19,10 @@ import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from r2mrf.errors import UserError, one_line
-from r2mrf.formats import box_files, depth, jpeg, jpeg_xl, known, raw_files, tiff
+from r2mrf.formats import box_files, jpeg, jpeg_xl, known, raw_files, tiff
 from r2mrf.formats.known import SUFFIXES as SUFFIXES
+from r2mrf.imaging.orientation import is_sideways, orientation_of, upright
+from r2mrf.imaging.rgb import rgb_of, rgb_of_jpeg
 from r2mrf.system import missing
 from r2mrf.system.regular_files import NotRegular, read_regular
 
@@ -117,13 +119,13 @@ def decode_reduced(data: bytes, least: int, max_pixels: int = MAX_PIXELS) -> tup
         raise ImageError("too_small", f"{width}×{height} pixels; each side needs at least {MIN_SIDE}")
     try:
         if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB", "CMYK"):
-            pixels = _decode_jpeg(data, image.mode, reduction(least, height, width), height, width)
+            pixels = rgb_of_jpeg(data, image.mode, reduction(least, height, width), height, width)
         else:
-            pixels = _load(image, data)
+            pixels = rgb_of(image, data)
             height, width = pixels.shape[:2]  # Pillow itself applies the orientation of TIFFs
-        orientation = orientation or (1 if image.format == "TIFF" else _orientation(image))  # `_load` turns TIFFs
-        pixels = np.ascontiguousarray(_TURN[orientation](pixels))
-        return pixels, (width, height) if orientation in _SIDEWAYS else (height, width)
+        orientation = orientation or (1 if image.format == "TIFF" else orientation_of(image))  # `rgb_of` turns TIFFs
+        pixels = np.ascontiguousarray(upright(pixels, orientation))
+        return pixels, (width, height) if is_sideways(orientation) else (height, width)
     except MemoryError:
         raise ImageError("too_large", f"{width}×{height} pixels do not fit into memory") from None
     except Exception as error:  # decoders raise many kinds of errors on damaged files
@@ -137,7 +139,7 @@ def is_turned(data: bytes) -> bool:
         ImageError: not_an_image, unsupported, corrupt or too_large.
     """
     photo, orientation = _photo_in(data)
-    return (orientation or _orientation(_open(photo))) != 1
+    return (orientation or orientation_of(_open(photo))) != 1
 
 
 def load(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -184,12 +186,12 @@ def own_channels(data: bytes) -> dict[str, np.ndarray]:
     if image.mode not in ("P", "PA", "LA", "RGBA", "La", "RGBa") and "transparency" not in image.info:
         return {"grey": cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)}
     rgba = np.asarray(image.convert("RGBA"))
-    orientation = _orientation(image)  # not before, because Pillow turns a TIFF as it loads it
+    orientation = orientation_of(image)  # not before, because Pillow turns a TIFF as it loads it
     channels = {"grey": cv2.cvtColor(rgba[..., :3], cv2.COLOR_RGB2GRAY), "alpha": rgba[..., 3]}
     if image.mode == "P":
         grey = (rgba[..., :1] == rgba[..., 1:3]).all(-1)
         channels |= {"index": np.asarray(image), "is_grey": grey.astype(np.uint8) * 255}
-    return {name: np.ascontiguousarray(_TURN[orientation](channel)) for name, channel in channels.items()}
+    return {name: np.ascontiguousarray(upright(channel, orientation)) for name, channel in channels.items()}
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
@@ -278,79 +280,3 @@ def _large_but_reduced(data: bytes, least: int, max_pixels: int) -> tuple[int, i
         return None
     factor = reduction(least, *size)
     return size if -(-size[0] // factor) * -(-size[1] // factor) <= max_pixels else None
-
-
-def _decode_jpeg(data: bytes, mode: str, factor: int, height: int, width: int) -> np.ndarray:
-    """Decode a JPEG strictly to uint8 H×W×3; Pillow does not report damage."""
-    if mode != "CMYK":
-        return jpeg.decode(data, "RGB", factor, height, width)
-    inverted = jpeg.decode(data, "CMYK", factor, height, width)  # inverted, as Adobe and therefore everyone writes it
-    return np.asarray(Image.fromarray(255 - inverted, "CMYK").convert("RGB"))
-
-
-def _load(image: Image.Image, data: bytes) -> np.ndarray:
-    """Decode any format but JPEG to uint8 H×W×3."""
-    if image.format != "TIFF":
-        image.load()
-        is_deep = image.format == "PNG" and data[24:25] == b"\x10" and image.mode == "RGB"
-        return _unless_dark(_to_rgb(image), data if is_deep else b"")
-    directory = next(iter(tiff.directories(data)), tiff.Directory({}))
-    deep = tiff.planar_sixteen_bit(data, directory)
-    if deep is not None:
-        turn = _TURN[_orientation(image)]
-        return turn(depth.to_eight_bits(deep, directory.top))
-    image.load()
-    is_deep = directory.values.bits == 16 and image.mode == "RGB" and directory.values.samples == 3
-    return _unless_dark(_to_rgb(image, directory.top), data if is_deep else b"", directory.top)
-
-
-def _unless_dark(rgb: np.ndarray, deep: bytes, top: float | None = None) -> np.ndarray:
-    """Return a colour picture that Pillow has decoded, unless it uses only the lowest quarter of the range.
-
-    Such a picture is decoded again, and its deep values are scaled by the smallest usual depth that holds them: some
-    16-bit files hold 12-bit values.
-
-    Args:
-        deep: bytes of the file, if it has 16 bits; else empty.
-    """
-    if not deep or rgb.max(initial=0) >= 64:
-        return rgb
-    # OpenCV turns TIFFs all the same, as Pillow does
-    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    values = cv2.imdecode(np.frombuffer(deep, np.uint8), flags)
-    if values is None or values.dtype != np.uint16 or values.shape != rgb.shape:
-        return rgb
-    return depth.to_eight_bits(values[..., ::-1], top)
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 … 8; always 1 for a TIFF that is loaded, because Pillow has applied it."""
-    try:
-        orientation = image.getexif().get(0x0112, 1)
-    except Exception:  # broken metadata around good pixels: shown as stored, as viewers do
-        return 1
-    return orientation if orientation in _TURN else 1
-
-
-# How a viewer transforms H×W×3 for each EXIF orientation.
-_TURN = {
-    1: lambda p: p,
-    2: lambda p: p[:, ::-1],
-    3: lambda p: p[::-1, ::-1],
-    4: lambda p: p[::-1],
-    5: lambda p: p.swapaxes(0, 1),
-    6: lambda p: np.rot90(p, -1),
-    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
-    8: lambda p: np.rot90(p),
-}
-_SIDEWAYS = (5, 6, 7, 8)
-
-
-def _to_rgb(image: Image.Image, top: float | None = None) -> np.ndarray:
-    """Return a loaded image as uint8 H×W×3; `top` is the value of white in deep greys, if the file states it."""
-    if image.mode in ("F", "I") or image.mode.startswith("I;16"):
-        return cv2.cvtColor(depth.to_eight_bits(np.asarray(image), top), cv2.COLOR_GRAY2RGB)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB"))
