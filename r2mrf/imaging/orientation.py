@@ -19,7 +19,14 @@ _TURN = {
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 … 8; always 1 for a TIFF that is loaded, because Pillow has applied it."""
+    """Return the orientation in which an opened picture is still to be turned, 1 … 8.
+
+    It is 1 for a TIFF that is loaded, because Pillow has applied its EXIF, and for a JPEG XL, because its decoder has
+    applied the orientation of the pixels themselves, beside which that of EXIF is to be ignored (ISO/IEC 18181-2). A
+    JPEG that is packed as JPEG XL is unpacked as it was, and turned like any other.
+    """
+    if image.format == "JXL" and not getattr(image, "jpeg", False):
+        return 1
     try:
         orientation = image.getexif().get(0x0112, 1)
     except Exception:  # broken metadata around good pixels: shown as stored, as viewers do

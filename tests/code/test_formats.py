@@ -88,6 +88,28 @@ def test_jpeg_xl(share):
         assert np.abs(decode(data).astype(int) - gradient(100, 160)).mean() < 4
 
 
+def test_a_jpeg_xl_is_not_turned_a_second_time():
+    pytest.importorskip("pillow_jxl")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    data = encode(gradient(100, 160), "JXL", lossless=True, use_container=True, exif=turned.tobytes())
+    assert b"Exif" in data
+    np.testing.assert_array_equal(decode(data), gradient(100, 160))
+
+
+def test_a_jpeg_packed_as_jpeg_xl_is_turned(tmp_path):
+    pytest.importorskip("pillow_jxl")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    jpeg = encode(gradient(96, 160), "JPEG", exif=turned.tobytes())
+    (tmp_path / "photo.jpg").write_bytes(jpeg)
+    with Image.open(tmp_path / "photo.jpg") as photo:
+        photo.save(tmp_path / "photo.jxl", lossless_jpeg=True)
+    packed = (tmp_path / "photo.jxl").read_bytes()
+    assert decode(packed).shape == (160, 96, 3)
+    assert np.abs(decode(packed).astype(int) - decode(jpeg)).mean() < 1
+
+
 @pytest.mark.parametrize("data", [HEIC, b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(100)], ids=["HEIF", "JXL"])
 def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch, data):
     real = builtins.__import__
