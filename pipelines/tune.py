@@ -10,13 +10,13 @@ resume from their last checkpoints.
 from __future__ import annotations
 
 from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect
-from pipelines.evaluation.enough_steps import Reached, enough_steps
 from pipelines.project import plots
 from pipelines.project.folders import AUGMENTED, CHOSEN_STEPS, fingerprint_of
 from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
 from pipelines.registry import runs as tracking
 from pipelines.storage.outputs import local_copy
+from pipelines.training.enough_steps import Reached, enough_steps
 from pipelines.training.run import recipe_of, run_key, with_resolved_precision
 from pipelines.training.search import SEARCHED, candidates, run_trials, trial_config, trial_states
 from pipelines.training.states import States

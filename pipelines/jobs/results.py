@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from pipelines.evaluation.enough_steps import Reached, enough_steps
 from pipelines.evaluation.held_out import BRANCHES
 from pipelines.jobs.cuhk_table import cuhk_table
 from pipelines.project import pages
 from pipelines.project.folders import CHOSEN_STEPS, REPORTS
 from pipelines.project.stage import main
 from pipelines.project.tables import read_csv, read_json
+from pipelines.training.enough_steps import Reached, enough_steps
 from r2mrf.config import Config
 
 PAGE = Path("docs/results.md")

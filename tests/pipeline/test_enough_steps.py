@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.evaluation.enough_steps import Reached, enough_steps
+from pipelines.training.enough_steps import Reached, enough_steps
 
 
 @pytest.mark.parametrize(
