@@ -19,9 +19,6 @@ atexit.register(shutil.rmtree, os.environ["R2MRF_CACHE"], ignore_errors=True)
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-torch.set_num_threads(1)  # inputs are tiny, and others share the cores
-
-
 RAY = {
     f"tests/pipeline/test_{name}.py"
     for name in ("ablate", "build", "documents", "outputs", "repro", "score", "secrets", "train")
@@ -43,6 +40,15 @@ def pytest_xdist_make_scheduler(config, log):
             return "ray" if file in RAY else folder if folder.count("/") > 1 else file
 
     return ByFile(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Give every test one thread, whatever was set by those before it in the same process.
+
+    Inputs are tiny, and others share the cores; and the last bits of a result depend on the number of threads.
+    """
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
