@@ -1,4 +1,4 @@
-"""What a photo and its mask show: a wrong polarity, turned photos, and masks that are none or doubtful."""
+"""Checks of a photo and its mask find a wrong polarity, turned photos, and masks that are none or doubtful."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""What comes of decoding: a picture that is near to another one, or a refusal."""
+"""Checks of what decoding returns: a picture that is near to another one, or a refusal."""
 
 import numpy as np
 import pytest
