@@ -17,6 +17,7 @@ for _name, _value in {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output always prints tables
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own handler would record a trial stopped by Ctrl-C as finished
+    "TUNE_WARN_THRESHOLD_S": "60",  # by default Tune warns if its loop takes 0.5 s, as it does on a busy machine
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # save which trials are finished every second, in case the driver dies
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -46,3 +47,17 @@ def _say_what_is_missing(kind, error, trace) -> None:
 # Python sets this while it looks for the module of `python -m pipelines.NAME`, whose first imports may fail already.
 if sys.argv[:1] == ["-m"]:
     sys.excepthook = _say_what_is_missing
+
+
+def _end_in_silence(left) -> None:
+    """Report an exception that Python cannot pass on, unless it only asks the process to end.
+
+    Ray ends its workers by SIGTERM, and its handler raises SystemExit. If that happens while Python already ends or
+    collects garbage, "Exception ignored" and a traceback would appear among the lines of a training.
+    """
+    if not issubclass(left.exc_type, SystemExit):
+        sys.__unraisablehook__(left)
+
+
+if sys.unraisablehook is sys.__unraisablehook__:
+    sys.unraisablehook = _end_in_silence
