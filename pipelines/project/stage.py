@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,7 +41,12 @@ def run(stage: Callable[[Config], None]) -> None:
 
 @contextmanager
 def as_program() -> Iterator[None]:
-    """Exit with status 2 and one line if an error is raised that the user can fix, with 130 after Ctrl-C."""
+    """Exit with status 2 and one line if an error is raised that the user can fix, with 130 after Ctrl-C.
+
+    Every line that is printed appears at once, also in a file, for which Python would collect many lines.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     try:
         yield
     except UserError as error:

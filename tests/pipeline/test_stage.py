@@ -1,5 +1,9 @@
 """The command of every stage: how it reports errors, and which files it writes."""
 
+import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +50,18 @@ def test_a_stage_takes_no_arguments(monkeypatch, capsys, argument, status):
     assert (left.value.code, ran) == (status, [])
     out, err = capsys.readouterr()
     assert (__doc__ in out) if status == 0 else (f"unrecognized arguments: {argument}" in err)
+
+
+def test_a_line_in_a_log_does_not_wait_for_the_next():
+    stage = "lambda config: [print('step 1'), sys.stdin.read()]"  # goes on until its input is closed
+    code = f"import sys; from pipelines.project.stage import run; run({stage})"
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes, cwd=ROOT, env=buffered) as child:
+        readable, _, _ = select.select([child.stdout], [], [], 60)
+        assert readable, "nothing is printed before the stage ends"
+        assert child.stdout.readline() == b"step 1\n"
+        child.stdin.close()
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
