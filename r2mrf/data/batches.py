@@ -125,9 +125,10 @@ class Samples:
 
 
 def shrink_to(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Shrink uint8 H×W or H×W×3 until no side is longer than `size`, as prediction does.
+    """Shrink each side of uint8 H×W or H×W×3 that is longer than `size` to it.
 
-    Nothing is enlarged, because an enlarged sharp photo is no longer sharp.
+    Nothing is enlarged, because an enlarged sharp photo is no longer sharp. `Preprocess.shrink`, which prediction uses,
+    enlarges the shorter side if only the longer one exceeds `size`.
     """
     h, w = pixels.shape[:2]
     return resize(pixels, min(h, size), min(w, size))

@@ -19,7 +19,7 @@ import numpy as np
 
 from r2mrf.data import polarity
 from r2mrf.errors import DataError
-from r2mrf.imaging import images
+from r2mrf.imaging import images, masks
 from r2mrf.imaging.resize import resize
 
 _SUSPECT = 0.5  # focus ratio of one pair: a smooth object in focus may be this low, but so is an inverted mask
@@ -44,6 +44,7 @@ class Facts:
     pair: Pair
     errors: tuple[str, ...] = ()  # if there are any, the other fields are not filled in
     content: str = ""  # SHA-256 of the photo's pixels
+    note: str = ""  # how the mask was read, a key of `masks.NOTES`
     grey: float = 0.0  # share of the mask that is neither black nor white
     defocused: float = 0.0  # share of the mask that is white
     focus_ratio: float | None = None
@@ -73,7 +74,7 @@ def examine(pair: Pair) -> tuple[bytes, bytes, Facts]:
     except images.ImageError as error:
         errors.append(f"{pair.image}: not a usable photo: {error.detail}. Replace it, or remove the pair.")
     try:
-        mask = images.decode_mask(images.read_bytes(pair.mask))
+        mask, note = masks.read_mask(images.read_bytes(pair.mask))
     except images.ImageError as error:
         errors.append(f"{pair.mask}: not a usable mask: {error.detail}. Replace it, or remove the pair.")
     if not errors:
@@ -84,7 +85,7 @@ def examine(pair: Pair) -> tuple[bytes, bytes, Facts]:
 
     mask = 255 - mask if pair.white == "focus" else mask
     content = hashlib.sha256(str(rgb.shape).encode() + rgb.tobytes()).hexdigest()
-    facts = Facts(pair, (), content, grey, float((mask > 127).mean()), focus_ratio(rgb, mask))
+    facts = Facts(pair, (), content, note, grey, float((mask > 127).mean()), focus_ratio(rgb, mask))
     return images.encode_png(rgb) if turned else file, images.encode_png(mask), facts
 
 
@@ -141,8 +142,6 @@ def _faults(pair: Pair, rgb: np.ndarray, turned: bool, mask: np.ndarray, grey: f
             f"{pair.mask}: {w}×{h} pixels, but its photo {pair.image.name} has {width}×{height}. "
             "Resize the mask to the photo's size, or remove the pair."
         )
-    if 0 < mask.max() < 128:
-        yield f"{pair.mask}: its brightest value is {mask.max()} of 255. Save the mask with the values 0 and 255."
     if grey > polarity.MOST_GREY:
         yield (
             f"{pair.mask}: {grey:.0%} of its pixels are neither black nor white, so it is not a mask. Threshold it, or "
@@ -152,7 +151,7 @@ def _faults(pair: Pair, rgb: np.ndarray, turned: bool, mask: np.ndarray, grey: f
 
 def _doubts(facts: list[Facts]) -> Iterator[str]:
     """Yield a warning for each kind of doubtful mask, naming the files."""
-    kinds = {
+    kinds = {f"masks {words}": [fact for fact in facts if fact.note == note] for note, words in masks.NOTES.items()} | {
         f"partly grey, up to {max((fact.grey for fact in facts), default=0):.1%}; grey is read as doubt": [
             fact for fact in facts if fact.grey > 0
         ],

@@ -42,6 +42,6 @@ def ratio(sharpness: np.ndarray, mask: np.ndarray) -> float | None:
 
 
 def median(ratios: list[float | None]) -> tuple[float, int] | None:
-    """Return the median of the ratios of a set, and of how many; None if none could be judged."""
+    """Return the median of the ratios that could be judged, and their number; None if there are none."""
     judged = [one for one in ratios if one is not None]
     return (statistics.median(judged), len(judged)) if judged else None

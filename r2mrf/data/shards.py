@@ -118,11 +118,6 @@ def _damaged_row(batch: pa.RecordBatch) -> str:
     return ""
 
 
-def rows_written(shard: Path | pa.NativeFile, fingerprint: str) -> int | None:
-    """Return the number of rows of a shard with this fingerprint, or None if it is missing, damaged or out of date."""
-    return inspect(shard, fingerprint).rows
-
-
 def read(folder: Path, pattern: str = "*.parquet", columns: list[str] | None = None) -> pa.Table:
     """Read all shards of a folder in the order of their names.
 

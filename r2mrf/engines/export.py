@@ -20,7 +20,7 @@ from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model_folder import FACTS
 from r2mrf.system import strict_json
-from r2mrf.system.atomic import atomic_folder
+from r2mrf.system.atomic import atomic_folder, beside
 from r2mrf.system.regular_files import read_regular
 
 TOLERANCE = 1e-3  # of a probability, in float32: a quarter of a grey level of a stored map
@@ -154,9 +154,14 @@ def _check_free(folder: Path, form: str) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        older = strict_json.parse_object(read_regular(folder / FACTS, strict_json.MOST_BYTES)).get("export")
+        facts = strict_json.parse_object(read_regular(folder / FACTS, strict_json.MOST_BYTES))
     except (OSError, ValueError):
-        older = None
+        facts = {}
+    older, files = facts.get("export"), facts.get("files")
+    if older == form and (others := beside(folder, {FACTS, *(files if isinstance(files, dict) else {})})):
+        raise ExportError(
+            f"{folder} also holds {others[0]}, which is not part of the export and would be deleted: move it away"
+        )
     if older != form:
         what = f"an export for {older}" if older else f"not an export for {form}"
         raise ExportError(f"{folder} exists and is {what}: choose another folder, or move this one away")

@@ -1,4 +1,4 @@
-"""Converts values of more than 8 bits to 8 bits, by the range that the file states or by that of the values."""
+"""Converts values of more than 8 bits to 8 bits: those of a photo by their range, those of a map by a fixed one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,26 @@ _BITS = (8, 10, 12, 14, 16)  # depths of cameras and scanners, all of which may 
 _OUTLIER = 2.0  # a maximum this many times above the 99.9th percentile comes from a few hot pixels
 
 
-def to_eight_bits(values: np.ndarray, top: float | None = None) -> np.ndarray:
-    """Scale deep values, integers or floats of any shape, to uint8.
+def map_to_eight_bits(values: np.ndarray, top: float | None = None) -> np.ndarray:
+    """Scale the deep values of a map of probabilities to uint8, in the same way whatever values occur in it.
 
     Args:
-        values: the values of one picture; NaN and infinities count as 0.
+        values: integers or floats of any shape; NaN and infinities count as 0.
+        top: value of white, if the file states it. Otherwise it is 1 for floats up to 1, 255 if all values are
+            up to 255, as those of a map of 8 bits stored in 16, and else 65535.
+    """
+    numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    most = float(numbers.max(initial=0.0))
+    if not top:
+        top = 1.0 if most <= 1 and np.issubdtype(values.dtype, np.floating) else 255.0 if most <= 255 else 65535.0
+    return np.rint(numbers / top * 255).clip(0, 255).astype(np.uint8)
+
+
+def to_eight_bits(values: np.ndarray, top: float | None = None) -> np.ndarray:
+    """Scale the deep values of a photo, integers or floats of any shape, to uint8.
+
+    Args:
+        values: the values of one photo; NaN and infinities count as 0.
         top: value of white, if the file states it. Otherwise integers are scaled by the smallest usual depth that holds
             them, and floats by [0, 1]; larger values are scaled by their own range, ignoring single hot pixels.
     """

@@ -22,6 +22,8 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 … SOF15
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}  # Huffman, arithmetic, quantisation, lines, restart interval
 _EOI = b"\xff\xd9"
 
+Walked = dict[int, int | None]  # position of a segment -> what `_frame` returns from there
+
 
 def decode(data: bytes, space: str, factor: int, height: int, width: int) -> np.ndarray:
     """Decode a JPEG at 1/factor of its size. `space` is RGB or CMYK; returns uint8 H×W×3 or H×W×4.
@@ -87,12 +89,16 @@ def tidy(data: bytes) -> bytes:
             place = end
 
 
-def dimensions(data: bytes, start: int = 0) -> tuple[int, int] | None:
+def dimensions(data: bytes, start: int = 0, walked: Walked | None = None) -> tuple[int, int] | None:
     """Return (height, width) of the 8-bit JPEG with 1 to 4 channels that starts at a position; None if there is none.
 
     Lossless JPEGs, in which raw files store the sensor's values, do not count.
+
+    Args:
+        walked: what searches from other positions of the same data have found; extended by this one. Without it, many
+            searches through the same segments take quadratic time.
     """
-    place = _frame(data, start)
+    place = _frame(data, start, {} if walked is None else walked)
     if place is None:
         return None
     return int.from_bytes(data[place + 1 : place + 3], "big"), int.from_bytes(data[place + 3 : place + 5], "big")
@@ -100,7 +106,7 @@ def dimensions(data: bytes, start: int = 0) -> tuple[int, int] | None:
 
 def is_sequential(data: bytes) -> bool:
     """Return whether these bytes are a JPEG that `dimensions` knows, and which decodes row by row."""
-    place = _frame(data, 0) if data.startswith(b"\xff\xd8") else None
+    place = _frame(data, 0, {}) if data.startswith(b"\xff\xd8") else None
     return place is not None and data[place - 3] in _SEQUENTIAL
 
 
@@ -111,29 +117,31 @@ def header(data: bytes) -> bytes:
     Raises:
         ValueError: `dimensions` finds none.
     """
-    place = _frame(data, 0)
+    place = _frame(data, 0, {})
     if place is None:
         raise ValueError("no JPEG of 8 bits")
     end = place - 2 + int.from_bytes(data[place - 2 : place], "big")
     return data[: place + 1] + b"\0\x08\0\x08" + data[place + 5 : end] + b"\xff\xda\0\x02"
 
 
-def _frame(data: bytes, start: int) -> int | None:
+def _frame(data: bytes, start: int, walked: Walked) -> int | None:
     """Return the position of a frame's facts (bits, height, width, channels) after its segment's length, or None."""
-    place = start + 2
+    place, passed, found = start + 2, [], None
     while data[place : place + 1] == b"\xff" and place + 1 < len(data):
-        marker = data[place + 1]
-        if marker == 0xFF:
-            place += 1
-            continue
-        size = int.from_bytes(data[place + 2 : place + 4], "big")
+        if place in walked:
+            found = walked[place]
+            break
+        passed.append(place)
+        marker, size = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
         if marker in (0xC0, 0xC1, 0xC2):
             body = data[place + 4 : place + 2 + size]
-            return place + 4 if len(body) >= 9 and body[0] == 8 and body[5] in (1, 3, 4) else None
-        if marker in _FRAMES or marker in (0x00, 0xD8, 0xD9, 0xDA) or size < 2:
-            return None
-        place += 2 + size
-    return None
+            found = place + 4 if len(body) >= 9 and body[0] == 8 and body[5] in (1, 3, 4) else None
+            break
+        if marker in _FRAMES or marker in (0x00, 0xD8, 0xD9, 0xDA) or (size < 2 and marker != 0xFF):
+            break
+        place += 1 if marker == 0xFF else 2 + size
+    walked |= dict.fromkeys(passed, found)
+    return found
 
 
 def _next_marker(data: bytes, place: int) -> tuple[int, int | None]:

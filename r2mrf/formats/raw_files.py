@@ -43,7 +43,8 @@ def embedded_jpeg(data: bytes) -> tuple[bytes, int | None]:
     """
     directories = tiff.directories(data)
     _check_lengths(data, directories)
-    sizes = {found.start(): jpeg.dimensions(data, found.start()) for found in _START.finditer(data)}
+    walked: jpeg.Walked = {}
+    sizes = {found.start(): jpeg.dimensions(data, found.start(), walked) for found in _START.finditer(data)}
     known = {start: size for start, size in sizes.items() if size is not None}
     start = max(known, key=lambda place: known[place][0] * known[place][1], default=None)
     if start is None or max(known[start]) < LEAST_SIDE:

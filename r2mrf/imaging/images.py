@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from r2mrf.errors import UserError, one_line
 from r2mrf.formats import box_files, jpeg, jpeg_xl, known, raw_files, tiff
 from r2mrf.formats.known import SUFFIXES as SUFFIXES
 from r2mrf.imaging.orientation import is_sideways, orientation_of, upright
-from r2mrf.imaging.rgb import rgb_of, rgb_of_jpeg
+from r2mrf.imaging.rgb import deep_map, is_deep, rgb_of, rgb_of_jpeg
 from r2mrf.system import missing
 from r2mrf.system.regular_files import NotRegular, read_regular
 
@@ -175,14 +175,17 @@ def own_channels(data: bytes) -> dict[str, np.ndarray]:
     """Return a picture's channels as stored, whatever it looks like when displayed; each is uint8 H×W and upright.
 
     Returns:
-        Its colours as `grey`, as if they were opaque; its transparency as `alpha`, if it has any. For a palette also
-        `index`, the palette numbers, and `is_grey`, which is 255 where the palette's colour is a grey.
+        Its colours as `grey`, as if they were opaque, and values of more than 8 bits scaled by a fixed range; its
+        transparency as `alpha`, if it has any. For a palette also `index`, the palette numbers, and `is_grey`, which is
+        255 where the palette's colour is a grey.
 
     Raises:
         ImageError: as `decode`.
     """
     rgb = decode(data)  # refuses damaged or oversized images
     image = _open(_photo_in(data)[0])
+    if is_deep(image):
+        return {"grey": np.ascontiguousarray(upright(*deep_map(image, data)))}
     if image.mode not in ("P", "PA", "LA", "RGBA", "La", "RGBa") and "transparency" not in image.info:
         return {"grey": cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)}
     rgba = np.asarray(image.convert("RGBA"))
@@ -195,15 +198,21 @@ def own_channels(data: bytes) -> dict[str, np.ndarray]:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Encode uint8 H×W×3 RGB, or uint8 or uint16 H×W, as PNG."""
-    bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".png", bgr)[1].tobytes()
+    """Encode uint8 H×W×3 RGB, or uint8 or uint16 H×W, as PNG. Raises ImageError: too_large."""
+    return _encoded("PNG", pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
 
 
 def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
-    """Encode RGB uint8 H×W×3 as JPEG; colour keeps its full resolution."""
+    """Encode RGB uint8 H×W×3 as JPEG; colour keeps its full resolution. Raises ImageError: too_large."""
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
-    return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
+    return _encoded("JPEG", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)
+
+
+def _encoded(form: str, bgr: np.ndarray, settings: Sequence[int] = ()) -> bytes:
+    done, content = cv2.imencode(f".{form.lower()}", bgr, settings)
+    if not done:  # a JPEG has sides of at most 65,500 pixels
+        raise ImageError("too_large", f"{bgr.shape[1]}×{bgr.shape[0]} pixels do not fit into a {form}")
+    return content.tobytes()
 
 
 def _photo_in(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[bytes, int | None]:

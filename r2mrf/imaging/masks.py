@@ -88,5 +88,6 @@ def _by_class(index: np.ndarray) -> np.ndarray:
 def _ambiguous(why: str) -> ImageError:
     return ImageError(
         "ambiguous",
-        f"{why}, so it is not certain which value means white: save it with 0 and 255, or give --mask-values",
+        f"{why}, so it is not certain which value means white: save it with 0 and 255, or give `r2mrf evaluate` "
+        "--mask-values",
     )

@@ -1,8 +1,8 @@
 """Preprocessing: turns a photo into the network's input, and the network's output into a map of the photo's size.
 
 Training, evaluation, registry and scoring all use it. It follows the usual protocol: the whole photo is resized to one
-square (320×320 in most published work) and its aspect ratio is not kept. A photo smaller than the square is not
-enlarged, which would blur it: it is placed in the square and continued by reflection.
+square (320×320 in most published work) and its aspect ratio is not kept. A photo whose sides are both smaller than the
+square is not enlarged, which would blur it: it is placed in the square and continued by reflection.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The only way to resize here: area averaging to shrink, linear interpolation to enlarge.
+"""Resizes photos and maps: area averaging to shrink, linear interpolation to enlarge.
 
 Shrinking by linear interpolation aliases, and aliasing looks like sharpness: it made the Laplacian variance of a sharp
 6-megapixel photo at 320×320 six times too high.

@@ -37,6 +37,22 @@ def rgb_of(image: Image.Image, data: bytes) -> np.ndarray:
     return _unless_dark(_to_rgb(image, directory.top), data if is_deep else b"", directory.top)
 
 
+def is_deep(image: Image.Image) -> bool:
+    """Return whether a picture holds greys of more than 8 bits."""
+    return image.mode in ("F", "I") or image.mode.startswith("I;16")
+
+
+def deep_map(image: Image.Image, data: bytes) -> tuple[np.ndarray, int]:
+    """Return a map that `is_deep` as uint8 H×W, and the orientation that it still needs.
+
+    Args:
+        data: the file's bytes.
+    """
+    stated = next(iter(tiff.directories(data)), None) if image.format == "TIFF" else None
+    pixels = depth.map_to_eight_bits(np.asarray(image), stated.top if stated else None)
+    return pixels, orientation_of(image)  # not before, because Pillow turns a TIFF as it loads it
+
+
 def _unless_dark(rgb: np.ndarray, deep: bytes, top: float | None = None) -> np.ndarray:
     """Return a colour picture that Pillow has decoded, unless it uses only the lowest quarter of the range.
 
@@ -58,7 +74,7 @@ def _unless_dark(rgb: np.ndarray, deep: bytes, top: float | None = None) -> np.n
 
 def _to_rgb(image: Image.Image, top: float | None = None) -> np.ndarray:
     """Return a loaded image as uint8 H×W×3; `top` is the value of white in deep greys, if the file states it."""
-    if image.mode in ("F", "I") or image.mode.startswith("I;16"):
+    if is_deep(image):
         return cv2.cvtColor(depth.to_eight_bits(np.asarray(image), top), cv2.COLOR_GRAY2RGB)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")

@@ -20,8 +20,18 @@ from r2mrf.config import Model
 from r2mrf.imaging.blur_scale import UNMEASURED, BlurScale
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.network.model import R2MRF
-from r2mrf.network.model_folder import FACTS, WEIGHTS, CheckpointError, describe, facts_to_json, name_of, read, unfit
-from r2mrf.system.atomic import atomic_folder
+from r2mrf.network.model_folder import (
+    FACTS,
+    OF_A_MODEL,
+    WEIGHTS,
+    CheckpointError,
+    describe,
+    facts_to_json,
+    name_of,
+    read,
+    unfit,
+)
+from r2mrf.system.atomic import atomic_folder, beside
 
 
 @dataclass(frozen=True)
@@ -46,12 +56,16 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
     """Write a model folder, replacing an older one; if anything fails, the old one stays.
 
     Raises:
-        CheckpointError: `folder` exists and is not a model folder.
+        CheckpointError: `folder` exists and is not a model folder, or holds other files, too.
         UserError: the folder cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / FACTS).is_file():
         raise CheckpointError(f"{folder} exists and is not a model folder: choose another name, or move it away")
+    if folder.exists() and (others := beside(folder, OF_A_MODEL)):
+        raise CheckpointError(
+            f"{folder} also holds {others[0]}, which is not part of a model and would be deleted: move it away"
+        )
     weights = save_tensors({key: value.contiguous() for key, value in checkpoint.network.state_dict().items()})
     facts = {
         "format": 1,

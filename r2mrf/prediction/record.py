@@ -26,7 +26,7 @@ from r2mrf.system.sandbox import Guard, Lost
 if TYPE_CHECKING:  # processes that only read photos need no network
     from r2mrf.prediction.predictor import Predictor
 
-VERSION = 5  # raise it when a change gives a photo another record; every fingerprint contains it
+VERSION = 6  # raise it when a change gives a photo another record; every fingerprint contains it
 
 # The keys of a record, which are also columns of the table of scores.
 RECORD = ("status", "error", "width", "height", "content_sha256", *Focus.__dataclass_fields__)
@@ -47,7 +47,7 @@ class Shrunk:
     content_sha256: str
     contrast: float  # see focus.local_contrast
     box: Box  # the part of the photo that `pixels` show, inside its borders; in pixels of the photo
-    probe: Probe | None = None  # candidates for the sharpest place, inside the box; None without `detail`
+    probe: Probe | None = None  # the place that is probably the sharpest, inside the box; None without `detail`
     taken: Taken = field(default_factory=Taken)
 
 
@@ -61,6 +61,11 @@ def shrink(data: bytes, preprocess: Preprocess, max_pixels: int, detail: bool = 
     rgb, (height, width) = images.decode_reduced(data, 0 if detail else least, max_pixels)
     small = _reduced(rgb, least) if detail else rgb
     found = inside_borders(small)
+    if small.shape[:2] != (height, width) and (left := min(found.crop(small).shape[:2])) < least:
+        # what the borders leave must keep the size, too
+        least = -(-least * min(small.shape[:2]) // left)
+        small = _reduced(rgb, least) if detail else images.decode_reduced(data, least, max_pixels)[0]
+        found = inside_borders(small)
     pixels = preprocess.shrink(found.crop(small))
     box = found.scaled(small.shape[:2], (height, width))
     probe = make_probe(box.crop(rgb), preprocess.size) if detail else None

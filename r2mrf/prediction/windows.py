@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 OVERLAP = 4  # neighbouring windows share one fourth of their side
+REMAPPED = 16_384  # columns at a time: cv2.remap takes fewer than 32,767
 
 
 class Weights(NamedTuple):
@@ -53,11 +54,18 @@ def count(height: int, width: int, size: int) -> int:
 
 
 def crop_map(coarse: np.ndarray, rows: slice, columns: slice, height: int, width: int) -> np.ndarray:
-    """Return a part of a coarse map at the resolution of a height×width view; rows and columns are of that view."""
+    """Return a part of a coarse map at the resolution of a height×width view; rows and columns are of that view.
+
+    There may be as many columns as a panorama has, but only some thousand rows.
+    """
     top, down = _places(coarse.shape[0], height, rows)
-    left, across = _places(coarse.shape[1], width, columns)
-    x, y = np.meshgrid(across, down)
-    return cv2.remap(np.ascontiguousarray(coarse[top, left]), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    pieces = []
+    for start in range(columns.start, columns.stop, REMAPPED):
+        left, across = _places(coarse.shape[1], width, slice(start, min(start + REMAPPED, columns.stop)))
+        x, y = np.meshgrid(across, down)
+        part = np.ascontiguousarray(coarse[top, left])
+        pieces.append(cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    return np.hstack(pieces) if len(pieces) > 1 else pieces[0]
 
 
 def _spans(length: int, size: int) -> Iterator[tuple[int, Weights]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -55,6 +55,11 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
                 if old.exists():
                     old.replace(folder)
                 raise
+
+
+def beside(folder: Path, ours: Collection[str]) -> list[str]:
+    """Return the names in a folder that are not among `ours`: `atomic_folder` would delete these files, too."""
+    return sorted({path.name for path in folder.iterdir()} - set(ours))
 
 
 @contextmanager

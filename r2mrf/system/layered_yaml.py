@@ -45,10 +45,11 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
         for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
+            if key.tag == "tag:yaml.org,2002:merge" or not isinstance(key.value, str):
+                continue
+            if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} occurs twice", key.start_mark)
-            if isinstance(key.value, str):
-                seen.add(key.value)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -61,19 +62,19 @@ def _parsed(path: Path) -> dict:
         raise ConfigError(f"{path}: cannot be read as text: {getattr(error, 'strerror', None) or error}") from None
     except RecursionError:
         raise ConfigError(f"{path}: nested too deep") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number or date that is none
         raise ConfigError(f"{path}: not valid YAML: {_place_and_problem(error)}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: it must consist of keys and values")
     return values
 
 
-def _place_and_problem(error: yaml.YAMLError) -> str:
+def _place_and_problem(error: Exception) -> str:
     """Say what is wrong and where, without the line itself, which may hold a password."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return redacted(" ".join(str(error).split()))
-    return redacted(f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}")
+    return redacted(f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', None)}")
 
 
 def _laid_over(values: dict, base: dict) -> dict:

@@ -118,16 +118,17 @@ class Guard:
 def start_child(module: str, **variables: str) -> tuple[subprocess.Popen, Connection]:
     """Start a process that runs `serve` of a module; return it, and the channel to it.
 
-    It imports from the same paths as this process, and what libraries print about damaged files is hidden.
+    It imports from the same paths as this process, and what libraries print about damaged files is hidden. `-P` keeps
+    Python from importing from the current folder first, whose files may be anyone's.
 
     Args:
         variables: further variables of its environment.
     """
     channel, theirs = Pipe()
     child = subprocess.Popen(
-        [sys.executable, "-c", f"from {module} import serve; serve({theirs.fileno()})"],
+        [sys.executable, "-P", "-c", f"from {module} import serve; serve({theirs.fileno()})"],
         pass_fds=[theirs.fileno()],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | variables,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)} | variables,  # noqa: PTH109
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

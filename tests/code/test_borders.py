@@ -1,5 +1,6 @@
 """Borders of one colour are cut off before prediction and painted back into the map."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from r2mrf.imaging.borders import Box, inside_borders
 from r2mrf.imaging.preprocess import Preprocess
 from r2mrf.prediction.analyser import Analysis
 from r2mrf.prediction.record import focus_of, map_of, shrink
+from tests.support.picture_files import encode
 
 PREPROCESS = Preprocess(64, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
 
@@ -19,6 +21,25 @@ def picture(height: int = 120, width: int = 160) -> np.ndarray:
 
 def framed(top: int, bottom: int, left: int, right: int, colour: int = 255) -> np.ndarray:
     return np.pad(picture(), ((top, bottom), (left, right), (0, 0)), constant_values=colour)
+
+
+@pytest.mark.parametrize("detail", [False, True])
+@pytest.mark.parametrize("side", [170, 240, 300])
+def test_a_small_picture_in_a_large_border_is_the_same_in_every_format(side, detail):
+    """A JPEG is decoded at a fraction of its size, of which too little may be left inside the border."""
+    rgb = np.full((800, 800, 3), 255, np.uint8)
+    place = slice(400 - side // 2, 400 + side // 2)
+    smooth = cv2.resize(picture(20, 20), (side, side), interpolation=cv2.INTER_CUBIC)  # so that JPEG changes it little
+    rgb[place, place] = smooth
+    plain, jpeg = (
+        shrink(data, PREPROCESS, 10**6, detail) for data in (encode(rgb, "PNG"), images.encode_jpeg(rgb, 95))
+    )
+    assert np.abs(np.subtract(plain.box, jpeg.box)).max() <= 4
+    halves = Analysis(np.tile((np.arange(64) >= 32).astype(np.float32), (64, 1)), 1.0)
+    focus = [focus_of(halves, photo, Score()) for photo in (plain, jpeg)]
+    assert focus[0].blur_fraction == pytest.approx(focus[1].blur_fraction, abs=0.05)
+    for photo in (plain, jpeg):
+        assert np.abs(photo.pixels.astype(int) - PREPROCESS.shrink(photo.box.crop(rgb))).mean() < 12
 
 
 @pytest.mark.parametrize("colour", [0, 128, 255])

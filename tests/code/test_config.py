@@ -64,6 +64,15 @@ def test_rate_in_scientific_notation_without_a_point(load_with):
     assert load_with(lite__train__lr="1e-3").train.lr == 1e-3
 
 
+@pytest.mark.parametrize(
+    "text", ["data: {{root}}", "? [a, b]", "a: 2024-02-30", "a: !!int x", "a: !!float x", "a: [", "? {b: 1}"]
+)
+def test_a_file_that_is_not_yaml_is_one_sentence(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"params\.yaml: not valid YAML"):
+        load(tmp_path / "params.yaml")
+
+
 def test_config_is_frozen():
     config = load(PARAMS)
     with pytest.raises(ValidationError):

@@ -69,6 +69,24 @@ def test_a_turned_map_is_shown_upright_whatever_its_form(form):
     np.testing.assert_array_equal(read_map(encode(picture, form, exif=exif)).pixels, np.rot90(BLACK_AND_WHITE, -1))
 
 
+PROBABILITIES = np.linspace(0.01, 0.2, 960).reshape(24, 40)  # of a photo that is mostly in focus
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        encode((PROBABILITIES * 65535).astype(np.uint16), "PNG"),
+        encode((PROBABILITIES * 65535).astype(np.uint16), "TIFF"),
+        encode(PROBABILITIES.astype(np.float32), "TIFF"),
+        encode((PROBABILITIES * 255).astype(np.float32), "TIFF"),
+        encode((PROBABILITIES * 255).astype(np.uint16), "PNG"),
+    ],
+    ids=["16-bit PNG", "16-bit TIFF", "floats", "floats up to 255", "8 of 16 bits"],
+)
+def test_the_values_of_a_map_are_not_stretched(stored):
+    np.testing.assert_allclose(read_map(stored).pixels, PROBABILITIES * 255, atol=1)
+
+
 UNCERTAIN = {
     "dark": encode(SHAPE * np.uint8(100), "PNG"),
     "three classes": palette(VOC, SHAPE + np.uint8(1)),

@@ -1,5 +1,7 @@
 """Raw files: the photo that the camera has embedded, never its thumbnail."""
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -50,6 +52,14 @@ KINDS = {
     "ORF": b"IIRO" + raw_file(JPEG)[4:],
     "RW2": b"IIU\0" + raw_file(JPEG)[4:],
 }
+
+
+def test_many_starts_of_jpegs_take_little_time():
+    """Each start is followed by the segments of all later ones."""
+    hostile = cr2(b"\xff\xd8" + b"\xff\xe0\0\x04\xff\xd8" * 100_000)
+    began = time.process_time()
+    refused(hostile)
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize("kind", KINDS)

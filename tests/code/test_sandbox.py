@@ -20,6 +20,16 @@ ROOT = Path(__file__).parents[2]
 MEMORY = 1 << 30
 
 
+def test_a_child_imports_nothing_from_the_current_folder(tmp_path):
+    """Photos may be scored in a folder of anyone's files."""
+    (tmp_path / "resource.py").write_text("from pathlib import Path; Path('ran').touch()")
+    code = f"import sys; sys.path[0] = {str(ROOT)!r}; from r2mrf.system.sandbox import Guard; "
+    code += "print(Guard(len, seconds=9, memory=1 << 30)('four'))"
+    run = [sys.executable, "-c", code]
+    assert subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == "4\n"
+    assert not (tmp_path / "ran").exists()
+
+
 def act(what: str, diary: str = "") -> object:
     """Do a child's work in these tests; each call writes a line with its process id."""
     if diary:

@@ -68,13 +68,20 @@ def test_mask_of_one_value_is_warned_of(pair, value, words):
     assert "to check its polarity" in warnings[1]  # nor can its polarity be checked
 
 
+def test_a_mask_is_read_as_in_evaluation_and_that_is_said(pair):
+    write(pair.mask, blurred() // 255)
+    errors, warnings = check_pairs([pair])
+    assert (errors, warnings) == ([], [f"{pair.mask}: masks of 0 and 1 instead of 0 and 255; 1 is read as white."])
+    np.testing.assert_array_equal(images.decode_mask(read_pair(pair)[1]), blurred())
+
+
 @pytest.mark.parametrize(
     ("pixels", "words"),
     [
-        (blurred() // 255, "its brightest value is 1 of 255"),
+        (blurred() // 255 * np.uint8(100), "its brightest value is 100 of 255"),
         (np.full((HEIGHT, WIDTH), 150, np.uint8), "so it is not a mask"),
     ],
-    ids=["0 and 1", "grey"],
+    ids=["dark", "grey"],
 )
 def test_what_is_no_mask_is_refused(pair, pixels, words):
     write(pair.mask, pixels)

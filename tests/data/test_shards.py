@@ -32,7 +32,7 @@ def test_round_trip(path):
     table = shards.read(path.parent)
     assert table.to_pylist() == ROWS
     assert table.schema.equals(shards.VARIANTS)
-    assert shards.rows_written(path, "abc") == 70
+    assert shards.inspect(path, "abc").rows == 70
     assert [p.name for p in path.parent.iterdir()] == ["a.parquet"]
 
 
@@ -44,7 +44,7 @@ def test_same_rows_same_bytes(tmp_path):
 
 def test_no_rows(path):
     assert shards.write(path, [], shards.PAIRS, "abc") == 0
-    assert shards.rows_written(path, "abc") == 0
+    assert shards.inspect(path, "abc").rows == 0
     assert shards.read(path.parent).num_rows == 0
 
 
@@ -76,24 +76,24 @@ def test_row_that_does_not_fit_the_schema(path):
 
 def test_shard_of_another_make_is_not_done(path):
     shards.write(path, ROWS, shards.VARIANTS, "abc")
-    assert shards.rows_written(path, "abd") is None
-    assert shards.rows_written(path, "") is None
+    assert shards.inspect(path, "abd").rows is None
+    assert shards.inspect(path, "").rows is None
 
 
 def test_foreign_parquet_file_is_not_done(path):
     pq.write_table(shards.VARIANTS.empty_table(), path)
-    assert shards.rows_written(path, "abc") is None
+    assert shards.inspect(path, "abc").rows is None
 
 
 def test_missing_shard_is_not_done(path):
-    assert shards.rows_written(path, "abc") is None
+    assert shards.inspect(path, "abc").rows is None
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, -1])
 def test_cut_short_is_not_done(path, keep):
     shards.write(path, ROWS, shards.VARIANTS, "abc")
     path.write_bytes(path.read_bytes()[:keep])
-    assert shards.rows_written(path, "abc") is None
+    assert shards.inspect(path, "abc").rows is None
 
 
 def test_garbage_of_any_kind_is_not_done(path):
@@ -101,7 +101,7 @@ def test_garbage_of_any_kind_is_not_done(path):
     content = path.read_bytes()
     for damaged in (b"x" * 1000, content[:-8] + b"\xff\xff\xff\x7fPAR1", content[:-300] + bytes(292) + content[-8:]):
         path.write_bytes(damaged)
-        assert shards.rows_written(path, "abc") is None
+        assert shards.inspect(path, "abc").rows is None
 
 
 def test_a_flipped_bit_is_seen_or_changes_nothing(path):

@@ -18,8 +18,9 @@ from r2mrf.engines.onnx_graph import to_onnx
 from r2mrf.engines.runtimes import openvino_core, package
 from r2mrf.errors import UserError
 from r2mrf.imaging.preprocess import Preprocess
-from r2mrf.network.checkpoint import Checkpoint
+from r2mrf.network.checkpoint import Checkpoint, save
 from r2mrf.network.model import R2MRF
+from r2mrf.network.model_folder import CheckpointError
 from tests.support.disk import tiny_disk
 from tests.support.model import architecture
 
@@ -155,6 +156,19 @@ def test_files_that_are_not_exports_are_kept(tmp_path, made):
             export(made, "onnx", tmp_path / name)
     assert files(tmp_path / "photos") == ["a.jpg"]
     assert files(tmp_path) == ["file", "list", "model", "photos"]
+
+
+def test_files_beside_an_export_or_a_model_are_kept(tmp_path, made):
+    export(made, "onnx", tmp_path / "export")
+    save(tmp_path / "model", made)
+    for again in (lambda: export(made, "onnx", tmp_path / "export"), lambda: save(tmp_path / "model", made)):
+        again()
+    for folder in ("export", "model"):
+        (tmp_path / folder / "notes.txt").touch()
+    with pytest.raises(ExportError, match=r"also holds notes\.txt"):
+        export(made, "onnx", tmp_path / "export")
+    with pytest.raises(CheckpointError, match=r"also holds notes\.txt"):
+        save(tmp_path / "model", made)
 
 
 def test_an_export_of_the_other_form_is_kept(tmp_path, made):

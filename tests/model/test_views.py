@@ -10,7 +10,7 @@ from r2mrf.imaging.resize import lay_in
 from r2mrf.prediction import views
 from r2mrf.prediction.analyser import Analyser, Analysis
 from r2mrf.prediction.predictor import Predictor
-from r2mrf.prediction.windows import count, windows
+from r2mrf.prediction.windows import count, crop_map, windows
 from tests.support.model import save_tiny_model
 
 SIDE = 64
@@ -28,6 +28,15 @@ def predict(model) -> Predictor:
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_a_coarse_map_is_enlarged_to_the_width_of_a_panorama():
+    """It is enlarged in pieces, because OpenCV cannot do so with 32,767 columns or more."""
+    coarse = np.tile(np.linspace(0, 1, 500, dtype=np.float32), (3, 1))
+    width = 40_000
+    places = ((np.arange(width) + 0.5) * 500 / width - 0.5).clip(0, 499)
+    fine = crop_map(coarse, slice(0, 6), slice(0, width), 6, width)
+    np.testing.assert_allclose(fine, np.tile(places / 499, (6, 1)), atol=1e-4)
 
 
 class Bright(Analyser):
