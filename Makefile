@@ -65,8 +65,8 @@ infra/.env:
 
 PART := python -m pipelines.prepare && python -m pipelines.augment && python -m pipelines.train
 # the model as trained is kept beside the calibrated one, which is measured
-CALIBRATED = { test -d models/trained || { python -m pipelines.jobs.release models/r2mrf --to calibrated $(1) \
-	&& mv models/r2mrf models/trained && mv calibrated models/r2mrf; }; }
+CALIBRATED = { grep -q logits_times models/r2mrf/model.json || { rm -rf models/trained && cp -r models/r2mrf models/trained \
+	&& python -m pipelines.jobs.release models/trained --to models/r2mrf $(1); }; }
 PHOTOS ?= $(abspath ../shared/data)
 
 # `cuhk_only` holds back 64 pairs, on which its logits are calibrated; `cuhk_all` trains on these, too.

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from pipelines.data.build import ShardTask, build
 from pipelines.data.card import variants_card
 from pipelines.project.folders import AUGMENTED, PREPARED, REPORTS
@@ -48,7 +46,7 @@ def build_variants(sources: Folder, target: Path, config: Config) -> int:
         ShardTask(
             name=path.stem,
             arguments=path.name,
-            count=pq.read_metadata(path).num_rows * options.variants,
+            count=shards.read_shard(path, ["source_id"]).num_rows * options.variants,
             fingerprint=fingerprint(contents[path.name], rules),
         )
         for path in paths

@@ -138,7 +138,7 @@ def _log(config: Config, trained: Checkpoint, figures: dict) -> str:
         ignored = shutil.ignore_patterns("weights", "__pycache__")
         code = shutil.copytree(Path(r2mrf.__file__).parent, f"{scratch}/r2mrf", ignore=ignored)
         mlflow.set_tags(made_from)
-        mlflow.log_metrics({key: float(value) for key, value in figures.items() if not isinstance(value, str)})
+        mlflow.log_metrics({key: float(value) for key, value in figures.items() if isinstance(value, int | float)})
         mlflow.log_artifacts(str(REPORTS / "evaluate"), "evaluate")
         mlflow.log_text(model_card.write(trained, figures, made_from), "model_card.md")
         if LOCK.is_file():

@@ -13,7 +13,7 @@ from pipelines.project import plots
 from pipelines.project.folders import MODEL, REPORTS, with_tuned_steps
 from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
-from pipelines.storage.outputs import local_copy, output_folder
+from pipelines.storage.outputs import folder, local_copy, output_folder
 from pipelines.training import tables
 from pipelines.training.run import device_of, fit, recipe_of, run_key, seconds_of, with_resolved_precision
 from pipelines.training.states import States
@@ -25,7 +25,11 @@ CURVES = REPORTS / "train"
 
 
 def train(config: Config) -> None:
-    """Train to the end, or resume; leave the model and its curves, and remove the states."""
+    """Train to the end, or resume; leave the model and its curves, and remove the states.
+
+    With a storage, the states are left for the next run to remove: this one uploads the receipt of its model after the
+    stage, and a kill in between must not lose the training.
+    """
     config = with_resolved_precision(with_tuned_steps(config))
     tables.read(config, tables.folders(config), ("source_id", "variant"))  # finds errors before Ray starts
     data = tables.fingerprints(config)
@@ -45,14 +49,17 @@ def train(config: Config) -> None:
     _report(trainer.history, config.train.batch)
     with output_folder(MODEL, config.storage) as target:  # written last: an existing model means that the run is done
         checkpoint.save(target, trainer.checkpoint(facts))
-    states.remove()
+    if not config.storage:
+        states.remove()
     print(f"{MODEL}: {checkpoint.load(local_copy(MODEL)).name} after {trainer.step} steps")
 
 
 def _is_done(config: Config, key: str) -> bool:
-    """Return whether the existing model is the one that this run would make."""
+    """Return whether the existing model is the one that this run would make, and is where it would put it."""
     try:
-        return not config.storage and checkpoint.load(local_copy(MODEL)).training.get("fingerprint") == key
+        made = folder(MODEL)
+        in_place = bool(made.receipt) == bool(config.storage)
+        return in_place and checkpoint.load(made.local_copy()).training.get("fingerprint") == key
     except UserError:
         return False
 

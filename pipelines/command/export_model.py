@@ -34,8 +34,8 @@ def export_model(options: argparse.Namespace) -> int:
     if options.calibrate:
         if not options.format and ":/" in options.model:
             raise UserError(
-                f"{options.model}: an int8 form is stored in a model folder: give a folder, and register the model "
-                "afterwards"
+                f"{options.model}: the registry does not keep an int8 form: make it in a model folder, and give "
+                "that folder to `score`"
             )
         loaded = _calibrated(loaded, folder, options.calibrate, keep=not options.format)
     if not options.format:

@@ -90,7 +90,7 @@ def compare_maps(
         except images.ImageError as error:
             result.failures.append(f"{found[stem]} compared with {wanted[stem]}: {error}")
     if not result.counts.images:
-        few = "; ".join(result.failures[:3])
+        few = "; ".join(result.failures[:3]) or "the folders contain no images"
         raise UserError(f"no map in {maps} could be compared with a mask in {truth}: {few}")
     return result
 

@@ -162,7 +162,10 @@ def main() -> None:
         return
     print(f"{folder / GRAPH}: the graph of {checkpoint.load(folder).name}")
     if options.models:
-        print(f"{folder}: now update the figures in its README.md (docs/training.md)")
+        print(f"{folder}: what belonged to the former weights is gone or no longer true. Make it again:")
+        print("    python -m pipelines.jobs.blur_scale           # the radius of blur that they just notice")
+        print("    r2mrf export --precision int8 --calibrate PHOTOS")
+        print("    the figures in README.md, the model card")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def page(config: Config) -> str:
         ablation=ablation,
         repeated=repeated(rows),
         refinement=against(rows, "full", ["no_rrm"]),
-        fusion=against(rows, "full", [*BRANCHES]),
+        fusion=against({name: row for name, row in rows.items() if name in ("full", *BRANCHES)}, "full", [*BRANCHES]),
         sharing=against(rows, "full", ["unshared"]),
         sides=against(rows, "full", ["side_growing", "side_small", "side_last"]),
         over_steps=over_steps(rows),

@@ -103,20 +103,20 @@ class Ledger:
         """Update the sizes and times of photos in a shard."""
         now = {photo.path: photo for photo in photos}
         table = self._listed_in(number)
+        withheld = pc.is_null(table["file"])
         photos = [
             now.get(path, Photo(path, file or b"", _known(row), _known(size), _known(mtime), partner))
             for path, file, row, size, mtime, partner in zip(
                 *(table[name].to_pylist() for name in Photo._fields), strict=True
             )
         ]
-        self._write(self._manifest, number, _manifest(photos))
+        restated = _manifest(photos)
+        files = pc.if_else(withheld, pa.scalar(None, pa.binary()), restated["file"])
+        self._write(self._manifest, number, restated.set_column(restated.column_names.index("file"), "file", files))
 
-    def contents(self, number: int) -> dict[str, str]:
-        """Return the SHA-256 of each scored photo's content by path; empty if the shard is not done."""
-        if not self._file(self._scores, number).exists():
-            return {}
-        table = self._read(self._scores, number, ["path", "content_sha256"])
-        return dict(zip(table["path"].to_pylist(), table["content_sha256"].to_pylist(), strict=True))
+    def contents(self, number: int) -> dict[str, tuple[str | None, str | None]]:
+        """Return each scored photo's SHA-256, and its raw file or None, by path; empty if the shard is not done."""
+        return {row.path: (row.content_sha256, row.partner) for row in self.rows(number)}
 
     def repair(self) -> int:
         """Repair the ledger and return the number of photos that are done.

@@ -88,7 +88,7 @@ class Listing:
                 elif photo.path in self._retried:
                     changed[number].append(photo)
                 elif not same:
-                    kept = self.options.by_content and self._content_is_known(photo, number)
+                    kept = self.options.by_content and self._is_only_touched(photo, number)
                     (touched if kept else changed)[number].append(photo)
             if not self.options.prune:  # otherwise some of them may be photos that were moved
                 fresh = self._shard(fresh)
@@ -126,17 +126,18 @@ class Listing:
             photos = photos[rows:]
         return photos
 
-    def _content_is_known(self, photo: Photo, number: int) -> bool:
+    def _is_only_touched(self, photo: Photo, number: int) -> bool:
+        """Return whether a photo has the content and the raw file that it had when it was scored."""
         if photo.row is not None:
             return False
         try:
             data = self.library.addresses.read(photo.name.location)
         except images.ImageError:
             return False
-        return self._contents(number).get(photo.path) == hashlib.sha256(data).hexdigest()
+        return self._contents(number).get(photo.path) == (hashlib.sha256(data).hexdigest(), photo.partner)
 
     @lru_cache(maxsize=64)  # noqa: B019  (the object lives as long as one run)
-    def _contents(self, number: int) -> dict[str, str]:
+    def _contents(self, number: int) -> dict[str, tuple[str | None, str | None]]:
         return self.ledger.contents(number)
 
 

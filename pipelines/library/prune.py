@@ -48,7 +48,7 @@ def prune(library: Library, ledger: Ledger, known: ListedPhotos, fresh: list[Pho
     ledger.drop({number: {photo.path for photo in photos} for number, photos in gone.items()})
     if moved:
         number = ledger.add([photo for photo, _ in moved])
-        ledger.commit(number, [replace(row, path=photo.path) for photo, row in moved])
+        ledger.commit(number, [replace(row, path=photo.path, partner=photo.partner) for photo, row in moved])
     found = {photo.path for photo, _ in moved}
     return [photo for photo in fresh if photo.path not in found]
 

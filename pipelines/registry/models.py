@@ -119,9 +119,10 @@ def address(uri: str | None = None) -> str:
         return given
     try:
         uri = uri or load().tracking.uri
-    except ConfigError:
+    except ConfigError as error:
         raise CheckpointError(
-            "models:/ names need a registry: set MLFLOW_TRACKING_URI, or run this in the folder of params.yaml"
+            "models:/ names need a registry: set MLFLOW_TRACKING_URI, or run this in the folder of the project's "
+            f"params.yaml ({error})"
         ) from None
     scheme, _, path = uri.partition(":///")  # workers run in other folders: make the path of a database file absolute
     return f"sqlite:///{Path(path).resolve()}" if scheme == "sqlite" else uri

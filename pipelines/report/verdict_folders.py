@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
+from collections import defaultdict
 from pathlib import Path
 
 from pipelines.library.photo import from_text
@@ -28,9 +29,9 @@ def fill(rows: list[ReportRow], folder: Path, copy: bool = False) -> tuple[int, 
         UserError: the folder is inside the library, so the next scoring would take the links for photos.
     """
     photos = [row for row in rows if row.status == "ok" and is_local(row.path)]
-    library = shared_folder(from_text(row.path) for row in photos)
-    if library not in ("", "/") and (os.path.realpath(folder) + "/").startswith(os.path.realpath(library) + "/"):
-        raise UserError(f"{folder} is inside {library}, among the photos: choose a folder outside of it")
+    for library in _libraries(photos):
+        if (os.path.realpath(folder) + "/").startswith(os.path.realpath(library) + "/"):
+            raise UserError(f"{folder} is inside {library}, among the photos: choose a folder outside of it")
     mirrors = {verdict: Mirror(folder / verdict, photos) for verdict in VERDICTS}
     done, failures = 0, []
     for row in photos:
@@ -46,6 +47,17 @@ def fill(rows: list[ReportRow], folder: Path, copy: bool = False) -> tuple[int, 
         except OSError as error:
             failures.append(f"{row.path}: cannot be linked or copied into {folder} ({error.strerror})")
     return done, failures
+
+
+def _libraries(photos: list[ReportRow]) -> list[str]:
+    """Return the deepest folder that contains all photos; if they lie on several disks, one for each.
+
+    The disks are told apart by the first folder of a path.
+    """
+    by_disk = defaultdict[str, list[str]](list)
+    for path in (from_text(row.path) for row in photos):
+        by_disk[path.split("/")[1]].append(path)
+    return [folder for paths in by_disk.values() if (folder := shared_folder(paths)) != "/"]
 
 
 def _put(photo: Path, target: Path, copy: bool) -> None:

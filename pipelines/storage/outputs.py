@@ -179,8 +179,11 @@ def download_outputs(store: Store) -> list[str]:
 
 
 def _outputs() -> dict[str, str]:
-    """Return the receipts and reports of this project, with the hash of their content."""
-    files = [*(Path(kept) / RECEIPT for kept in KEPT), *Path("reports").rglob("*")]
+    """Return the reports and receipts of this project, with the hash of their content.
+
+    Receipts come last: if an upload is stopped, a stage whose receipt has arrived has its reports there, too.
+    """
+    files = [*Path("reports").rglob("*"), *(Path(kept) / RECEIPT for kept in KEPT)]
     return {
         path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files

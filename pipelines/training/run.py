@@ -21,7 +21,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer
 
-from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect, gpus, user_error_in
+from pipelines.cluster.ray_cluster import LOGICAL_CPUS, connect, gpus, in_a_job, user_error_in
 from pipelines.registry import runs
 from pipelines.training import tables, worker
 from pipelines.training.recipe import NOT_IN_FINGERPRINT
@@ -165,6 +165,8 @@ def seconds_of(history: list[dict], batch: int) -> float:
 
 def device_of(threads: int) -> str:
     """Describe the device that a run trains on; `threads` is the number of torch threads, 0 for all cores."""
+    if in_a_job():
+        return "machines of a Ray cluster"
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     number = threads or cores()

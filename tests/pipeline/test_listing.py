@@ -49,6 +49,14 @@ def test_by_content(library, tmp_path):
     assert list_and_score(library, tmp_path / "out") == []  # the new times are known
 
 
+def test_by_content_a_raw_file_that_appears_is_noticed(library, tmp_path):
+    list_and_score(library, tmp_path / "out")
+    raw = save_photo(library / "x.jpg", seed=30).rename(library / "1.NEF")
+    (library / "2.jpg").touch()
+    assert list_and_score(library, tmp_path / "out", by_content=True) == [["1.jpg"]]
+    assert {row["partner"] for row in rows_of(tmp_path / "out")} == {None, str(raw)}
+
+
 def test_retry_lists_failed_photos_again_and_keeps_rows_of_deleted_ones(library, tmp_path):
     list_and_score(library, tmp_path / "out", fails=("1.jpg", "5.jpg"))
     (library / "5.jpg").unlink()

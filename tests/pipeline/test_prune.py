@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ledgers import list_and_score, paths_of, seven_photos
+from tests.support.ledgers import list_and_score, paths_of, rows_of, seven_photos
 from tests.support.photos import save_photo
 
 
@@ -23,6 +23,17 @@ def test_prune_forgets_what_is_gone_and_moves_rows(library, tmp_path):
     assert list_and_score(library, out, prune=True) == [["new.jpg"]]
     assert paths_of(out) == ["0.jpg", "3.jpg", "4.jpg", "5.jpg", "6.jpg", "moved/two.jpg", "new.jpg"]
     assert list_and_score(library, out, prune=True) == []
+
+
+def test_a_moved_photo_keeps_its_raw_file(library, tmp_path):
+    raw = save_photo(library / "x.jpg", seed=30).rename(library / "1.NEF")
+    list_and_score(library, tmp_path / "out")
+    for file in (raw, library / "1.jpg"):
+        (library / "moved").mkdir(exist_ok=True)
+        file.rename(library / "moved" / file.name)
+    assert list_and_score(library, tmp_path / "out", prune=True) == []
+    (row,) = [row for row in rows_of(tmp_path / "out") if row["path"].endswith("/1.jpg")]
+    assert (row["path"], row["partner"]) == (str(library / "moved/1.jpg"), str(library / "moved/1.NEF"))
 
 
 def test_prune_keeps_what_may_be_on_a_missing_disk(library, tmp_path, capsys):

@@ -16,7 +16,9 @@ from torch import multiprocessing
 from pipelines import train
 from pipelines.cluster.ray_cluster import user_error_in
 from pipelines.registry import runs
+from pipelines.storage.outputs import local_copy
 from pipelines.training import run, tables, worker
+from pipelines.training.states import States
 from r2mrf import config
 from r2mrf.config import Config
 from r2mrf.data import shards
@@ -80,8 +82,10 @@ def fitted(config: Config) -> Trainer:
     return trainer
 
 
-def test_a_finished_training_does_not_run_again(workspace, monkeypatch, capsys):
+@pytest.mark.parametrize("storage", ["", "shared"])
+def test_a_finished_training_does_not_run_again(workspace, monkeypatch, capsys, storage):
     trained = []
+    workspace = workspace.model_copy(update={"storage": storage and str(Path(storage).resolve())})
 
     def fit(config: Config, key: str, states) -> Trainer:
         trained.append(key)
@@ -89,11 +93,27 @@ def test_a_finished_training_does_not_run_again(workspace, monkeypatch, capsys):
 
     monkeypatch.setattr(train, "fit", fit)
     train.train(workspace)
-    before = checkpoint.load(train.MODEL).sha256
+    before = checkpoint.load(local_copy(train.MODEL)).sha256
     train.train(workspace)
     assert len(trained) == 1 and "trained already" in capsys.readouterr().out
     train.train(workspace.but(train={"lr": 0.5}))
-    assert len(set(trained)) == 2 and checkpoint.load(train.MODEL).sha256 != before
+    assert len(set(trained)) == 2 and checkpoint.load(local_copy(train.MODEL)).sha256 != before
+
+
+@pytest.mark.parametrize("storage", ["", "shared"])
+def test_states_are_removed_when_the_model_is_safe(workspace, monkeypatch, storage):
+    """A model in a storage is safe once its receipt is uploaded, which happens after the stage."""
+    workspace = workspace.model_copy(update={"storage": storage and str(Path(storage).resolve())})
+
+    def fit(config: Config, key: str, states: States) -> Trainer:
+        Path(states.storage, states.name).mkdir(parents=True)
+        return fitted(config)
+
+    monkeypatch.setattr(train, "fit", fit)
+    train.train(workspace)
+    assert len(list(Path("runs").iterdir())) == bool(storage)
+    train.train(workspace)
+    assert not list(Path("runs").iterdir())
 
 
 def test_a_stage_killed_before_its_model_is_complete_runs_again(workspace, monkeypatch):

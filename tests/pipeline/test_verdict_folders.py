@@ -65,6 +65,12 @@ def test_a_folder_among_the_photos_is_refused(here, report, library):
     assert not (here / "pics" / "sorted").exists()
 
 
+def test_a_folder_among_photos_is_refused_although_others_lie_on_another_disk(here):
+    rows = [ok(save_photo(here / "pics/a.jpg")), ok("/another disk/b.jpg")]
+    with pytest.raises(UserError, match="choose a folder outside"):
+        fill(rows, here / "pics" / "sorted")
+
+
 def test_a_folder_among_photos_whose_names_are_not_utf8_is_refused_too(here):
     photo = save_photo(here / "caf\udce9" / "a.jpg")
     with pytest.raises(UserError, match="choose a folder outside"):

@@ -1,6 +1,7 @@
 """Ledgers whose photos were scored without a network, and the library that they list."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -45,12 +46,13 @@ def list_and_score(library: Path, out: Path, fails: tuple[str, ...] = (), **opti
     listing = Listing(Library([str(library)]), made, OPTIONS.model_copy(update=options))
     numbers = [number for wave in listing.waves() for number in wave]
     for number in numbers:
-        made.commit(number, [scored(p.path, Path(p.path).name in fails) for p in made.photos(number)])
+        made.commit(number, [scored(p, Path(p.path).name in fails) for p in made.photos(number)])
     return [[Path(p.path).name for p in made.photos(number)] for number in numbers]
 
 
-def scored(path: str, fails: bool) -> Row:
-    return row(path, None) if fails else row(path, sha256=sha256(path))
+def scored(photo: Photo, fails: bool) -> Row:
+    made = row(photo.path, None) if fails else row(photo.path, sha256=sha256(photo.path))
+    return replace(made, partner=photo.partner)
 
 
 def sha256(path: str) -> str:
