@@ -12,7 +12,7 @@ OURS = {  # workspace -> what its model was trained on
     "cuhk_all": "R²MRF here, trained on CUHK's 604 alone",
     "cuhk_only": "R²MRF here, trained on 540 of CUHK's 604; the others chose the settings",
     "mixed": "R²MRF here, CUHK mixed with rendered photos",
-    "lite": "R²MRF here, the released weights, which have seen no photo of CUHK",
+    "lite": "R²MRF here, the released weights, which were trained on no photo of CUHK",
 }
 TEST_PHOTOS = 100
 BLANK = dict.fromkeys(

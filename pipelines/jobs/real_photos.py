@@ -10,6 +10,7 @@ model, the commit and the machine, and:
               (lytro_full_view: with the photos seen at 1:1)
     sharp     blur_fraction of sharp photos never trained on (the test side of the split of --params)
     ladder    the same, with these photos blurred all over by discs of growing radius, in pixels of the network's input
+              along the photo's short side
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ SEARCHES = (Path("released/search/reports/tune"), CHOSEN_STEPS.parent)
 EVALUATIONS = (REPORTS / "evaluate", Path("released/demo/reports/evaluate"))  # here, or by our own `make demo`
 ON_CUHK = tuple(Path("released") / name / "reports/evaluate" for name in ("cuhk_all", "cuhk_only", "lite"))
 SPREAD = ("mae", "f_05", "iou", "test_mae", "test_f_05", "test_iou")  # figures whose spread over the seeds is shown
+STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}  # 97.5 % quantile of Student's t for the mean of so many values
 STABLE = 0.005  # values of F that differ by less count as equal; also the default of tune.tolerance
 
 
@@ -57,7 +58,7 @@ def page(config: Config) -> str:
         ablation=ablation,
         repeated=repeated(rows),
         refinement=against(rows, "full", ["no_rrm"]),
-        fusion=against({name: row for name, row in rows.items() if name in ("full", *BRANCHES)}, "full", [*BRANCHES]),
+        fusion=against(rows, "full", [*BRANCHES]),
         sharing=against(rows, "full", ["unshared"]),
         sides=against(rows, "full", ["side_growing", "side_small", "side_last"]),
         over_steps=over_steps(rows),
@@ -79,8 +80,14 @@ def page(config: Config) -> str:
 
 def runs_of(rows: dict[str, dict], name: str, figure: str = "f_05") -> list[float]:
     """Return a figure, F at 0.5 by default, of a row and of its repetitions, as far as they were measured."""
+    return list(by_seed(rows, name, figure).values())
+
+
+def by_seed(rows: dict[str, dict], name: str, figure: str = "f_05") -> dict[str, float]:
+    """Return the same figures by the number of the repetition, as text; runs of one number share all random numbers."""
     measured = (row for row in rows.values() if row["status"] == "measured" and row[figure] != "")
-    return [float(row[figure]) for row in measured if row["row"].partition(".")[0] == name]
+    parts = ((*row["row"].partition("."), float(row[figure])) for row in measured)
+    return {seed: value for of, _, seed, value in parts if of == name}
 
 
 def repeated(rows: dict[str, dict]) -> list[dict]:
@@ -98,31 +105,38 @@ def repeated(rows: dict[str, dict]) -> list[dict]:
 
 
 def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:
-    """Compare the row that the paper finds best with the others, by the mean F of their runs; None unless all were run.
+    """Compare the row that the paper finds best with the others, by F; None unless all were run.
 
-    `chance` is the larger standard deviation over the runs of the two rows compared; None if each was run only once.
+    Only runs with the same random numbers are compared: on one seed every row is better than on another. `ahead` is the
+    mean difference to the best of the others over `pairs` such pairs of runs, `chance` its standard deviation from pair
+    to pair, None if there is one pair. `certain` says whether chance explains less (a t-test, 5 %, two-sided).
     """
     if any(name not in rows or rows[name]["status"] != "measured" for name in (best, *others)):
         return None
-    f = {name: runs_of(rows, name) for name in (best, *others)}
-    means = {name: float(np.mean(runs)) for name, runs in f.items()}
-    rival = max(others, key=lambda name: means[name])
-    spreads = [float(np.std(f[name], ddof=1)) for name in (best, rival) if len(f[name]) > 1]
-    ahead = means[best] - means[rival]
-    found = {"best": rows[best], "rival": rows[rival], "ahead": ahead, "agrees": ahead > 0}
-    return found | {"mean": means[best], "rival_mean": means[rival], "chance": max(spreads, default=None)}
+    f = {name: by_seed(rows, name) for name in (best, *others)}
+    ahead = {name: [f[best][seed] - f[name][seed] for seed in f[best].keys() & f[name].keys()] for name in others}
+    rival = min(others, key=lambda name: np.mean(ahead[name]))
+    mean, pairs = float(np.mean(ahead[rival])), len(ahead[rival])
+    found = {"best": rows[best], "rival": rows[rival], "ahead": mean, "agrees": mean > 0, "pairs": pairs}
+    if pairs == 1:
+        return found | {"chance": None}
+    chance = float(np.std(ahead[rival], ddof=1))
+    return found | {"chance": chance, "certain": abs(mean) > STUDENT[min(pairs, max(STUDENT))] * chance / pairs**0.5}
 
 
 def over_steps(rows: dict[str, dict]) -> dict | None:
     """Find the smallest T from which F stays within `STABLE` of its best; None unless all rows of steps were measured.
 
-    `settled` says whether there is such a T.
+    Figures are means over the seeds with which every T was run. `settled` says whether there is such a T.
     """
     steps = sorted(int(name[1:]) for name in rows if name[0] == "T" and name[1:].isdigit())
     if not steps or any(rows[f"T{t}"]["status"] != "measured" for t in steps):
         return None
+    runs = {t: _row_of(rows, t) for t in steps}
+    seeds = set.intersection(*(set(by_seed(rows, name)) for name in runs.values()))
     f, mae, iou = (
-        {t: float(np.mean(runs_of(rows, _row_of(rows, t), figure))) for t in steps} for figure in ("f_05", "mae", "iou")
+        {t: float(np.mean([by_seed(rows, name, figure)[seed] for seed in seeds])) for t, name in runs.items()}
+        for figure in ("f_05", "mae", "iou")
     )
     best = max(f.values())
     low = [t for t in steps if f[t] < best - STABLE - 1e-9]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
 from threading import Lock
 
@@ -61,22 +62,30 @@ def _images(name: str, mtime: int | None, addresses: Addresses) -> Images:
     return Images(name, addresses)
 
 
+AT_A_TIME = 16  # rows: a row group may hold few bytes and yet thousands of copies of a large image
+
+
 class Images:
-    """The images of a Parquet file by row; only the row group used last is kept in memory."""
+    """The images of a Parquet file by row, quick if they are read in order; only some rows are kept in memory."""
 
     def __init__(self, name: str, addresses: Addresses):
         self._file = pq.ParquetFile(addresses.open(name))
         groups = range(self._file.metadata.num_row_groups)
         self._ends = list(accumulate(self._file.metadata.row_group(group).num_rows for group in groups))
         self._column = image_column(self._file.schema_arrow)
-        self._kept: tuple[int, pa.ChunkedArray] | None = None
+        self._group, self._first, self._kept = -1, 0, pa.array([])  # row group, and rows of it from `first` on
+        self._further: Iterator[pa.RecordBatch] = iter(())
 
     def __getitem__(self, row: int) -> bytes | None:
         group = bisect_right(self._ends, row)
-        if self._kept is None or self._kept[0] != group:
-            self._kept = None  # so that there are never two row groups in memory
-            self._kept = group, self._file.read_row_group(group, columns=[self._column])[self._column]
-        value = self._kept[1][row - (self._ends[group - 1] if group else 0)].as_py()
+        place = row - (self._ends[group - 1] if group else 0)
+        if group != self._group or place < self._first:
+            self._group, self._first, self._kept = group, 0, pa.array([])
+            self._further = self._file.iter_batches(AT_A_TIME, row_groups=[group], columns=[self._column])
+        while place >= self._first + len(self._kept):
+            self._first += len(self._kept)
+            self._kept = next(self._further).column(0)
+        value = self._kept[place - self._first].as_py()
         return value["bytes"] if isinstance(value, dict) else value
 
 

@@ -50,7 +50,7 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
             named = [_resolve(os.fsdecode(line), name) for line in _lines(data)]
             table = pa.table({"path": pa.array([os.fsencode(path) for path in named], pa.large_binary())})
         else:
-            table = _named(pyarrow.csv.read_csv(addresses.open(name)), name)
+            table = _named(_csv(addresses.open(name)), name)
     except images.ImageError as error:
         raise UserError(f"{without_secrets(source)}: not a usable list of paths: {error.detail}") from None
     except (OSError, UnicodeError, pa.ArrowException) as error:  # UnicodeError: the source's own name is not UTF-8
@@ -58,6 +58,16 @@ def photos(source: str, addresses: Addresses) -> Iterator[Photo]:
             f"{without_secrets(source)}: not a usable table: {redacted(one_line(error, 2000))[:200]}"
         ) from None
     yield from _each([_sorted(table)])
+
+
+def _csv(file: pa.NativeFile) -> pa.Table:
+    """Read a CSV file whose paths stay as they are, even if all of them look like numbers or dates."""
+    content = file.read_buffer()
+    with pyarrow.csv.open_csv(pa.BufferReader(content)) as reader:
+        texts = {column: pa.string() for column in reader.schema.names if _plain(column) in PATHS}
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(content), convert_options=pyarrow.csv.ConvertOptions(column_types=texts)
+    )
 
 
 def _parquet(name: str, addresses: Addresses) -> Iterator[Photo]:

@@ -62,11 +62,13 @@ class PhotoName(NamedTuple):
     @property
     def former_text(self) -> str:
         """The text form of version 0.1, in which two files could have the same name."""
-        text = self.location if self.address else self.file.decode("utf-8", "backslashreplace")
+        text = self.file.decode("utf-8", "backslashreplace")
         return text if self.row is None else f"{text}#{self.row}"
 
     def __str__(self) -> str:
-        text = str(self.address) if self.address else _escaped(self.file)
+        text = (
+            os.fsencode(str(self.address)).decode("utf-8", "backslashreplace") if self.address else _escaped(self.file)
+        )
         if self.row is not None:
             return f"{text}#{self.row}"
         return f"{text.rpartition('#')[0]}\\x23{text.rpartition('#')[2]}" if _HELD.fullmatch(text) else text

@@ -58,7 +58,13 @@ def _is_gone(photo: Photo, library: Library) -> bool:
     name = photo.name
     if name.address or not any(name.location.startswith(f"{folder}/") for folder in library.folders):
         return False
-    return not os.path.lexists(name.location)
+    try:
+        os.lstat(name.location)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # it may be there, in a folder that cannot be read now
+        return False
+    return False
 
 
 def _moved(fresh: list[Photo], gone: list[Photo], rows: dict[str, Row]) -> list[tuple[Photo, Row]]:

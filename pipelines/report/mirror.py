@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -25,13 +26,14 @@ def shared_folder(paths: Iterable[str]) -> str:
 class Mirror:
     """Assigns places below `folder` to the photos of `rows`.
 
-    A photo that is itself below `folder` keeps its place, so that a sidecar is next to its photo. For other photos, the
-    path below their deepest common folder is used.
+    A photo that is itself below `folder`, under whatever name, keeps its place, so that a sidecar is next to its photo.
+    For other photos, the path below their deepest common folder is used.
     """
 
     def __init__(self, folder: Path, rows: Sequence[Row]):
         self.folder = folder
-        self._own = os.path.abspath(folder).rstrip("/") + "/"  # noqa: PTH100
+        self._own = os.path.realpath(folder).rstrip("/") + "/"
+        self._real = cache(os.path.realpath)  # of the folders of photos, which may be named by a link
         self._shared = shared_folder(from_text(row.path) for row in rows)
 
     def path_of(self, path: str) -> Path:
@@ -41,7 +43,9 @@ class Mirror:
             UserError: the photo's path leads out of the folder.
         """
         location = from_text(path)
-        top = self._own if location.startswith(self._own) else self._shared
+        folder, _, name = location.rpartition("/")
+        real = f"{self._real(folder)}/{name}" if folder.startswith("/") else location
+        location, top = (real, self._own) if real.startswith(self._own) else (location, self._shared)
         parts = [part for part in location[len(top) :].split("/") if part not in ("", ".")]
         if ".." in parts or not parts or "\0" in path:
             raise UserError(f"{path}: this path cannot be mirrored below {self.folder}")

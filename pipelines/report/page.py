@@ -161,7 +161,12 @@ def _shown(row: ReportRow) -> list:
     values = {name: getattr(row, name) for name in SHOWN} | {"verdict": row.verdict or "failed"}
     values["detailed"] = "sharpest" in loupe.boxes_of(row)
     values["partner"] = row.partner.rpartition("/")[2] if row.partner else None
-    return [round(value, 4) if isinstance(value, float) else value for value in values.values()]
+    return [_brief(value) if isinstance(value, float) else value for value in values.values()]
+
+
+def _brief(value: float) -> float:
+    """Return a number with four places, or with six digits if it is small: an exposure may be 1/32000 s."""
+    return round(value, 4) if abs(value) >= 0.1 else float(f"{value:.6g}")
 
 
 def _copies(rows: list[ReportRow]) -> dict[str, tuple[int, int]]:

@@ -114,4 +114,7 @@ def _shard(file: Path) -> pa.Table:
     scored = table.filter(pc.equal(table["status"], "ok"))
     if empty := [name for name in ALWAYS if scored[name].null_count]:
         raise UserError(f"{file}: has scored photos without {', '.join(empty)}: score again")
+    numbers = [field.name for field in SCORES if pa.types.is_floating(field.type)]
+    if odd := [name for name in numbers if not pc.all(pc.is_finite(table[name]), min_count=0).as_py()]:
+        raise UserError(f"{file}: has values in {', '.join(odd)} that are no numbers: score again")
     return table

@@ -10,6 +10,7 @@ next run must not take them for photos.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +57,10 @@ def make(rows: Sequence[Row], scored: Path, addresses: Addresses | None = None) 
         UserError: a thumbnail cannot be written.
     """
     folder = scored / "thumbnails"
-    photos = {name: row for row in rows if (name := photo_name(row))}
+    photos: dict[str, Row] = {}
+    for row in rows:  # of photos with one content, one that is still there
+        if (name := photo_name(row)) and (name not in photos or not _is_there(photos[name])):
+            photos[name] = row
     maps = {name: row for row in rows if (name := map_name(row))}
     there, keys = _names(folder)
     addresses = addresses or Addresses()
@@ -69,6 +73,11 @@ def make(rows: Sequence[Row], scored: Path, addresses: Addresses | None = None) 
     maps = {name: row for name, row in maps.items() if photo_name(row) in there}  # a map is shown only over its photo
     there |= _each(partial(_map, folder, scored / "maps"), {n: row for n, row in maps.items() if n not in there})
     return there & (photos.keys() | maps.keys()) | {name for name in there if name.endswith(loupe.SUFFIX)}
+
+
+def _is_there(row: Row) -> bool:
+    name = PhotoName.parse(row.path)
+    return bool(name.address) or os.path.lexists(name.location)
 
 
 def _names(folder: Path) -> tuple[set[str], set[str]]:

@@ -9,6 +9,7 @@ from xml.parsers import expat
 from xml.sax.saxutils import unescape
 
 NAME_AND_VALUE = re.compile(rb"""\s+([^\s=/>]+)\s*=\s*("[^"]*"|'[^']*')""")
+MOST_NAMESPACES = 200  # in one place
 START_TAG = re.compile(rb"""<([^\s/>]+)((?:\s+[^\s=/>]+\s*=\s*(?:"[^"]*"|'[^']*'))*)\s*(/?)>""")
 
 
@@ -50,6 +51,7 @@ def parse(data: bytes) -> Element:
     root: list[Element] = []
     open_elements: list[Element] = []
     parser = expat.ParserCreate()
+    parser.buffer_text = True  # else each line comes by itself
 
     def start(raw_name: str, _: dict) -> None:
         position = parser.CurrentByteIndex
@@ -57,8 +59,11 @@ def parse(data: bytes) -> Element:
         if not found or found[1].decode() != raw_name:
             raise NotEditable("the positions of its elements cannot be determined")
         pairs = [(m[1].decode(), m[2][1:-1].decode(), m.span()) for m in NAME_AND_VALUE.finditer(data, *found.span(2))]
-        scope = dict(open_elements[-1].scope) if open_elements else {"xml": "http://www.w3.org/XML/1998/namespace"}
-        scope |= {name[6:]: value for name, value, _ in pairs if name == "xmlns" or name.startswith("xmlns:")}
+        scope = open_elements[-1].scope if open_elements else {"xml": "http://www.w3.org/XML/1998/namespace"}
+        if declared := {name[6:]: value for name, value, _ in pairs if name == "xmlns" or name.startswith("xmlns:")}:
+            scope = scope | declared  # a copy; elements that declare nothing share that of their parent
+            if len(scope) > MOST_NAMESPACES:
+                raise NotEditable(f"it has more than {MOST_NAMESPACES} namespaces")
         attributes = [
             Attribute(_expanded(name, scope, ""), unescape(value, {"&quot;": '"', "&apos;": "'"}), *span)
             for name, value, span in pairs

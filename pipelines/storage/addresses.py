@@ -95,7 +95,8 @@ class Addresses:
     def __init__(self, sources: Iterable[str] = (), allowed: Iterable[str] = (), seconds: float = SECONDS):
         self.allowed, self.seconds = tuple(pattern.rstrip("/") for pattern in allowed), seconds
         self._sources = tuple(Address.parse(source) for source in sources if is_address(source))
-        self._systems = {address.root: client(address) for address in self._sources}
+        self._permits = functools.partial(_permits, frozenset(a.root for a in self._sources), self.allowed)
+        self._systems = {address.root: client(address, self._permits) for address in self._sources}
         self._failures: dict[str, tuple[int, float]] = {}  # by server: failures in a row, and the time of the last one
         self._answered: set[str] = set()  # servers that have sent a file
 
@@ -105,8 +106,7 @@ class Addresses:
 
     def check(self, address: Address) -> None:
         """Raise ImageError if neither a source nor `allowed` names the server or bucket of this address."""
-        is_allowed = _HOST.fullmatch(address.host) and any(fnmatchcase(address.root, p) for p in self.allowed)
-        if address.root not in self._systems and not is_allowed:
+        if not self._permits(address):
             raise ImageError("not_allowed", f"--allow {address.root} would permit reading from there")
 
     def read(self, name: str) -> bytes:
@@ -150,7 +150,10 @@ class Addresses:
         """Return kind, size and time of a file or folder. Raises UserError if it is missing or cannot be reached."""
         entry = self._asked(source, lambda system, path: system.get_file_info(path))
         if entry.type == FileType.NotFound:
-            raise UserError(f"{without_secrets(source)}: no such file or folder there: check the address")
+            or_moved = (
+                ", or it is redirected to a server that --allow does not name" if source.startswith("http") else ""
+            )
+            raise UserError(f"{without_secrets(source)}: no such file or folder there{or_moved}: check the address")
         return entry
 
     def walk(self, source: str) -> Iterator[tuple[str, FileInfo]]:
@@ -219,11 +222,17 @@ class Addresses:
 
     def _find(self, address: Address) -> tuple[FileSystem, str]:
         if address.root not in self._systems:
-            self._systems[address.root] = client(Address(address.scheme, address.host, ""))
+            self._systems[address.root] = client(Address(address.scheme, address.host, ""), self._permits)
         system = self._systems[address.root]
         if isinstance(system, PyFileSystem):
             return system, system.handler.fs._strip_protocol(address.reveal())
         return system, address.key
+
+
+def _permits(roots: frozenset[str], allowed: tuple[str, ...], address: Address) -> bool:
+    """Return whether a server or bucket is one of the `roots`, or named by a pattern in `allowed`."""
+    by_name = _HOST.fullmatch(address.host) and any(fnmatchcase(address.root, pattern) for pattern in allowed)
+    return address.root in roots or bool(by_name)
 
 
 def _content(places: Addresses, address: Address) -> bytes:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urljoin
+
 from pyarrow import ArrowException
 from pyarrow.fs import AwsStandardS3RetryStrategy, FileSystem, FSSpecHandler, PyFileSystem, S3FileSystem
 
@@ -15,8 +19,11 @@ ATTEMPTS = 3  # requests to a bucket that is silent or busy
 CREDENTIALS = {"access_key", "secret_key", "session_token"}
 
 
-def client(address: Address) -> FileSystem:
+def client(address: Address, permits: Callable[[Address], bool]) -> FileSystem:
     """Return the client of a bucket or server: pyarrow's own, or else fsspec's.
+
+    Args:
+        permits: returns whether a web server may redirect to an address; can be pickled.
 
     Raises:
         UserError: there is no client for this scheme, or it refuses the address.
@@ -30,7 +37,7 @@ def client(address: Address) -> FileSystem:
     except FAILURES as error:
         if "unrecognized filesystem type" not in str(error).lower():
             raise UserError(refusal(address, error)) from None
-        return _by_fsspec(address)
+        return _by_fsspec(address, permits)
     return _impatient(system, bool(address.user)) if isinstance(system, S3FileSystem) else system
 
 
@@ -43,7 +50,7 @@ def _impatient(system: S3FileSystem, keys_in_address: bool) -> S3FileSystem:
     return S3FileSystem(**options | {"request_timeout": SILENCE, "retry_strategy": retries})
 
 
-def _by_fsspec(address: Address) -> FileSystem:
+def _by_fsspec(address: Address, permits: Callable[[Address], bool]) -> FileSystem:
     try:
         import fsspec.core
 
@@ -51,10 +58,25 @@ def _by_fsspec(address: Address) -> FileSystem:
         if address.scheme in ("http", "https"):
             import aiohttp
 
-            options = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=http.SILENCE)}}
+            patience = aiohttp.ClientTimeout(total=http.SILENCE)
+            options = {"get_client": _session, "client_kwargs": {"timeout": patience, "permits": permits}}
         return PyFileSystem(FSSpecHandler(fsspec.core.url_to_fs(address.reveal(), **options)[0]))
     except Exception as error:  # a missing package for a protocol shows up as any kind of error
         raise UserError(refusal(address, error)) from None
+
+
+async def _session(permits: Callable[[Address], bool], **options: Any) -> Any:
+    """Return a session of aiohttp that follows redirections only to permitted servers."""
+    import aiohttp
+
+    async def follow(_session: Any, _context: Any, redirection: Any) -> None:
+        target = urljoin(str(redirection.url), redirection.response.headers.get("Location", ""))
+        if not permits(Address.parse(target)):
+            raise PermissionError(f"redirected to {Address.parse(target).root}, which is not permitted")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(follow)
+    return aiohttp.ClientSession(trace_configs=[trace], **options)
 
 
 def refusal(address: Address, error: Exception) -> str:

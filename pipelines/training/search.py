@@ -97,7 +97,7 @@ def scheduler(config: Config) -> TrialScheduler:
 
 
 class Report(TuneReportCallback):
-    """Passes figures on to Tune, with F rounded to the tolerance, so that ASHA treats equally good trials as equal."""
+    """Passes figures on to Tune, with F rounded to the tolerance: ASHA then sees most equally good trials as equal."""
 
     def __init__(self, tolerance: float):
         super().__init__()

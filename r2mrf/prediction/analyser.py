@@ -14,10 +14,25 @@ from r2mrf.prediction.views import View, at_view
 
 
 class Analysis(NamedTuple):
-    """`defocus`: float32 H×W in [0, 1], 1 = defocused; `confidence`: see `certainty`."""
+    """`defocus`: float32 H×W in [0, 1], 1 = defocused; `certainty`: float32 h×w on the network's grid, see there."""
 
     defocus: np.ndarray
-    confidence: float
+    certainty: np.ndarray
+
+    @property
+    def confidence(self) -> float:
+        """The mean certainty, 0 … 1."""
+        return float(self.certainty.mean())
+
+    def shown(self, height: int, width: int) -> Analysis:
+        """Return the part that shows a photo of this size; a photo smaller than the network's input fills only part."""
+        defocus = visible(self.defocus, height, width)
+        grid = (
+            -(-shown * cells // whole)
+            for shown, cells, whole in zip(defocus.shape, self.certainty.shape, self.defocus.shape, strict=True)
+        )
+        rows, columns = grid
+        return Analysis(defocus, self.certainty[:rows, :columns])
 
 
 class Analyser:
@@ -58,14 +73,15 @@ class Analyser:
         return blur_radius(self, rgb)
 
     def analyse(self, rgb: np.ndarray) -> Analysis:
-        """Return map (float32 H×W) and confidence of a photo, uint8 H×W×3, RGB as displayed.
+        """Return the map (float32 H×W) of a photo, uint8 H×W×3, RGB as displayed, and how certain it is.
 
         Raises:
             ValueError: the photo is not such an array, or is empty.
         """
         check_photo(rgb)
         small = self.analyse_batch(self.preprocess.shrink(rgb)[None])[0]
-        return small._replace(defocus=self.preprocess.expand(small.defocus, *rgb.shape[:2]))
+        whole = self.preprocess.expand(small.defocus, *rgb.shape[:2])
+        return small.shown(*rgb.shape[:2])._replace(defocus=whole)
 
     def whole(self, rgb: np.ndarray) -> np.ndarray:
         """Return the map of a whole photo at the network's resolution: float32 S×S, or less for a smaller photo."""
@@ -87,9 +103,9 @@ def check_photo(rgb: np.ndarray) -> None:
         raise ValueError(f"a photo must be uint8 H×W×3 RGB, not {rgb.dtype} {rgb.shape}")
 
 
-def certainty(steps: np.ndarray) -> float:
-    """Return how far the last recurrent steps agree and are close to 0 or 1: K×H×W maps in [0, 1] -> 0 … 1.
+def certainty(steps: np.ndarray) -> np.ndarray:
+    """Return how far the last recurrent steps agree and are close to 0 or 1: K×H×W maps in [0, 1] -> H×W, 0 … 1.
 
     Where steps contradict each other their mean is 0.5, as it is where they are undecided; both give 0.
     """
-    return float(np.abs(2 * steps.mean(axis=0) - 1).mean())
+    return np.abs(2 * steps.mean(axis=0) - 1)

@@ -108,8 +108,8 @@ def read_guarded(guard: Guard, *arguments: object) -> Any:
 def focus_of(analysis: Analysis, photo: Shrunk, score: Score) -> Focus:
     """Summarise the map of a photo's shrunk pixels. Shares refer to the photo inside its borders."""
     size, box = (photo.height, photo.width), photo.box
-    defocus = visible(analysis.defocus, box.y1 - box.y0, box.x1 - box.x0)
-    return describe(defocus, size, analysis.confidence, photo.contrast, thresholds_of(score), box)
+    seen = analysis.shown(box.y1 - box.y0, box.x1 - box.x0)
+    return describe(seen.defocus, size, seen.confidence, photo.contrast, thresholds_of(score), box)
 
 
 def thresholds_of(score: Score) -> Thresholds:

@@ -188,6 +188,9 @@ def expose(
     Each layer's premultiplied colour and alpha are blurred by the layer's own circles of confusion and laid over the
     layers behind (Porter and Duff 1984). A pixel belongs to a layer that covers more than half of it; around one half
     there is a band of doubt. Raises ValueError if the first layer does not cover the whole frame.
+
+    Two things are simplified. In front of the plane in focus a lens turns the shape of its aperture by 180°, which is
+    not done here. And within one layer, light of a part in focus enters the blur beside it, even if it is nearer.
     """
     if not layers or layers[0].alpha is not None:
         raise ValueError("The first layer is the farthest and must cover the frame: give it no alpha.")

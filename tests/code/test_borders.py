@@ -35,7 +35,7 @@ def test_a_small_picture_in_a_large_border_is_the_same_in_every_format(side, det
         shrink(data, PREPROCESS, 10**6, detail) for data in (encode(rgb, "PNG"), images.encode_jpeg(rgb, 95))
     )
     assert np.abs(np.subtract(plain.box, jpeg.box)).max() <= 4
-    halves = Analysis(np.tile((np.arange(64) >= 32).astype(np.float32), (64, 1)), 1.0)
+    halves = Analysis(np.tile((np.arange(64) >= 32).astype(np.float32), (64, 1)), np.ones((1, 1)))
     focus = [focus_of(halves, photo, Score()) for photo in (plain, jpeg)]
     assert focus[0].blur_fraction == pytest.approx(focus[1].blur_fraction, abs=0.05)
     for photo in (plain, jpeg):
@@ -83,7 +83,7 @@ def test_figures_are_of_the_picture_and_the_map_is_painted_back():
     seen = shrink(photo, PREPROCESS, images.MAX_PIXELS)
     assert (seen.width, seen.height) == (160, 240)
     assert np.abs(np.subtract(seen.box, (0, 60, 160, 180))).max() <= 2
-    analysis = Analysis(np.ones((64, 64), np.float32), 1.0)
+    analysis = Analysis(np.ones((64, 64), np.float32), np.ones((16, 16)))
     focus = focus_of(analysis, seen, Score())
     assert (focus.blur_fraction, focus.verdict) == (1.0, "blurred")
     painted = map_of(analysis, seen)
@@ -95,7 +95,7 @@ def test_figures_are_of_the_picture_and_the_map_is_painted_back():
 def test_without_borders_nothing_changes():
     seen = shrink(images.encode_png(picture()), PREPROCESS, images.MAX_PIXELS)
     assert (seen.pixels == PREPROCESS.shrink(picture())).all()
-    analysis = Analysis(np.ones((64, 64), np.float32), 1.0)
+    analysis = Analysis(np.ones((64, 64), np.float32), np.ones((16, 16)))
     assert map_of(analysis, seen) is analysis.defocus
 
 

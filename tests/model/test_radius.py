@@ -61,7 +61,10 @@ class Ideal(Analyser):
         self.radius = radius
 
     def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
-        return [Analysis(np.full(photo.shape[:2], self._probability(photo), np.float32), 1.0) for photo in photos]
+        return [
+            Analysis(np.full(photo.shape[:2], self._probability(photo), np.float32), np.ones((1, 1)))
+            for photo in photos
+        ]
 
     def _probability(self, photo: np.ndarray) -> float:
         scale = np.abs(np.diff(photo[0, :, 0].astype(float))).mean() * (RAMP / 255)  # photo pixels a pixel

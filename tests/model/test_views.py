@@ -49,7 +49,7 @@ class Bright(Analyser):
     def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
         assert photos.shape[1:] == (SIDE, SIDE, 3)
         self.seen += len(photos)
-        return [Analysis(photo[..., 0].astype(np.float32) / 255, 1.0) for photo in photos]
+        return [Analysis(photo[..., 0].astype(np.float32) / 255, np.ones((1, 1))) for photo in photos]
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ class Opinionated(Bright):
 
     def analyse_batch(self, photos: np.ndarray) -> list[Analysis]:
         first = [float(photo[0, 0, 0]) / 255 for photo in photos]
-        return [Analysis(np.full((SIDE, SIDE), defocus, np.float32), 1.0) for defocus in first]
+        return [Analysis(np.full((SIDE, SIDE), defocus, np.float32), np.ones((1, 1))) for defocus in first]
 
 
 def test_edges_of_windows_that_contradict_each_other_do_not_show(predict):

@@ -1,6 +1,6 @@
 """Fixtures of this folder: a tiny model, the command `r2mrf`, row groups of Parquet files as they are read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,13 +20,13 @@ def tiny_model(tmp_path_factory) -> Path:
 @pytest.fixture
 def groups_read(monkeypatch) -> list[int]:
     """Row groups of Parquet files, as they are read."""
-    groups, read_row_group = [], pq.ParquetFile.read_row_group
+    groups, iter_batches = [], pq.ParquetFile.iter_batches
 
-    def counted(file: pq.ParquetFile, group: int, **options) -> pa.Table:
-        groups.append(group)
-        return read_row_group(file, group, **options)
+    def counted(file: pq.ParquetFile, *rows: int, row_groups: list[int], **options) -> Iterator[pa.RecordBatch]:
+        groups.extend(row_groups)
+        return iter_batches(file, *rows, row_groups=row_groups, **options)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
     return groups
 
 

@@ -131,6 +131,16 @@ def test_a_redirection_leads_to_allowed_servers_only(web):
     assert reason(places, f"{web}/to/file:///etc/passwd") in ("not_allowed", "unreadable")
 
 
+def test_a_table_is_not_redirected_elsewhere(web):
+    with web_server({"/list.csv": b"path\n/a.jpg\n"}) as other:
+        table = f"{web}/to/http://{other}/list.csv"
+        with pytest.raises(UserError, match="redirected to"):
+            Addresses([web]).open(table).read()
+        with pytest.raises(UserError, match="redirected to"):
+            Addresses([web]).facts(table)
+        assert Addresses([web], allowed=[f"http://{other}"]).open(table).read() == b"path\n/a.jpg\n"
+
+
 def test_fetching_ends(web, monkeypatch):
     monkeypatch.setattr(http, "MAX_BYTES", 1 << 24)
     monkeypatch.setattr(addresses, "DEAD_AFTER", 100)

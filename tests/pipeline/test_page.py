@@ -156,6 +156,20 @@ def test_accept_and_reject_by_key(page):
     assert seen["kept"] == [[str(page.parent / "photos" / "a" / "IMG_2.jpg"), "accepted"]]
 
 
+def test_choices_outlive_another_page_and_a_growing_library(page):
+    """Another report, whose photos share another folder, has stored a choice since this page was opened."""
+    seen = visit(
+        page,
+        """
+      localStorage.setItem("r2mrf choices of /p/", JSON.stringify([["/p/old.jpg", "rejected"]]));
+      localStorage.setItem("r2mrf choices", JSON.stringify([["/p/other.jpg", "accepted"]]));
+      all("tbody tr")[0].dispatchEvent(new Event("pointerover", { bubbles: true })); await press("a");
+      return Object.fromEntries(Object.entries(localStorage).map(([name, text]) => [name, JSON.parse(text)]));""",
+    )
+    mine = str(page.parent / "photos" / "a" / "IMG_1.jpg")
+    assert seen == {"r2mrf choices": [["/p/old.jpg", "rejected"], ["/p/other.jpg", "accepted"], [mine, "accepted"]]}
+
+
 def test_gallery_and_maps_by_button_and_key(page):
     seen = visit(
         page,

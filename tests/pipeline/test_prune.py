@@ -49,6 +49,17 @@ def test_prune_keeps_what_may_be_on_a_missing_disk(library, tmp_path, capsys):
     assert "disk/a.jpg" not in paths_of(out)
 
 
+def test_prune_keeps_what_it_cannot_look_at(library, tmp_path):
+    """The folder is there, but for now the system refuses to look into it, as where a right is missing."""
+    out, folder = tmp_path / "out", library / "closed"
+    save_photo(folder / "a.jpg", seed=50)
+    list_and_score(library, out)
+    folder.rename(tmp_path / "kept")
+    folder.symlink_to(folder)
+    list_and_score(library, out, prune=True)
+    assert "closed/a.jpg" in paths_of(out)
+
+
 def test_prune_touches_no_other_source(library, tmp_path):
     out = tmp_path / "out"
     save_photo(library / "x/a.jpg", seed=51)

@@ -1,6 +1,7 @@
 """A scored folder is read back: its rows, with verdicts by any thresholds."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -58,6 +59,10 @@ def spoil(folder: Path, how: str) -> None:
         shard.write_bytes(shard.read_bytes()[:-9])
     elif how == "older table":
         pq.write_table(pq.read_table(shard).drop_columns(["contrast"]), shard)
+    elif how == "not a number":
+        table = pq.read_table(shard)
+        values = pa.array([math.nan] * len(table))
+        pq.write_table(table.set_column(table.column_names.index("confidence"), "confidence", [values]), shard)
     elif how in ("words for numbers", "nothing measured"):
         table = pq.read_table(shard)
         values = ["wide"] * len(table) if how == "words for numbers" else pa.nulls(len(table), pa.int32())
@@ -81,6 +86,10 @@ def spoil(folder: Path, how: str) -> None:
         ("shard a pipe", [f"shard-00000-{FINGERPRINT}.parquet", "pipe"]),
         ("words for numbers", [f"shard-00000-{FINGERPRINT}.parquet: has columns of other types", "score again"]),
         ("nothing measured", [f"shard-00000-{FINGERPRINT}.parquet: has scored photos without width", "score again"]),
+        (
+            "not a number",
+            [f"shard-00000-{FINGERPRINT}.parquet: has values in confidence that are no numbers", "score again"],
+        ),
         ("older table", [f"shard-00000-{FINGERPRINT}.parquet: lacks contrast", "score again"]),
     ],
 )

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,7 +12,7 @@ from pipelines.library.photo import to_text
 from pipelines.report.labels import FIELDS
 from pipelines.report.scored_folder import ReportRow
 from pipelines.report.sidecars import sidecar, write_sidecars
-from pipelines.report.xml_positions import NotEditable
+from pipelines.report.xml_positions import NotEditable, parse
 from tests.support.photos import save_photo
 from tests.support.scored_folder import MADE_BY, failed, ok, save_table
 
@@ -86,6 +87,14 @@ def test_below_a_folder_of_the_photos_they_lie_beside_them(here):
     save_photo(here / "pics" / "a" / "1.jpg")
     assert write_sidecars([row(f"{here}/pics/a/1.jpg")], here / "pics") == []
     assert places(here) == ["pics/a/1.jpg.xmp"]
+
+
+def test_a_folder_of_the_photos_named_by_a_link_is_known(here):
+    photo = save_photo(here / "disk" / "a" / "x.jpg")
+    (here / "Pictures").symlink_to(here / "disk")
+    write_sidecars([row(str(photo))], here / "Pictures")
+    assert (here / "disk" / "a" / "x.jpg.xmp").is_file()
+    assert not (here / "disk" / "x.jpg.xmp").exists()
 
 
 def test_folders_whose_names_are_not_utf8_are_mirrored_too(here):
@@ -222,6 +231,18 @@ def test_what_cannot_be_merged_is_left(here, old):
     if old:
         with pytest.raises(NotEditable):
             sidecar(row(), old=old)
+
+
+def test_a_sidecar_with_very_many_namespaces_is_left():
+    many = " ".join(f'xmlns:n{i}="urn:{i}"' for i in range(2000))
+    with pytest.raises(NotEditable, match="namespaces"):
+        parse(f"<a {many}>{'<b/>' * 2000}</a>".encode())
+
+
+def test_long_text_of_a_sidecar_takes_little_time():
+    began = time.process_time()
+    assert parse(b"<a>" + b"x\n" * 2_000_000 + b"</a>").text == "x\n" * 2_000_000
+    assert time.process_time() - began < 10
 
 
 def test_pipes_and_devices_are_left_and_nothing_waits(here):

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipelines.library.held_images import Images
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.walk import Library
 from pipelines.report import thumbnails
+from pipelines.storage.addresses import Addresses
 from r2mrf.imaging import images
 from r2mrf.imaging.maps import TINT
 from tests.support.photos import save_photo, save_scene
@@ -120,6 +122,25 @@ def test_a_row_group_is_read_once_however_many_rows_there_are(here, monkeypatch,
     rows = pictured(here, [ok(path, content_sha256=sha256) for path, sha256 in named.items()])
     assert all(row.thumbnail for row in rows)
     assert groups_read == [0, 1, 2]
+
+
+def test_copies_of_an_image_in_a_table_take_little_memory(here):
+    """A Parquet file stores equal images once, so that a small one could fill the memory."""
+    table = pa.table({"image": [bytes(1 << 20)] * 300})
+    pq.write_table(table, here / "held.parquet", compression="none", dictionary_pagesize_limit=1 << 22)
+    del table
+    assert (here / "held.parquet").stat().st_size < 3 << 20
+    before = pa.total_allocated_bytes()
+    held = Images(str(here / "held.parquet"), Addresses())
+    assert held[0] == held[299] == held[17] == bytes(1 << 20)
+    assert pa.total_allocated_bytes() - before < 64 << 20
+
+
+def test_of_photos_with_one_content_one_that_is_there_is_shown(here):
+    photo = save_photo(here / "a" / "x.jpg")
+    sha256 = hashlib.sha256(photo.read_bytes()).hexdigest()
+    rows = pictured(here, [ok(photo), ok(here / "b" / "x.jpg", content_sha256=sha256)])
+    assert [bool(row.thumbnail) for row in rows] == [True, True]
 
 
 @pytest.mark.parametrize("row", ["9" * 5000, "12", "-1", "x"], ids=lambda row: row[:3])

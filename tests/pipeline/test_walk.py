@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.library.ledger import Ledger
 from pipelines.library.out_folder import OutFolder
 from pipelines.library.photo import Photo
 from pipelines.library.walk import Library
@@ -145,6 +146,20 @@ def test_list_with_names_that_are_not_utf8(here):
     (here / "list.txt").write_bytes(b"caf\xe9.jpg\n")
     (photo,) = Library(["list.txt"]).photos()
     assert (photo.path, photo.file) == (f"{here}/caf\\xe9.jpg", os.fsencode(here) + b"/caf\xe9.jpg")
+
+
+def test_a_list_of_addresses_that_are_not_utf8(here):
+    (here / "list.txt").write_bytes(b"https://example.org/caf\xe9.jpg\n")
+    (photo,) = Library(["list.txt"]).photos()
+    assert photo.path == "https://example.org/caf\\xe9.jpg"
+    made = Ledger(here / "out", "ab" * 8)
+    assert [p.path for p in made.photos(made.add([photo]))] == [photo.path]
+    assert Addresses(allowed=["https://*"], seconds=1).check(photo.name.address) is None
+
+
+def test_names_in_a_csv_file_that_look_like_numbers(here):
+    Path("p/table.csv").write_text("path,size\n0001,1\n0002,2\n")
+    assert photos("p/table.csv") == [f"{here}/p/0001", f"{here}/p/0002"]
 
 
 @pytest.mark.parametrize("column", ["path", "file_name", "image", "SourceFile", "Image Path"])

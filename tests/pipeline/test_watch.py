@@ -1,5 +1,6 @@
 """`r2mrf score --watch`: photos are scored as they come, each once, by one crew, until Ctrl-C."""
 
+import json
 import os
 import signal
 import subprocess
@@ -38,7 +39,10 @@ def test_photos_are_scored_as_they_come(tiny_model, tmp_path, monkeypatch):
         save_photo(library / "c.jpg", seed=3)
         (library / "a.jpg").unlink()
 
-    happens = iter([come, change, lambda: None, be_whole])
+    def go() -> None:
+        (library / "b.jpg").unlink()
+
+    happens = iter([come, change, lambda: None, be_whole, go])
 
     def pause(seconds: float) -> None:
         assert seconds == 9
@@ -60,7 +64,8 @@ def test_photos_are_scored_as_they_come(tiny_model, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run.score([str(library)], out, str(tiny_model), options, lambda photos: None)
     after_change = {"a.jpg": "ok", "b.jpg": "ok", "c.jpg": "failed"}
-    assert seen == [{"a.jpg": "ok"}, after_change, after_change, {"b.jpg": "ok", "c.jpg": "ok"}]
+    assert seen == [{"a.jpg": "ok"}, after_change, after_change, {"b.jpg": "ok", "c.jpg": "ok"}, {"c.jpg": "ok"}]
+    assert json.loads((out / "summary.json").read_text())["total"] == 1
     assert len(crews) == 1
 
 

@@ -17,6 +17,9 @@ def web_server(files: dict[str, bytes]) -> Iterator[str]:
     end = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/silent":
@@ -36,7 +39,7 @@ def web_server(files: dict[str, bytes]) -> Iterator[str]:
                 self.send_response(404 if data is None else 200)
                 self.send_header("Content-Length", str(len(data or b"")))
                 self.end_headers()
-                self.wfile.write(data or b"")
+                self.wfile.write(data or b"" if self.command == "GET" else b"")
 
         def _send(self, path: str) -> None:
             if path == "/short":

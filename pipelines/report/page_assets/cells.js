@@ -24,20 +24,24 @@ function element(tag, attributes = {}, ...children) {
 
 // --- what a person decides: accepted, rejected or neither; stored in this browser --------------------------------
 
-const STORE = `r2mrf choices of ${data.root}`;
-const choices = storedChoices();
+const STORE = "r2mrf choices"; // of all reports; the paths are absolute
+let choices = new Map();
+readChoices();
 
-function storedChoices() {
+// Reads what is stored, which another page may have changed, and adds what earlier versions stored for each library.
+function readChoices() {
   try {
-    return new Map(JSON.parse(localStorage.getItem(STORE) ?? "[]"));
-  } catch { // no storage here, or something else under this name
-    return new Map();
-  }
+    const former = Object.keys(localStorage).filter(name => name.startsWith(`${STORE} of `));
+    choices = new Map([...former, STORE].flatMap(name => JSON.parse(localStorage.getItem(name) ?? "[]")));
+    former.forEach(name => localStorage.removeItem(name));
+    if (former.length) localStorage.setItem(STORE, JSON.stringify([...choices]));
+  } catch { /* no storage here, or something else under this name: what this page knows stays */ }
 }
 
 const choiceOf = row => choices.get(pathOf(row)) ?? "";
 
 function choose(row, choice) {
+  readChoices();
   if (choice) choices.set(pathOf(row), choice);
   else choices.delete(pathOf(row));
   try {
