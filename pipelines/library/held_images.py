@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from bisect import bisect_right
-from collections.abc import Iterator
 from itertools import accumulate
 from threading import Lock
 
@@ -73,18 +72,22 @@ class Images:
         groups = range(self._file.metadata.num_row_groups)
         self._ends = list(accumulate(self._file.metadata.row_group(group).num_rows for group in groups))
         self._column = image_column(self._file.schema_arrow)
-        self._group, self._first, self._kept = -1, 0, pa.array([])  # row group, and rows of it from `first` on
-        self._further: Iterator[pa.RecordBatch] = iter(())
+        self._begin(0)
+
+    def _begin(self, group: int) -> None:
+        """Begin to read a row group. `_kept` are its rows from `_first` on, as far as they are kept."""
+        self._group, self._first, self._kept = group, 0, pa.chunked_array([], pa.null())
+        self._further = self._file.iter_batches(AT_A_TIME, row_groups=[group], columns=[self._column])
 
     def __getitem__(self, row: int) -> bytes | None:
         group = bisect_right(self._ends, row)
         place = row - (self._ends[group - 1] if group else 0)
         if group != self._group or place < self._first:
-            self._group, self._first, self._kept = group, 0, pa.array([])
-            self._further = self._file.iter_batches(AT_A_TIME, row_groups=[group], columns=[self._column])
-        while place >= self._first + len(self._kept):
-            self._first += len(self._kept)
-            self._kept = next(self._further).column(0)
+            self._begin(group)
+        while place >= self._first + len(self._kept):  # the last rows stay, for threads that are a little behind
+            last = self._kept.chunks[-1:]
+            self._first += len(self._kept) - sum(map(len, last))
+            self._kept = pa.chunked_array([*last, next(self._further).column(0)])
         value = self._kept[place - self._first].as_py()
         return value["bytes"] if isinstance(value, dict) else value
 

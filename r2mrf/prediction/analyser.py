@@ -27,11 +27,8 @@ class Analysis(NamedTuple):
     def shown(self, height: int, width: int) -> Analysis:
         """Return the part that shows a photo of this size; a photo smaller than the network's input fills only part."""
         defocus = visible(self.defocus, height, width)
-        grid = (
-            -(-shown * cells // whole)
-            for shown, cells, whole in zip(defocus.shape, self.certainty.shape, self.defocus.shape, strict=True)
-        )
-        rows, columns = grid
+        sides = zip(defocus.shape, self.certainty.shape, self.defocus.shape, strict=True)
+        rows, columns = (-(-part * cells // whole) for part, cells, whole in sides)
         return Analysis(defocus, self.certainty[:rows, :columns])
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from r2mrf.errors import UserError
 from r2mrf.imaging.borders import Box
-from r2mrf.prediction.analyser import certainty
+from r2mrf.prediction.analyser import Analysis, certainty
 from r2mrf.prediction.focus import FLAT_CONTRAST, LEAST_FOCUS, Focus, Thresholds, describe, local_contrast
 
 THRESHOLDS = Thresholds(0.15, 0.85)
@@ -151,8 +151,18 @@ def test_certainty_of_agreement_and_contradiction():
     assert certainty(np.concatenate([one, one, zero])).mean() == pytest.approx(1 / 3)
 
 
-def test_certainty_is_the_mean_over_pixels():
-    assert certainty(np.array([[[1.0, 0.5], [0.0, 0.5]]])).mean() == 0.5
+def test_confidence_is_the_mean_certainty_over_pixels():
+    steps = np.array([[[1.0, 0.5], [0.0, 0.5]]])
+    assert Analysis(steps[0], certainty(steps)).confidence == 0.5
+
+
+def test_what_continues_a_small_photo_counts_for_nothing():
+    certain = np.zeros((16, 16))
+    certain[:10] = 1  # of a photo of 40×64 pixels, and of its continuation
+    analysis = Analysis(np.zeros((64, 64)), certain)
+    assert analysis.shown(40, 64).confidence == 1
+    assert analysis.shown(40, 64).defocus.shape == (40, 64)
+    assert analysis.shown(400, 640).confidence == analysis.confidence == 10 / 16
 
 
 @pytest.mark.parametrize("level", [0, 127, 254, 255])
