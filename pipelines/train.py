@@ -13,7 +13,7 @@ from pipelines.project import plots
 from pipelines.project.folders import MODEL, REPORTS, with_tuned_steps
 from pipelines.project.stage import main
 from pipelines.project.tables import write_csv, write_json
-from pipelines.storage.outputs import folder, local_copy, output_folder
+from pipelines.storage.outputs import is_in, local_copy, output_folder
 from pipelines.training import tables
 from pipelines.training.run import device_of, fit, recipe_of, run_key, seconds_of, with_resolved_precision
 from pipelines.training.states import States
@@ -27,8 +27,8 @@ CURVES = REPORTS / "train"
 def train(config: Config) -> None:
     """Train to the end, or resume; leave the model and its curves, and remove the states.
 
-    With a storage, the states are left for the next run to remove: this one uploads the receipt of its model after the
-    stage, and a kill in between must not lose the training.
+    With a storage, the states stay until the same training is started again: the receipt of the model is uploaded after
+    the stage, and a kill in between must not lose the training.
     """
     config = with_resolved_precision(with_tuned_steps(config))
     tables.read(config, tables.folders(config), ("source_id", "variant"))  # finds errors before Ray starts
@@ -43,6 +43,8 @@ def train(config: Config) -> None:
     for other in states.others():
         where = f"{config.tracking.states}/{other}"
         print(f"{where}: state of a run with other data, parameters or code: not used; may be deleted unless resumed")
+    if not config.storage:
+        checkpoint.check_free(MODEL)
     trainer = fit(config, key, states)
     facts: dict = {"profile": config.profile, "source": config.data.source, "data": data[0], "fingerprint": key}
     facts |= {"seed": config.seed, "steps": trainer.step, "workers": config.train.workers, "recipe": recipe}
@@ -57,9 +59,8 @@ def train(config: Config) -> None:
 def _is_done(config: Config, key: str) -> bool:
     """Return whether the existing model is the one that this run would make, and is where it would put it."""
     try:
-        made = folder(MODEL)
-        in_place = bool(made.receipt) == bool(config.storage)
-        return in_place and checkpoint.load(made.local_copy()).training.get("fingerprint") == key
+        there = is_in(MODEL, config.storage)
+        return there and checkpoint.load(local_copy(MODEL)).training.get("fingerprint") == key
     except UserError:
         return False
 

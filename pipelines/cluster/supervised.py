@@ -41,7 +41,7 @@ def supervised(work: str, *arguments: Any, report: Callable[[Any], object]) -> A
     code = f"from pipelines.cluster.supervised import serve; serve({theirs.fileno()}, {os.getpid()})"
     # in its own session, it receives a Ctrl-C once, from this process
     child = subprocess.Popen(
-        [sys.executable, "-P", "-c", code],  # -P: nothing is imported from the current folder unless it is here
+        [sys.executable, "-P", "-c", code],  # -P: the current folder is searched only if this process does
         pass_fds=[theirs.fileno()],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},  # noqa: PTH109
         stdin=subprocess.DEVNULL,

@@ -39,7 +39,7 @@ class Ledger:
         thresholds: thresholds of the verdicts in its rows; None: rows are only read.
 
     Attributes:
-        forgot: whether photos were dropped. Whoever wants to know sets it to False before.
+        drops: how often photos were dropped.
 
     Raises:
         UserError: in any method, if a file cannot be written, or is damaged or missing.
@@ -47,7 +47,7 @@ class Ledger:
 
     def __init__(self, out: Path, fingerprint: str, thresholds: Thresholds | None = None):
         self.fingerprint, self.thresholds = fingerprint, thresholds
-        self.forgot = False
+        self.drops = 0
         self._out = OutFolder.of(out)
         self._manifest, self._scores = out / "manifest", out / "scores"
         self._withheld: dict[int, dict[str, bytes]] = {}  # of shards added in this run: secret addresses by path
@@ -97,7 +97,7 @@ class Ledger:
 
     def drop(self, paths: dict[int, set[str]]) -> None:
         """Forget photos, shard by shard; when they are listed again, they count as new."""
-        self.forgot = self.forgot or bool(paths)
+        self.drops += bool(paths)
         for number, gone in paths.items():
             for folder in (self._manifest, self._scores):
                 table = self._read(folder, number)

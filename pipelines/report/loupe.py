@@ -66,12 +66,8 @@ def crops(rgb: np.ndarray, row: Row) -> tuple[np.ndarray, list[Corner]]:
     tall, wide = min(SIDE, height), min(SIDE, width)
     found, corners = [], []
     for name, (x0, y0, x1, y1) in boxes_of(row).items():
-        x0, y0, x1, y1 = (
-            min(x0, width - 1),
-            min(y0, height - 1),
-            min(x1, width),
-            min(y1, height),
-        )  # a table may be wrong
+        # a wrong table may name places beyond the photo
+        x0, x1, y0, y1 = min(x0, width - 1), min(x1, width), min(y0, height - 1), min(y1, height)
         x, y = (x0 + x1) // 2, (y0 + y1) // 2
         if name == "focus":
             across, down = _detailed(rgb[y0:y1, x0:x1])

@@ -55,9 +55,9 @@ def score(sources: list[str], out: Path, model: str, options: Score, report: OnC
             _say_watching(out, written)
         while options.watch:
             pause(options.watch)
-            library, ledger.forgot = _found(sources, options), False
+            library, drops = _found(sources, options), ledger.drops
             again = options.model_copy(update={"retry": False})
-            if _work(library, ledger, again, folder, crew, report) or ledger.forgot:
+            if _work(library, ledger, again, folder, crew, report) or ledger.drops > drops:
                 written = summary.write(out, ledger, job, library.selection.left_out, None)
                 _say_watching(out, written)
         return written

@@ -70,7 +70,8 @@ async def _session(permits: Callable[[Address], bool], **options: Any) -> Any:
     import aiohttp
 
     async def follow(_session: Any, _context: Any, redirection: Any) -> None:
-        target = urljoin(str(redirection.url), redirection.response.headers.get("Location", ""))
+        headers = redirection.response.headers
+        target = urljoin(str(redirection.url), headers.get("Location") or headers.get("URI") or "")  # as aiohttp does
         if not permits(Address.parse(target)):
             raise PermissionError(f"redirected to {Address.parse(target).root}, which is not permitted")
 

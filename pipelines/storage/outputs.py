@@ -118,11 +118,23 @@ def output_folder(path: Path, storage: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as scratch:
         yield (made := Path(scratch) / "made")
         files = of_files(made.iterdir())
-        store = Store(below(storage, path.as_posix(), fingerprint(files)[:16]))
+        store = Store(_address(path, storage, files))
         for name in files:
             with store.writing(name) as target:
                 shutil.copyfile(made / name, target)
         _stand(path, Receipt(store.address, files))
+
+
+def is_in(path: Path, storage: str) -> bool:
+    """Return whether the output at a path of the project is where `output_folder` puts it with this storage."""
+    receipt = folder(path).receipt
+    return (
+        receipt.address == _address(path, storage, receipt.files) if receipt and storage else not (receipt or storage)
+    )
+
+
+def _address(path: Path, storage: str, files: dict[str, str]) -> str:
+    return below(storage, path.as_posix(), fingerprint(files)[:16])
 
 
 def leave_receipt(path: Path, store: Store, names: list[str], rows: int) -> None:
@@ -154,8 +166,9 @@ def outputs_synchronised(storage: str) -> Iterator[None]:
         download_outputs(store)
     before = _outputs()
     yield
+    there = store.names()
     for name, sha256 in _outputs().items():
-        if before.get(name) != sha256:
+        if before.get(name) != sha256 or name not in there:  # an earlier run may have been killed before its upload
             with store.writing(name) as path:
                 shutil.copyfile(name, path)
 

@@ -62,8 +62,8 @@ def split(table: pa.Table, held_back: int, seed: int) -> tuple[pa.Table, pa.Tabl
     """Split a table into training rows and validation rows.
 
     The validation rows are the unaltered photos of `held_back` randomly chosen sources, none of whose variants is
-    trained on. A table with even one other source gets another choice, so a run that starts from a model trained on
-    another table holds back pairs that this model may have seen.
+    trained on. If one source is added or removed, other sources are held back. So a run that starts from a model
+    trained on another table holds back pairs that this model may have seen.
 
     Raises:
         UserError: no row is left to train on.

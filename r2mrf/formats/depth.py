@@ -13,13 +13,16 @@ def map_to_eight_bits(values: np.ndarray, top: float | None = None) -> np.ndarra
 
     Args:
         values: integers or floats of any shape; NaN and infinities count as 0.
-        top: value of white, if the file states it. Otherwise it is 1 for floats up to 1, 255 if all values are
-            up to 255, as those of a map of 8 bits stored in 16, and else 65535.
+        top: value of white, if the file states it. Otherwise it is 1 for floats (those that interpolation has left a
+            little above 1, too) and 65535 for integers; or 255, as in a map of 8 bits stored in more, for floats from 2
+            to 255, and for integers whose largest value is 255, or 1 in a mask of the classes 0 and 1.
     """
     numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     most = float(numbers.max(initial=0.0))
-    if not top:
-        top = 1.0 if most <= 1 and np.issubdtype(values.dtype, np.floating) else 255.0 if most <= 255 else 65535.0
+    if not top and np.issubdtype(values.dtype, np.floating):
+        top = 1.0 if most < 2 else 255.0 if most <= 255 else 65535.0
+    elif not top:
+        top = 255.0 if most in (1, 255) else 65535.0
     return np.rint(numbers / top * 255).clip(0, 255).astype(np.uint8)
 
 

@@ -22,7 +22,9 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 … SOF15
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}  # Huffman, arithmetic, quantisation, lines, restart interval
 _EOI = b"\xff\xd9"
 
-Walked = dict[int, int | None]  # position of a segment -> what `_frame` returns from there
+_FILL = re.compile(rb"\xff{1,1000}")  # bytes before a marker; a file with more of them is not searched further
+
+Walked = dict[int, int | None]  # position of a marker -> what `_frame` returns from there
 
 
 def decode(data: bytes, space: str, factor: int, height: int, width: int) -> np.ndarray:
@@ -127,19 +129,20 @@ def header(data: bytes) -> bytes:
 def _frame(data: bytes, start: int, walked: Walked) -> int | None:
     """Return the position of a frame's facts (bits, height, width, channels) after its segment's length, or None."""
     place, passed, found = start + 2, [], None
-    while data[place : place + 1] == b"\xff" and place + 1 < len(data):
+    while fill := _FILL.match(data, place):
+        place = fill.end()  # of the marker
         if place in walked:
             found = walked[place]
             break
         passed.append(place)
-        marker, size = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
-        if marker in (0xC0, 0xC1, 0xC2):
-            body = data[place + 4 : place + 2 + size]
-            found = place + 4 if len(body) >= 9 and body[0] == 8 and body[5] in (1, 3, 4) else None
+        marker, size = data[place : place + 1], int.from_bytes(data[place + 1 : place + 3], "big")
+        if marker in (b"\xc0", b"\xc1", b"\xc2"):
+            body = data[place + 3 : place + 1 + size]
+            found = place + 3 if len(body) >= 9 and body[0] == 8 and body[5] in (1, 3, 4) else None
             break
-        if marker in _FRAMES or marker in (0x00, 0xD8, 0xD9, 0xDA) or (size < 2 and marker != 0xFF):
+        if not marker or marker[0] in _FRAMES or marker in (b"\0", b"\xd8", b"\xd9", b"\xda", b"\xff") or size < 2:
             break
-        place += 1 if marker == 0xFF else 2 + size
+        place += 1 + size
     walked |= dict.fromkeys(passed, found)
     return found
 

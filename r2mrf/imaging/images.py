@@ -175,9 +175,9 @@ def own_channels(data: bytes) -> dict[str, np.ndarray]:
     """Return a picture's channels as stored, whatever it looks like when displayed; each is uint8 H×W and upright.
 
     Returns:
-        Its colours as `grey`, as if they were opaque, and values of more than 8 bits scaled by a fixed range; its
-        transparency as `alpha`, if it has any. For a palette also `index`, the palette numbers, and `is_grey`, which is
-        255 where the palette's colour is a grey.
+        Its colours as `grey`, as if they were opaque; its transparency as `alpha`, if it has any. For a palette also
+        `index`, the palette numbers, and `is_grey`, which is 255 where the palette's colour is a grey. For greys of
+        more than 8 bits, which `grey` scales by a fixed range, also `deep`, the values as stored.
 
     Raises:
         ImageError: as `decode`.
@@ -185,7 +185,8 @@ def own_channels(data: bytes) -> dict[str, np.ndarray]:
     rgb = decode(data)  # refuses damaged or oversized images
     image = _open(_photo_in(data)[0])
     if is_deep(image):
-        return {"grey": np.ascontiguousarray(upright(*deep_map(image, data)))}
+        grey, deep = deep_map(image, data)
+        return {"grey": np.ascontiguousarray(grey), "deep": deep}
     if image.mode not in ("P", "PA", "LA", "RGBA", "La", "RGBa") and "transparency" not in image.info:
         return {"grey": cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)}
     rgba = np.asarray(image.convert("RGBA"))

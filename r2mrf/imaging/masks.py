@@ -42,9 +42,14 @@ def read_mask(data: bytes, values: tuple[int, int] | None = None) -> Mask:
         ImageError: as `images.decode`; or `ambiguous`: it is not certain which value means white.
     """
     channels = images.own_channels(data)
-    index = channels.get("index")
+    index, deep = channels.get("index"), channels.get("deep")
+    if deep is not None and (deep.dtype.kind not in "iu" or deep.max() > _VOID):
+        deep = None  # its values are no grey values of 8 bits
     if values is not None:
-        return Mask(_by_values(channels["grey"] if index is None else index, values), "values")
+        stored = next(found for found in (index, deep, channels["grey"]) if found is not None)
+        return Mask(_by_values(stored, values), "values")
+    if deep is not None and 1 < deep.max() < _VOID:
+        raise _ambiguous(f"its brightest value is {deep.max()} of 65535")
     if index is not None and not channels["is_grey"].all():
         return Mask(_by_class(index), "palette")
     mask = read_map(data)

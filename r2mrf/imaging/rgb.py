@@ -42,15 +42,16 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode in ("F", "I") or image.mode.startswith("I;16")
 
 
-def deep_map(image: Image.Image, data: bytes) -> tuple[np.ndarray, int]:
-    """Return a map that `is_deep` as uint8 H×W, and the orientation that it still needs.
+def deep_map(image: Image.Image, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Return a map that `is_deep` as uint8 H×W, and its values as stored, H×W; both upright.
 
     Args:
         data: the file's bytes.
     """
     stated = next(iter(tiff.directories(data)), None) if image.format == "TIFF" else None
-    pixels = depth.map_to_eight_bits(np.asarray(image), stated.top if stated else None)
-    return pixels, orientation_of(image)  # not before, because Pillow turns a TIFF as it loads it
+    values = np.asarray(image)
+    values = upright(values, orientation_of(image))  # not before, because Pillow turns a TIFF as it loads it
+    return depth.map_to_eight_bits(values, stated.top if stated else None), values
 
 
 def _unless_dark(rgb: np.ndarray, deep: bytes, top: float | None = None) -> np.ndarray:

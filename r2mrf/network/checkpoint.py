@@ -52,6 +52,16 @@ class Checkpoint:
         return name_of(self.model, self.sha256)
 
 
+def check_free(folder: Path) -> None:
+    """Check that a model can be saved at a place; see `save`."""
+    if folder.exists() and not (folder / FACTS).is_file():
+        raise CheckpointError(f"{folder} exists and is not a model folder: choose another name, or move it away")
+    if folder.exists() and (others := beside(folder, OF_A_MODEL)):
+        raise CheckpointError(
+            f"{folder} also holds {others[0]}, which is not part of a model and would be deleted: move it away"
+        )
+
+
 def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
     """Write a model folder, replacing an older one; if anything fails, the old one stays.
 
@@ -60,12 +70,7 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> Path:
         UserError: the folder cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / FACTS).is_file():
-        raise CheckpointError(f"{folder} exists and is not a model folder: choose another name, or move it away")
-    if folder.exists() and (others := beside(folder, OF_A_MODEL)):
-        raise CheckpointError(
-            f"{folder} also holds {others[0]}, which is not part of a model and would be deleted: move it away"
-        )
+    check_free(folder)
     weights = save_tensors({key: value.contiguous() for key, value in checkpoint.network.state_dict().items()})
     facts = {
         "format": 1,

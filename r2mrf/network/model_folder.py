@@ -30,7 +30,7 @@ MOST_BYTES = 4 << 30  # of weights; the paper's network needs 0.2 GiB
 HASH = "facts_sha256"  # key of the hash over all other facts
 KINDS = f"a model is a folder with {WEIGHTS} and {FACTS}, or `lite`, the released one"
 INT8 = "int8.onnx"  # the network in 8 bits, if r2mrf.engines.int8 has made it
-OF_A_MODEL = (WEIGHTS, FACTS, INT8, "model.onnx", "README.md")  # the last two: the graph and the card of a released one
+OF_A_MODEL = (WEIGHTS, FACTS, INT8)  # files that saving replaces
 RELEASED = Path(__file__).parents[1] / "weights"
 
 

@@ -190,7 +190,8 @@ def expose(
     there is a band of doubt. Raises ValueError if the first layer does not cover the whole frame.
 
     Two things are simplified. In front of the plane in focus a lens turns the shape of its aperture by 180°, which is
-    not done here. And within one layer, light of a part in focus enters the blur beside it, even if it is nearer.
+    not done here. And within one layer, light of a part in focus spreads into the blurred part beside it, even where
+    the part in focus is the nearer one and should cover it.
     """
     if not layers or layers[0].alpha is not None:
         raise ValueError("The first layer is the farthest and must cover the frame: give it no alpha.")

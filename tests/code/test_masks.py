@@ -30,6 +30,7 @@ READ = {
     "one bit": (encode(Image.fromarray(BLACK_AND_WHITE).convert("1"), "PNG"), ""),
     "black and white in a palette": (palette([0, 0, 0, 255, 255, 255]), ""),
     "0 and 1": (encode(SHAPE, "PNG"), "classes"),
+    "8 of 16 bits": (encode(SHAPE.astype(np.uint16) * 255, "PNG"), ""),
     "0 and 1 in 16 bits": (encode(SHAPE.astype(np.uint16), "PNG"), "classes"),
     "classes in a palette": (palette(VOC), "palette"),
     "alpha 0 everywhere": (with_alpha(BLACK_AND_WHITE, NOTHING), "opaque"),
@@ -79,16 +80,24 @@ PROBABILITIES = np.linspace(0.01, 0.2, 960).reshape(24, 40)  # of a photo that i
         encode((PROBABILITIES * 65535).astype(np.uint16), "TIFF"),
         encode(PROBABILITIES.astype(np.float32), "TIFF"),
         encode((PROBABILITIES * 255).astype(np.float32), "TIFF"),
-        encode((PROBABILITIES * 255).astype(np.uint16), "PNG"),
     ],
-    ids=["16-bit PNG", "16-bit TIFF", "floats", "floats up to 255", "8 of 16 bits"],
+    ids=["16-bit PNG", "16-bit TIFF", "floats", "floats up to 255"],
 )
 def test_the_values_of_a_map_are_not_stretched(stored):
     np.testing.assert_allclose(read_map(stored).pixels, PROBABILITIES * 255, atol=1)
 
 
+@pytest.mark.parametrize("most", [0.0005, 0.0038, 0.0041, 1.0, 1.0000001, 1.01])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_a_map_is_not_stretched_whatever_its_largest_value_is(most, kind):
+    map_ = np.linspace(0, min(most, 1) if kind is np.uint16 else most, 960).reshape(24, 40)
+    stored = encode((map_ * 65535).astype(kind) if kind is np.uint16 else map_.astype(kind), "TIFF")
+    np.testing.assert_allclose(read_map(stored).pixels, (map_ * 255).clip(0, 255), atol=1)
+
+
 UNCERTAIN = {
     "dark": encode(SHAPE * np.uint8(100), "PNG"),
+    "dark, in 16 bits": encode(SHAPE * np.uint16(100), "PNG"),
     "three classes": palette(VOC, SHAPE + np.uint8(1)),
     "colours against transparency": with_alpha(BLACK_AND_WHITE, 255 - BLACK_AND_WHITE),
 }

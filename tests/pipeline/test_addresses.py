@@ -131,9 +131,10 @@ def test_a_redirection_leads_to_allowed_servers_only(web):
     assert reason(places, f"{web}/to/file:///etc/passwd") in ("not_allowed", "unreadable")
 
 
-def test_a_table_is_not_redirected_elsewhere(web):
+@pytest.mark.parametrize("way", ["to", "uri"])
+def test_a_table_is_not_redirected_elsewhere(web, way):
     with web_server({"/list.csv": b"path\n/a.jpg\n"}) as other:
-        table = f"{web}/to/http://{other}/list.csv"
+        table = f"{web}/{way}/http://{other}/list.csv"
         with pytest.raises(UserError, match="redirected to"):
             Addresses([web]).open(table).read()
         with pytest.raises(UserError, match="redirected to"):

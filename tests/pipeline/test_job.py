@@ -212,11 +212,11 @@ def test_fingerprint_covers_model_engine_and_precision(job, changes):
 @pytest.mark.parametrize(
     ("options", "fingerprint"),
     [
-        ({}, "8b46ecc2d0b5ee77"),
-        ({"maps": True}, "3775ae46ae38d6a5"),
-        ({"detail": True}, "a435f3e66bdb991f"),
-        ({"precision": "bf16"}, "e25045e85ea2660c"),
-        ({"precision": "int8"}, "04e50dddd632b05f"),
+        ({}, "f75cbef554210f41"),
+        ({"maps": True}, "3cedef78d2bfad96"),
+        ({"detail": True}, "03673df24097dc8a"),
+        ({"precision": "bf16"}, "ccc357c7bca8ab88"),
+        ({"precision": "int8"}, "7016bac7e76bf757"),
     ],
 )
 def test_tables_that_were_scored_before_are_gone_on_with(options, fingerprint):

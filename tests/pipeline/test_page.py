@@ -161,9 +161,11 @@ def test_choices_outlive_another_page_and_a_growing_library(page):
     seen = visit(
         page,
         """
+      localStorage.setItem("r2mrf choices of /q/", "null and void");
       localStorage.setItem("r2mrf choices of /p/", JSON.stringify([["/p/old.jpg", "rejected"]]));
       localStorage.setItem("r2mrf choices", JSON.stringify([["/p/other.jpg", "accepted"]]));
       all("tbody tr")[0].dispatchEvent(new Event("pointerover", { bubbles: true })); await press("a");
+      localStorage.removeItem("r2mrf choices of /q/");
       return Object.fromEntries(Object.entries(localStorage).map(([name, text]) => [name, JSON.parse(text)]));""",
     )
     mine = str(page.parent / "photos" / "a" / "IMG_1.jpg")

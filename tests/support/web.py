@@ -12,7 +12,7 @@ def web_server(files: dict[str, bytes]) -> Iterator[str]:
     """Run a server and return its host:port. It has these files, by path, and
 
     /endless: bytes without end and without a length; /drip: a byte a tenth of a second; /silent: no answer;
-    /to/URL: a redirection there; /short: ends early.
+    /to/URL: a redirection there; /uri/URL: the same by an old header that aiohttp follows; /short: ends early.
     """
     end = threading.Event()
 
@@ -24,9 +24,10 @@ def web_server(files: dict[str, bytes]) -> Iterator[str]:
             path = self.path.partition("?")[0]
             if path == "/silent":
                 end.wait(60)
-            elif path.startswith("/to/"):
+            elif path.startswith(("/to/", "/uri/")):
+                header, _, target = path[1:].partition("/")
                 self.send_response(302)
-                self.send_header("Location", path.removeprefix("/to/"))
+                self.send_header({"to": "Location", "uri": "URI"}[header], target)
                 self.end_headers()
             elif path in ("/endless", "/drip", "/short"):
                 self.send_response(200)

@@ -31,11 +31,20 @@ readChoices();
 // Reads what is stored, which another page may have changed, and adds what earlier versions stored for each library.
 function readChoices() {
   try {
-    const former = Object.keys(localStorage).filter(name => name.startsWith(`${STORE} of `));
-    choices = new Map([...former, STORE].flatMap(name => JSON.parse(localStorage.getItem(name) ?? "[]")));
-    former.forEach(name => localStorage.removeItem(name));
+    const former = Object.keys(localStorage).filter(name => name.startsWith(`${STORE} of `) && stored(name));
+    choices = new Map([...former, STORE].flatMap(name => [...(stored(name) ?? [])]));
     if (former.length) localStorage.setItem(STORE, JSON.stringify([...choices]));
-  } catch { /* no storage here, or something else under this name: what this page knows stays */ }
+    former.forEach(name => localStorage.removeItem(name));
+  } catch { /* no storage here: what this page knows stays */ }
+}
+
+// Returns what is stored under a name, or null if that is something else.
+function stored(name) {
+  try {
+    return new Map(JSON.parse(localStorage.getItem(name) ?? "[]"));
+  } catch {
+    return null;
+  }
 }
 
 const choiceOf = row => choices.get(pathOf(row)) ?? "";
