@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections import defaultdict
 from dataclasses import replace
@@ -13,7 +12,7 @@ from pipelines.library.columns import Row
 from pipelines.library.ledger import Ledger
 from pipelines.library.listed_photos import ListedPhotos
 from pipelines.library.photo import Photo
-from pipelines.library.walk import Library, is_empty_or_gone, nearest_folder
+from pipelines.library.walk import Library, is_empty_or_gone, is_missing, nearest_folder
 from r2mrf.imaging import images
 
 
@@ -58,13 +57,7 @@ def _is_gone(photo: Photo, library: Library) -> bool:
     name = photo.name
     if name.address or not any(name.location.startswith(f"{folder}/") for folder in library.folders):
         return False
-    try:
-        os.lstat(name.location)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:  # it may be there, in a folder that cannot be read now
-        return False
-    return False
+    return is_missing(Path(name.location), follow_symlinks=False)
 
 
 def _moved(fresh: list[Photo], gone: list[Photo], rows: dict[str, Row]) -> list[tuple[Photo, Row]]:

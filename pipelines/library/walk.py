@@ -188,12 +188,13 @@ def _sort_key(entry: tuple[str, bool]) -> str:
 
 def nearest_folder(path: str) -> str:
     """Return the folder in which a photo should be, or the nearest existing folder above it."""
-    return str(next(folder for folder in Path(path).parents if not _is_missing(folder)))
+    return str(next(folder for folder in Path(path).parents if not is_missing(folder)))
 
 
-def _is_missing(folder: Path) -> bool:
+def is_missing(path: Path, follow_symlinks: bool = True) -> bool:
+    """Return whether a path surely does not exist; without `follow_symlinks`, a link to nothing does exist."""
     try:
-        folder.stat()
+        path.stat(follow_symlinks=follow_symlinks)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:  # it exists but may not be read, or its disk does not answer

@@ -1,4 +1,4 @@
-"""What a process of the pipeline prints when it is told to end while it ends already, as Ray tells its workers."""
+"""A process that is told to end while it ends already, as Ray tells its workers, prints no traceback."""
 
 import subprocess
 import sys
