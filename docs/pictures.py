@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from docs import network
 from examples import recurrent_steps
 from pipelines.project.plots import gallery, views
@@ -17,6 +19,7 @@ from pipelines.project.samples import samples
 from r2mrf import Predictor, images
 from r2mrf.imaging.maps import overlay, to_uint8
 from r2mrf.imaging.resize import resize
+from r2mrf.rendering.scenes import render_scene
 
 DOCS = Path(__file__).parent
 HIGHRES = Path("../shared/data/highres")  # those used are CC0, of BuddiesOfBudgie/budgie-backgrounds
@@ -84,11 +87,24 @@ def steps(folder: Path) -> None:
             shutil.move(Path(drawn) / f"{name}.png", folder / f"{name}.png")
 
 
+def scenes(path: Path) -> None:
+    """Draw 8 of 24 rendered scenes with their masks and maps, evenly spaced from the best to the worst by MAE."""
+    predictor, rows = Predictor.load("lite"), []
+    for number in range(24):  # training renders scenes of far larger numbers
+        scene = render_scene(number)
+        defocus = predictor(scene.image)
+        error = np.abs(defocus - scene.mask / 255).mean()
+        rows.append((f"MAE {error:.2f}", [scene.image, scene.mask, to_uint8(defocus)]))
+    rows.sort(key=lambda row: row[0])
+    gallery([rows[round(i)] for i in np.linspace(0, 23, 8)], ["photo", "mask (white = defocused)", "map"], path)
+
+
 PICTURES = {
     "view": lambda: view(DOCS / "view.png"),
     "soft": lambda: soft(DOCS / "soft.png"),
     "trained_on": lambda: trained_on(DOCS / "results/trained_on.png"),
     "maps": lambda: maps(DOCS / "maps.png"),
+    "scenes": lambda: scenes(DOCS / "lite.png"),
     "steps": lambda: steps(DOCS),
     "network": lambda: network.draw(recurrent_steps.portrait(), DOCS / "network.png"),
 }

@@ -90,7 +90,8 @@ def measure(predictor: Predictor, tiles: list[np.ndarray]) -> BlurScale:
         raise UserError("no photo has a textured part that this model finds in focus, and out of focus once blurred")
     print(f"{len(thresholds)} of {2 * len(tiles)} curves; thresholds {np.exp2(min(thresholds)):.2f} to "
           f"{np.exp2(max(thresholds)):.2f} network pixels")  # fmt: skip
-    return BlurScale(round(float(np.exp2(np.median(thresholds))), 3), round(float(np.median(spans)), 2), True)
+    # a little less than the median: where the logit saturates, it no longer tells radii apart
+    return BlurScale(round(float(np.exp2(np.median(thresholds))), 3), round(0.8 * float(np.median(spans)), 2), True)
 
 
 def check(predictor: Predictor, tiles: list[np.ndarray]) -> list[dict]:

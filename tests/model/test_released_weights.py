@@ -56,7 +56,7 @@ def test_are_what_the_parameters_in_released_make(predictor):
     assert predictor.checkpoint.model == config.model.model_copy(update={"weights": "random"})
     assert (facts["profile"], facts["source"], facts["seed"]) == (config.profile, config.data.source, config.seed)
     recipe = {name: value for name, value in facts["recipe"].items() if name not in ("start", "precision")}
-    assert recipe == config.train.model_dump(include=set(recipe))
+    assert recipe == config.train.model_dump(mode="json", include=set(recipe))
 
 
 def test_find_defocus_in_scenes_never_trained_on(predictor):
@@ -108,7 +108,7 @@ def test_without_torch_it_says_the_same(predictor):
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_bf16_says_nearly_the_same(predictor, engine):
-    """Compare maps: on the sample photographs one changes by 0.008 on average and by at most 0.038.
+    """Compare maps: on the sample photographs one changes by 0.003 on average and by at most 0.008.
 
     A processor that emulates bf16 gives the same changes."""
     try:
@@ -153,7 +153,7 @@ def test_int8_is_as_good_on_real_photographs(name):
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no real photographs at ../shared/data")
-@pytest.mark.parametrize(("shot", "whole", "full"), [("lytro_08_B", 71, 98), ("lytro_15_B", 0, 87)])
+@pytest.mark.parametrize(("shot", "whole", "full"), [("lytro_08_B", 85, 98), ("lytro_15_B", 0, 85)])
 def test_full_view_finds_slightly_missed_focus(predictor, shot, whole, full):
     """The subject is blurred by less than two pixels, and the focus is behind it: docs/method.md has the shares."""
     lytro = SHARED / "real/lytro"
