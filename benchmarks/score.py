@@ -57,7 +57,7 @@ class Sizes(NamedTuple):
 
 SIZES = Sizes(600, 96, 640, 480, 64, 3, of_engine=0.85)
 LARGE = Sizes(160, 32, 4000, 3000, 16, 3)
-SHORT = Sizes(12, 2, 64, 48, 2, 1)
+SHORT = Sizes(12, 12, 64, 48, 2, 1)
 SMALL = 50  # photos
 
 
