@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install wheel lock demo test chaos cluster servers secrets lint bench results pictures docs api released mixed cuhk
+.PHONY: install wheel lock demo test chaos cluster servers secrets lint bench results pictures docs api released mixed tuned cuhk
 
 # Tests compare our figures with its. It asks for NumPy and OpenCV older than our pins, and runs with them.
 OLDER := pysodmetrics==1.6.2
@@ -96,6 +96,9 @@ mixed: install ## train on from the released weights, with CUHK among rendered p
 	ln -sfn $(PHOTOS)/shapes released/others/photos/
 	cd released/others && python -m pipelines.jobs.label && python -m pipelines.prepare && python -m pipelines.augment
 	cd released/mixed && $(PART) && $(call CALIBRATED) && python -m pipelines.evaluate
+
+tuned: install ## train on from the released weights, on CUHK's 604 pairs alone, and measure on CUHK's 100
+	cd released/tuned && $(PART) && $(call CALIBRATED) && python -m pipelines.evaluate
 
 lint: install ## check style, types, and which room may import which
 	ruff check .

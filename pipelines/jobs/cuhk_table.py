@@ -11,6 +11,7 @@ RELEASED = Path("released")
 OURS = {  # workspace -> what its model was trained on
     "cuhk_all": "R²MRF here, trained on CUHK's 604 alone",
     "cuhk_only": "R²MRF here, trained on 540 of CUHK's 604; the others chose the settings",
+    "tuned": "R²MRF here, the released weights trained on with CUHK alone",
     "mixed": "R²MRF here, CUHK mixed with rendered photos",
     "lite": "R²MRF here, the released weights, which were trained on no photo of CUHK",
 }

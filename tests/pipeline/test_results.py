@@ -192,8 +192,8 @@ def test_a_model_measured_on_other_photos_is_not_in_the_table_of_cuhk():
     of_workspace("lite", 0.03, 0.98, 0.96, photos=40)
     text = page()
     assert "**R²MRF here" not in text
-    for name in ("cuhk_all", "cuhk_only", "mixed", "lite"):
-        command = "make mixed" if name == "mixed" else "make cuhk"
+    for name in ("cuhk_all", "cuhk_only", "tuned", "mixed", "lite"):
+        command = f"make {name}" if name in ("mixed", "tuned") else "make cuhk"
         assert f"`released/{name}` has not been measured on these photos yet: `{command}`" in text
 
 
