@@ -14,6 +14,7 @@ import numpy as np
 
 from docs import network
 from examples import recurrent_steps
+from pipelines.evaluation.evaluation_files import from_best_to_worst
 from pipelines.project.plots import gallery, views
 from pipelines.project.samples import samples
 from r2mrf import Predictor, images
@@ -89,14 +90,15 @@ def steps(folder: Path) -> None:
 
 def scenes(path: Path) -> None:
     """Draw 8 of 24 rendered scenes with their masks and maps, evenly spaced from the best to the worst by MAE."""
-    predictor, rows = Predictor.load("lite"), []
-    for number in range(24):  # training renders scenes of far larger numbers
-        scene = render_scene(number)
-        defocus = predictor(scene.image)
-        error = np.abs(defocus - scene.mask / 255).mean()
-        rows.append((f"MAE {error:.2f}", [scene.image, scene.mask, to_uint8(defocus)]))
-    rows.sort(key=lambda row: row[0])
-    gallery([rows[round(i)] for i in np.linspace(0, 23, 8)], ["photo", "mask (white = defocused)", "map"], path)
+    predictor = Predictor.load("lite")
+    rendered = [render_scene(number) for number in range(24)]  # training renders scenes of far larger numbers
+    maps = [predictor(scene.image) for scene in rendered]
+    errors = [float(np.abs(found - scene.mask / 255).mean()) for found, scene in zip(maps, rendered, strict=True)]
+    rows = [
+        (f"MAE {errors[i]:.2f}", [rendered[i].image, rendered[i].mask, to_uint8(maps[i])])
+        for i in from_best_to_worst([-error for error in errors], 8)
+    ]
+    gallery(rows, ["photo", "mask (white = defocused)", "map"], path)
 
 
 PICTURES = {

@@ -39,7 +39,7 @@ def draw(compared: ComparedMethods, pairs: pa.Table, shown: int, folder: Path) -
     plots.curves({method.name: _curve(method.counts) for method in compared.methods}, folder / "curves.png")
     scores = [f_at(c, HALF) for c in compared.network.counts.images]
     grid = []
-    for i in _from_best_to_worst(scores, shown):
+    for i in from_best_to_worst(scores, shown):
         pair = pairs.slice(i, 1)
         ((rgb, mask),) = decoded(pair)
         grid.append((f"{pair['source_id'][0]}\nF {scores[i]:.3f}", [rgb, mask, compared.maps[i]]))
@@ -76,7 +76,7 @@ def _photos(names: list[str], compared: ComparedMethods) -> list[dict]:
     ]
 
 
-def _from_best_to_worst(scores: list[float], number: int) -> list[int]:
+def from_best_to_worst(scores: list[float], number: int) -> list[int]:
     """Return the indices of photos evenly spread over the ranking, including the best and the worst."""
     ranking = np.argsort(scores)[::-1]
     return [int(i) for i in ranking[np.unique(np.linspace(0, len(scores) - 1, number).round().astype(int))]]
