@@ -15,7 +15,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +23,7 @@ from urllib.parse import unquote
 from pyarrow import NativeFile
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem, PyFileSystem
 
-from pipelines.storage import http
+from pipelines.storage import http, time_limit
 from pipelines.storage.clients import FAILURES, cause, client, refusal
 from pipelines.storage.content import content
 from pipelines.storage.fetcher import Fetcher
@@ -195,7 +194,7 @@ class Addresses:
         failures, when = self._failures.get(address.root, (0, 0.0))
         if failures >= DEAD_AFTER and time.monotonic() < when + DEAD_FOR:
             raise ImageError("unreachable", f"{address.root} did not answer {failures} times in a row")
-        if (failures or address.root not in self._answered) and _hanging() >= MOST_HANGING:
+        if (failures or address.root not in self._answered) and time_limit.hanging() >= MOST_HANGING:
             raise ImageError("unreachable", f"{MOST_HANGING} requests to servers that do not answer still hang")
         try:
             answer = self._in_time(address, work, seconds)
@@ -214,7 +213,7 @@ class Addresses:
                 with _ONE_AT_A_TIME:
                     ask = _child(self._sources, self.seconds)
                 return ask(work, seconds + 5)
-            return _bounded(lambda: work(self), seconds + 5)  # the client's own limit comes first
+            return time_limit.within(seconds + 5, lambda: work(self))  # the client's own limit comes first
         except TimeoutError:
             raise ImageError("timeout", f"not fetched in {seconds:g} seconds") from None
         except ChildProcessError as error:
@@ -270,37 +269,6 @@ def _in_child(sources: tuple[Address, ...], seconds: float) -> Addresses:
 
 
 _ONE_AT_A_TIME = threading.Lock()
-
-
-def _bounded(work: Callable[[], T], seconds: float) -> T:
-    """Return the result of `work`, or raise TimeoutError.
-
-    A client that hangs stays behind in its thread, which ends with the client or with the process.
-    """
-    result: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result.set_result(work())
-        except BaseException as error:
-            result.set_exception(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        return result.result(seconds)
-    except TimeoutError:
-        _LEFT_BEHIND.append(thread)
-        raise
-
-
-_LEFT_BEHIND: list[threading.Thread] = []  # threads of requests that were given up
-
-
-def _hanging() -> int:
-    """Return how many requests of this process were given up and still hang."""
-    _LEFT_BEHIND[:] = [thread for thread in list(_LEFT_BEHIND) if thread.is_alive()]
-    return len(_LEFT_BEHIND)
 
 
 def _sort_key(named: tuple[str, FileInfo]) -> str:

@@ -21,7 +21,7 @@ from pipelines.library.listing import Listing
 from pipelines.library.walk import Library
 from pipelines.scoring import reader
 from pipelines.scoring.job import ScoringJob
-from pipelines.storage import addresses, clients, http
+from pipelines.storage import addresses, clients, http, time_limit
 from pipelines.storage.addresses import Addresses
 from pipelines.storage.fetcher import Fetcher
 from r2mrf.config import Score
@@ -191,7 +191,7 @@ class Sleeper(fsspec.AbstractFileSystem):
 def test_requests_that_hang_are_few(web, monkeypatch):
     """A client that hangs leaves its thread behind: of such threads there are not many."""
     monkeypatch.setattr(addresses, "MOST_HANGING", 3)
-    monkeypatch.setattr(addresses, "_LEFT_BEHIND", [])
+    monkeypatch.setattr(time_limit, "_left_behind", [])
     fsspec.register_implementation("sleeper", Sleeper, clobber=True)
     places, before = Addresses(allowed=["sleeper://*", web], seconds=-4.9), threading.active_count()
     assert [reason(places, f"sleeper://{i}/a.jpg") for i in range(8)] == ["timeout"] * 3 + ["unreachable"] * 5
