@@ -65,7 +65,7 @@ class AblationRow:
 def rows(config: Config) -> list[AblationRow]:
     """Return all rows, the most informative ones first. If two rows describe the same network, it is trained once."""
     own = config.profile
-    weight = config.train.side_weight
+    weight, model = config.train.side_weight, config.model
     first = [
         AblationRow("full", "the network as it is", own),
         AblationRow("no_rrm", "side maps refined directly, without residual learning", own, {"rrm": False}),
@@ -85,6 +85,9 @@ def rows(config: Config) -> list[AblationRow]:
         AblationRow("side_small", "side outputs weigh a tenth as much", own, {}, {"side_weight": weight / 10}),
         AblationRow("side_last", "nearly all weight on the last step's side outputs", own, {}, {"side_growth": 100.0}),
         AblationRow("unshared", "every step has its own refinement module", own, {"share_steps": False}),
+        AblationRow("wide", "refinement modules twice as wide", own, {"width": 2 * model.width}),
+        AblationRow("wide_amdf", "twice as many aggregated features", own, {"amdf_width": 2 * model.amdf_width}),
+        AblationRow("fine", "maps refined at half of the input's side", own, {"grid_stride": 2}),
         *_repeated(first, 2),
         AblationRow("lite", "backbone EfficientNet-Lite0, profile lite", "lite"),
         *(_of_lite(size) for size in (1, 2)),

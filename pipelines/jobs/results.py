@@ -60,6 +60,7 @@ def page(config: Config) -> str:
         refinement=against(rows, "full", ["no_rrm"]),
         fusion=against(rows, "full", [*BRANCHES]),
         sharing=against(rows, "full", ["unshared"]),
+        sizes=against(rows, "full", ["wide", "wide_amdf", "fine"]),
         sides=against(rows, "full", ["side_growing", "side_small", "side_last"]),
         over_steps=over_steps(rows),
         backbones=against(rows, "resnext101", ["vgg16", "densenet161"]),
