@@ -28,9 +28,9 @@ def test_twenty_kills_amid_steps(tmp_path, undisturbed):
             run.start()
             target = EVERY
             while kills < KILLS and time.monotonic() < until and target < STEPS:
-                worker = run.await_step(target)
+                worker = run.worker_at(target)
                 time.sleep(dice.uniform(0, 0.5))
-                if run.driver.poll() is not None:
+                if worker is None or run.driver.poll() is not None:
                     break
                 kills += 1
                 if dice.random() < 0.5:

@@ -77,9 +77,15 @@ class Run(Workspace):
         return next(state for name in reversed(names) if (state := listed.parent / name).is_dir())
 
     def await_step(self, step: int) -> int:
-        """Wait until a step, or a later one, is reported; return the pid of the worker that reported it.
+        """Wait until a step, or a later one, is reported; return the pid of the worker that reported it."""
+        worker = self.worker_at(step)
+        assert worker is not None, self.said()[-3000:]
+        return worker
 
-        The line of a step whose worker is killed at once may be lost.
+    def worker_at(self, step: int) -> int | None:
+        """Do as `await_step`, or return None if the run ends first.
+
+        The line of a step may be lost, if its worker is killed at once or the run ends soon afterwards.
         """
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.driver.poll() is None:
@@ -87,7 +93,7 @@ class Run(Workspace):
                 if int(reported) >= step:
                     return int(pid)
             time.sleep(0.05)
-        raise AssertionError(self.said()[-3000:])
+        return None
 
     def await_state(self, before: set[Path]) -> None:
         """Wait until a state is listed that was not there before."""
