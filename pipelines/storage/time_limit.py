@@ -1,6 +1,8 @@
 """Limits how long a client that cannot be interrupted is waited for.
 
-data = within(60, lambda: client.read(path))
+    data = within(60, lambda: client.read(path))
+
+A client that hangs stays behind in its thread, which ends with the client or with the process.
 """
 
 from __future__ import annotations
@@ -15,8 +17,6 @@ T = TypeVar("T")
 
 def within(seconds: float, work: Callable[[], T]) -> T:
     """Return the result of `work`, or raise what it raises.
-
-    A client that hangs stays behind in its thread, which ends with the client or with the process.
 
     Raises:
         TimeoutError: it took too long.

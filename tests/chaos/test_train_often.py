@@ -28,9 +28,10 @@ def test_twenty_kills_amid_steps(tmp_path, undisturbed):
             run.start()
             target = EVERY
             while kills < KILLS and time.monotonic() < until and target < STEPS:
-                worker = run.worker_at(target)
+                if (worker := run.worker_at(target)) is None:
+                    break
                 time.sleep(dice.uniform(0, 0.5))
-                if worker is None or run.driver.poll() is not None:
+                if run.driver.poll() is not None:
                     break
                 kills += 1
                 if dice.random() < 0.5:

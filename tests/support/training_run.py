@@ -88,7 +88,8 @@ class Run(Workspace):
         The line of a step may be lost, if its worker is killed at once or the run ends soon afterwards.
         """
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and self.driver.poll() is None:
+        while self.driver.poll() is None:
+            assert time.monotonic() < end, self.said()[-3000:]
             for pid, reported in re.findall(rf"pid=(\d+)\).*step (\d+)/{self.steps}:", self.said()):
                 if int(reported) >= step:
                     return int(pid)
