@@ -97,7 +97,7 @@ mixed: install ## train on from the released weights, with CUHK among rendered p
 	cd released/others && python -m pipelines.jobs.label && python -m pipelines.prepare && python -m pipelines.augment
 	cd released/mixed && $(PART) && $(call CALIBRATED) && python -m pipelines.evaluate
 
-tuned: install ## train on from the released weights, on CUHK's 604 pairs alone, and measure on CUHK's 100
+tuned: install ## train the released weights further on CUHK's 604 pairs alone, and measure on CUHK's 100
 	cd released/tuned && $(PART) && $(call CALIBRATED) && python -m pipelines.evaluate
 
 lint: install ## check style, types, and which room may import which

@@ -77,7 +77,7 @@ def trained_on(path: Path) -> None:
         maps = [predictor(photo) for predictor in predictors]
         height = 400 * photo.shape[0] // photo.shape[1]
         rows.append(("", [resize(picture, height, 400) for picture in (photo, *map(to_uint8, maps))]))
-    gallery(rows, ["photo", "trained on CUHK's 604 alone", "released weights"], path, inches=3.6)
+    gallery(rows, ["photo", "trained on 540 of CUHK's 604", "released weights"], path, inches=3.6)
 
 
 def steps(folder: Path) -> None:

@@ -56,8 +56,9 @@ class Photos(torch.utils.data.Dataset):
 def data_loader(files: list[Path], model: str) -> float:
     """Run torch's DataLoader with one worker per core, in batches, channels-last.
 
-    The time counts from the first batch to the last, as in `ray_data`: without starting the workers. So it takes more
-    photos than one batch."""
+    As in `ray_data`, the time is counted from the end of the first batch to the end of the last, so starting the
+    workers does not count, and there must be more photos than one batch.
+    """
     torch.set_num_threads(cores())
     predictor = Predictor.load(model)
     photos = Photos(files, predictor)

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from r2mrf.errors import UserError, picklable
+from r2mrf.system import child_python
 from r2mrf.system.address import redacted
 
 PATIENCE = 60.0  # seconds that the child gets to end after an interrupt
@@ -41,9 +42,9 @@ def supervised(work: str, *arguments: Any, report: Callable[[Any], object]) -> A
     code = f"from pipelines.cluster.supervised import serve; serve({theirs.fileno()}, {os.getpid()})"
     # in its own session, it receives a Ctrl-C once, from this process
     child = subprocess.Popen(
-        [sys.executable, "-P", "-c", code],  # -P: the current folder is searched only if this process does
+        child_python.command(code),
         pass_fds=[theirs.fileno()],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},  # noqa: PTH109
+        env=child_python.environment(),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )

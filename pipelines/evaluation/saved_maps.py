@@ -96,7 +96,7 @@ def compare_maps(
 
 
 def _add(result: ComparedMaps, map_file: Path, mask_file: Path, values: tuple[int, int] | None) -> None:
-    mask, mask_note = masks.read_mask(images.read_bytes(mask_file), values)
+    mask, mask_note = _read_mask(mask_file, values)
     defocus, map_note = masks.read_map(images.read_bytes(map_file))
     (height, width), (h, w) = mask.shape, defocus.shape
     if (h, w) == (width, height) and h != w:
@@ -114,6 +114,15 @@ def _add(result: ComparedMaps, map_file: Path, mask_file: Path, values: tuple[in
     else:
         result.ratios.append(polarity.ratio(255 - defocus, mask))
     result.counts.add(defocus, mask)
+
+
+def _read_mask(file: Path, values: tuple[int, int] | None) -> masks.Mask:
+    try:
+        return masks.read_mask(images.read_bytes(file), values)
+    except images.ImageError as error:
+        if error.reason != "ambiguous":
+            raise
+        raise images.ImageError(error.reason, f"{error.detail}, or name its values with --mask-values") from None
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

@@ -59,12 +59,12 @@ def release(models: list[Path], shift: float = 0.0, to: Path | None = None, like
         weight.mul_(factor)
         bias.mul_(factor)
     facts = trained.training | {"logits_shifted": shift, "logits_times": factor}
-    folder = to or RELEASED / "lite"
-    folder.mkdir(parents=True, exist_ok=True)
+    calibrated = Checkpoint(trained.network, trained.model, trained.preprocess, facts)
+    if to:
+        return checkpoint.save(to, calibrated)
+    folder = RELEASED / "lite"
     with tempfile.TemporaryDirectory() as scratch:
-        made = checkpoint.save(
-            Path(scratch) / "model", Checkpoint(trained.network, trained.model, trained.preprocess, facts)
-        )
+        made = checkpoint.save(Path(scratch) / "model", calibrated)
         if (size := (made / WEIGHTS).stat().st_size) > LARGEST:
             raise UserError(
                 f"{model}: {size / 2**20:.0f} MB are too large to ship; the limit is {LARGEST / 2**20:.0f} MB"
@@ -163,7 +163,7 @@ def main() -> None:
     print(f"{folder / GRAPH}: the graph of {checkpoint.load(folder).name}")
     if options.models:
         print(f"{folder}: what belonged to the former weights is gone or no longer true. Make it again:")
-        print("    python -m pipelines.jobs.blur_scale           # the radius of blur that they just notice")
+        print("    python -m pipelines.jobs.blur_scale --photos FOLDER   # the radius of blur that they just notice")
         print("    r2mrf export --precision int8 --calibrate PHOTOS")
         print("    the figures in README.md, the model card")
 

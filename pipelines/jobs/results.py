@@ -62,6 +62,7 @@ def page(config: Config) -> str:
         sharing=against(rows, "full", ["unshared"]),
         widths=against(rows, "full", ["wide", "wide_amdf"]),
         grid=against(rows, "full", ["fine"]),
+        robust=against(rows, "robust", ["full"]),
         sides=against(rows, "full", ["side_growing", "side_small", "side_last"]),
         over_steps=over_steps(rows),
         backbones=against(rows, "resnext101", ["vgg16", "densenet161"]),
@@ -86,7 +87,10 @@ def runs_of(rows: dict[str, dict], name: str, figure: str = "f_05") -> list[floa
 
 
 def by_seed(rows: dict[str, dict], name: str, figure: str = "f_05") -> dict[str, float]:
-    """Return the same figures by the number of the repetition, as text; runs of one number share all random numbers."""
+    """Return a figure of a row and its repetitions by the number of the repetition, "" for the first run.
+
+    Runs with the same number share all random numbers.
+    """
     measured = (row for row in rows.values() if row["status"] == "measured" and row[figure] != "")
     parts = ((*row["row"].partition("."), float(row[figure])) for row in measured)
     return {seed: value for of, _, seed, value in parts if of == name}
@@ -107,23 +111,26 @@ def repeated(rows: dict[str, dict]) -> list[dict]:
 
 
 def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:
-    """Compare the row that the paper finds best with the others, by F; None unless all were run.
+    """Compare the row that is claimed to be best with the others, by F; None unless all were run with a common seed.
 
     Only runs with the same random numbers are compared: on one seed every row is better than on another. `ahead` is the
     mean difference to the best of the others over `pairs` such pairs of runs, `chance` its standard deviation from pair
-    to pair, None if there is one pair. `certain` says whether chance explains less (a t-test, 5 %, two-sided).
+    to pair, None if there is one pair. `decided` says whether chance explains less (a t-test, 5 %, two-sided), or, of
+    one pair, whether the difference is at least `STABLE`.
     """
     if any(name not in rows or rows[name]["status"] != "measured" for name in (best, *others)):
         return None
     f = {name: by_seed(rows, name) for name in (best, *others)}
     ahead = {name: [f[best][seed] - f[name][seed] for seed in f[best].keys() & f[name].keys()] for name in others}
+    if not all(ahead.values()):
+        return None
     rival = min(others, key=lambda name: np.mean(ahead[name]))
     mean, pairs = float(np.mean(ahead[rival])), len(ahead[rival])
     found = {"best": rows[best], "rival": rows[rival], "ahead": mean, "agrees": mean > 0, "pairs": pairs}
     if pairs == 1:
-        return found | {"chance": None}
+        return found | {"chance": None, "decided": abs(mean) >= STABLE}
     chance = float(np.std(ahead[rival], ddof=1))
-    return found | {"chance": chance, "certain": abs(mean) > STUDENT[min(pairs, max(STUDENT))] * chance / pairs**0.5}
+    return found | {"chance": chance, "decided": abs(mean) > STUDENT[min(pairs, max(STUDENT))] * chance / pairs**0.5}
 
 
 def over_steps(rows: dict[str, dict]) -> dict | None:

@@ -17,6 +17,7 @@ from r2mrf.imaging import images
 from r2mrf.system.address import Address, is_address
 
 IMAGES = ("image", "bytes", "image_bytes", "jpg", "png")  # names of columns of image bytes; the first that exists
+ROWS_READ = 16  # at a time: a row group may hold few bytes and yet thousands of copies of a large image
 
 
 def image_column(schema: pa.Schema) -> str | None:
@@ -53,15 +54,12 @@ def _image(name: str, row: int, mtime: int | None, addresses: Addresses) -> byte
             raise images.ImageError("unreadable", one_line(error)) from None
 
 
-_ONE_AT_A_TIME = Lock()  # each file has one reader, which keeps one row group in memory
+_ONE_AT_A_TIME = Lock()  # each file has one reader, which several threads share
 
 
 @functools.lru_cache(maxsize=1)  # photos arrive file by file; a file with another time counts as another file
 def _images(name: str, mtime: int | None, addresses: Addresses) -> Images:
     return Images(name, addresses)
-
-
-AT_A_TIME = 16  # rows: a row group may hold few bytes and yet thousands of copies of a large image
 
 
 class Images:
@@ -77,7 +75,7 @@ class Images:
     def _begin(self, group: int) -> None:
         """Begin to read a row group. `_kept` are its rows from `_first` on, as far as they are kept."""
         self._group, self._first, self._kept = group, 0, pa.chunked_array([], pa.null())
-        self._further = self._file.iter_batches(AT_A_TIME, row_groups=[group], columns=[self._column])
+        self._further = self._file.iter_batches(ROWS_READ, row_groups=[group], columns=[self._column])
 
     def __getitem__(self, row: int) -> bytes | None:
         group = bisect_right(self._ends, row)

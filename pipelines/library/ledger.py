@@ -39,7 +39,7 @@ class Ledger:
         thresholds: thresholds of the verdicts in its rows; None: rows are only read.
 
     Attributes:
-        drops: how often photos were dropped.
+        drops: how many calls of `drop` dropped photos.
 
     Raises:
         UserError: in any method, if a file cannot be written, or is damaged or missing.

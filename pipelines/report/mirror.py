@@ -26,12 +26,13 @@ def shared_folder(paths: Iterable[str]) -> str:
 class Mirror:
     """Assigns places below `folder` to the photos of `rows`.
 
-    A photo that is itself below `folder`, under whatever name, keeps its place, so that a sidecar is next to its photo.
-    For other photos, the path below their deepest common folder is used.
+    A photo that is itself below `folder`, by its own path or with all links followed, keeps its place, so that a
+    sidecar is next to its photo. For other photos, the path below their deepest common folder is used.
     """
 
     def __init__(self, folder: Path, rows: Sequence[Row]):
         self.folder = folder
+        self._named = os.path.abspath(folder).rstrip("/") + "/"  # noqa: PTH100
         self._own = os.path.realpath(folder).rstrip("/") + "/"
         self._real = cache(os.path.realpath)  # of the folders of photos, which may be named by a link
         self._shared = shared_folder(from_text(row.path) for row in rows)
@@ -45,7 +46,8 @@ class Mirror:
         location = from_text(path)
         folder, _, name = location.rpartition("/")
         real = f"{self._real(folder)}/{name}" if folder.startswith("/") else location
-        location, top = (real, self._own) if real.startswith(self._own) else (location, self._shared)
+        below = ((location, self._named), (real, self._own))
+        location, top = next((found for found in below if found[0].startswith(found[1])), (location, self._shared))
         parts = [part for part in location[len(top) :].split("/") if part not in ("", ".")]
         if ".." in parts or not parts or "\0" in path:
             raise UserError(f"{path}: this path cannot be mirrored below {self.folder}")

@@ -50,14 +50,11 @@ def fill(rows: list[ReportRow], folder: Path, copy: bool = False) -> tuple[int, 
 
 
 def _libraries(photos: list[ReportRow]) -> list[str]:
-    """Return the deepest folder that contains all photos; if they lie on several disks, one for each.
-
-    The disks are told apart by the first folder of a path.
-    """
-    by_disk = defaultdict[str, list[str]](list)
+    """Return the deepest common folder of the photos below each top-level folder, such as /home or /media."""
+    by_top = defaultdict[str, list[str]](list)
     for path in (from_text(row.path) for row in photos):
-        by_disk[path.split("/")[1]].append(path)
-    return [folder for paths in by_disk.values() if (folder := shared_folder(paths)) != "/"]
+        by_top[path.split("/")[1]].append(path)
+    return [folder for paths in by_top.values() if (folder := shared_folder(paths)) != "/"]
 
 
 def _put(photo: Path, target: Path, copy: bool) -> None:

@@ -73,7 +73,8 @@ async def _session(permits: Callable[[Address], bool], **options: Any) -> Any:
         headers = redirection.response.headers
         target = urljoin(str(redirection.url), headers.get("Location") or headers.get("URI") or "")  # as aiohttp does
         if not permits(Address.parse(target)):
-            raise PermissionError(f"redirected to {Address.parse(target).root}, which is not permitted")
+            root = Address.parse(target).root
+            raise PermissionError(f"redirected to {root}: --allow {root} would permit that")
 
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(follow)

@@ -26,11 +26,12 @@ from pipelines.cluster.ray_cluster import in_a_job
 from pipelines.storage.store import Store, below
 from r2mrf.errors import UserError
 from r2mrf.system import strict_json, user_cache
-from r2mrf.system.atomic import atomic_folder
+from r2mrf.system.atomic import atomic_file, atomic_folder
 from r2mrf.system.fingerprint import fingerprint, of_files
 
 RECEIPT = "receipt.json"
 KEPT = ("data/prepared", "data/augmented", "models/r2mrf")  # outputs that may be replaced by a receipt
+IN_STORAGE = Path("runs/in_storage.json")  # which receipts and reports of this project its storage has
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,9 @@ def output_folder(path: Path, storage: str) -> Iterator[Path]:
 def is_in(path: Path, storage: str) -> bool:
     """Return whether the output at a path of the project is where `output_folder` puts it with this storage."""
     receipt = folder(path).receipt
-    return (
-        receipt.address == _address(path, storage, receipt.files) if receipt and storage else not (receipt or storage)
-    )
+    if receipt is None:
+        return not storage
+    return bool(storage) and receipt.address == _address(path, storage, receipt.files)
 
 
 def _address(path: Path, storage: str, files: dict[str, str]) -> str:
@@ -157,20 +158,45 @@ def _stand(path: Path, receipt: Receipt) -> None:
 
 @contextmanager
 def outputs_synchronised(storage: str) -> Iterator[None]:
-    """Before a cluster job, download the receipts and reports of earlier jobs; after any run, upload the new ones."""
+    """Before a cluster job, download the receipts and reports of earlier jobs; after any run, upload the new ones.
+
+    New are those that the storage does not have from this project yet: also what an earlier run wrote that was killed
+    before its upload. Others may be older than those in the storage, which another machine may have uploaded.
+    """
     if not storage:
         yield
         return
     store = Store(below(storage, "outputs"))
     if in_a_job():
         download_outputs(store)
-    before = _outputs()
+    known = _in_storage(store)
+    if known is None:
+        _note_in_storage(store, known := _outputs())
     yield
     there = store.names()
     for name, sha256 in _outputs().items():
-        if before.get(name) != sha256 or name not in there:  # an earlier run may have been killed before its upload
+        if known.get(name) != sha256 or name not in there:
             with store.writing(name) as path:
                 shutil.copyfile(name, path)
+            _note_in_storage(store, known := known | {name: sha256})
+
+
+def _in_storage(store: Store) -> dict[str, str] | None:
+    """Return the hashes of the outputs that the store has from this project; None if that is not known."""
+    try:
+        noted = strict_json.parse_object(IN_STORAGE.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return noted["files"] if noted.get("store") == _name(store) and isinstance(noted.get("files"), dict) else None
+
+
+def _note_in_storage(store: Store, files: dict[str, str]) -> None:
+    with atomic_file(IN_STORAGE) as path:
+        path.write_text(json.dumps({"store": _name(store), "files": files}), encoding="utf-8")
+
+
+def _name(store: Store) -> str:
+    return hashlib.sha256(store.address.encode()).hexdigest()  # an address may hold a key
 
 
 def download_outputs(store: Store) -> list[str]:
@@ -188,6 +214,8 @@ def download_outputs(store: Store) -> list[str]:
             )
     for name in names:
         store.fetch(name, Path(name))
+    if names:
+        _note_in_storage(store, _outputs())
     return names
 
 

@@ -31,8 +31,8 @@ from r2mrf.rendering.scenes import render_scene
 
 HOPELESS = 1.5  # an engine that takes this many times as long as the fastest one is not timed again
 TIE = 1.05  # rates that differ by less count as equal: the next trial might reverse them
-# Largest mean difference between an engine's maps and those of torch in fp32, over rendered scenes. For the released
-# weights, fp32 engines differ by less than 1e-5; bf16 differs by 0.0013 on scenes and by 0.002 to 0.008 on photographs.
+# Largest mean difference between an engine's maps and those of torch in fp32, over rendered scenes. docs/scoring.md
+# says how much those of the released weights differ.
 AGREEMENT = {"fp32": 1e-3, "bf16": 0.01, "int8": 0.02}
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from r2mrf.errors import UserError
 from r2mrf.network.checkpoint import Checkpoint
 from r2mrf.network.model_folder import FACTS
 from r2mrf.system import strict_json
-from r2mrf.system.atomic import atomic_folder, beside
+from r2mrf.system.atomic import atomic_folder, would_delete
 from r2mrf.system.regular_files import read_regular
 
 TOLERANCE = 1e-3  # of a probability, in float32: a quarter of a grey level of a stored map
@@ -158,10 +158,9 @@ def _check_free(folder: Path, form: str) -> None:
     except (OSError, ValueError):
         facts = {}
     older, files = facts.get("export"), facts.get("files")
-    if older == form and (others := beside(folder, {FACTS, *(files if isinstance(files, dict) else {})})):
-        raise ExportError(
-            f"{folder} also holds {others[0]}, which is not part of the export and would be deleted: move it away"
-        )
+    ours = {FACTS, *(files if isinstance(files, dict) else {})}
+    if older == form and (why := would_delete(folder, ours, "the export")):
+        raise ExportError(why)
     if older != form:
         what = f"an export for {older}" if older else f"not an export for {form}"
         raise ExportError(f"{folder} exists and is {what}: choose another folder, or move this one away")

@@ -9,7 +9,7 @@ _OUTLIER = 2.0  # a maximum this many times above the 99.9th percentile comes fr
 
 
 def map_to_eight_bits(values: np.ndarray, top: float | None = None) -> np.ndarray:
-    """Scale the deep values of a map of probabilities to uint8, in the same way whatever values occur in it.
+    """Scale the deep values of a map of probabilities to uint8, by a fixed range.
 
     Args:
         values: integers or floats of any shape; NaN and infinities count as 0.

@@ -18,6 +18,7 @@ NOTES = {
     "alpha": "drawn only in their transparency; opaque is read as white",
     "opaque": "partly transparent; their colours are read as if they were opaque",
     "turned": "turned by their EXIF; they are read as displayed",
+    "dim": "of 16 bits without a value from 255 on; 65535 is read as white",
     "values": "read by the given values",
 }
 _DOUBT, _VOID = 128, 255  # class 255, with which annotations mark doubtful borders, becomes grey
@@ -48,7 +49,7 @@ def read_mask(data: bytes, values: tuple[int, int] | None = None) -> Mask:
     if values is not None:
         stored = next(found for found in (index, deep, channels["grey"]) if found is not None)
         return Mask(_by_values(stored, values), "values")
-    if deep is not None and 1 < deep.max() < _VOID:
+    if deep is not None and _is_dim(deep):
         raise _ambiguous(f"its brightest value is {deep.max()} of 65535")
     if index is not None and not channels["is_grey"].all():
         return Mask(_by_class(index), "palette")
@@ -69,12 +70,19 @@ def read_map(data: bytes) -> Mask:
     channels = images.own_channels(data)
     grey, alpha = channels["grey"], channels.get("alpha")
     if alpha is None or alpha.min() == 255:
-        return Mask(grey, "turned" if images.is_turned(data) else "")
+        deep = channels.get("deep")
+        dim = "dim" if deep is not None and deep.dtype.kind in "iu" and _is_dim(deep) else ""
+        return Mask(grey, "turned" if images.is_turned(data) else dim)
     if alpha.min() < alpha.max() and grey.min() == grey.max():
         return Mask(alpha, "alpha")
     if alpha.min() < alpha.max() and not np.array_equal(grey > 127, alpha > 127):
         raise _ambiguous("its colours and its transparency disagree")
     return Mask(grey, "opaque")
+
+
+def _is_dim(deep: np.ndarray) -> bool:
+    """Return whether values of 16 bits, none of which reaches 255, may be meant as values of 8 bits."""
+    return bool(1 < deep.max() < _VOID)
 
 
 def _by_values(found: np.ndarray, values: tuple[int, int]) -> np.ndarray:
@@ -91,8 +99,4 @@ def _by_class(index: np.ndarray) -> np.ndarray:
 
 
 def _ambiguous(why: str) -> ImageError:
-    return ImageError(
-        "ambiguous",
-        f"{why}, so it is not certain which value means white: save it with 0 and 255, or give `r2mrf evaluate` "
-        "--mask-values",
-    )
+    return ImageError("ambiguous", f"{why}, so it is not certain which value means white: save it with 0 and 255")

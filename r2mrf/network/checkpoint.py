@@ -31,7 +31,7 @@ from r2mrf.network.model_folder import (
     read,
     unfit,
 )
-from r2mrf.system.atomic import atomic_folder, beside
+from r2mrf.system.atomic import atomic_folder, would_delete
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,8 @@ def check_free(folder: Path) -> None:
     """Check that a model can be saved at a place; see `save`."""
     if folder.exists() and not (folder / FACTS).is_file():
         raise CheckpointError(f"{folder} exists and is not a model folder: choose another name, or move it away")
-    if folder.exists() and (others := beside(folder, OF_A_MODEL)):
-        raise CheckpointError(
-            f"{folder} also holds {others[0]}, which is not part of a model and would be deleted: move it away"
-        )
+    if folder.exists() and (why := would_delete(folder, OF_A_MODEL, "a model")):
+        raise CheckpointError(why)
 
 
 def save(folder: str | Path, checkpoint: Checkpoint) -> Path:

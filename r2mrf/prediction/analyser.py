@@ -14,7 +14,11 @@ from r2mrf.prediction.views import View, at_view
 
 
 class Analysis(NamedTuple):
-    """`defocus`: float32 H×W in [0, 1], 1 = defocused; `certainty`: float32 h×w on the network's grid, see there."""
+    """A map, and how certain it is.
+
+    `defocus`: float32 H×W in [0, 1], 1 = defocused; `certainty`: float32 h×w on the network's grid, as the function
+    `certainty` defines it.
+    """
 
     defocus: np.ndarray
     certainty: np.ndarray

@@ -62,9 +62,12 @@ def shrink(data: bytes, preprocess: Preprocess, max_pixels: int, detail: bool = 
     small = _reduced(rgb, least) if detail else rgb
     found = inside_borders(small)
     if small.shape[:2] != (height, width) and (left := min(found.crop(small).shape[:2])) < least:
-        # what the borders leave must keep the size, too
-        least = -(-least * min(small.shape[:2]) // left)
-        small = _reduced(rgb, least) if detail else images.decode_reduced(data, least, max_pixels)[0]
+        least = -(-least * min(small.shape[:2]) // left)  # so that the part inside the borders keeps enough pixels
+        try:
+            small = _reduced(rgb, least) if detail else images.decode_reduced(data, least, max_pixels)[0]
+        except images.ImageError as error:
+            if error.reason != "too_large":  # if it is, the smaller form must do
+                raise
         found = inside_borders(small)
     pixels = preprocess.shrink(found.crop(small))
     box = found.scaled(small.shape[:2], (height, width))

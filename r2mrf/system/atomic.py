@@ -57,9 +57,17 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
                 raise
 
 
-def beside(folder: Path, ours: Collection[str]) -> list[str]:
-    """Return the names in a folder that are not among `ours`: `atomic_folder` would delete these files, too."""
-    return sorted({path.name for path in folder.iterdir()} - set(ours))
+def would_delete(folder: Path, ours: Collection[str], what: str) -> str:
+    """Return a sentence about a file in a folder that `atomic_folder` would delete, too; "" if there is none.
+
+    Args:
+        ours: names of files that may be replaced.
+        what: what these files are parts of, for the sentence.
+    """
+    others = sorted({path.name for path in folder.iterdir()} - set(ours))
+    if not others:
+        return ""
+    return f"{folder} also holds {others[0]}, which is not part of {what} and would be deleted: move it away"
 
 
 @contextmanager

@@ -40,7 +40,14 @@ def read(path: Path) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a duplicate key, of which YAML would silently take the last."""
+    """Refuses a duplicate key, of which YAML would silently take the last; says where a value is not of its type."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError):  # as PyYAML raises for `!!bool x` or a date of month 13
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"not a valid {kind}", node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
@@ -62,19 +69,19 @@ def _parsed(path: Path) -> dict:
         raise ConfigError(f"{path}: cannot be read as text: {getattr(error, 'strerror', None) or error}") from None
     except RecursionError:
         raise ConfigError(f"{path}: nested too deep") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number or date that is none
+    except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {_place_and_problem(error)}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: it must consist of keys and values")
     return values
 
 
-def _place_and_problem(error: Exception) -> str:
+def _place_and_problem(error: yaml.YAMLError) -> str:
     """Say what is wrong and where, without the line itself, which may hold a password."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return redacted(" ".join(str(error).split()))
-    return redacted(f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', None)}")
+    return redacted(f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}")
 
 
 def _laid_over(values: dict, base: dict) -> dict:

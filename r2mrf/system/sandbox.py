@@ -9,11 +9,9 @@ starts another child.
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from r2mrf.errors import picklable
+from r2mrf.system import child_python
 
 # Limits of decoding one photo that came over HTTP.
 SECONDS = 20
@@ -118,17 +117,16 @@ class Guard:
 def start_child(module: str, **variables: str) -> tuple[subprocess.Popen, Connection]:
     """Start a process that runs `serve` of a module; return it, and the channel to it.
 
-    It imports from the same paths as this process, and what libraries print about damaged files is hidden. `-P` keeps
-    Python from importing from the current folder first, whose files may be anyone's.
+    What libraries print about damaged files is hidden.
 
     Args:
         variables: further variables of its environment.
     """
     channel, theirs = Pipe()
     child = subprocess.Popen(
-        [sys.executable, "-P", "-c", f"from {module} import serve; serve({theirs.fileno()})"],
+        child_python.command(f"from {module} import serve; serve({theirs.fileno()})"),
         pass_fds=[theirs.fileno()],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)} | variables,  # noqa: PTH109
+        env=child_python.environment(**variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -64,12 +64,28 @@ def test_rate_in_scientific_notation_without_a_point(load_with):
     assert load_with(lite__train__lr="1e-3").train.lr == 1e-3
 
 
-@pytest.mark.parametrize(
-    "text", ["data: {{root}}", "? [a, b]", "a: 2024-02-30", "a: !!int x", "a: !!float x", "a: [", "? {b: 1}"]
-)
+@pytest.mark.parametrize("text", ["data: {{root}}", "? [a, b]", "a: [", "? {b: 1}"])
 def test_a_file_that_is_not_yaml_is_one_sentence(tmp_path, text):
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"params\.yaml: not valid YAML"):
+        load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("2024-02-30", "timestamp"),
+        ("!!timestamp secret", "timestamp"),
+        ("!!int secret", "int"),
+        ("!!int ''", "int"),
+        ("!!float secret", "float"),
+        ("!!float ''", "float"),
+        ("!!bool secret", "bool"),
+    ],
+)
+def test_a_value_that_is_not_of_its_type_is_one_sentence_without_the_value(tmp_path, value, kind):
+    (tmp_path / "params.yaml").write_text(f"seed: 1\na: {value}\n")
+    with pytest.raises(ConfigError, match=rf"params\.yaml: not valid YAML: line 2, column 4: not a valid {kind}$"):
         load(tmp_path / "params.yaml")
 
 

@@ -105,7 +105,7 @@ UNCERTAIN = {
 
 @pytest.mark.parametrize("kind", UNCERTAIN)
 def test_an_ambiguous_mask_is_refused(kind):
-    with pytest.raises(ImageError, match="--mask-values") as caught:
+    with pytest.raises(ImageError, match="which value means white") as caught:
         read_mask(UNCERTAIN[kind])
     assert caught.value.reason == "ambiguous"
 
@@ -114,6 +114,11 @@ def test_an_ambiguous_mask_is_refused(kind):
 def test_given_values_decide(kind, values):
     np.testing.assert_array_equal(read_mask(UNCERTAIN[kind], values).pixels, BLACK_AND_WHITE)
     np.testing.assert_array_equal(read_mask(UNCERTAIN[kind], values[::-1]).pixels, 255 - BLACK_AND_WHITE)
+
+
+@pytest.mark.parametrize(("most", "note"), [(1, ""), (2, "dim"), (254, "dim"), (255, ""), (256, "")])
+def test_a_map_of_16_bits_that_may_be_meant_as_one_of_8_is_noted(most, note):
+    assert read_map(encode(SHAPE * np.uint16(most), "TIFF")).note == note
 
 
 def test_maps_may_be_dark_everywhere():

@@ -126,6 +126,16 @@ def test_largest_photo_allowed_is_scored(predictor):
     assert record(predictor, jpeg(height=100, width=100), Score(max_pixels=10_000))["status"] == "ok"
 
 
+def test_a_photo_in_a_wide_border_is_scored_if_only_a_finer_decoding_is_too_large(predictor):
+    pixels = np.zeros((1600, 1600, 3), np.uint8)
+    pixels[600:1000, 600:1000] = np.random.default_rng(0).integers(0, 256, (400, 400, 3))
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "jpeg")
+    with pytest.raises(images.ImageError):  # of the size at which the part inside the border has enough pixels
+        images.decode_reduced(file.getvalue(), 512, 300_000)
+    assert record(predictor, file.getvalue(), Score(max_pixels=300_000))["status"] == "ok"
+
+
 @pytest.mark.parametrize("size", [(8, 8), (8, 900), (64, 64), (333, 8)])
 def test_nothing_is_ever_not_a_number(predictor, size):
     for value in (0, 127, 255):

@@ -178,6 +178,34 @@ def test_local_outputs_are_not_replaced_unasked(storage, tmp_path, monkeypatch):
     assert contents(local_copy(MODEL)) == {"weights": "newer"}
 
 
+def test_what_a_killed_run_did_not_upload_is_uploaded_by_the_next(storage, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with outputs_synchronised(storage):
+        make(storage, weights="first")
+    with pytest.raises(KeyboardInterrupt), outputs_synchronised(storage):
+        second = make(storage, weights="second")
+        raise KeyboardInterrupt
+    with outputs_synchronised(storage):
+        pass
+    shutil.rmtree(MODEL)
+    download_outputs(Store(below(storage, "outputs")))
+    assert json.loads((MODEL / RECEIPT).read_text()) == second
+
+
+def test_outputs_of_another_machine_are_not_replaced_by_older_ones(storage, tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with outputs_synchronised(storage):
+        make(storage, weights="older")
+    elsewhere(tmp_path, monkeypatch, "two")
+    with outputs_synchronised(storage):
+        newer = make(storage, weights="newer")
+    elsewhere(tmp_path, monkeypatch, "one")
+    with outputs_synchronised(storage):
+        pass
+    download_outputs(Store(below(storage, "outputs")))
+    assert json.loads((MODEL / RECEIPT).read_text()) == newer
+
+
 def test_a_stage_is_not_run_here_by_mistake(storage, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
     with pytest.raises(UserError, match="`ray job submit --working-dir"), outputs_synchronised(storage):

@@ -172,6 +172,20 @@ def test_choices_outlive_another_page_and_a_growing_library(page):
     assert seen == {"r2mrf choices": [["/p/old.jpg", "rejected"], ["/p/other.jpg", "accepted"], [mine, "accepted"]]}
 
 
+def test_a_browser_that_stores_nothing_keeps_choices_until_the_page_is_closed(page):
+    seen = visit(
+        page,
+        """
+      Storage.prototype.setItem = () => { throw new Error("the quota is exceeded"); };
+      for (const i of [0, 1]) {
+        all("tbody tr")[i].dispatchEvent(new Event("pointerover", { bubbles: true })); await press("a");
+      }
+      return [texts("tbody .of-choice").slice(0, 3), texts("#keys")[0]];""",
+    )
+    assert seen[0] == ["accepted", "accepted", ""]
+    assert "save them as CSV" in seen[1]
+
+
 def test_gallery_and_maps_by_button_and_key(page):
     seen = visit(
         page,

@@ -157,7 +157,18 @@ def test_rows_are_compared_over_the_seeds_that_both_have():
 def test_a_difference_is_clear_if_it_hardly_varies(lead, clear):
     f = {f"full.{i}": 0.8 + 0.1 * i + lead[i] for i in range(3)} | {f"no_rrm.{i}": 0.8 + 0.1 * i for i in range(3)}
     table = {name.removesuffix(".0"): measured(name.removesuffix(".0"), value) for name, value in f.items()}
-    assert against(table, "full", ["no_rrm"])["certain"] == clear
+    assert against(table, "full", ["no_rrm"])["decided"] == clear
+
+
+@pytest.mark.parametrize(("lead", "said"), [(0.001, "do not decide"), (0.01, "agrees"), (-0.01, "does not agree")])
+def test_one_pair_of_runs_decides_only_by_a_difference_that_counts(lead, said):
+    ablation(full=0.80 + lead, no_rrm=0.80)
+    assert said in section(page(), "### Residual refinement")
+
+
+def test_rows_without_a_common_seed_are_not_compared():
+    rows = {"full": measured("full", 0.8), "no_rrm": measured("no_rrm", 0.8) | {"f_05": ""}}
+    assert against(rows, "full", ["no_rrm"]) is None
 
 
 def of_workspace(name: str, mae: float, f: float, iou: float, photos: int = 100) -> None:

@@ -238,7 +238,7 @@ def test_a_mask_that_is_not_certain_is_listed_and_given_values_read_it(run):
     save("gt/a.png", mask() // 255 * 90)
     status, _, err = run()
     assert status == 1
-    assert "a.png" in err[0] and "ambiguous" in err[0]
+    assert "a.png" in err[0] and "ambiguous" in err[0] and "--mask-values" in err[0]
     for name, share in (("a", 0.5), ("b", 0.25)):
         save(f"gt/{name}.png", mask(share) // 255 * 90)
     assert run("--mask-values", "0,90")[0] == 0

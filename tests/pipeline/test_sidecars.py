@@ -97,6 +97,15 @@ def test_a_folder_of_the_photos_named_by_a_link_is_known(here):
     assert not (here / "disk" / "x.jpg.xmp").exists()
 
 
+def test_photos_listed_below_a_link_in_the_folder_keep_their_places(here):
+    save_photo(here / "disk" / "album" / "x.jpg")
+    (here / "lib").mkdir()
+    (here / "lib" / "album").symlink_to(here / "disk" / "album")
+    write_sidecars([row(f"{here}/lib/album/x.jpg")], here / "lib")
+    assert (here / "disk" / "album" / "x.jpg.xmp").is_file()
+    assert not (here / "lib" / "x.jpg.xmp").exists()
+
+
 def test_folders_whose_names_are_not_utf8_are_mirrored_too(here):
     album = f"{here}/caf\udce9"
     rows = [row(to_text(f"{album}/{name}")) for name in ("a/1.jpg", "b/2.jpg")]

@@ -49,13 +49,17 @@ function stored(name) {
 
 const choiceOf = row => choices.get(pathOf(row)) ?? "";
 
+let unsaved = false; // choices that this browser did not store, which reading would lose
+
 function choose(row, choice) {
-  readChoices();
+  if (!unsaved) readChoices();
   if (choice) choices.set(pathOf(row), choice);
   else choices.delete(pathOf(row));
   try {
     localStorage.setItem(STORE, JSON.stringify([...choices]));
+    unsaved = false;
   } catch { // kept until the page is closed
+    unsaved = true;
     by("keys").textContent = "This browser does not keep choices: save them as CSV before you close the page.";
   }
 }
