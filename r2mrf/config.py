@@ -121,6 +121,7 @@ class Train(Section):
     warmup: Share
     side_weight: Amount
     side_growth: Annotated[float, Field(gt=0, le=100)]
+    robustness: Share
     clip_norm: Amount
     ema: Annotated[float, Field(ge=0, lt=1)]
     precision: Literal["auto", "fp32", "bf16"]

@@ -88,6 +88,7 @@ def rows(config: Config) -> list[AblationRow]:
         AblationRow("wide", "refinement modules twice as wide", own, {"width": 2 * model.width}),
         AblationRow("wide_amdf", "twice as many aggregated features", own, {"amdf_width": 2 * model.amdf_width}),
         AblationRow("fine", "maps refined at half of the input's side", own, {"grid_stride": 2}),
+        AblationRow("robust", "pixels whose masks contradict the rest count less", own, {}, {"robustness": 0.7}),
         *_repeated(first, 2),
         AblationRow("lite", "backbone EfficientNet-Lite0, profile lite", "lite"),
         *(_of_lite(size) for size in (1, 2)),

@@ -42,10 +42,15 @@ def rate_factor(step: int, train: Train) -> float:
     """
     warm = round(train.warmup * train.steps)
     if step < warm:
-        rise = (step + 1) / (warm + 1)
+        rise = warmed_up(step, train)
         return (1 - math.cos(math.pi * rise)) / 2 if train.schedule == "one_cycle" else rise
     progress = (step - warm) / (train.steps - warm)
     return (1 - progress) ** 0.9 if train.schedule == "poly" else (1 + math.cos(math.pi * progress)) / 2
+
+
+def warmed_up(step: int, train: Train) -> float:
+    """Return the share of the warm-up that is over at a step, 0 … 1."""
+    return min(1.0, (step + 1) / (round(train.warmup * train.steps) + 1))
 
 
 class AveragedWeights:

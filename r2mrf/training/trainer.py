@@ -30,7 +30,7 @@ from r2mrf.network.loss import loss_terms
 from r2mrf.network.model import R2MRF
 from r2mrf.network.precision import autocast
 from r2mrf.system import strict_json
-from r2mrf.training.optim import AveragedWeights, make_optimizer, set_rate
+from r2mrf.training.optim import AveragedWeights, make_optimizer, set_rate, warmed_up
 
 TENSORS, FACTS = "state.safetensors", "state.json"
 HASH = "facts_sha256"  # key of the hash over all other facts
@@ -114,7 +114,8 @@ class Trainer:
         photos, masks = (x.to(self.device, non_blocking=True) for x in batch)
         with autocast(self.train.precision, self.device.type):
             outputs = module(photos)
-        weighted = loss_terms(outputs, masks, self.train.side_weight, self.train.side_growth)
+        robustness = self.train.robustness * warmed_up(self.step, self.train)
+        weighted = loss_terms(outputs, masks, self.train.side_weight, self.train.side_growth, robustness)
         terms = {name: share * term for name, term in weighted.items()}
         loss = torch.stack(list(terms.values())).sum()
         if not loss.isfinite():

@@ -41,6 +41,24 @@ def test_cross_entropy_of_one_pixel(logit, target, expected):
     assert terms["side_0"].item() == pytest.approx(5 * expected, rel=1e-6)  # summed over the five branches
 
 
+@pytest.mark.parametrize("q", [0.3, 0.7, 1.0])
+def test_generalised_cross_entropy_of_one_pixel(q):
+    """(1 − p^q) / q, p = probability of the label; its gradient is that of cross-entropy, times p^q."""
+    logit = torch.full((1, 1, 1, 1), -2.0, requires_grad=True)
+    p = 1 / (1 + math.exp(2))  # a sharp pixel that a mask calls defocused
+    loss = loss_terms(Outputs(logit, [torch.zeros(1, 5, 1, 1)]), torch.ones(1, 1, 1, 1), robustness=q)["fused"]
+    loss.backward()
+    assert loss.item() == pytest.approx((1 - p**q) / q, rel=1e-6)
+    assert logit.grad.item() == pytest.approx(-(1 - p) * p**q, rel=1e-6)
+
+
+def test_the_less_robust_the_nearer_to_cross_entropy():
+    made, mask = outputs(), binary_mask()
+    plain, nearly = loss_terms(made, mask), loss_terms(made, mask, robustness=1e-4)
+    for name in plain:
+        torch.testing.assert_close(nearly[name], plain[name], rtol=1e-3, atol=1e-3)
+
+
 def test_each_branch_and_step_adds_its_own_cross_entropy():
     # masks of one pixel, defocused: the loss is Σ log(1 + exp(−logit)) over the fused map, branches and steps
     sides = [torch.randn(1, 5, 1, 1) for _ in range(3)]

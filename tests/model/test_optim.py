@@ -16,8 +16,8 @@ def recipe(**changes) -> Train:
     values = {
         "start": "", "mix": (), "repeat": 0, "workers": 1, "steps": 100, "batch": 2, "crop": 32, "optimizer": "sgd",
         "lr": 0.1, "backbone_lr": 0.01, "weight_decay": 0.5, "schedule": "poly", "warmup": 0.0, "side_weight": 1.0,
-        "side_growth": 1.0, "clip_norm": 0.0, "ema": 0.0, "precision": "fp32", "validation": 0, "report_every": 10,
-        "max_failures": 0,
+        "side_growth": 1.0, "robustness": 0.0, "clip_norm": 0.0, "ema": 0.0, "precision": "fp32", "validation": 0,
+        "report_every": 10, "max_failures": 0,
     }  # fmt: skip
     return Train(**values | changes)
 
