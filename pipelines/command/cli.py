@@ -14,6 +14,7 @@ from pipelines.command.failures import COULD_NOT_RUN, DONE, list_failures
 from pipelines.command.grammar.parser import parser
 from pipelines.command.map_photos import map_photos
 from pipelines.command.open_app import open_app
+from pipelines.command.overwriting import refuse_overwriting
 from pipelines.command.report_folder import report, write_report
 from pipelines.command.terminal import say
 
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # prints names that are not UTF-8 unchanged
-    warnings.filterwarnings("ignore", "Image size")  # Pillow warns at half of our own limit
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damage, and of sizes from half of our own limit on
     try:
         status = COMMANDS[options.command](options)
         sys.stdout.flush()
@@ -96,6 +97,9 @@ def evaluate(options: argparse.Namespace) -> int:
     from pipelines.evaluation.saved_maps import compare_maps
     from pipelines.project.tables import write_json
 
+    if options.json:
+        pictures = (file for folder in (options.maps, options.masks) if folder.is_dir() for file in folder.iterdir())
+        refuse_overwriting(pictures, [options.json])
     result = compare_maps(
         options.maps,
         options.masks,

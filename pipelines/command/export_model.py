@@ -25,6 +25,11 @@ def export_model(options: argparse.Namespace) -> int:
 
     if options.calibrate and options.precision != "int8":
         raise UserError("--calibrate is for --precision int8")
+    if options.calibrate and not options.format and options.model == "lite":
+        raise UserError(
+            "the int8 form is stored with the model, and would replace that of the released weights: name a model "
+            "folder with --model (to replace it all the same, --model r2mrf/weights/lite), or give --format and -o"
+        )
     if bool(options.format) != bool(options.out):
         raise UserError("--format and -o go together: give both")
     if not options.format and not options.calibrate:

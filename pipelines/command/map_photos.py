@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.command.failures import list_failures
+from pipelines.command.overwriting import refuse_overwriting
 from pipelines.command.terminal import say
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def map_photos(options: argparse.Namespace) -> int:
         raise UserError("--radius uses every view and has no overlay: omit --view and --overlay")
     targets = _targets(options.photos, options.out)
     overlays = [target.parent / "overlays" / f"{target.stem}.jpg" for target in targets if options.overlay]
-    _refuse_overwriting(options.photos, targets + overlays)
+    refuse_overwriting(options.photos, targets + overlays)
     analyser = load_analyser(options.model)
     failures = []
     for i, (photo, target) in enumerate(zip(options.photos, targets, strict=True)):
@@ -43,19 +44,20 @@ def map_photos(options: argparse.Namespace) -> int:
             continue
         try:
             rgb = images.decode(images.read_bytes(photo))
+            if options.radius:
+                pixels = to_hundredths(analyser.blur_radius(rgb))
+            else:
+                defocus = analyser(rgb, view)
+                pixels = to_uint8(defocus)
+            encoded = {target: images.encode_png(pixels)}
+            if options.overlay:
+                encoded[overlays[i]] = images.encode_jpeg(overlay(rgb, defocus))
         except images.ImageError as error:
             failures.append(f"{photo}: {error}" + (_for_folders(photo) if photo.is_dir() else ""))
             continue
-        if options.radius:
-            pixels = to_hundredths(analyser.blur_radius(rgb))
-        else:
-            defocus = analyser(rgb, view)
-            pixels = to_uint8(defocus)
-        with atomic_file(target) as file:
-            file.write_bytes(images.encode_png(pixels))
-        if options.overlay:
-            with atomic_file(overlays[i]) as file:
-                file.write_bytes(images.encode_jpeg(overlay(rgb, defocus)))
+        for path, content in encoded.items():
+            with atomic_file(path) as file:
+                file.write_bytes(content)
         say(target)
     return list_failures(failures, len(failures))
 
@@ -95,12 +97,3 @@ def _targets(photos: list[Path], output: Path) -> list[Path]:
         taken.add(stem.lower())
         targets.append(output / f"{stem}.png")
     return targets
-
-
-def _refuse_overwriting(photos: list[Path], targets: list[Path]) -> None:
-    from r2mrf.errors import UserError
-
-    inputs = {os.path.realpath(photo) for photo in photos}
-    for target in targets:
-        if os.path.realpath(target) in inputs:
-            raise UserError(f"{target} is one of the photos and would be overwritten: choose another -o")

@@ -164,7 +164,7 @@ def main() -> None:
     if options.models:
         print(f"{folder}: what belonged to the former weights is gone or no longer true. Make it again:")
         print("    python -m pipelines.jobs.blur_scale --photos FOLDER   # the radius of blur that they just notice")
-        print("    r2mrf export --precision int8 --calibrate PHOTOS")
+        print("    r2mrf export --model r2mrf/weights/lite --precision int8 --calibrate PHOTOS")
         print("    the figures in README.md, the model card")
 
 

@@ -124,6 +124,12 @@ class OutFolder:
             temporary.unlink(missing_ok=True)
 
 
+def is_of_a_run(path: Path, out: Path) -> bool:
+    """Return whether a path is, or is in, something that scoring into the folder `out` writes, except for its page."""
+    names = {MARKER, *FOLDERS, *FILES} - {"report.html"}
+    return path.is_relative_to(out) and path != out and path.relative_to(out).parts[0] in names
+
+
 def flush(file: Path) -> None:
     """Make the system write a file to its disk now, so that it survives a power failure."""
     number = os.open(file, os.O_RDONLY)

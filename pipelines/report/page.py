@@ -22,12 +22,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from pipelines.library.photo import to_text
 from pipelines.report import bursts, loupe, thumbnails
 from pipelines.report.mirror import shared_folder
 from pipelines.report.scored_folder import ReportRow, Scored
 from pipelines.storage.addresses import Addresses
-from r2mrf.errors import UserError
 from r2mrf.imaging.images import REASONS
 from r2mrf.prediction.focus import VERDICTS
 from r2mrf.system.atomic import atomic_file
@@ -97,13 +95,6 @@ def write_page(scored: Scored, page: Path) -> None:
     )
     with atomic_file(page) as temporary:
         temporary.write_text(html, encoding="utf-8")
-
-
-def check_output(scored: Scored, target: Path) -> None:
-    """Raise UserError if `target` is one of the photos, because photos are never overwritten."""
-    names = {to_text(os.path.abspath(target)), to_text(os.path.realpath(target))}  # noqa: PTH100
-    if any(row.path in names for row in scored.rows):
-        raise UserError(f"{target} is one of the photos and would be overwritten: choose another name")
 
 
 def _library() -> str:

@@ -86,7 +86,13 @@ def _summary(path: Path) -> dict:
     try:
         summary = strict_json.parse_object(read_regular(path, strict_json.MOST_BYTES))
     except FileNotFoundError:
+        if (path.parent / "scores").is_dir():
+            raise UserError(
+                f"{path.parent}: its first run of `r2mrf score` has not finished: wait, or resume it"
+            ) from None
         raise UserError(f"{path}: no such file: give the folder that `r2mrf score --out` wrote") from None
+    except NotADirectoryError:
+        raise UserError(f"{path.parent} is a file: give the folder that `r2mrf score --out` wrote") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}): run `r2mrf score` again") from None
     # the fingerprint becomes part of a file name pattern

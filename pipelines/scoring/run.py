@@ -101,9 +101,9 @@ def _work(
         def deliver(chunk: Chunk, photos: list[ScoredPhoto]) -> None:
             assert bar is not None  # there are chunks only after it was begun
             bar.total = listed + listing.new  # size of the library, as far as it is known by now
+            writer.add(chunk, photos)
             bar.set_postfix(failed=writer.failed, refresh=False)
             bar.update(len(photos))
-            writer.add(chunk, photos)
             on_chunk(len(photos))
 
         for numbers in stack.enter_context(closing(_waves(ledger, listing))):

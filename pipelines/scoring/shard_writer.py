@@ -16,7 +16,7 @@ class ShardWriter:
     """Writes maps and shards; only one thread at a time may use it.
 
     Attributes:
-        failed: number of failed photos in the shards written so far.
+        failed: number of failed photos that have arrived.
         unfinished: incomplete shards, with the chunks that have arrived, by their start.
     """
 
@@ -41,6 +41,7 @@ class ShardWriter:
         """
         parts = self.unfinished[chunk.shard]
         parts[chunk.start] = photos
+        self.failed += sum(photo.row.status == "failed" for photo in photos)
         if sum(map(len, parts.values())) == self._sizes[chunk.shard]:
             del self.unfinished[chunk.shard]
             self._write(chunk.shard, [photo for start in sorted(parts) for photo in parts[start]])
@@ -56,4 +57,3 @@ class ShardWriter:
                 with self._folder.writing("maps", photo.row.map) as temporary:
                     temporary.write_bytes(photo.png)
         self._ledger.commit(number, rows)
-        self.failed += sum(row.status == "failed" for row in rows)

@@ -131,7 +131,7 @@ def fastest(
             engine = reference if same else _start(candidate, checkpoint, threads, form, graph)
             defocus = expected if same else engine(x).defocus  # the first batch is slow, so it is not timed
         except Exception as error:  # a third-party runtime may fail in any way on this machine; torch still works
-            refused[label] = one_line(error)
+            refused[label] = str(error) if isinstance(error, UserError) else one_line(error)
             continue
         if np.abs(defocus - expected).mean() <= AGREEMENT[form]:
             engines[label] = engine

@@ -91,7 +91,7 @@ def graph_for(checkpoint: Checkpoint, precision: str) -> bytes:
         return to_onnx(checkpoint.network)
     if not checkpoint.int8:
         raise EngineError(
-            f"{checkpoint.name} has no int8 form, or one that belongs to other weights: make it with "
+            f"{checkpoint.name} has no int8 form, or one that is damaged or belongs to other weights: make it with "
             "`r2mrf export --precision int8 --calibrate PHOTOS --model MODEL`, where PHOTOS is a folder of photographs"
         )
     return checkpoint.int8

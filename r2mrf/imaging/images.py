@@ -28,6 +28,7 @@ from r2mrf.system.regular_files import NotRegular, read_regular
 
 MAX_PIXELS = 178_000_000  # just below Pillow's own limit, which stays in force
 MAX_BYTES = 1 << 30
+JPEG_SIDE = 65_500  # pixels, the most that OpenCV writes into a JPEG
 MIN_SIDE = 8  # pixels; smaller pictures show nothing that could be in or out of focus
 FORMATS = tuple(form.name for form in known.FORMATS if form.package is None and form.name != "RAW")  # Pillow's names
 
@@ -210,9 +211,12 @@ def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
 
 
 def _encoded(form: str, bgr: np.ndarray, settings: Sequence[int] = ()) -> bytes:
+    refused = ImageError("too_large", f"{bgr.shape[1]}×{bgr.shape[0]} pixels do not fit into a {form}")
+    if form == "JPEG" and max(bgr.shape[:2]) > JPEG_SIDE:  # OpenCV would print an error of its own
+        raise refused
     done, content = cv2.imencode(f".{form.lower()}", bgr, settings)
-    if not done:  # a JPEG has sides of at most 65,500 pixels
-        raise ImageError("too_large", f"{bgr.shape[1]}×{bgr.shape[0]} pixels do not fit into a {form}")
+    if not done:
+        raise refused
     return content.tobytes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import uuid
 from collections.abc import Collection, Iterator
@@ -15,9 +16,13 @@ from r2mrf.errors import UserError
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` to write to; at the end it is renamed to `path`, after an error removed.
 
+    A link at `path` is replaced; the file that it leads to stays as it is.
+
     Raises:
-        UserError: the file cannot be written.
+        UserError: the file cannot be written, or there is something else at `path`, like a pipe or a device.
     """
+    if os.path.lexists(path) and not (path.is_symlink() or path.is_file()):
+        raise UserError(f"{path}: this is not a regular file, and would be replaced: choose another name")
     temporary = path.with_name(
         f".{uuid.uuid4().hex}"
     )  # unique for every attempt, and short: `path` may be as long as names can be

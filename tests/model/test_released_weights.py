@@ -42,7 +42,7 @@ def predictor() -> Predictor:
 def test_are_small_and_say_what_they_are(predictor):
     files = {path.name for path in (RELEASED / "lite").iterdir()}
     assert files == {"model.safetensors", "model.json", "model.onnx", "int8.onnx", "README.md"}
-    # If this fails, the weights are new: r2mrf export --precision int8 --calibrate PHOTOS (docs/training.md)
+    # If this fails, the weights are new: make the int8 form again as docs/training.md says
     assert predictor.checkpoint.int8
     assert model_folder.HASH in (RELEASED / "lite" / model_folder.FACTS).read_text(encoding="utf-8")
     assert sum(path.stat().st_size for path in (RELEASED / "lite").iterdir()) <= LARGEST

@@ -29,6 +29,7 @@ def test_export(run, tiny_model, form, written):
         (["--format", "onnx"], "--format and -o go together"),
         ([], "give --format and -o, or --precision int8 and --calibrate"),
         (["--calibrate", "."], "--calibrate is for --precision int8"),
+        (["--precision", "int8", "--calibrate", "."], "would replace that of the released weights"),
     ],
 )
 def test_export_without_what_it_needs(run, arguments, sentence):

@@ -187,14 +187,23 @@ def test_photos_are_never_overwritten(run):
         save_photo(Path(name))
     Path("link.png").symlink_to("a.png")
     before = {name: Path(name).read_bytes() for name in ("a.png", "overlays/a.jpg")}
-    refused(run("map", "a.png", "-o", "."), "a.png is one of the photos")
-    refused(run("map", "a.png", "-o", "a.png"), "a.png is one of the photos")
-    refused(run("map", "a.png", "-o", "link.png"), "link.png is one of the photos")
-    refused(run("map", "link.png", "-o", "a.png"), "a.png is one of the photos")
+    refused(run("map", "a.png", "-o", "."), "a.png is one of the pictures")
+    refused(run("map", "a.png", "-o", "a.png"), "a.png is one of the pictures")
+    refused(run("map", "a.png", "-o", "link.png"), "link.png is one of the pictures")
+    refused(run("map", "link.png", "-o", "a.png"), "a.png is one of the pictures")
     Path("b").mkdir()
     b = save_photo(Path("b/a.jpg"))
-    refused(run("map", b, "overlays/a.jpg", "-o", ".", "--overlay"), "a.jpg is one of the photos")
+    refused(run("map", b, "overlays/a.jpg", "-o", ".", "--overlay"), "a.jpg is one of the pictures")
     assert {name: Path(name).read_bytes() for name in before} == before
+
+
+def test_a_photo_that_is_too_long_for_an_overlay_costs_no_other(run):
+    Path("long.png").write_bytes(images.encode_png(np.zeros((9, 66_000), np.uint8)))
+    save_photo(Path("b.jpg"))
+    status, out, err = run("map", "long.png", "b.jpg", "-o", "maps", "--overlay")
+    assert (status, out) == (1, ["maps/b.png"])
+    assert err == ["failed: long.png: too_large: 66000×9 pixels do not fit into a JPEG"]
+    assert sorted(str(file) for file in Path("maps").rglob("*.*")) == ["maps/b.png", "maps/overlays/b.jpg"]
 
 
 def test_one_file_for_two_photos(run):

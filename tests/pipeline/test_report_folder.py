@@ -1,6 +1,7 @@
 """`r2mrf report`: the page as a file; photos stay as they are."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,33 @@ def test_a_photo_is_never_overwritten(here, report, option):
         assert (status, len(err)) == (2, 1)
         assert "is one of the photos" in err[0]
     assert photo.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["-o", "--csv", "--exiftool", "--xmp", "--link-into", "--copy-into"])
+def test_the_table_is_never_overwritten(here, report, option):
+    save_table(here / "out", [ok(save_photo(here / "p" / "a.jpg"))])
+    before = {file: file.read_bytes() for file in (here / "out").rglob("*") if file.is_file()}
+    shard = next((here / "out" / "scores").iterdir())
+    for target in (shard, here / "out" / "summary.json", here / "out" / "scores" / "new"):
+        status, _, err = report(here / "out", option, target)
+        assert (status, len(err)) == (2, 1)
+        assert "belongs to what `r2mrf score` wrote" in err[0]
+    assert {file: file.read_bytes() for file in (here / "out").rglob("*") if file.is_file()} == before
+
+
+def test_a_pipe_is_not_replaced_by_a_table(here, report):
+    save_table(here / "out", [ok(save_photo(here / "p" / "a.jpg"))])
+    os.mkfifo(here / "pipe")
+    status, _, err = report(here / "out", "--csv", "pipe")
+    assert (status, len(err)) == (2, 1)
+    assert "pipe: this is not a regular file" in err[0]
+    assert (here / "pipe").is_fifo()
+
+
+def test_a_folder_whose_first_run_has_not_finished_says_so(here, report):
+    (here / "out" / "scores").mkdir(parents=True)
+    assert "has not finished" in report(here / "out")[2][0]
+    assert "is a file" in report(save_photo(here / "p" / "a.jpg"))[2][0]
 
 
 def data_of(page: Path) -> dict:

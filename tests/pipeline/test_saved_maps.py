@@ -234,6 +234,16 @@ def test_masks_of_0_and_1_are_read_and_counted(run):
     ]
 
 
+@pytest.mark.parametrize("file", ["gt/b.png", "maps/a.png", "link.json"])
+def test_maps_and_masks_are_not_overwritten_by_figures(run, file):
+    Path("link.json").symlink_to("gt/a.png")
+    before = Path(file).read_bytes()
+    status, _, err = run(file=file)
+    assert (status, len(err)) == (2, 1)
+    assert "would be overwritten" in err[0]
+    assert Path(file).read_bytes() == before
+
+
 def test_a_mask_that_is_not_certain_is_listed_and_given_values_read_it(run):
     save("gt/a.png", mask() // 255 * 90)
     status, _, err = run()

@@ -19,7 +19,7 @@ def add_options(options: Options) -> None:
     options.add_path("-o", "--out", metavar="DIR", help="a new folder, or that of an earlier export")
     options.add(
         "--precision", default="fp32", choices=("fp32", "int8"),
-        help="int8: about twice as fast on processors with VNNI; without --format, the form is stored with the model",
+        help="int8: about twice as fast on processors with VNNI; without --format, it is stored in the --model folder",
     )  # fmt: skip
     options.add_path(
         "--calibrate", metavar="FOLDER",
