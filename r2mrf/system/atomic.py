@@ -16,21 +16,22 @@ from r2mrf.errors import UserError
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` to write to; at the end it is renamed to `path`, after an error removed.
 
-    A link at `path` is replaced; the file that it leads to stays as it is.
+    If `path` is a link, the file that it leads to is written.
 
     Raises:
-        UserError: the file cannot be written, or there is something else at `path`, like a pipe or a device.
+        UserError: the file cannot be written, or `path` is a pipe or a device, which renaming would replace.
     """
-    if os.path.lexists(path) and not (path.is_symlink() or path.is_file()):
-        raise UserError(f"{path}: this is not a regular file, and would be replaced: choose another name")
-    temporary = path.with_name(
-        f".{uuid.uuid4().hex}"
-    )  # unique for every attempt, and short: `path` may be as long as names can be
+    with _as_user_error(path):
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            raise UserError(f"{path}: this is not a regular file and would be replaced: choose another name")
+    # the name is unique for every attempt, and short: that of `path` may be as long as names can be
+    temporary = target.with_name(f".{uuid.uuid4().hex}")
     try:
         with _as_user_error(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            temporary.replace(path)
+            temporary.replace(target)
     finally:
         with suppress(OSError):  # it was renamed, or could not be created at all
             temporary.unlink()

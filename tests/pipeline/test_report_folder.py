@@ -55,6 +55,15 @@ def test_a_pipe_is_not_replaced_by_a_table(here, report):
     assert (here / "pipe").is_fifo()
 
 
+def test_a_table_is_written_through_a_link(here, report):
+    save_table(here / "out", [ok(save_photo(here / "p" / "a.jpg"))])
+    (here / "real.csv").write_text("old")
+    (here / "link.csv").symlink_to("real.csv")
+    assert report(here / "out", "--csv", "link.csv")[0] == 0
+    assert (here / "link.csv").is_symlink()
+    assert "a.jpg" in (here / "real.csv").read_text()
+
+
 def test_a_folder_whose_first_run_has_not_finished_says_so(here, report):
     (here / "out" / "scores").mkdir(parents=True)
     assert "has not finished" in report(here / "out")[2][0]
