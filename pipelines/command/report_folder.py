@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 def report(options: argparse.Namespace) -> int:
     """Run `r2mrf report`: apply thresholds and write a page, tables, sidecars, a list or links."""
-    from pipelines.report import targets
-    from pipelines.report.scored_folder import read
+    from pipelines.report.scored_folder import check_target, read
 
     scored = read(
         options.folder,
@@ -29,7 +28,7 @@ def report(options: argparse.Namespace) -> int:
     page = options.out or options.folder / "report.html"
     for target in (page, options.csv, options.exiftool, options.xmp, options.link_into, options.copy_into):
         if target:
-            targets.check(scored, target)
+            check_target(scored, target)
     if options.list:
         _print_paths(scored.rows, options.list, b"\0" if options.null else b"\n")
     news = sys.stderr if options.list else sys.stdout  # a program reads the list from stdout

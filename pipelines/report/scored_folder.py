@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.library.columns import ADDED, SCORES, Row, completed, judged, rows_of
+from pipelines.library.out_folder import is_of_a_run
+from pipelines.library.photo import to_text
 from pipelines.report.loupe import Corner
 from pipelines.storage import checked_parquet
 from r2mrf.config import Score
@@ -82,13 +85,25 @@ def read(folder: Path, **given: float | None) -> Scored:
     return Scored(folder, summary, thresholds, sorted(rows, key=lambda row: row.path))
 
 
+def check_target(scored: Scored, target: Path) -> None:
+    """Raise UserError if a file or folder to be written is one of the photos, or belongs to the scored folder."""
+    real = Path(os.path.realpath(target))
+    names = {to_text(os.path.abspath(target)), to_text(str(real))}  # noqa: PTH100
+    if any(row.path in names for row in scored.rows):
+        raise UserError(f"{target} is one of the photos and would be overwritten: choose another name")
+    if is_of_a_run(real, Path(os.path.realpath(scored.folder))):
+        raise UserError(
+            f"{target} belongs to what `r2mrf score` wrote, and reading it again would fail: choose another name"
+        )
+
+
 def _summary(path: Path) -> dict:
     try:
         summary = strict_json.parse_object(read_regular(path, strict_json.MOST_BYTES))
     except FileNotFoundError:
         if (path.parent / "scores").is_dir():
             raise UserError(
-                f"{path.parent}: its first run of `r2mrf score` has not finished: wait, or resume it"
+                f"{path}: no such file, so the first run of `r2mrf score` has not finished: wait, or run it again"
             ) from None
         raise UserError(f"{path}: no such file: give the folder that `r2mrf score --out` wrote") from None
     except NotADirectoryError:

@@ -158,7 +158,7 @@ def test_a_form_that_is_not_of_these_weights_is_refused(folder, tmp_path, change
         (model / "int8.onnx").write_bytes((model / "int8.onnx").read_bytes()[:-1])
     else:
         (model / "int8.onnx").unlink()
-    with pytest.raises(EngineError, match="or one that belongs to other weights"):
+    with pytest.raises(EngineError, match="or one that is damaged or belongs to other weights"):
         create("openvino", checkpoint.load(model), precision="int8")
 
 

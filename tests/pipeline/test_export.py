@@ -29,11 +29,14 @@ def test_export(run, tiny_model, form, written):
         (["--format", "onnx"], "--format and -o go together"),
         ([], "give --format and -o, or --precision int8 and --calibrate"),
         (["--calibrate", "."], "--calibrate is for --precision int8"),
-        (["--precision", "int8", "--calibrate", "."], "would replace that of the released weights"),
     ],
 )
 def test_export_without_what_it_needs(run, arguments, sentence):
     refused(run("export", *arguments), sentence)
+
+
+def test_the_released_int8_form_is_not_replaced_unasked():
+    refused(command("export", "--precision", "int8", "--calibrate", "."), "would replace that of the released weights")
 
 
 def test_export_over_something_else(run):
