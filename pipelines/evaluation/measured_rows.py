@@ -43,26 +43,27 @@ def keep(changed: dict[str, dict]) -> None:
 def key_of(row: AblationRow, config: Config, data: str, found: dict[str, dict]) -> str:
     """Return the key of a row among the measured ones (`found`), or the key that it will get.
 
-    A row that was measured before a parameter was introduced is still the same row: only the parameters that it stored
-    are compared.
+    A row that was measured before a parameter was introduced is still the same row, unless this row is about that
+    parameter, that is, has another value of it than its profile.
     """
-    ours = row.config(config)
-    now = {"model": ours.model.model_dump(mode="json"), "recipe": ours.train.model_dump(mode="json")}
-    for part in now.values():
-        for name in [*NOT_IN_FINGERPRINT, *(["precision"] if part.get("precision") == "auto" else [])]:
-            part.pop(name, None)
+    ours, plain = _recipe(row.config(config)), _recipe(config.model_copy(update={"profile": row.profile}))
     for key, kept in found.items():
-        same = (kept["data"], kept["seed"]) == (data, ours.seed)
-        if same and all(part.get(name, value) == value for name, value, part in _said(kept, now)):
+        if (kept["data"], kept["seed"]) == (data, config.seed) and all(
+            value == kept[part].get(name, plain[part][name])
+            for part, values in ours.items()
+            for name, value in values.items()
+        ):
             return key
     return row.key(config, data)
 
 
-def _said(kept: dict, now: dict[str, dict]) -> Iterator[tuple[str, object, dict]]:
-    """Yield name and value of each parameter that a measured row stored, and the present values to compare with."""
-    for part, values in now.items():
-        for name, value in kept[part].items():
-            yield name, value, values
+def _recipe(config: Config) -> dict[str, dict]:
+    """Return the parameters of model and training that are compared, as they are stored."""
+    parts = {"model": config.model.model_dump(mode="json"), "recipe": config.train.model_dump(mode="json")}
+    for part in parts.values():
+        for name in [*NOT_IN_FINGERPRINT, *(["precision"] if part.get("precision") == "auto" else [])]:
+            part.pop(name, None)
+    return parts
 
 
 def training_images() -> pa.Table:

@@ -335,3 +335,14 @@ def test_a_row_measured_before_a_parameter_was_introduced_is_not_run_again(here,
     ablate(config(), ["T3", "no_rrm"])
     assert sorted(trained) == ["T3", "T6 without RRM"]
     assert {name for name, line in table().items() if line["status"] == "measured"} == {"T3", "no_rrm"}
+
+
+def test_a_row_about_a_new_parameter_is_not_one_that_was_measured_without_it(here, trained):
+    ablate(config(), ["full"])
+    older = json.loads(MEASURED.read_text())
+    for row_then in older.values():
+        del row_then["recipe"]["robustness"]
+    MEASURED.write_text(json.dumps(older))
+    ablate(config(), ["full", "robust"])
+    assert len(trained) == 2
+    assert {name for name, line in table().items() if line["status"] == "measured"} >= {"full", "robust"}
