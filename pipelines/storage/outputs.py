@@ -174,11 +174,11 @@ def outputs_synchronised(storage: str) -> Iterator[None]:
         _note_in_storage(store, known := _outputs())
     yield
     there = store.names()
-    for name, sha256 in _outputs().items():
-        if known.get(name) != sha256 or name not in there:
-            with store.writing(name) as path:
-                shutil.copyfile(name, path)
-            _note_in_storage(store, known := known | {name: sha256})
+    new = {name: sha256 for name, sha256 in _outputs().items() if known.get(name) != sha256 or name not in there}
+    for name in new:
+        with store.writing(name) as path:
+            shutil.copyfile(name, path)
+    _note_in_storage(store, known | new)  # if a run is killed before, the next one uploads them again
 
 
 def _in_storage(store: Store) -> dict[str, str] | None:

@@ -71,8 +71,8 @@ def read_map(data: bytes) -> Mask:
     grey, alpha = channels["grey"], channels.get("alpha")
     if alpha is None or alpha.min() == 255:
         deep = channels.get("deep")
-        dim = "dim" if deep is not None and deep.dtype.kind in "iu" and _is_dim(deep) else ""
-        return Mask(grey, "turned" if images.is_turned(data) else dim)
+        dim = deep is not None and _is_dim(deep)
+        return Mask(grey, "turned" if images.is_turned(data) else "dim" if dim else "")
     if alpha.min() < alpha.max() and grey.min() == grey.max():
         return Mask(alpha, "alpha")
     if alpha.min() < alpha.max() and not np.array_equal(grey > 127, alpha > 127):
@@ -81,8 +81,8 @@ def read_map(data: bytes) -> Mask:
 
 
 def _is_dim(deep: np.ndarray) -> bool:
-    """Return whether values of 16 bits, none of which reaches 255, may be meant as values of 8 bits."""
-    return bool(1 < deep.max() < _VOID)
+    """Return whether these are integers of more than 8 bits, none of which reaches 255: 255 may be meant as white."""
+    return deep.dtype.kind in "iu" and bool(1 < deep.max() < _VOID)
 
 
 def _by_values(found: np.ndarray, values: tuple[int, int]) -> np.ndarray:
