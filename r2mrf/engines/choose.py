@@ -22,7 +22,7 @@ import torch
 from r2mrf.engine_names import ENGINES, PRECISIONS
 from r2mrf.engines.onnx_graph import graph_for
 from r2mrf.engines.pytorch import Torch
-from r2mrf.engines.runtimes import RUNTIMES, Engine, EngineError, check_names
+from r2mrf.engines.runtimes import RUNTIMES, Engine, EngineError, check_choice
 from r2mrf.errors import UserError, one_line
 from r2mrf.imaging import images
 from r2mrf.network.checkpoint import Checkpoint
@@ -47,12 +47,13 @@ def create(name: str, checkpoint: Checkpoint, threads: int | None = None, precis
             needs an int8 form (`r2mrf.engines.int8`); or auto, the fastest one whose maps agree.
 
     Raises:
-        EngineError: there is no such engine or precision, or its package is not installed, or it lacks the precision.
+        EngineError: there is no such engine or precision, or `threads` is below 1, or the engine's package is not
+            installed, or the engine lacks the precision.
         GraphError: the network cannot be converted for the engine.
         UserError: a weight of the model is not a finite number.
     """
     check(checkpoint)
-    check_names(name, precision)
+    check_choice(name, precision, threads)
     if "auto" in (name, precision):
         trial = fastest(checkpoint, threads, name, precision)
         log.info("engine: %s", trial)

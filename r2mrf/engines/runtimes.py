@@ -125,11 +125,13 @@ class OpenVino:
         return Probabilities(*(np.concatenate([output[name] for output in outputs]) for name in OUTPUTS))
 
 
-def check_names(engine: str, precision: str) -> None:
-    """Raise EngineError if there is no such engine or no such precision."""
+def check_choice(engine: str, precision: str, threads: int | None) -> None:
+    """Raise EngineError if there is no such engine or precision, or if it would have no thread."""
     for kind, name, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
         if name not in (*known, "auto"):
             raise EngineError(f"no {kind} {name!r}: use one of {', '.join(known)}, or auto")
+    if threads is not None and threads < 1:
+        raise EngineError(f"threads {threads}: give a number from 1, or None for as many as there is room for")
 
 
 def _check_int8(precision: str) -> None:

@@ -48,7 +48,8 @@ class Predictor(Analyser):
 
         Raises:
             CheckpointError: there is no such model, or it cannot be used.
-            EngineError: there is no such engine, its package is not installed, or it lacks the precision.
+            EngineError: there is no such engine, or `threads` is below 1, or the engine's package is not installed, or
+                the engine lacks the precision.
             GraphError: the network cannot be converted for the engine.
         """
         checkpoint = checkpoints.load(locate(str(name)))

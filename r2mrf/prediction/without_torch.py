@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from r2mrf.engines.runtimes import WEIGHTS_HASH, EngineError, OnnxRuntime, check_names
+from r2mrf.engines.runtimes import WEIGHTS_HASH, EngineError, OnnxRuntime, check_choice
 from r2mrf.errors import one_line
 from r2mrf.imaging.blur_scale import BlurScale
 from r2mrf.imaging.preprocess import Preprocess
@@ -40,10 +40,10 @@ class Predictor(Analyser):
 
         Raises:
             CheckpointError: there is no such model.
-            EngineError: there is no such engine or precision, or it or the model needs torch; the message says what to
-                install.
+            EngineError: there is no such engine or precision, or `threads` is below 1, or torch is needed; the message
+                then says what to install.
         """
-        check_names(engine, precision)
+        check_choice(engine, precision, threads)
         if str(name) != "lite":
             model_folder.read(model_folder.locate(str(name)))
             raise _needs_torch(f"the model {name}")

@@ -120,6 +120,7 @@ def test_predictor_says_what_is_wrong_or_missing(home):
         "'nowhere'",
         "'models:/r2mrf@champion'",
         "'lite', engine='foo'",
+        "'lite', threads=0",
         "'lite', engine='torch'",
         "'lite', precision='bf16'",
     )
@@ -130,6 +131,7 @@ def test_predictor_says_what_is_wrong_or_missing(home):
     assert others == [
         f"models:/r2mrf@champion needs mlflow, which is not installed: {hint(home, '[pipeline]')}",
         "no engine 'foo': use one of torch, openvino, onnx, or auto",
+        "threads 0: give a number from 1, or None for as many as there is room for",
         f"torch is not installed: {hint(home, '[score]')}",
         f"the precision bf16 needs torch, which is not installed: {hint(home, '[score]')}",
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.command.cli import main
 from pipelines.scoring import crew, run
 from r2mrf.config import Score
 from tests.support.patience import PATIENCE
@@ -89,3 +90,10 @@ def test_the_command_is_interrupted(tiny_model, tmp_path):
     assert "1 of 1 photos scored; watching" in said
     assert "Traceback" not in said
     assert rows_of(out).items() >= {"a.jpg": "ok", "1.jpg": "ok"}.items()
+
+
+@pytest.mark.parametrize("pause", ["0", "-1", "nan", "soon", "100000"])
+def test_a_pause_that_is_none_is_refused(pause, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["score", str(tmp_path), "--out", str(tmp_path / "out"), f"--watch={pause}"])
+    assert f"argument --watch: {pause}: give a number of seconds, above 0 and up to 86400" in capsys.readouterr().err

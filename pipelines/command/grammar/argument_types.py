@@ -8,7 +8,8 @@ from pathlib import Path
 
 from r2mrf.system.address import Address, is_address
 
-MOST_PIXELS = 178_000_000  # the same limit as in `config.Score`
+MOST_PIXELS = 178_000_000  # this limit and the next are those of `config.Score`
+LONGEST_PAUSE = 86_400  # seconds
 
 
 def port(text: str) -> int:
@@ -23,6 +24,17 @@ def pixels(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_PIXELS):
         raise argparse.ArgumentTypeError(f"{text}: give a number of pixels from 1 to {MOST_PIXELS}")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """Return the seconds after which a run looks for new photos again."""
+    try:
+        pause = float(text)
+    except ValueError:
+        pause = 0.0
+    if not 0 < pause <= LONGEST_PAUSE:
+        raise argparse.ArgumentTypeError(f"{text}: give a number of seconds, above 0 and up to {LONGEST_PAUSE}")
+    return pause
 
 
 def two_values(text: str) -> tuple[int, int]:

@@ -51,7 +51,7 @@ def add_options(options: Options) -> None:
         help="forget photos that are gone from the given folders; a moved photo, recognised by content, keeps its row",
     )  # fmt: skip
     options.add(
-        "--watch", nargs="?", type=float, const=5.0, default=0.0, metavar="SECONDS",
+        "--watch", nargs="?", type=argument_types.seconds, const=5.0, default=0.0, metavar="SECONDS",
         help="keep running, and look for new and changed photos every 5 (or SECONDS) seconds, until Ctrl-C; without "
         "--report",
     )  # fmt: skip

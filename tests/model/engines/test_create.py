@@ -101,6 +101,13 @@ def test_unknown_engine(made):
         create("tensorrt", made)
 
 
+@pytest.mark.parametrize("name", [*ENGINES, "auto"])
+@pytest.mark.parametrize("threads", [0, -1])
+def test_an_engine_has_at_least_one_thread(made, name, threads):
+    with pytest.raises(EngineError, match=f"threads {threads}: give a number from 1, or None"):
+        create(name, made, threads=threads)
+
+
 def test_predictor_by_the_engines_name(tmp_path, made):
     folder = checkpoint.save(tmp_path / "model", made)
     assert Predictor.load(folder).engine.name == "torch"
