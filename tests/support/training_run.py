@@ -100,7 +100,7 @@ class Run(Workspace):
         """Wait until a state is listed that was not there before."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.driver.poll() is None:
-            with suppress(ValueError):  # there is no list yet, or half of one
+            with suppress(ValueError, StopIteration):  # there is no list yet, or half of one, or its states are gone
                 if self.newest_state() not in before:
                     return
             time.sleep(0.05)
