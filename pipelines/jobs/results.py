@@ -136,17 +136,16 @@ def against(rows: dict[str, dict], best: str, others: list[str]) -> dict | None:
 def over_steps(rows: dict[str, dict]) -> dict | None:
     """Find the smallest T from which F stays within `STABLE` of its best; None unless all rows of steps were measured.
 
-    Figures are means over the seeds with which every T was run. `settled` says whether there is such a T.
+    Figures are means over the seeds with which every T was run. `settled` says whether there is such a T. `tested`
+    lists the T that were measured on the test pairs with several seeds, and means over the seeds that they share.
     """
     steps = sorted(int(name[1:]) for name in rows if name[0] == "T" and name[1:].isdigit())
     if not steps or any(rows[f"T{t}"]["status"] != "measured" for t in steps):
         return None
     runs = {t: _row_of(rows, t) for t in steps}
-    seeds = set.intersection(*(set(by_seed(rows, name)) for name in runs.values()))
-    f, mae, iou = (
-        {t: float(np.mean([by_seed(rows, name, figure)[seed] for seed in seeds])) for t, name in runs.items()}
-        for figure in ("f_05", "mae", "iou")
-    )
+    f, mae, iou = (_means(rows, runs, figure) for figure in ("f_05", "mae", "iou"))
+    often = {t: name for t, name in runs.items() if len(runs_of(rows, name, "test_mae")) > 1}
+    tested = {figure: _means(rows, often, f"test_{figure}") for figure in ("mae", "iou")}
     best = max(f.values())
     low = [t for t in steps if f[t] < best - STABLE - 1e-9]
     stable = next((t for t in steps if not low or t > low[-1]), None)
@@ -158,11 +157,19 @@ def over_steps(rows: dict[str, dict]) -> dict | None:
         "best": best,
         "mae": [*mae.values()],
         "iou": [*iou.values()],
+        "tested": [{"steps": t, "mae": tested["mae"][t], "iou": tested["iou"][t]} for t in tested["mae"]],
         "chosen": enough_steps({t: Reached(f[t], mae[t]) for t in steps}, STABLE),
         "training_steps": rows[f"T{steps[0]}"]["training_steps"],
         "learnt_from": rows[f"T{steps[0]}"]["learnt_from"],
         "agrees": stable is not None and stable <= 6 and f[6] > f[0] + STABLE,
     }
+
+
+def _means(rows: dict[str, dict], names: dict[int, str], figure: str) -> dict[int, float]:
+    """Return the mean of a figure for each of these rows, over the seeds that they share; nothing if there are none."""
+    runs = {t: by_seed(rows, name, figure) for t, name in names.items()}
+    seeds = set.intersection(*map(set, runs.values())) if runs else set()
+    return {t: float(np.mean([of[seed] for seed in seeds])) for t, of in runs.items() if seeds}
 
 
 def _row_of(rows: dict[str, dict], steps: int) -> str:

@@ -127,6 +127,17 @@ def test_runs_of_the_unchanged_network_count_for_its_number_of_steps():
     assert over_steps(table)["best"] == pytest.approx(0.85)  # the second seed was run for no other T
 
 
+def test_steps_that_were_tested_with_several_seeds_are_compared_over_the_seeds_that_they_share():
+    table = {f"T{t}": line(f"T{t}", 0.8) for t in STEPS}
+    for name, mae in {"T0": 0.06, "T0.1": 0.08, "T1": 0.05, "T1.1": 0.04, "T1.2": 0.9, "T2": 0.01}.items():
+        table[name] = measured(name, 0.8) | {"test_mae": mae, "test_f_05": 0.9, "test_iou": 1 - mae}
+    tested = [[t["steps"], t["mae"], t["iou"]] for t in over_steps(table)["tested"]]
+    assert tested == [[0, pytest.approx(0.07), pytest.approx(0.93)], [1, pytest.approx(0.045), pytest.approx(0.955)]]
+    table["T0"] = line("T0", 0.8)
+    table["T0.3"] = measured("T0.3", 0.8) | {"test_mae": 0.07, "test_f_05": 0.9, "test_iou": 0.9}
+    assert [t["mae"] for t in over_steps(table)["tested"]] == [pytest.approx(0.08), pytest.approx(0.04)]
+
+
 def test_the_best_of_the_others_is_the_rival():
     table = {name: measured(name, f) for name, f in {"a": "0.7", "b": "0.6", "c": "0.65"}.items()}
     found = against(table, "a", ["b", "c"])
